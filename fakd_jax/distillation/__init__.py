@@ -1,0 +1,1 @@
+"""What the paper adds: losses and the alignment of features. Pure functions of arrays."""

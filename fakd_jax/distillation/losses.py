@@ -1,0 +1,204 @@
+"""The losses of FAKD (the paper's eqs. 1-4) as pure functions of arrays.
+
+Every loss is computed in at least float32 whatever the dtype of its inputs, and is a mean over
+the examples (rows) that `mask` keeps, so that a loss does not depend on how a batch was padded.
+"""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+
+def cross_entropy(
+    logits: Float[Array, "B C"], labels: Int[Array, " B"], *, mask: Bool[Array, " B"] | None = None
+) -> Float[Array, ""]:
+    r"""Cross-entropy with the true labels, the paper's eq. 1.
+
+    $$L_{CE} = -\frac{1}{B} \sum_i \log \mathrm{softmax}(z_i)_{y_i}$$
+
+    Args:
+      logits: `[B, C]`, any float dtype.
+      labels: `[B]`, class indices in `[0, C)`.
+      mask: `[B]`, False for rows that do not count (padding); None counts all.
+
+    Returns:
+      A scalar, the mean over the counted rows (0 if none is counted).
+
+    Raises:
+      ValueError: the shapes do not fit each other.
+
+    >>> cross_entropy(jnp.zeros((2, 4)), jnp.array([0, 3])).item() == jnp.log(4.0).item()
+    True
+    """
+    _check_rows("labels", labels.shape, logits.shape[:1])
+    log_probabilities = jax.nn.log_softmax(_wide(_kept_rows(logits, mask)), axis=-1)
+    picked = jnp.take_along_axis(log_probabilities, labels[:, None], axis=-1)[:, 0]
+    return _mean_of_rows(-picked, mask)
+
+
+def kd_loss(
+    student_logits: Float[Array, "B C"],
+    teacher_logits: Float[Array, "B C"],
+    *,
+    temperature: float,
+    mask: Bool[Array, " B"] | None = None,
+) -> Float[Array, ""]:
+    r"""Distillation of the teacher's softened probabilities, the paper's eq. 2.
+
+    $$L_{KD} = \frac{T^2}{B} \sum_i KL(\mathrm{softmax}(z^t_i / T) \| \mathrm{softmax}(z^s_i / T))$$
+
+    The paper writes the arguments of KL the other way round; this is Hinton's direction (2015,
+    arXiv:1503.02531), and PyTorch's `kl_div(log_softmax(zs/T), softmax(zt/T), 'batchmean') * T**2`.
+    T² keeps the size of the gradient independent of T. No gradient reaches the teacher.
+
+    Args:
+      student_logits: `[B, C]`, any float dtype.
+      teacher_logits: `[B, C]`, any float dtype.
+      temperature: T, above 0.
+      mask: `[B]`, False for rows that do not count; None counts all.
+
+    Returns:
+      A scalar ≥ 0 (up to rounding), 0 if and only if both softened distributions are equal.
+
+    Raises:
+      ValueError: the shapes differ, or the temperature is not above 0.
+
+    >>> logits = jnp.array([[1.0, 2.0, 3.0]])
+    >>> kd_loss(logits, logits + 7.0, temperature=4.0).item()
+    0.0
+    """
+    _check_rows("teacher_logits", teacher_logits.shape, student_logits.shape)
+    if not temperature > 0:
+        raise ValueError(f"the temperature must be above 0, not {temperature}")
+    student = _wide(_kept_rows(student_logits, mask)) / temperature
+    teacher = _wide(_kept_rows(jax.lax.stop_gradient(teacher_logits), mask)) / temperature
+    log_student = jax.nn.log_softmax(student, axis=-1)
+    log_teacher = jax.nn.log_softmax(teacher, axis=-1)
+    divergence = jnp.sum(jnp.exp(log_teacher) * (log_teacher - log_student), axis=-1)
+    return _mean_of_rows(divergence, mask) * temperature**2
+
+
+def feature_alignment_loss(
+    aligned: Float[Array, "B H W C"],
+    teacher_features: Float[Array, "B H W C"],
+    *,
+    mask: Bool[Array, " B"] | None = None,
+) -> Float[Array, ""]:
+    r"""Mean squared distance of the student's aligned features to the teacher's, eq. 3.
+
+    $$L_{FA} = \frac{1}{BHWC} \sum (A(f^s) - f^t)^2$$
+
+    The mean over all elements, as PyTorch's `mse_loss`: the paper's squared norm would be
+    H·W·C = 200,704 times larger an image. No gradient reaches the teacher.
+
+    Args:
+      aligned: `[B, H, W, C]`, from :class:`fakd_jax.distillation.alignment.Projection`.
+      teacher_features: `[B, H, W, C]`.
+      mask: `[B]`, False for rows that do not count; None counts all.
+
+    Returns:
+      A scalar ≥ 0.
+
+    Raises:
+      ValueError: the shapes differ.
+
+    >>> feature_alignment_loss(jnp.ones((1, 2, 2, 3)), jnp.zeros((1, 2, 2, 3))).item()
+    1.0
+    """
+    _check_rows("teacher_features", teacher_features.shape, aligned.shape)
+    student = _wide(_kept_rows(aligned, mask))
+    teacher = _wide(_kept_rows(jax.lax.stop_gradient(teacher_features), mask))
+    return _mean_of_rows(jnp.mean(jnp.square(student - teacher), axis=(1, 2, 3)), mask)
+
+
+def fakd_loss(
+    student_logits: Float[Array, "B C"],
+    labels: Int[Array, " B"] | None,
+    teacher_logits: Float[Array, "B C"] | None,
+    aligned: Float[Array, "B H W K"] | None,
+    teacher_features: Float[Array, "B H W K"] | None,
+    *,
+    alpha: float,
+    beta: float,
+    temperature: float,
+    mask: Bool[Array, " B"] | None = None,
+) -> tuple[Float[Array, ""], dict[str, Float[Array, ""]]]:
+    r"""The whole loss of the paper, eq. 4: $(1-α) L_{CE} + α L_{KD} + β L_{FA}$.
+
+    A term whose weight is zero is not computed, and the inputs that only it needs may be None:
+    α = β = 0 is plain training, β = 0 plain distillation, α = 0 feature alignment alone.
+
+    Args:
+      student_logits: `[B, C]`.
+      labels: `[B]`; needed unless α = 1.
+      teacher_logits: `[B, C]`; needed unless α = 0.
+      aligned: `[B, H, W, K]`, the student's features in the teacher's shape; needed unless β = 0.
+      teacher_features: `[B, H, W, K]`; needed unless β = 0.
+      alpha: weight of the teacher's probabilities against the labels, in `[0, 1]`.
+      beta: weight of feature alignment, ≥ 0.
+      temperature: of :func:`kd_loss`.
+      mask: `[B]`, False for rows that do not count; None counts all.
+
+    Returns:
+      The total, and the unweighted terms that were computed, by name: 'ce', 'kd', 'fa'.
+
+    Raises:
+      ValueError: a weight out of range, a missing input, shapes that do not fit.
+
+    >>> inputs = (jnp.zeros((1, 4)), jnp.array([0]), None, None, None)
+    >>> total, terms = fakd_loss(*inputs, alpha=0.0, beta=0.0, temperature=4.0)
+    >>> sorted(terms)
+    ['ce']
+    """
+    if not 0 <= alpha <= 1:
+        raise ValueError(f"alpha must lie in [0, 1], not {alpha}")
+    if not beta >= 0:
+        raise ValueError(f"beta must not be below 0, not {beta}")
+    terms: dict[str, Float[Array, ""]] = {}
+    total = jnp.zeros((), jnp.float32)
+    if alpha < 1:
+        if labels is None:
+            raise ValueError("labels are needed unless alpha is 1")
+        terms["ce"] = cross_entropy(student_logits, labels, mask=mask)
+        total += (1 - alpha) * terms["ce"]
+    if alpha > 0:
+        if teacher_logits is None:
+            raise ValueError("teacher_logits are needed unless alpha is 0")
+        terms["kd"] = kd_loss(student_logits, teacher_logits, temperature=temperature, mask=mask)
+        total += alpha * terms["kd"]
+    if beta > 0:
+        if aligned is None or teacher_features is None:
+            raise ValueError("aligned and teacher_features are needed unless beta is 0")
+        terms["fa"] = feature_alignment_loss(aligned, teacher_features, mask=mask)
+        total += beta * terms["fa"]
+    return total, terms
+
+
+def _wide(values: Float[Array, " ..."]) -> Float[Array, " ..."]:
+    """At least float32: a bfloat16 softmax or sum of squares would lose two of three digits."""
+    return values.astype(jnp.promote_types(values.dtype, jnp.float32))
+
+
+def _kept_rows(
+    values: Float[Array, "B ..."], mask: Bool[Array, " B"] | None
+) -> Float[Array, "B ..."]:
+    """Zeroes the rows that do not count, so that nothing in them, NaN neither, has a gradient."""
+    if mask is None:
+        return values
+    _check_rows("mask", mask.shape, values.shape[:1])
+    return jnp.where(mask.reshape(-1, *[1] * (values.ndim - 1)), values, 0)
+
+
+def _mean_of_rows(values: Float[Array, " B"], mask: Bool[Array, " B"] | None) -> Float[Array, ""]:
+    """The mean over the counted rows; 0 when none is counted."""
+    if mask is None:
+        return jnp.mean(values)
+    return jnp.sum(jnp.where(mask, values, 0)) / jnp.maximum(jnp.sum(mask), 1)
+
+
+def _check_rows(name: str, shape: tuple[int, ...], expected: tuple[int, ...]) -> None:
+    """Refuses shapes that broadcasting would let pass with a wrong value."""
+    if shape != expected:
+        raise ValueError(f"{name} has shape {list(shape)}, expected {list(expected)}")
