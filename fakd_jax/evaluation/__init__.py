@@ -1,0 +1,1 @@
+"""What a checkpoint is worth: metrics with their intervals, tables, pictures, latency."""
