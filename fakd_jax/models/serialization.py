@@ -106,7 +106,7 @@ def save_model(
         directory.parent.mkdir(parents=True, exist_ok=True)
         _remove(fresh)
         fresh.mkdir()
-        _write_arrays(fresh / MODEL_FOLDER, jax.tree.map(np.asarray, dict(state)))
+        write_arrays(fresh / MODEL_FOLDER, jax.tree.map(np.asarray, dict(state)))
         (fresh / METADATA_FILE).write_text(text + "\n", encoding="utf-8")
         if directory.exists():
             _remove(old)
@@ -169,7 +169,7 @@ def load_model(directory: Path | str) -> tuple[dict[str, Any], dict[str, Any]]:
     directory = _readable(Path(directory).absolute())
     metadata = load_metadata(directory)
     try:
-        state = _read_arrays(directory / MODEL_FOLDER)
+        state = read_arrays(directory / MODEL_FOLDER)
     except (OSError, ValueError, KeyError, TypeError) as error:
         reason = str(error).partition("\n")[0][:200]
         raise UserError(
@@ -283,7 +283,7 @@ def _remove(folder: Path) -> None:
         shutil.rmtree(folder)
 
 
-def _write_arrays(folder: Path, state: dict[str, Any]) -> None:
+def write_arrays(folder: Path, state: dict[str, Any]) -> None:
     """Writes a tree of NumPy arrays with Orbax; NumPy arrays carry no placement."""
     import orbax.checkpoint as ocp
 
@@ -291,7 +291,7 @@ def _write_arrays(folder: Path, state: dict[str, Any]) -> None:
         checkpointer.save(folder, state)
 
 
-def _read_arrays(folder: Path) -> dict[str, Any]:
+def read_arrays(folder: Path) -> dict[str, Any]:
     """Reads a tree of arrays with Orbax as NumPy, on whatever device they were."""
     import orbax.checkpoint as ocp
 
