@@ -1,0 +1,262 @@
+"""The one way from a checkpoint to probabilities: evaluation, explanation and others ask it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+from jaxtyping import Float32, Shaped, UInt8
+
+from fakd_jax.data.preprocessing import Preprocessing, normalise, resize
+from fakd_jax.errors import UserError
+from fakd_jax.models.serialization import (
+    build_model,
+    load_metadata,
+    model_state,
+    resolve_checkpoint,
+)
+
+DTYPES = ("auto", "float32", "bfloat16")
+HEADS_WITHOUT_TRAINING = ("untrained", "absent")
+
+
+class Predictor:
+    """A trained network with what it needs to be used rightly: images in, probabilities out.
+
+    Images are prepared exactly as in training, by the settings stored in the checkpoint. Every
+    batch is padded to `batch_size`, so that the network is compiled once; a row's result does
+    not depend on the other rows.
+
+    Attributes:
+      arch: the network's registered name.
+      class_names: of the outputs, in their order; '0', '1', … if the checkpoint names none.
+      num_classes: their number.
+      preprocessing: how images are prepared.
+      metadata: all facts stored with the checkpoint.
+      checkpoint: the checkpoint's own folder.
+      batch_size: rows computed at once.
+      dtype: of the computation, 'float32' or 'bfloat16'; logits are float32 always.
+
+    Example:
+      >>> predictor = Predictor.from_checkpoint("runs/fakd")  # doctest: +SKIP
+      >>> predictor.predict_proba(images).argmax(axis=1)  # doctest: +SKIP
+      array([3, 0, 2])
+    """
+
+    def __init__(
+        self,
+        model: nnx.Module,
+        metadata: Mapping[str, Any],
+        *,
+        preprocessing: Preprocessing,
+        checkpoint: Path,
+        batch_size: int = 32,
+        dtype: str = "float32",
+    ) -> None:
+        """Takes a network with its weights; users call :meth:`from_checkpoint`.
+
+        Args:
+          model: computes in `dtype`; is put into evaluation mode.
+          metadata: as stored with a checkpoint.
+          preprocessing: see the class.
+          checkpoint: see the class.
+          batch_size: see the class; at least 1.
+          dtype: see the class.
+
+        Raises:
+          UserError: the batch size is below 1, or the names of the classes are not as many.
+        """
+        if batch_size < 1:
+            raise UserError(f"the batch size must be at least 1, not {batch_size}")
+        self.arch: str = metadata["arch"]
+        self.num_classes: int = metadata["num_classes"]
+        self.class_names = _class_names(metadata, self.num_classes)
+        self.preprocessing = preprocessing
+        self.metadata = dict(metadata)
+        self.checkpoint = checkpoint
+        self.batch_size = batch_size
+        self.dtype = dtype
+        model.eval()
+        graphdef, self._variables = nnx.split(model)
+        self._graphdef = graphdef
+
+        def logits(variables: nnx.State, images: jax.Array) -> jax.Array:
+            normalised = normalise(images, preprocessing.mean, preprocessing.std)
+            return nnx.merge(graphdef, variables, copy=True)(normalised)
+
+        self._logits = jax.jit(logits)
+
+    @classmethod
+    def from_checkpoint(
+        cls,
+        path: Path | str,
+        *,
+        batch_size: int = 32,
+        dtype: str = "auto",
+        allow_untrained: bool = False,
+    ) -> Predictor:
+        """Opens a checkpoint, on whatever device it was written.
+
+        Args:
+          path: a workdir (its best student), or any checkpoint in it.
+          batch_size: rows computed at once; a single image costs as much as a full batch.
+          dtype: 'float32', 'bfloat16', or 'auto': bfloat16 on a GPU or TPU, float32 on a CPU.
+          allow_untrained: accept a network whose head was never trained, and which therefore
+            guesses; where such a checkpoint lacks preprocessing, the paper's is taken.
+
+        Returns:
+          The predictor, its network on JAX's default device.
+
+        Raises:
+          UserError: no checkpoint there, a damaged one, an unknown network, an untrained head,
+            or facts missing that a prediction needs.
+        """
+        checkpoint = resolve_checkpoint(path)
+        metadata = load_metadata(checkpoint)
+        head = metadata.get("head")
+        if head in HEADS_WITHOUT_TRAINING and not allow_untrained:
+            raise UserError(
+                f"the head of {checkpoint} is {head}: its predictions would be guesses; "
+                "train it first (python -m fakd_jax.train), or allow an untrained head explicitly"
+            )
+        preprocessing = _preprocessing(metadata, checkpoint, allow_untrained)
+        compute_dtype = _resolve_dtype(dtype)
+        model, metadata = build_model(checkpoint, dtype=jnp.dtype(compute_dtype))
+        return cls(
+            model,
+            metadata,
+            preprocessing=preprocessing,
+            checkpoint=checkpoint,
+            batch_size=batch_size,
+            dtype=compute_dtype,
+        )
+
+    def predict_logits(self, images: Shaped[np.ndarray, "N H W 3"]) -> Float32[np.ndarray, "N C"]:
+        """Computes the network's raw outputs.
+
+        Args:
+          images: `[N, H, W, 3]`, RGB, any height and width (resized as in training): uint8 in
+            0..255, or float in [0, 1], which is rounded to 8 bits, what the network has seen.
+            N may be 0.
+
+        Returns:
+          NumPy float32 `[N, num_classes]`.
+
+        Raises:
+          ValueError: another shape, dtype or range, or floats that are not finite.
+        """
+        prepared = self._prepare(_as_uint8(np.asarray(images)))
+        parts = [self.logits_of_batch(batch)[:kept] for batch, kept in self._batches(prepared)]
+        return np.concatenate([np.zeros((0, self.num_classes), np.float32), *parts])
+
+    def predict_proba(self, images: Shaped[np.ndarray, "N H W 3"]) -> Float32[np.ndarray, "N C"]:
+        """Computes the probability of each class.
+
+        Args:
+          images: as of :meth:`predict_logits`.
+
+        Returns:
+          NumPy float32 `[N, num_classes]`, rows that sum to 1.
+
+        Raises:
+          ValueError: as of :meth:`predict_logits`.
+        """
+        return softmax(self.predict_logits(images))
+
+    def logits_of_batch(self, batch: UInt8[np.ndarray, "B S S 3"]) -> Float32[np.ndarray, "B C"]:
+        """Runs the network on prepared images as they are; each batch size compiles once.
+
+        Args:
+          batch: uint8, resized to the network's input already, as the data pipeline yields it.
+
+        Returns:
+          NumPy float32 `[B, num_classes]`.
+        """
+        return np.asarray(self._logits(self._variables, batch))
+
+    def weights_digest(self) -> str:
+        """The sha256 of all weights and statistics: which numbers made a report, beyond a path."""
+        digest = hashlib.sha256()
+        state = model_state(nnx.merge(self._graphdef, self._variables, copy=True))
+        for path, leaf in jax.tree_util.tree_flatten_with_path(state)[0]:
+            digest.update(jax.tree_util.keystr(path).encode())
+            digest.update(np.ascontiguousarray(leaf).tobytes())
+        return digest.hexdigest()
+
+    def _prepare(self, images: UInt8[np.ndarray, "N H W 3"]) -> UInt8[np.ndarray, "N S S 3"]:
+        """Resizes as in training."""
+        side = self.preprocessing.image_size
+        if images.shape[1:3] == (side, side) or not len(images):
+            return images
+        return np.stack([resize(image, side) for image in images])
+
+    def _batches(
+        self, images: UInt8[np.ndarray, "N S S 3"]
+    ) -> Iterator[tuple[UInt8[np.ndarray, "B S S 3"], int]]:
+        """Yields batches of one size and how many of their rows are images; the rest is black."""
+        for start in range(0, len(images), self.batch_size):
+            part = images[start : start + self.batch_size]
+            batch = np.zeros((self.batch_size, *images.shape[1:]), np.uint8)
+            batch[: len(part)] = part
+            yield batch, len(part)
+
+
+def softmax(logits: Float32[np.ndarray, "N C"]) -> Float32[np.ndarray, "N C"]:
+    """Probabilities of the rows of logits, computed in float64 and safe for any finite value."""
+    shifted = logits.astype(np.float64) - logits.max(axis=-1, keepdims=True)
+    exponentials = np.exp(shifted)
+    return (exponentials / exponentials.sum(axis=-1, keepdims=True)).astype(np.float32)
+
+
+def _as_uint8(images: Shaped[np.ndarray, "N H W 3"]) -> UInt8[np.ndarray, "N H W 3"]:
+    """Checks images and brings floats to the 8 bits that decoding gives."""
+    if images.ndim != 4 or images.shape[-1] != 3 or 0 in images.shape[1:]:
+        raise ValueError(f"images must have shape [N, H, W, 3], not {list(images.shape)}")
+    if images.dtype == np.uint8:
+        return images
+    if not np.issubdtype(images.dtype, np.floating):
+        raise ValueError(f"images must be uint8 in 0..255 or float in [0, 1], not {images.dtype}")
+    # Written so that NaN is refused too.
+    if images.size and not (images.min() >= 0 and images.max() <= 1):
+        raise ValueError(
+            f"float images must lie in [0, 1]; these reach from {images.min()} to {images.max()}"
+        )
+    return np.rint(images.astype(np.float32) * 255).astype(np.uint8)
+
+
+def _class_names(metadata: Mapping[str, Any], num_classes: int) -> tuple[str, ...]:
+    names = metadata.get("class_names") or [str(index) for index in range(num_classes)]
+    if len(names) != num_classes:
+        raise UserError(
+            f"the checkpoint names {len(names)} classes and its network has {num_classes}: its "
+            "metadata was changed or damaged; restore it"
+        )
+    return tuple(names)
+
+
+def _preprocessing(
+    metadata: Mapping[str, Any], checkpoint: Path, allow_untrained: bool
+) -> Preprocessing:
+    """The stored settings; the paper's only for a network that is known to guess anyway."""
+    if stored := metadata.get("preprocessing"):
+        return Preprocessing.from_dict(stored)
+    if allow_untrained and metadata.get("head") in HEADS_WITHOUT_TRAINING:
+        return Preprocessing()
+    raise UserError(
+        f"{checkpoint} does not say how its images were prepared (metadata.json lacks "
+        "'preprocessing'); give a checkpoint that fakd_jax.train wrote"
+    )
+
+
+def _resolve_dtype(dtype: str) -> str:
+    if dtype not in DTYPES:
+        raise UserError(f"unknown dtype {dtype!r}; choose one of {', '.join(DTYPES)}")
+    if dtype != "auto":
+        return dtype
+    return "float32" if jax.default_backend() == "cpu" else "bfloat16"
