@@ -1,0 +1,1 @@
+"""Data: sources, preparation as records, splits, batches and augmentation."""

@@ -1,0 +1,174 @@
+"""Unpacking of zip and tar archives that may have been made by anyone."""
+
+from __future__ import annotations
+
+import lzma
+import re
+import shutil
+import stat
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path, PurePosixPath
+from typing import IO
+
+from fakd_jax.errors import UserError
+
+MAX_BYTES = 64 * 2**30
+MAX_EXPANSION = 100
+SMALL_ENOUGH_BYTES = 2**30
+MAX_MEMBERS = 2_000_000
+_CHUNK_BYTES = 2**20
+
+
+@dataclass(frozen=True)
+class _Member:
+    """A regular file of an archive: its name, its size as declared, and its content."""
+
+    name: str
+    size: int
+    content: IO[bytes]
+
+
+def is_archive(path: Path) -> bool:
+    """Whether a file is a zip or a tar archive, compressed or not, by its content."""
+    return tarfile.is_tarfile(path) or zipfile.is_zipfile(path)
+
+
+def hash_file(path: Path) -> str:
+    """The sha256 of a file's bytes, in hexadecimal."""
+    digest = sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK_BYTES):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def extract_archive(archive: Path, folder: Path) -> None:
+    """Unpacks a zip or tar archive into a folder, trusting nothing in it.
+
+    Args:
+      archive: the file.
+      folder: an empty folder.
+
+    Raises:
+      UserError: the archive is broken or cut short; holds links, devices, encrypted files, the
+        same file twice, or names that lead out of the folder; or would take more than
+        `MAX_BYTES`, more than `MAX_EXPANSION` times its own size beyond a gigabyte, or more
+        than the disk has room for.
+    """
+    size = archive.stat().st_size
+    allowed = min(MAX_BYTES, max(SMALL_ENOUGH_BYTES, MAX_EXPANSION * size))
+    room = shutil.disk_usage(folder).free
+    written = 0
+    try:
+        with _opened(archive) as members:
+            for number, member in enumerate(members):
+                target = folder / _safe_path(member.name, archive)
+                written += member.size
+                if written > allowed or number >= MAX_MEMBERS:
+                    raise UserError(
+                        f"{archive} unpacks to far more than such an archive should "
+                        f"(over {allowed / 2**30:.0f} GiB or {MAX_MEMBERS:,} files); "
+                        "unpack it yourself and give the folder if you trust it"
+                    )
+                if written > room:
+                    raise UserError(
+                        f"no room to unpack {archive} in {folder.parent}; make room or choose "
+                        "another folder for prepared data with FAKD_JAX_CACHE=<folder>"
+                    )
+                _write(member, target, archive)
+    except (
+        EOFError,
+        NotImplementedError,
+        lzma.LZMAError,
+        tarfile.TarError,
+        zipfile.BadZipFile,
+        zlib.error,
+    ) as error:
+        raise _broken(archive, str(error)) from error
+    except OSError as error:
+        if error.errno is not None:  # the disk's matter
+            raise
+        raise _broken(archive, str(error)) from error  # gzip's and bz2's way to say so
+
+
+def _broken(archive: Path, why: str) -> UserError:
+    return UserError(f"{archive} is broken or cut short ({why}); fetch it again")
+
+
+@contextmanager
+def _opened(archive: Path) -> Iterator[Iterator[_Member]]:
+    """The regular files of an archive, one after the other."""
+    if tarfile.is_tarfile(archive):  # first: a tar whose last file is a zip passes for a zip too
+        with tarfile.open(archive) as tar:
+            yield _tar_members(tar, archive)
+    elif zipfile.is_zipfile(archive):
+        with zipfile.ZipFile(archive) as zipped:
+            yield _zip_members(zipped, archive)
+    else:
+        raise UserError(
+            f"{archive} is neither a zip nor a tar archive, or it is cut short; "
+            "give such an archive or a folder"
+        )
+
+
+def _zip_members(zipped: zipfile.ZipFile, archive: Path) -> Iterator[_Member]:
+    for info in zipped.infolist():
+        if info.is_dir():
+            continue
+        kind = stat.S_IFMT(info.external_attr >> 16)
+        if kind not in (0, stat.S_IFREG):
+            raise _refused(archive, info.filename, "is a link or a device")
+        if info.flag_bits & 1:
+            raise _refused(archive, info.filename, "is encrypted")
+        with zipped.open(info) as content:
+            yield _Member(info.filename, info.file_size, content)
+
+
+def _tar_members(tar: tarfile.TarFile, archive: Path) -> Iterator[_Member]:
+    for info in tar:
+        if info.isdir():
+            continue
+        content = tar.extractfile(info) if info.isreg() else None
+        if content is None:
+            raise _refused(archive, info.name, "is a link or a device")
+        yield _Member(info.name, info.size, content)
+    # tarfile takes an archive cut between two files for a whole one: look for the end's mark
+    assert tar.fileobj is not None
+    tar.fileobj.seek(tar.offset)
+    if tar.fileobj.read(tarfile.BLOCKSIZE) != tarfile.NUL * tarfile.BLOCKSIZE:
+        raise _broken(archive, "no end-of-archive mark")
+
+
+def _refused(archive: Path, name: str, why: str) -> UserError:
+    return UserError(
+        f"{archive}: {name!r} {why}, which is not unpacked; "
+        "unpack it yourself and give the folder if you trust it"
+    )
+
+
+def _safe_path(name: str, archive: Path) -> PurePosixPath:
+    """A member's name as a path that stays inside the folder."""
+    path = PurePosixPath(name.replace("\\", "/"))  # some zips of Windows have backslashes
+    if path.is_absolute() or ".." in path.parts or re.match("[A-Za-z]:", name) or "\0" in name:
+        raise _refused(archive, name, "has a name that may lead out of the folder")
+    return path
+
+
+def _write(member: _Member, target: Path, archive: Path) -> None:
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with target.open("xb") as file:
+            left = member.size
+            while chunk := member.content.read(min(_CHUNK_BYTES, left)):
+                file.write(chunk)
+                left -= len(chunk)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise _refused(archive, member.name, "is there twice") from error
+    if left:
+        raise _broken(archive, f"{member.name} has {member.size - left} of {member.size} bytes")

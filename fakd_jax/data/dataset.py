@@ -1,0 +1,200 @@
+"""A prepared data set: examples with stable ids, read at random from array_record files."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import UInt8
+
+from fakd_jax.data.preprocessing import decode_rgb
+from fakd_jax.errors import UserError
+
+SPLITS = ("train", "val", "test")
+DESCRIPTION_FILE = "dataset.json"
+
+
+@dataclass(frozen=True)
+class Example:
+    """One image of a data set.
+
+    Attributes:
+      id: its path in the source with forward slashes, `Testing/glioma/Te-gl_0010.jpg`.
+      label: index into the data set's `class_names`.
+      split: the folder it came in: `train`, `val` or `test`.
+    """
+
+    id: str
+    label: int
+    split: str
+
+
+@dataclass(frozen=True)
+class Description:
+    """What the records' folder says of itself in `dataset.json`.
+
+    Attributes:
+      class_names: the classes, in the order of their labels.
+      fingerprint: see :func:`fingerprint_of`.
+      records: the folder of the array_record files, relative to the description's.
+      files: size in bytes of every file of the records, to notice a damaged cache.
+      examples: `[id, label, split]` of every example, sorted by id.
+    """
+
+    class_names: list[str]
+    fingerprint: str
+    records: str
+    files: dict[str, int]
+    examples: list[tuple[str, int, str]]
+
+    def save(self, folder: Path) -> None:
+        """Writes `dataset.json` into `folder`."""
+        (folder / DESCRIPTION_FILE).write_text(json.dumps(asdict(self)), encoding="utf-8")
+
+    @classmethod
+    def load(cls, folder: Path) -> Description:
+        """Reads `dataset.json` and compares the records' files with it.
+
+        Raises:
+          UserError: a file of the records is missing or has another size.
+        """
+        description = cls(**json.loads((folder / DESCRIPTION_FILE).read_text(encoding="utf-8")))
+        if record_files(folder / description.records) != description.files:
+            raise UserError(
+                f"the prepared data in {folder} is damaged; delete that folder and run again"
+            )
+        return description
+
+
+def record_files(folder: Path) -> dict[str, int]:
+    """The size in bytes of every file in `folder`, by name."""
+    return {path.name: path.stat().st_size for path in sorted(folder.glob("*"))}
+
+
+def fingerprint_of(contents: Iterable[tuple[str, str, str]]) -> str:
+    """The identity of a data set: equal exactly when ids, labels and bytes are.
+
+    Args:
+      contents: `(id, class name, sha256 of the file's bytes)` of every example, in any order.
+
+    Returns:
+      A sha256 in hexadecimal.
+    """
+    digest = sha256()
+    for row in sorted(contents):
+        digest.update(json.dumps(row).encode() + b"\n")
+    return digest.hexdigest()
+
+
+class ImageDataset:
+    """Images with labels and ids, read at random; picklable and thread-safe.
+
+    Attributes:
+      name: a short name of the source (`phantom`, a folder's or an archive's name).
+      version: the version pinned or, where the source has none, the fingerprint's beginning.
+      source: what was given to :func:`fakd_jax.data.sources.open_dataset`.
+      class_names: the classes, sorted; a label is an index into them.
+      fingerprint: see :func:`fingerprint_of`; reports quote it.
+      examples: every example of every split, sorted by id.
+      report: what preparing found: `strays`, `skipped`, `reencoded`, `sizes`, `modes`… (JSON).
+      folder: the folder in which the images, and their `masks/` if any, lie.
+    """
+
+    def __init__(
+        self,
+        records: Path,
+        *,
+        name: str,
+        version: str | None,
+        source: str,
+        folder: Path,
+        report: Mapping[str, Any],
+    ) -> None:
+        """Opens prepared records.
+
+        Args:
+          records: a folder with `dataset.json`.
+          name: see the class.
+          version: see the class; None takes it from the fingerprint.
+          source: see the class.
+          folder: see the class.
+          report: see the class.
+        """
+        from fakd_jax.data.builder.image_folders import open_records
+
+        description = Description.load(records)
+        self.name = name
+        self.version = version or description.fingerprint[:12]
+        self.source = source
+        self.folder = folder
+        self.report = dict(report)
+        self.class_names = tuple(description.class_names)
+        self.fingerprint = description.fingerprint
+        self.examples = tuple(Example(*row) for row in description.examples)
+        self._indices = {example.id: index for index, example in enumerate(self.examples)}
+        self._positions = _positions(self.examples)
+        splits = sorted({example.split for example in self.examples})
+        self._records = open_records(records / description.records, splits)
+
+    def __len__(self) -> int:
+        return len(self.examples)
+
+    def index_of(self, id: str) -> int:
+        """The index of the example with this id; KeyError if there is none."""
+        return self._indices[id]
+
+    def ids(self, split: str) -> tuple[str, ...]:
+        """The ids of one split, sorted; empty if the source has no such split."""
+        return tuple(example.id for example in self.examples if example.split == split)
+
+    def counts(self) -> dict[str, dict[str, int]]:
+        """How many images each split has of each class: `{split: {class: n}}`."""
+        counts = {
+            split: dict.fromkeys(self.class_names, 0)
+            for split in SPLITS
+            if any(example.split == split for example in self.examples)
+        }
+        for example in self.examples:
+            counts[example.split][self.class_names[example.label]] += 1
+        return counts
+
+    def read(self, index: int) -> UInt8[np.ndarray, "H W 3"]:
+        """Decodes one image at its original size.
+
+        Args:
+          index: into `examples`.
+
+        Returns:
+          RGB, 0 to 255.
+
+        Raises:
+          RuntimeError: the records are not in the order of the description.
+        """
+        example = self.examples[index]
+        record = self._records[example.split][self._positions[index]]
+        if record["id"].decode() != example.id:
+            raise RuntimeError(f"the record of {example.id} holds {record['id'].decode()}")
+        return decode_rgb(record["image"], example.id)
+
+    def mask_path(self, index: int) -> Path | None:
+        """The ground-truth lesion mask of an image, or None if the source has none.
+
+        Masks lie beside the images as `masks/<id with the suffix .png>`, as the phantom's do.
+        """
+        path = self.folder / "masks" / Path(self.examples[index].id).with_suffix(".png")
+        return path if path.is_file() else None
+
+
+def _positions(examples: Sequence[Example]) -> list[int]:
+    """Each example's position among those of its split, which is its place in the records."""
+    seen = dict.fromkeys(SPLITS, 0)
+    positions = []
+    for example in examples:
+        positions.append(seen[example.split])
+        seen[example.split] += 1
+    return positions

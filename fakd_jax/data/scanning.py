@@ -1,0 +1,255 @@
+"""What lies in a folder of images: splits, classes, strays; nothing is opened here."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from hashlib import sha256
+from pathlib import Path
+
+from fakd_jax.errors import UserError
+
+SPLIT_FOLDERS = {
+    "training": "train",
+    "train": "train",
+    "val": "val",
+    "valid": "val",
+    "validation": "val",
+    "testing": "test",
+    "test": "test",
+}
+IMAGE_SUFFIXES = frozenset(
+    {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp"}
+)
+EXPECTED_LAYOUT = (
+    "one folder a class inside Training/ and Testing/ (or train/, val/, test/), "
+    "such as Training/glioma/001.jpg"
+)
+MASKS_FOLDER = "masks"
+MAX_WRAPPING_FOLDERS = 3
+LISTED = 10
+
+
+@dataclass(frozen=True)
+class FoundImage:
+    """A file that has an image's name.
+
+    Attributes:
+      id: its path below the folder of the splits, with forward slashes.
+      path: the file.
+      split: `train`, `val` or `test`.
+      class_name: the name of its class's folder.
+    """
+
+    id: str
+    path: Path
+    split: str
+    class_name: str
+
+
+@dataclass(frozen=True)
+class Scan:
+    """What :func:`scan_folder` found.
+
+    Attributes:
+      folder: the folder that holds those of the splits.
+      split_folders: the name of each split's folder.
+      class_names: the classes, sorted.
+      images: all images, sorted by id.
+      strays: other files, as paths below the folder, sorted.
+      stamp: changes whenever a file is added, removed or written.
+    """
+
+    folder: Path
+    split_folders: dict[str, str]
+    class_names: tuple[str, ...]
+    images: tuple[FoundImage, ...]
+    strays: tuple[str, ...]
+    stamp: str
+
+    def counts(self) -> dict[str, dict[str, int]]:
+        """How many images each split has of each class: `{split: {class: n}}`."""
+        counts = {split: dict.fromkeys(self.class_names, 0) for split in self.split_folders}
+        for image in self.images:
+            counts[image.split][image.class_name] += 1
+        return counts
+
+
+@dataclass
+class _Findings:
+    """What the walk has met so far."""
+
+    images: list[FoundImage] = field(default_factory=list)
+    strays: list[str] = field(default_factory=list)
+    stamps: list[tuple[str, int, int, int]] = field(default_factory=list)
+
+
+def scan_folder(folder: Path) -> Scan:
+    """Finds the images of a class-per-folder data set by their names, splits and classes.
+
+    Names of split folders are taken in any case; a folder that wraps everything is looked
+    into; below a class's folder there may be further folders. Hidden files, `__MACOSX` and
+    files without an image's suffix are strays. `masks/` is left to
+    :meth:`fakd_jax.data.dataset.ImageDataset.mask_path`.
+
+    Args:
+      folder: where to look.
+
+    Raises:
+      UserError: another layout, a split that is there twice, a class without images, or
+        classes that differ between the splits.
+    """
+    try:
+        root, split_folders = _find_splits(folder)
+        found, classes = _walk(root, split_folders)
+    except OSError as error:
+        raise UserError(f"cannot read {error.filename}: {error.strerror}; check it") from error
+    _check_classes(root, split_folders, classes, found)
+    stamp = sha256(json.dumps([str(root), sorted(found.stamps)]).encode()).hexdigest()
+    return Scan(
+        folder=root,
+        split_folders=split_folders,
+        class_names=tuple(sorted(set().union(*classes.values()))),
+        images=tuple(sorted(found.images, key=lambda image: image.id)),
+        strays=tuple(sorted(found.strays)),
+        stamp=stamp,
+    )
+
+
+def listed(names: list[str]) -> str:
+    """The first names in one line, with the count of those left out."""
+    shown = ", ".join(names[:LISTED])
+    return shown if len(names) <= LISTED else f"{shown} and {len(names) - LISTED:,} more"
+
+
+def _is_junk(name: str) -> bool:
+    return name.startswith(".") or name == "__MACOSX"
+
+
+def _find_splits(folder: Path) -> tuple[Path, dict[str, str]]:
+    """The folder that holds those of the splits, and each split's folder's name."""
+    root = folder.absolute()
+    for _ in range(MAX_WRAPPING_FOLDERS + 1):
+        entries = [entry.name for entry in os.scandir(root) if entry.is_dir()]
+        subfolders = sorted(name for name in entries if not _is_junk(name))
+        splits: dict[str, str] = {}
+        for name in subfolders:
+            split = SPLIT_FOLDERS.get(name.lower())
+            if split in splits:
+                raise UserError(
+                    f"{root} has both {splits[split]}/ and {name}/ for the {split} split; "
+                    "keep one of them"
+                )
+            if split is not None:
+                splits[split] = name
+        if splits:
+            return root, splits
+        if len(subfolders) != 1:
+            break
+        root = root / subfolders[0]
+    found = f"; it holds {listed([f'{name}/' for name in subfolders])}" if subfolders else ""
+    raise UserError(
+        f"{folder} has no folders of splits{found}; the layout expected is {EXPECTED_LAYOUT}"
+    )
+
+
+def _walk(
+    root: Path, split_folders: Mapping[str, str]
+) -> tuple[_Findings, dict[str, tuple[str, ...]]]:
+    """Meets every file below `root`; also the class folders of every split."""
+    found = _Findings()
+    split_of = {name: split for split, name in split_folders.items()}
+    classes: dict[str, tuple[str, ...]] = {}
+    for entry in _sorted_entries(root):
+        if entry.is_dir() and entry.name in split_of:
+            split = split_of[entry.name]
+            classes[split] = _walk_split(Path(entry.path), root, split, found)
+        elif not (entry.is_dir() and entry.name.lower() == MASKS_FOLDER):
+            _meet_strays(entry, root, found)
+    return found, classes
+
+
+def _walk_split(folder: Path, root: Path, split: str, found: _Findings) -> tuple[str, ...]:
+    classes = []
+    for entry in _sorted_entries(folder):
+        if not entry.is_dir() or _is_junk(entry.name):
+            _meet_strays(entry, root, found)
+            continue
+        classes.append(entry.name)
+        for path in _files_below(Path(entry.path)):
+            id = path.relative_to(root).as_posix()
+            hidden = any(_is_junk(part) for part in path.relative_to(entry.path).parts)
+            if hidden or path.suffix.lower() not in IMAGE_SUFFIXES:
+                found.strays.append(id)
+            else:
+                found.images.append(FoundImage(id, path, split, entry.name))
+            found.stamps.append(_stamp(path, id))
+    return tuple(classes)
+
+
+def _meet_strays(entry: os.DirEntry[str], root: Path, found: _Findings) -> None:
+    paths = _files_below(Path(entry.path)) if entry.is_dir() else [Path(entry.path)]
+    for path in paths:
+        id = path.relative_to(root).as_posix()
+        found.strays.append(id)
+        found.stamps.append(_stamp(path, id))
+
+
+def _sorted_entries(folder: Path) -> list[os.DirEntry[str]]:
+    return sorted(os.scandir(folder), key=lambda entry: entry.name)
+
+
+def _files_below(folder: Path, ancestors: frozenset[str] = frozenset()) -> Iterator[Path]:
+    """All files below a folder; links are followed, but never in a circle."""
+    here = os.path.realpath(folder)
+    if here in ancestors:
+        return
+    for entry in _sorted_entries(folder):
+        if entry.is_dir():
+            yield from _files_below(Path(entry.path), ancestors | {here})
+        else:
+            yield Path(entry.path)
+
+
+def _stamp(path: Path, id: str) -> tuple[str, int, int, int]:
+    """Enough to notice that a file was written: ctime changes even if mtime is set back."""
+    try:
+        status = path.stat()
+    except FileNotFoundError:  # a link to nothing; inspecting it will say so
+        return id, -1, -1, -1
+    return id, status.st_size, status.st_mtime_ns, status.st_ctime_ns
+
+
+def _check_classes(
+    root: Path,
+    split_folders: Mapping[str, str],
+    classes: Mapping[str, tuple[str, ...]],
+    found: _Findings,
+) -> None:
+    """Every split must have the same classes, and every class images."""
+    for split, names in classes.items():
+        if not names:
+            raise UserError(
+                f"{root / split_folders[split]} has no class folders; "
+                f"the layout expected is {EXPECTED_LAYOUT}"
+            )
+    every = sorted(set().union(*classes.values()))
+    for name in every:
+        having = [split_folders[split] for split in classes if name in classes[split]]
+        lacking = [split_folders[split] for split in classes if name not in classes[split]]
+        if lacking:
+            raise UserError(
+                f"the classes differ between the splits of {root}: {name}/ is in "
+                f"{' and '.join(having)} but not in {' and '.join(lacking)}; "
+                "every split needs the same class folders, spelt alike"
+            )
+    filled = {(image.split, image.class_name) for image in found.images}
+    for split, names in classes.items():
+        for name in names:
+            if (split, name) not in filled:
+                raise UserError(
+                    f"the class folder {root / split_folders[split] / name} holds no image; "
+                    "add images or remove the class from every split"
+                )

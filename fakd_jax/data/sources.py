@@ -1,0 +1,151 @@
+"""Opens data of any source as one :class:`ImageDataset`: prepared once, found again at once."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from fakd_jax.data import archives, kaggle
+from fakd_jax.data.cache import data_cache_folder, write_file_whole, written_whole
+from fakd_jax.data.dataset import ImageDataset
+from fakd_jax.data.preparation import RECORDS_FORMAT, Unreadable, prepare, told
+from fakd_jax.data.scanning import EXPECTED_LAYOUT, scan_folder
+from fakd_jax.errors import UserError
+
+Log = Callable[[str], object]
+
+
+@dataclass(frozen=True)
+class _Located:
+    """A source brought to this machine: the folder of its images, its name and version."""
+
+    folder: Path
+    name: str
+    version: str | None = None
+
+
+def open_dataset(
+    source: str | Path,
+    *,
+    cache_dir: Path | str | None = None,
+    unreadable: Unreadable = "error",
+    phantom: Mapping[str, Any] | None = None,
+    log: Log = print,
+) -> ImageDataset:
+    """Opens a source, after preparing it if it is new or has changed.
+
+    Preparing decodes every file once and writes array_record files into the cache, under the
+    data's fingerprint. What was prepared is found again by the paths, sizes and times of the
+    source's files, without reading them.
+
+    Args:
+      source: `kaggle`, `phantom`, a folder, or a zip or tar archive.
+      cache_dir: where prepared data is kept; see
+        :func:`fakd_jax.data.cache.data_cache_folder`.
+      unreadable: what to do with files that have an image's name and are not usable: `error`
+        lists them, `skip` leaves them out, logged and listed in the report.
+      phantom: keywords of :func:`fakd_jax.data.phantom.write_phantoms` for the source
+        `phantom`.
+      log: told what is going on, a line at a time.
+
+    Returns:
+      The data set.
+
+    Raises:
+      UserError: no such source, another layout, unusable files, no network, no room.
+    """
+    if unreadable not in ("error", "skip"):
+        raise UserError(f"config.data.unreadable is {unreadable!r}; use 'error' or 'skip'")
+    cache = data_cache_folder(cache_dir)
+    located = _locate(str(source), cache, phantom or {}, log)
+    scan = scan_folder(located.folder)
+    if str(source) == "kaggle":
+        kaggle.check_counts(scan.counts(), located.folder)
+    opening = cache / "openings" / f"{_key(RECORDS_FORMAT, scan.stamp, unreadable)}.json"
+    found = _read_json(opening)
+    if found is None or not (cache / "records" / found["records"]).is_dir():
+        found = prepare(scan, cache, unreadable=unreadable, log=log)
+        write_file_whole(opening, json.dumps(found))
+    if skipped := found["report"]["skipped"]:
+        log(f"data: left out {len(skipped):,} unusable files: {told(skipped)}")
+    return ImageDataset(
+        cache / "records" / found["records"],
+        name=located.name,
+        version=located.version,
+        source=str(source),
+        folder=scan.folder,
+        report=found["report"],
+    )
+
+
+def _key(*parts: Any) -> str:
+    return sha256(json.dumps(parts).encode()).hexdigest()[:32]
+
+
+def _read_json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+
+
+def _locate(source: str, cache: Path, phantom: Mapping[str, Any], log: Log) -> _Located:
+    if source == "kaggle":
+        return _Located(kaggle.download(log=log), kaggle.NAME, kaggle.VERSION)
+    if source == "phantom":
+        return _phantoms(cache, phantom, log)
+    path = Path(source).expanduser().absolute()
+    if path.is_dir():
+        return _Located(path, path.name)
+    if path.is_file():
+        return _unpacked(path, cache, log)
+    raise UserError(
+        f"no data at {source}: give 'kaggle', 'phantom', an archive, or a folder with "
+        f"{EXPECTED_LAYOUT}"
+    )
+
+
+def _phantoms(cache: Path, settings: Mapping[str, Any], log: Log) -> _Located:
+    """Writes phantoms into the cache, under a key of their settings and of their program."""
+    from fakd_jax.data import phantom
+
+    try:
+        call = inspect.signature(phantom.write_phantoms).bind(Path(), **settings)
+    except TypeError as error:
+        raise UserError(f"config.data.phantom: {error}; see fakd_jax/data/phantom.py") from error
+    call.apply_defaults()
+    chosen = {name: value for name, value in call.arguments.items() if name != "directory"}
+    program = sha256(Path(phantom.__file__).read_bytes()).hexdigest()
+    folder = cache / "phantoms" / _key(chosen, program)
+    if not folder.is_dir():
+        log(f"data: drawing phantoms into {folder}")
+        with written_whole(folder) as unfinished:
+            phantom.write_phantoms(unfinished, **chosen)
+    return _Located(folder, "phantom")
+
+
+def _unpacked(archive: Path, cache: Path, log: Log) -> _Located:
+    """Unpacks an archive into the cache, under the hash of its bytes."""
+    status = archive.stat()
+    times = (status.st_mtime_ns, status.st_ctime_ns)
+    known = cache / "archives" / f"{_key(str(archive), status.st_size, times)}.json"
+    digest = _read_json(known)
+    if digest is None:
+        if not archives.is_archive(archive):
+            raise UserError(
+                f"{archive} is neither a zip nor a tar archive, or it is cut short; "
+                "give such an archive or a folder"
+            )
+        digest = archives.hash_file(archive)
+        write_file_whole(known, json.dumps(digest))
+    folder = cache / "archives" / digest[:32]
+    if not folder.is_dir():
+        log(f"data: unpacking {archive}")
+        with written_whole(folder) as unfinished:
+            archives.extract_archive(archive, unfinished)
+    return _Located(folder, archive.name.partition(".")[0])
