@@ -1,0 +1,230 @@
+"""MobileNetV3: functionally identical to torchvision's.
+
+Howard et al., "Searching for MobileNetV3", arXiv:1905.02244. The module tree mirrors
+torchvision's names: `features` is a list whose first and last entries are convolutions, and every
+`block` lists its layers in torchvision's order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import jax.numpy as jnp
+from flax import nnx
+from jax import Array
+from jax.typing import DTypeLike
+from jaxtyping import Float, Float32
+
+from fakd_jax.models.batch_norm import BatchNorm
+from fakd_jax.models.layers import (
+    Conv,
+    Depthwise,
+    Linear,
+    Pointwise,
+    check_images,
+    global_average_pool,
+    sow,
+)
+
+Activation = Callable[[Array], Array]
+
+
+@dataclass(frozen=True)
+class BlockSetting:
+    """One line of Table 1 of the paper: an inverted residual block.
+
+    Attributes:
+        in_features: Channels of the input.
+        kernel_size: Of the depthwise convolution.
+        expanded_features: Channels inside the block.
+        out_features: Channels of the result.
+        squeeze: Whether the block has squeeze-and-excitation.
+        hard_swish: Hard-swish, else ReLU.
+        stride: Of the depthwise convolution.
+    """
+
+    in_features: int
+    kernel_size: int
+    expanded_features: int
+    out_features: int
+    squeeze: bool
+    hard_swish: bool
+    stride: int
+
+
+MOBILENET_V3_LARGE_SETTINGS = (
+    BlockSetting(16, 3, 16, 16, squeeze=False, hard_swish=False, stride=1),
+    BlockSetting(16, 3, 64, 24, squeeze=False, hard_swish=False, stride=2),
+    BlockSetting(24, 3, 72, 24, squeeze=False, hard_swish=False, stride=1),
+    BlockSetting(24, 5, 72, 40, squeeze=True, hard_swish=False, stride=2),
+    BlockSetting(40, 5, 120, 40, squeeze=True, hard_swish=False, stride=1),
+    BlockSetting(40, 5, 120, 40, squeeze=True, hard_swish=False, stride=1),
+    BlockSetting(40, 3, 240, 80, squeeze=False, hard_swish=True, stride=2),
+    BlockSetting(80, 3, 200, 80, squeeze=False, hard_swish=True, stride=1),
+    BlockSetting(80, 3, 184, 80, squeeze=False, hard_swish=True, stride=1),
+    BlockSetting(80, 3, 184, 80, squeeze=False, hard_swish=True, stride=1),
+    BlockSetting(80, 3, 480, 112, squeeze=True, hard_swish=True, stride=1),
+    BlockSetting(112, 3, 672, 112, squeeze=True, hard_swish=True, stride=1),
+    BlockSetting(112, 5, 672, 160, squeeze=True, hard_swish=True, stride=2),
+    BlockSetting(160, 5, 960, 160, squeeze=True, hard_swish=True, stride=1),
+    BlockSetting(160, 5, 960, 160, squeeze=True, hard_swish=True, stride=1),
+)
+
+
+def make_divisible(value: float, divisor: int = 8) -> int:
+    """Rounds to a multiple of `divisor`, never by more than a tenth downwards (torchvision's)."""
+    rounded = max(divisor, int(value + divisor / 2) // divisor * divisor)
+    return rounded + divisor if rounded < 0.9 * value else rounded
+
+
+class ConvNormActivation(nnx.Module):
+    """A convolution of any kind, batch norm, and an activation or none."""
+
+    def __init__(
+        self, conv: Conv | Pointwise | Depthwise, norm: BatchNorm, activation: Activation | None
+    ):
+        self.conv = conv
+        self.bn = norm
+        self.activation = activation
+
+    def __call__(self, x: Float[Array, "B H W I"]) -> Float[Array, "B h w O"]:
+        """Applies the three in turn."""
+        y = self.bn(self.conv(x))
+        return y if self.activation is None else self.activation(y)
+
+
+class SqueezeExcitation(nnx.Module):
+    """Scales channels by a gate computed from their means (ReLU, then hard-sigmoid)."""
+
+    def __init__(self, features: int, *, dtype: DTypeLike, rngs: nnx.Rngs):
+        squeezed = make_divisible(features // 4)
+        self.fc1 = Pointwise(features, squeezed, use_bias=True, dtype=dtype, rngs=rngs)
+        self.fc2 = Pointwise(squeezed, features, use_bias=True, dtype=dtype, rngs=rngs)
+
+    def __call__(self, x: Float[Array, "B H W C"]) -> Float[Array, "B H W C"]:
+        """Gates the channels of every image."""
+        gate = nnx.relu(self.fc1(global_average_pool(x)))
+        return x * nnx.hard_sigmoid(self.fc2(gate))
+
+
+class InvertedResidual(nnx.Module):
+    """Expansion (1×1), depthwise k×k, squeeze-and-excitation, projection (1×1), shortcut."""
+
+    def __init__(
+        self,
+        setting: BlockSetting,
+        *,
+        norm: Callable[[int], BatchNorm],
+        dtype: DTypeLike,
+        rngs: nnx.Rngs,
+    ):
+        activation = nnx.hard_swish if setting.hard_swish else nnx.relu
+        expanded = setting.expanded_features
+        layers: list[ConvNormActivation | SqueezeExcitation] = []
+        if expanded != setting.in_features:
+            expand = Pointwise(setting.in_features, expanded, dtype=dtype, rngs=rngs)
+            layers.append(ConvNormActivation(expand, norm(expanded), activation))
+        depthwise = Depthwise(
+            expanded, setting.kernel_size, stride=setting.stride, dtype=dtype, rngs=rngs
+        )
+        layers.append(ConvNormActivation(depthwise, norm(expanded), activation))
+        if setting.squeeze:
+            layers.append(SqueezeExcitation(expanded, dtype=dtype, rngs=rngs))
+        project = Pointwise(expanded, setting.out_features, dtype=dtype, rngs=rngs)
+        layers.append(ConvNormActivation(project, norm(setting.out_features), None))
+        self.block = nnx.List(layers)
+        self.residual = setting.stride == 1 and setting.in_features == setting.out_features
+
+    def __call__(self, x: Float[Array, "B H W I"]) -> Float[Array, "B h w O"]:
+        """Applies the block, and adds its input where the shapes agree."""
+        y = x
+        for layer in self.block:
+            y = layer(y)
+        return y + x if self.residual else y
+
+
+class MobileNetV3(nnx.Module):
+    """MobileNetV3; with the default settings, torchvision's `mobilenet_v3_large`.
+
+    Sown for `nnx.capture`, in the compute dtype: `features.0` to `features.16` (the last, the 1×1
+    convolution with batch norm and hard-swish, is the paper's student feature, [B, 7, 7, 960] for
+    224-pixel images) and `pre_logits` [B, 1, 1, C], what dropout and the last layer get.
+
+    Initial values are torchvision's: convolutions N(0, 2/fan_out), linear layers N(0, .01²).
+
+    Args:
+        num_classes: Number of logits.
+        settings: The inverted residual blocks.
+        last_channel: Width of the hidden layer of the classifier.
+        dropout: Probability of dropping one of its values in training.
+        batch_norm_momentum: Weight of the old running statistics (one minus PyTorch's .01).
+        batch_norm_epsilon: Added to variances.
+        dtype: Compute dtype; parameters, statistics and logits stay float32.
+        rngs: Source of the initial values (stream `params`).
+    """
+
+    def __init__(
+        self,
+        *,
+        num_classes: int,
+        settings: Sequence[BlockSetting] = MOBILENET_V3_LARGE_SETTINGS,
+        last_channel: int = 1280,
+        dropout: float = 0.2,
+        batch_norm_momentum: float = 0.99,
+        batch_norm_epsilon: float = 1e-3,
+        dtype: DTypeLike = jnp.float32,
+        rngs: nnx.Rngs,
+    ):
+        def norm(features: int) -> BatchNorm:
+            return BatchNorm(
+                features, momentum=batch_norm_momentum, epsilon=batch_norm_epsilon, dtype=dtype
+            )
+
+        first, last = settings[0].in_features, 6 * settings[-1].out_features
+        stem = Conv(3, first, 3, stride=2, dtype=dtype, rngs=rngs)
+        layers: list[ConvNormActivation | InvertedResidual] = [
+            ConvNormActivation(stem, norm(first), nnx.hard_swish)
+        ]
+        layers += [
+            InvertedResidual(setting, norm=norm, dtype=dtype, rngs=rngs) for setting in settings
+        ]
+        head = Pointwise(settings[-1].out_features, last, dtype=dtype, rngs=rngs)
+        layers.append(ConvNormActivation(head, norm(last), nnx.hard_swish))
+        self.features = nnx.List(layers)
+        self.classifier_0 = Linear(last, last_channel, normal_scale=0.01, dtype=dtype, rngs=rngs)
+        self.dropout = nnx.Dropout(dropout)
+        self.classifier_3 = Linear(last_channel, num_classes, normal_scale=0.01, rngs=rngs)
+
+    def __call__(
+        self, images: Float[Array, "B H W 3"], *, rngs: nnx.Rngs | None = None
+    ) -> Float32[Array, "B K"]:
+        """Classifies images.
+
+        Args:
+            images: Normalised images of any size.
+            rngs: Source of the dropout mask (stream `dropout`), needed in training only.
+
+        Returns:
+            Float32 logits.
+
+        Raises:
+            ValueError: Images of another shape, or no `rngs` in training.
+            TypeError: Images that are not floats.
+        """
+        check_images(images)
+        x = images
+        for index, layer in enumerate(self.features):
+            x = layer(x)
+            sow(self, f"features.{index}", x)
+        x = nnx.hard_swish(self.classifier_0(global_average_pool(x)[:, 0, 0]))
+        sow(self, "pre_logits", x[:, None, None])
+        return self.classifier_3(self._drop(x, rngs))
+
+    def _drop(self, x: Array, rngs: nnx.Rngs | None) -> Array:
+        if rngs is None and self.dropout.rate > 0 and not self.dropout.deterministic:
+            raise ValueError(
+                "dropout in training needs a random key: pass dropout_key to `forward` (or rngs "
+                "to the model), or call model.eval() first"
+            )
+        return self.dropout(x, rngs=rngs)

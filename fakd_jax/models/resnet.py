@@ -1,0 +1,166 @@
+"""ResNet with bottleneck blocks, v1.5: functionally identical to torchvision's.
+
+He et al., "Deep residual learning for image recognition", arXiv:1512.03385; v1.5 has the stride
+in the 3×3 convolution. The module tree mirrors torchvision's names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import jax.numpy as jnp
+from flax import nnx
+from jax.typing import DTypeLike
+from jaxtyping import Array, Float, Float32
+
+from fakd_jax.models.batch_norm import BatchNorm
+from fakd_jax.models.layers import (
+    Conv,
+    Linear,
+    Pointwise,
+    check_images,
+    global_average_pool,
+    max_pool,
+    sow,
+)
+
+_EXPANSION = 4
+
+
+class Bottleneck(nnx.Module):
+    """1×1 reduction, 3×3 (which takes the stride), 1×1 expansion by 4, and the shortcut.
+
+    Args:
+        in_features: Channels of the input.
+        features: Channels of the 3×3 convolution; the result has four times as many.
+        stride: Stride of the 3×3 convolution and of the shortcut.
+        momentum: Of the batch norms.
+        epsilon: Of the batch norms.
+        dtype: Compute dtype.
+        rngs: Source of the initial values.
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        features: int,
+        *,
+        stride: int,
+        momentum: float,
+        epsilon: float,
+        dtype: DTypeLike,
+        rngs: nnx.Rngs,
+    ):
+        def norm(width: int) -> BatchNorm:
+            return BatchNorm(width, momentum=momentum, epsilon=epsilon, dtype=dtype)
+
+        out_features = _EXPANSION * features
+        self.conv1 = Pointwise(in_features, features, dtype=dtype, rngs=rngs)
+        self.bn1 = norm(features)
+        self.conv2 = Conv(features, features, 3, stride=stride, dtype=dtype, rngs=rngs)
+        self.bn2 = norm(features)
+        self.conv3 = Pointwise(features, out_features, dtype=dtype, rngs=rngs)
+        self.bn3 = norm(out_features)
+        self.downsample_conv: Pointwise | None = nnx.data(None)
+        self.downsample_bn: BatchNorm | None = nnx.data(None)
+        if stride != 1 or in_features != out_features:
+            self.downsample_conv = Pointwise(
+                in_features, out_features, stride=stride, dtype=dtype, rngs=rngs
+            )
+            self.downsample_bn = norm(out_features)
+
+    def __call__(self, x: Float[Array, "B H W I"]) -> Float[Array, "B h w O"]:
+        """Adds the block's residual to its (projected) input."""
+        y = nnx.relu(self.bn1(self.conv1(x)))
+        y = nnx.relu(self.bn2(self.conv2(y)))
+        y = self.bn3(self.conv3(y))
+        if self.downsample_conv is not None and self.downsample_bn is not None:
+            x = self.downsample_bn(self.downsample_conv(x))
+        return nnx.relu(y + x)
+
+
+class ResNet(nnx.Module):
+    """A bottleneck ResNet; with the default sizes, torchvision's `resnet50`.
+
+    Sown for `nnx.capture`, in the compute dtype: `relu` and `maxpool` (the stem), `layer1` to
+    `layer4` (after each stage's last ReLU; `layer3` is the paper's teacher feature,
+    [B, 14, 14, 1024] for 224-pixel images) and `pre_logits` [B, 1, 1, C].
+
+    Initial values are torchvision's: convolutions N(0, 2/fan_out), `fc` PyTorch's default.
+
+    Args:
+        num_classes: Number of logits.
+        stage_sizes: Blocks of the four stages.
+        width: Channels of the stem; stage i has bottlenecks of `width · 2^i`.
+        batch_norm_momentum: Weight of the old running statistics (one minus PyTorch's .1).
+        batch_norm_epsilon: Added to variances.
+        dtype: Compute dtype; parameters, statistics and logits stay float32.
+        rngs: Source of the initial values (stream `params`).
+    """
+
+    def __init__(
+        self,
+        *,
+        num_classes: int,
+        stage_sizes: Sequence[int] = (3, 4, 6, 3),
+        width: int = 64,
+        batch_norm_momentum: float = 0.9,
+        batch_norm_epsilon: float = 1e-5,
+        dtype: DTypeLike = jnp.float32,
+        rngs: nnx.Rngs,
+    ):
+        self.dtype = dtype
+        self.conv1 = Conv(3, width, 7, stride=2, dtype=dtype, rngs=rngs)
+        self.bn1 = BatchNorm(
+            width, momentum=batch_norm_momentum, epsilon=batch_norm_epsilon, dtype=dtype
+        )
+        in_features = width
+        for stage, size in enumerate(stage_sizes):
+            features = width * 2**stage
+            blocks = []
+            for block in range(size):
+                blocks.append(
+                    Bottleneck(
+                        in_features,
+                        features,
+                        stride=2 if stage > 0 and block == 0 else 1,
+                        momentum=batch_norm_momentum,
+                        epsilon=batch_norm_epsilon,
+                        dtype=dtype,
+                        rngs=rngs,
+                    )
+                )
+                in_features = _EXPANSION * features
+            setattr(self, f"layer{stage + 1}", nnx.List(blocks))
+        self.num_stages = len(stage_sizes)
+        self.fc = Linear(in_features, num_classes, rngs=rngs)
+
+    def __call__(
+        self, images: Float[Array, "B H W 3"], *, rngs: nnx.Rngs | None = None
+    ) -> Float32[Array, "B K"]:
+        """Classifies images.
+
+        Args:
+            images: Normalised images of any size.
+            rngs: Accepted for one signature among the networks; ResNet draws nothing.
+
+        Returns:
+            Float32 logits.
+
+        Raises:
+            ValueError: Images of another shape.
+            TypeError: Images that are not floats.
+        """
+        del rngs
+        check_images(images)
+        x = nnx.relu(self.bn1(self.conv1(images)))
+        sow(self, "relu", x)
+        x = max_pool(x)
+        sow(self, "maxpool", x)
+        for stage in range(1, self.num_stages + 1):
+            for block in getattr(self, f"layer{stage}"):
+                x = block(x)
+            sow(self, f"layer{stage}", x)
+        x = global_average_pool(x)
+        sow(self, "pre_logits", x)
+        return self.fc(x[:, 0, 0])
