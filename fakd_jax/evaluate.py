@@ -1,0 +1,60 @@
+"""The door to evaluation: `python -m fakd_jax.evaluate --checkpoint DIR`."""
+
+from __future__ import annotations
+
+from fakd_jax.cli import DoorParser, run_door, use_compilation_cache
+
+
+def make_parser() -> DoorParser:
+    """The flags of `python -m fakd_jax.evaluate`."""
+    parser = DoorParser(
+        prog="python -m fakd_jax.evaluate",
+        description="Evaluates a checkpoint: metrics.json, predictions.csv, the paper's Table 2 "
+        "and Fig. 3, learning curves, latency. Research software: not for diagnosis.",
+    )
+    parser.add_argument(
+        "--checkpoint", required=True, help="a workdir (its best student) or any checkpoint in it"
+    )
+    parser.add_argument(
+        "--data", help="kaggle, phantom, a folder or an archive (default: the data trained on)"
+    )
+    parser.add_argument("--split", choices=("test", "val", "train"), default="test")
+    parser.add_argument(
+        "--output", help="folder of the report (default: evaluation/ in the workdir)"
+    )
+    parser.add_argument("--cache_dir", help="where prepared data is kept (default: as in training)")
+    parser.add_argument("--batch_size", type=int, default=32, help="images at once (default: 32)")
+    parser.add_argument(
+        "--dtype",
+        choices=("auto", "float32", "bfloat16"),
+        default="auto",
+        help="precision; auto: bfloat16 on a GPU or TPU, float32 on a CPU (default)",
+    )
+    parser.add_argument(
+        "--allow_untrained",
+        action="store_true",
+        help="evaluate a network whose head was never trained, and which guesses",
+    )
+    return parser
+
+
+def main(argv: list[str]) -> None:
+    """Evaluates as the flags say and prints the report."""
+    flags = make_parser().parse_args(argv)
+    use_compilation_cache()
+    from fakd_jax.evaluation.run import evaluate_checkpoint
+
+    evaluate_checkpoint(
+        flags.checkpoint,
+        source=flags.data,
+        split=flags.split,
+        output=flags.output,
+        cache_dir=flags.cache_dir,
+        batch_size=flags.batch_size,
+        dtype=flags.dtype,
+        allow_untrained=flags.allow_untrained,
+    )
+
+
+if __name__ == "__main__":
+    run_door(main)

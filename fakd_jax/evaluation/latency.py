@@ -1,0 +1,101 @@
+"""How long one prediction takes, told with what it depends on: device, precision, batch."""
+
+from __future__ import annotations
+
+import os
+import platform
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from fakd_jax.predictor import Predictor
+
+WARM_UPS = 2
+MIN_REPEATS, MAX_REPEATS = 5, 100
+SECONDS_PER_BATCH_SIZE = 3.0
+BATCH_SIZES = (1, 32)
+
+
+def measure_latency(
+    predictor: Predictor, batch_sizes: tuple[int, ...] = BATCH_SIZES
+) -> list[dict[str, Any]]:
+    """Times the network from resized uint8 images in host memory to logits in host memory.
+
+    Decoding and resizing are not counted, transfers to and from an accelerator are.
+    Compilation and warm-up runs come first and are not counted.
+
+    Args:
+      predictor: whose network, device and precision are timed.
+      batch_sizes: images at once.
+
+    Returns:
+      One dict a batch size: `batch`, `device`, `dtype`, `repeats`, and in milliseconds
+      `median_ms` and `p95_ms` a batch, `median_ms_per_image`.
+    """
+    return [_measure(predictor, batch) for batch in batch_sizes]
+
+
+def describe_hardware() -> dict[str, Any]:
+    """The device that computes, and the machine's processor count and software versions."""
+    device = jax.devices()[0]
+    name = _processor_name() if device.platform == "cpu" else device.device_kind
+    return {
+        "platform": device.platform,
+        "device": name,
+        "device_count": jax.device_count(),
+        "cpu_count": _usable_cpus(),
+        "python": platform.python_version(),
+        "jax": jax.__version__,
+    }
+
+
+def _measure(predictor: Predictor, batch: int) -> dict[str, Any]:
+    side = predictor.preprocessing.image_size
+    # Noise: black images could make a processor's arithmetic faster than real ones do.
+    images = np.random.default_rng(0).integers(0, 256, (batch, side, side, 3), dtype=np.uint8)
+    seconds = _time(lambda: predictor.logits_of_batch(images))
+    median, p95 = np.percentile(seconds, [50, 95]) * 1000
+    return {
+        "batch": batch,
+        "device": describe_hardware()["device"],
+        "dtype": predictor.dtype,
+        "repeats": len(seconds),
+        "median_ms": float(median),
+        "p95_ms": float(p95),
+        "median_ms_per_image": float(median / batch),
+    }
+
+
+def _time(call: Callable[[], object]) -> list[float]:
+    """Seconds of each of several calls, as many as fit the time allowed."""
+    for _ in range(WARM_UPS):
+        call()
+    seconds: list[float] = []
+    while len(seconds) < MIN_REPEATS or (
+        len(seconds) < MAX_REPEATS and sum(seconds) < SECONDS_PER_BATCH_SIZE
+    ):
+        start = time.perf_counter()
+        call()
+        seconds.append(time.perf_counter() - start)
+    return seconds
+
+
+def _processor_name() -> str:
+    """The CPU's model where Linux tells it, else its architecture."""
+    information = Path("/proc/cpuinfo")
+    if information.is_file():
+        for line in information.read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def _usable_cpus() -> int:
+    """How many processors this process may use: a container can allow fewer than there are."""
+    if hasattr(os, "sched_getaffinity"):  # Linux alone has it
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

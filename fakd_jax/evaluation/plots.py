@@ -1,0 +1,166 @@
+"""Pictures of a run: learning curves (the paper's Fig. 2) and confusion matrix (Fig. 3)."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from jaxtyping import Int
+
+from fakd_jax.errors import UserError
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+PHASES = ("teacher", "student")
+# Okabe & Ito's palette, which the colour-blind can tell apart.
+LOSS_CURVES = {
+    "loss": ("total", "#000000"),
+    "ce": ("CE (labels)", "#0072B2"),
+    "kd": ("KD (teacher's logits)", "#D55E00"),
+    "fa": ("FA (teacher's features)", "#009E73"),
+}
+ACCURACY_COLOUR = "#000000"
+BEST_COLOUR = "#CC79A7"
+
+
+def plot_curves(records: Iterable[Mapping[str, Any]], path: Path) -> None:
+    """Draws loss by term and accuracy by epoch, one column a phase (the paper's Fig. 2).
+
+    Args:
+      records: of `metrics.jsonl`; terms that a record lacks are not drawn. Of several records
+        of an epoch (a run that was resumed) the last counts.
+      path: of the PNG, replaced atomically.
+
+    Raises:
+      UserError: there is no record of any epoch, or the file cannot be written.
+    """
+    series = _by_phase(records)
+    if not series:
+        raise UserError("no epoch is recorded yet: there are no curves to draw")
+    figure, axes = _figure(2, len(series), width=6.0 * len(series), height=7.0)
+    for column, (phase, kinds) in enumerate(series.items()):
+        _draw_losses(axes[0, column], kinds)
+        _draw_accuracy(axes[1, column], kinds)
+        axes[0, column].set_title(phase.capitalize())
+        axes[1, column].set_xlabel("epoch")
+    _save(figure, path)
+
+
+def plot_confusion_matrix(
+    matrix: Int[np.ndarray, "C C"], class_names: Sequence[str], path: Path, *, title: str = ""
+) -> None:
+    """Draws counts, and shares of each true class, by truth and prediction (the paper's Fig. 3).
+
+    Args:
+      matrix: rows are the truth.
+      class_names: C names.
+      path: of the PNG, replaced atomically.
+      title: above the picture.
+
+    Raises:
+      UserError: the file cannot be written.
+    """
+    shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
+    count = len(class_names)
+    side = max(4.5, 1.1 * count)
+    figure, axes = _figure(1, 1, width=side + 1.5, height=side + 0.5)
+    ax = axes[0, 0]
+    picture = ax.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    for row, column in np.ndindex(matrix.shape):
+        ax.text(
+            column,
+            row,
+            f"{matrix[row, column]:,}\n{100 * shares[row, column]:.1f} %",
+            ha="center",
+            va="center",
+            color="white" if shares[row, column] > 0.5 else "black",
+            fontweight="bold" if row == column else "normal",
+        )
+    ax.set_xticks(range(count), class_names, rotation=30, ha="right", rotation_mode="anchor")
+    ax.set_yticks(range(count), class_names)
+    ax.set(xlabel="prediction", ylabel="truth", title=title)
+    figure.colorbar(picture, ax=ax, label="share of the true class", shrink=0.8)
+    _save(figure, path)
+
+
+def _by_phase(
+    records: Iterable[Mapping[str, Any]],
+) -> dict[str, dict[str, dict[int, Mapping[str, Any]]]]:
+    """Sorts records into `{phase: {'train' | 'val': {epoch: record}}}`, teacher first."""
+    found: dict[str, dict[str, dict[int, Mapping[str, Any]]]] = {}
+    for record in records:
+        kinds = found.setdefault(record["phase"], {"train": {}, "val": {}})
+        if record["kind"] in kinds:
+            kinds[record["kind"]][record["epoch"]] = record
+    known = [phase for phase in PHASES if phase in found]
+    return {phase: found[phase] for phase in known if any(found[phase].values())}
+
+
+def _draw_losses(ax: Axes, kinds: Mapping[str, Mapping[int, Mapping[str, Any]]]) -> None:
+    for key, (name, colour) in LOSS_CURVES.items():
+        for kind, style in (("train", "-"), ("val", "--")):
+            epochs, values = _curve(kinds[kind], key)
+            # With cross-entropy alone the total is that term: one curve, not two on each other.
+            alone = key == "loss" and values == _curve(kinds[kind], "ce")[1]
+            if epochs and not alone:
+                label = f"{name}, {'training' if kind == 'train' else 'validation'}"
+                ax.plot(epochs, values, style, color=colour, marker=".", label=label)
+    ax.set_yscale("log")
+    ax.set_ylabel("loss (log scale)")
+    _finish(ax)
+
+
+def _draw_accuracy(ax: Axes, kinds: Mapping[str, Mapping[int, Mapping[str, Any]]]) -> None:
+    for kind, style, name in (("train", "-", "training"), ("val", "--", "validation")):
+        epochs, values = _curve(kinds[kind], "accuracy")
+        shares = [100 * value for value in values]
+        if epochs:
+            ax.plot(epochs, shares, style, color=ACCURACY_COLOUR, marker=".", label=name)
+        if epochs and kind == "val":
+            best = int(np.argmax(shares))  # of equals the earlier, as in early stopping
+            ax.axvline(epochs[best], color=BEST_COLOUR, linestyle=":", zorder=0)
+            label = f"best: {shares[best]:.2f} % at epoch {epochs[best]}"
+            ax.plot(epochs[best], shares[best], "*", color=BEST_COLOUR, markersize=12, label=label)
+    ax.set_ylabel("accuracy (%)")
+    _finish(ax)
+
+
+def _curve(records: Mapping[int, Mapping[str, Any]], key: str) -> tuple[list[int], list[float]]:
+    """The epochs at which a figure is recorded, in order, and the figure at each."""
+    epochs = sorted(epoch for epoch, record in records.items() if record.get(key) is not None)
+    return epochs, [records[epoch][key] for epoch in epochs]
+
+
+def _finish(ax: Axes) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    ax.grid(alpha=0.3)
+    ax.legend(fontsize="small")
+
+
+def _figure(rows: int, columns: int, *, width: float, height: float) -> tuple[Figure, Any]:
+    """A figure of its own, outside pyplot: no global state, no display needed."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), dpi=150, layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure, figure.subplots(rows, columns, squeeze=False)
+
+
+def _save(figure: Figure, path: Path) -> None:
+    """Writes a PNG beside `path` and renames it, so that no reader sees half a picture."""
+    fresh = path.with_name(f".{path.name}.saving")
+    try:
+        figure.savefig(fresh, format="png")
+        os.replace(fresh, path)
+    except OSError as error:
+        raise UserError(
+            f"cannot write {path}: {error.strerror or error}; choose a folder that can be written"
+        ) from error
