@@ -29,7 +29,7 @@ def _normal_chunk(key: Array) -> Array:
     return jax.random.normal(key, (_CHUNK,), jnp.float32)
 
 
-def scaled_normal(key: Array, shape: tuple[int, ...], scale: float) -> Float32[Array, "..."]:
+def scaled_normal(key: Array, shape: tuple[int, ...], scale: float) -> Float32[Array, "*shape"]:
     """Draws N(0, scale²) in float32.
 
     Args:
