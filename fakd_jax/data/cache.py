@@ -14,19 +14,20 @@ from fakd_jax.errors import UserError
 
 _UNFINISHED_PREFIX = ".unfinished-"
 _ABANDONED_SECONDS = 24 * 3600
+_ADVICE = "make room, or choose another folder for prepared data with FAKD_JAX_CACHE=<folder>"
 
 
 def data_cache_folder(chosen: Path | str | None = None) -> Path:
     """The folder for prepared data, created where it does not exist.
 
     Args:
-      chosen: the folder itself; None takes `$FAKD_JAX_CACHE/data`, else
+      chosen: the folder itself; None or `""` takes `$FAKD_JAX_CACHE/data`, else
         `$XDG_CACHE_HOME/fakd_jax/data`, else `~/.cache/fakd_jax/data`.
 
     Raises:
       UserError: it can't be created or written.
     """
-    if chosen is not None:
+    if chosen:
         folder = Path(chosen).expanduser().absolute()
     elif home := os.environ.get("FAKD_JAX_CACHE"):
         folder = Path(home).expanduser().absolute() / "data"
@@ -42,11 +43,29 @@ def data_cache_folder(chosen: Path | str | None = None) -> Path:
     return folder
 
 
-_ADVICE = "choose another folder for prepared data with FAKD_JAX_CACHE=<folder>"
-
-
 def _not_writable(folder: Path, error: OSError) -> UserError:
     return UserError(f"cannot write to {folder} ({error.strerror or error}); {_ADVICE}")
+
+
+@contextmanager
+def scratch_folder(parent: Path) -> Iterator[Path]:
+    """Yields an empty folder inside `parent` and removes it in the end.
+
+    What a killed process left there is removed by a later call, a day on.
+
+    Raises:
+      UserError: no room, or no permission.
+    """
+    try:
+        parent.mkdir(parents=True, exist_ok=True)
+        _remove_abandoned(parent)
+        scratch = Path(tempfile.mkdtemp(prefix=_UNFINISHED_PREFIX, dir=parent))
+        try:
+            yield scratch
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+    except OSError as error:
+        raise _not_writable(parent, error) from error
 
 
 @contextmanager
@@ -54,28 +73,18 @@ def written_whole(folder: Path) -> Iterator[Path]:
     """Yields an empty folder that becomes `folder` when the block ends without an error.
 
     A second process doing the same does no harm: whichever ends first provides the folder,
-    and the other's work is dropped. What a killed process left is removed a day later.
+    and the other's work is dropped.
 
     Raises:
       UserError: no room, or no permission.
     """
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        _remove_abandoned(folder.parent)
-        unfinished = Path(tempfile.mkdtemp(prefix=_UNFINISHED_PREFIX, dir=folder.parent))
-    except OSError as error:
-        raise _not_writable(folder.parent, error) from error
-    try:
+    with scratch_folder(folder.parent) as unfinished:
         yield unfinished
         try:
             unfinished.rename(folder)
         except OSError:
-            if not folder.is_dir():
+            if not folder.is_dir():  # else another process was faster
                 raise
-    except OSError as error:
-        raise _not_writable(folder, error) from error
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
 
 
 def write_file_whole(path: Path, text: str) -> None:
@@ -84,14 +93,10 @@ def write_file_whole(path: Path, text: str) -> None:
     Raises:
       UserError: no room, or no permission.
     """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, unfinished = tempfile.mkstemp(prefix=_UNFINISHED_PREFIX, dir=path.parent)
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        os.replace(unfinished, path)
-    except OSError as error:
-        raise _not_writable(path.parent, error) from error
+    with scratch_folder(path.parent) as scratch:
+        unfinished = scratch / path.name
+        unfinished.write_text(text, encoding="utf-8")
+        unfinished.replace(path)
 
 
 def _remove_abandoned(folder: Path) -> None:

@@ -61,13 +61,18 @@ class Description:
         """Reads `dataset.json` and compares the records' files with it.
 
         Raises:
-          UserError: a file of the records is missing or has another size.
+          UserError: a file is missing or is not what was written.
         """
-        description = cls(**json.loads((folder / DESCRIPTION_FILE).read_text(encoding="utf-8")))
-        if record_files(folder / description.records) != description.files:
+        try:
+            text = (folder / DESCRIPTION_FILE).read_text(encoding="utf-8")
+            description = cls(**json.loads(text))
+            if record_files(folder / description.records) != description.files:
+                raise ValueError("files of another size")
+        except (OSError, TypeError, ValueError) as error:
             raise UserError(
-                f"the prepared data in {folder} is damaged; delete that folder and run again"
-            )
+                f"the prepared data in {folder} is damaged ({error}); "
+                "delete that folder and run again"
+            ) from error
         return description
 
 
@@ -103,6 +108,7 @@ class ImageDataset:
       examples: every example of every split, sorted by id.
       report: what preparing found: `strays`, `skipped`, `reencoded`, `sizes`, `modes`… (JSON).
       folder: the folder in which the images, and their `masks/` if any, lie.
+      records: the folder of the prepared records.
     """
 
     def __init__(
@@ -132,6 +138,7 @@ class ImageDataset:
         self.version = version or description.fingerprint[:12]
         self.source = source
         self.folder = folder
+        self.records = records
         self.report = dict(report)
         self.class_names = tuple(description.class_names)
         self.fingerprint = description.fingerprint
@@ -139,7 +146,7 @@ class ImageDataset:
         self._indices = {example.id: index for index, example in enumerate(self.examples)}
         self._positions = _positions(self.examples)
         splits = sorted({example.split for example in self.examples})
-        self._records = open_records(records / description.records, splits)
+        self._sources = open_records(records / description.records, splits)
 
     def __len__(self) -> int:
         return len(self.examples)
@@ -176,7 +183,7 @@ class ImageDataset:
           RuntimeError: the records are not in the order of the description.
         """
         example = self.examples[index]
-        record = self._records[example.split][self._positions[index]]
+        record = self._sources[example.split][self._positions[index]]
         if record["id"].decode() != example.id:
             raise RuntimeError(f"the record of {example.id} holds {record['id'].decode()}")
         return decode_rgb(record["image"], example.id)

@@ -34,7 +34,7 @@ def download(*, log: Callable[[str], object] = print) -> Path:
     import requests
     from kagglehub import exceptions
 
-    log(f"data: fetching {HANDLE} through kagglehub (150 MB, once)")
+    log(f"data: finding or fetching {HANDLE} through kagglehub")
     try:
         return Path(kagglehub.dataset_download(HANDLE))
     except (
@@ -48,7 +48,10 @@ def download(*, log: Callable[[str], object] = print) -> Path:
         exceptions.UnauthenticatedError,
         ValueError,
     ) as error:
-        why = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+        if isinstance(error, requests.exceptions.ConnectionError | requests.exceptions.Timeout):
+            why = "no connection to Kaggle"
+        else:
+            why = " ".join(f"{type(error).__name__}: {error}".split())[:200]
         raise UserError(
             f"could not fetch the Kaggle data set ({why}); download the zip by hand from "
             f"{ADDRESS} and give it as --config.data.source=<the zip>"

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from fakd_jax.data.cache import written_whole
+from fakd_jax.data.cache import scratch_folder, written_whole
 from fakd_jax.data.dataset import SPLITS, Description, fingerprint_of, record_files
 from fakd_jax.data.inspection import Inspected, inspect_images
 from fakd_jax.data.scanning import Scan, listed
@@ -41,8 +40,10 @@ def prepare(
     """
     start = time.monotonic()
     log(f"data: checking {len(scan.images):,} images in {scan.folder}")
-    with tempfile.TemporaryDirectory(prefix=".unfinished-", dir=cache) as scratch:
-        inspected = inspect_images(scan.images, Path(scratch), log=log)
+    if scan.strays:
+        log(f"data: {len(scan.strays):,} other files left alone: {listed(scan.strays)}")
+    with scratch_folder(cache / "records") as scratch:
+        inspected = inspect_images(scan.images, scratch, log=log)
         usable = [item for item in inspected if not item.problem]
         skipped = {item.image.id: item.problem for item in inspected if item.problem}
         _check_usable(scan, usable, skipped, unreadable)
@@ -70,7 +71,7 @@ def _check_usable(
         raise UserError(
             f"{len(skipped):,} of {len(scan.images):,} images in {scan.folder} are not usable: "
             f"{told(skipped)}; mend or remove them, or leave them out with "
-            "--config.data.unreadable=skip"
+            "--config.data.unreadable=skip (prepare_data.py: --unreadable skip)"
         )
     filled = {(item.image.split, item.image.class_name) for item in usable}
     for image in scan.images:

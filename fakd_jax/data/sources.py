@@ -17,6 +17,7 @@ from fakd_jax.data.preparation import RECORDS_FORMAT, Unreadable, prepare, told
 from fakd_jax.data.scanning import EXPECTED_LAYOUT, scan_folder
 from fakd_jax.errors import UserError
 
+PREPARED_FILE = "prepared.json"
 Log = Callable[[str], object]
 
 
@@ -44,7 +45,8 @@ def open_dataset(
     source's files, without reading them.
 
     Args:
-      source: `kaggle`, `phantom`, a folder, or a zip or tar archive.
+      source: `kaggle`, `phantom`, a folder, a zip or tar archive, or what
+        `scripts/prepare_data.py` wrote (:func:`save_prepared`).
       cache_dir: where prepared data is kept; see
         :func:`fakd_jax.data.cache.data_cache_folder`.
       unreadable: what to do with files that have an image's name and are not usable: `error`
@@ -61,6 +63,9 @@ def open_dataset(
     """
     if unreadable not in ("error", "skip"):
         raise UserError(f"config.data.unreadable is {unreadable!r}; use 'error' or 'skip'")
+    prepared = Path(source).expanduser().absolute()
+    if (prepared / PREPARED_FILE).is_file():
+        return _open_prepared(prepared)
     cache = data_cache_folder(cache_dir)
     located = _locate(str(source), cache, phantom or {}, log)
     scan = scan_folder(located.folder)
@@ -81,6 +86,37 @@ def open_dataset(
         folder=scan.folder,
         report=found["report"],
     )
+
+
+def save_prepared(dataset: ImageDataset, cache_dir: Path) -> None:
+    """Makes a folder for prepared data a source of its own, which can be moved or copied.
+
+    Args:
+      dataset: opened with this very `cache_dir`.
+      cache_dir: the folder; :func:`open_dataset` takes it as a source from now on.
+
+    Raises:
+      UserError: the data was prepared elsewhere, or the folder can't be written.
+    """
+    root = cache_dir.absolute()
+    if not dataset.records.is_relative_to(root):
+        raise UserError(f"this data is prepared already, in {dataset.records}; use it as it is")
+    inside = dataset.folder.is_relative_to(root)
+    values = {
+        "records": dataset.records.relative_to(root).as_posix(),
+        "name": dataset.name,
+        "version": dataset.version,
+        "source": dataset.source,
+        "folder": str(dataset.folder.relative_to(root) if inside else dataset.folder),
+        "report": dataset.report,
+    }
+    write_file_whole(root / PREPARED_FILE, json.dumps(values))
+
+
+def _open_prepared(root: Path) -> ImageDataset:
+    values = _read_json(root / PREPARED_FILE)
+    records, folder = root / values.pop("records"), root / values.pop("folder")
+    return ImageDataset(records, folder=folder, **values)
 
 
 def _key(*parts: Any) -> str:

@@ -9,9 +9,10 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 from fakd_jax.data.cache import write_file_whole
-from fakd_jax.data.dataset import Example, ImageDataset
+from fakd_jax.data.dataset import SPLITS, Example, ImageDataset
 from fakd_jax.errors import UserError
 
 FORMAT_VERSION = 1
@@ -46,7 +47,7 @@ class Split:
         Raises:
           UserError: for another name.
         """
-        if name not in ("train", "val", "test"):
+        if name not in SPLITS:
             raise UserError(f"there is no split {name!r}; use train, val or test")
         ids: tuple[str, ...] = getattr(self, name)
         return ids
@@ -74,7 +75,7 @@ class Split:
             values = json.loads(path.read_text(encoding="utf-8"))
             if values.pop("format_version") != FORMAT_VERSION:
                 raise ValueError("another format version")
-            parts = {name: tuple(values.pop(name)) for name in ("train", "val", "test")}
+            parts: dict[str, Any] = {part: tuple(values.pop(part)) for part in SPLITS}
             split = cls(**parts, **values)
         except FileNotFoundError as error:
             raise UserError(f"there is no split file {path}") from error
