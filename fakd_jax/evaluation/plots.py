@@ -20,10 +20,11 @@ PHASES = ("teacher", "student")
 # Okabe & Ito's palette, which the colour-blind can tell apart.
 LOSS_CURVES = {
     "loss": ("total", "#000000"),
-    "ce": ("CE (labels)", "#0072B2"),
-    "kd": ("KD (teacher's logits)", "#D55E00"),
-    "fa": ("FA (teacher's features)", "#009E73"),
+    "ce": ("CE", "#0072B2"),
+    "kd": ("KD", "#D55E00"),
+    "fa": ("FA", "#009E73"),
 }
+STYLES = {"train": "-", "val": "--"}
 ACCURACY_COLOUR = "#000000"
 BEST_COLOUR = "#CC79A7"
 
@@ -42,12 +43,11 @@ def plot_curves(records: Iterable[Mapping[str, Any]], path: Path) -> None:
     series = _by_phase(records)
     if not series:
         raise UserError("no epoch is recorded yet: there are no curves to draw")
-    figure, axes = _figure(2, len(series), width=6.0 * len(series), height=7.0)
+    figure, axes = _figure(2, len(series), width=6.0 * len(series), height=8.0)
     for column, (phase, kinds) in enumerate(series.items()):
         _draw_losses(axes[0, column], kinds)
         _draw_accuracy(axes[1, column], kinds)
         axes[0, column].set_title(phase.capitalize())
-        axes[1, column].set_xlabel("epoch")
     _save(figure, path)
 
 
@@ -102,29 +102,33 @@ def _by_phase(
 
 
 def _draw_losses(ax: Axes, kinds: Mapping[str, Mapping[int, Mapping[str, Any]]]) -> None:
+    from matplotlib.ticker import FormatStrFormatter, LogLocator, NullFormatter
+
     for key, (name, colour) in LOSS_CURVES.items():
-        for kind, style in (("train", "-"), ("val", "--")):
+        for kind, style in STYLES.items():
             epochs, values = _curve(kinds[kind], key)
             # With cross-entropy alone the total is that term: one curve, not two on each other.
             alone = key == "loss" and values == _curve(kinds[kind], "ce")[1]
             if epochs and not alone:
-                label = f"{name}, {'training' if kind == 'train' else 'validation'}"
-                ax.plot(epochs, values, style, color=colour, marker=".", label=label)
+                ax.plot(epochs, values, style, color=colour, marker=".", label=f"{name}, {kind}")
     ax.set_yscale("log")
+    ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    ax.yaxis.set_major_formatter(FormatStrFormatter("%g"))
+    ax.yaxis.set_minor_formatter(NullFormatter())
     ax.set_ylabel("loss (log scale)")
     _finish(ax)
 
 
 def _draw_accuracy(ax: Axes, kinds: Mapping[str, Mapping[int, Mapping[str, Any]]]) -> None:
-    for kind, style, name in (("train", "-", "training"), ("val", "--", "validation")):
+    for kind, style in STYLES.items():
         epochs, values = _curve(kinds[kind], "accuracy")
         shares = [100 * value for value in values]
         if epochs:
-            ax.plot(epochs, shares, style, color=ACCURACY_COLOUR, marker=".", label=name)
+            ax.plot(epochs, shares, style, color=ACCURACY_COLOUR, marker=".", label=kind)
         if epochs and kind == "val":
             best = int(np.argmax(shares))  # of equals the earlier, as in early stopping
             ax.axvline(epochs[best], color=BEST_COLOUR, linestyle=":", zorder=0)
-            label = f"best: {shares[best]:.2f} % at epoch {epochs[best]}"
+            label = f"best val: {shares[best]:.2f} % at epoch {epochs[best]}"
             ax.plot(epochs[best], shares[best], "*", color=BEST_COLOUR, markersize=12, label=label)
     ax.set_ylabel("accuracy (%)")
     _finish(ax)
@@ -137,11 +141,15 @@ def _curve(records: Mapping[int, Mapping[str, Any]], key: str) -> tuple[list[int
 
 
 def _finish(ax: Axes) -> None:
+    """Whole epochs on the axis, and the legend below it, where it hides no curve."""
     from matplotlib.ticker import MaxNLocator
 
-    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    first, last = ax.dataLim.intervalx
+    ax.set_xlim(first - 0.5, last + 0.5)
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    ax.set_xlabel("epoch")
     ax.grid(alpha=0.3)
-    ax.legend(fontsize="small")
+    ax.legend(fontsize="small", ncols=4, loc="upper center", bbox_to_anchor=(0.5, -0.14))
 
 
 def _figure(rows: int, columns: int, *, width: float, height: float) -> tuple[Figure, Any]:

@@ -37,9 +37,11 @@ def percent(value: float | None, interval: Sequence[float] | None = None) -> str
     if value is None:
         return DASH
     text = f"{100 * value:.2f} %"
-    if interval is None:
-        return text
-    return f"{text} [{100 * interval[0]:.2f}, {100 * interval[1]:.2f}]"
+    return f"{text} {_interval(interval)}" if interval else text
+
+
+def _interval(interval: Sequence[float] | None) -> str:
+    return f"[{100 * interval[0]:.2f}, {100 * interval[1]:.2f}]" if interval else DASH
 
 
 def _heading(provenance: Mapping[str, Any]) -> str:
@@ -51,46 +53,40 @@ def _heading(provenance: Mapping[str, Any]) -> str:
 
 
 def _per_class_table(metrics: Mapping[str, Any]) -> str:
-    rows = [["class", "images", "precision", "recall [95 % interval]", "F1"]]
-    for name, figures in metrics["per_class"].items():
-        rows.append(
-            [
-                name,
-                f"{figures['support']:,}",
-                percent(figures["precision"]),
-                percent(figures["recall"], figures["recall_ci95"]),
-                percent(figures["f1"]),
-            ]
-        )
+    header = ["class", "images", "precision", "recall", "its 95 % interval", "F1"]
+    classes = [
+        [
+            name,
+            f"{figures['support']:,}",
+            percent(figures["precision"]),
+            percent(figures["recall"]),
+            _interval(figures["recall_ci95"]),
+            percent(figures["f1"]),
+        ]
+        for name, figures in metrics["per_class"].items()
+    ]
     averages = []
     for name in ("macro", "weighted"):
         figures = metrics[name]
-        shares = [percent(figures[key]) for key in ("precision", "recall", "f1")]
-        averages.append([f"{name} average", f"{metrics['n']:,}", *shares])
-    return _align(rows, averages)
+        precision, recall, f1 = map(
+            percent, (figures[key] for key in ("precision", "recall", "f1"))
+        )
+        averages.append([f"{name} average", f"{metrics['n']:,}", precision, recall, "", f1])
+    return _ruled([header], classes, averages)
 
 
-def _align(*sections: list[list[str]]) -> str:
-    """Columns of equal width under ruled sections; the first column to the left."""
-    every = [row for section in sections for row in section]
-    widths = [max(len(row[i]) for row in every) for i in range(len(every[0]))]
-    rule = "  ".join("-" * width for width in widths)
+def _ruled(*sections: list[list[str]]) -> str:
+    """Columns of equal width, rules between the sections; the first column to the left."""
+    columns = zip(*(row for section in sections for row in section), strict=True)
+    widths = [max(map(len, column)) for column in columns]
+    rule = "\n" + "  ".join("-" * width for width in widths) + "\n"
 
     def line(row: list[str]) -> str:
-        cells = [row[0].ljust(widths[0])]
-        # The recall's interval stands to the right of it: left-aligned, the shares line up.
-        cells += [
-            cell.ljust(width) if index == 3 else cell.rjust(width)
-            for index, (cell, width) in enumerate(zip(row, widths, strict=True))
-            if index
-        ]
-        return "  ".join(cells).rstrip()
+        first, *others = zip(row, widths, strict=True)
+        cells = [first[0].ljust(first[1]), *(cell.rjust(width) for cell, width in others)]
+        return "  ".join(cells)
 
-    first, *others = sections
-    lines = [line(first[0]), rule, *(line(row) for row in first[1:])]
-    for section in others:
-        lines += [rule, *(line(row) for row in section)]
-    return "\n".join(lines)
+    return rule.join("\n".join(map(line, section)) for section in sections)
 
 
 def _summary(metrics: Mapping[str, Any]) -> str:

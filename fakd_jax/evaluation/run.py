@@ -98,7 +98,7 @@ def evaluate_checkpoint(
     )
     if negative and negative not in names:
         metrics["notes"].append(
-            f"missed tumours are not counted: the negative class {negative} is not among the classes"
+            f"missed tumours are not counted: no class is called {negative}, the negative class"
         )
     metrics["latency"] = measure_latency(predictor)
     metrics["provenance"] = _provenance(predictor, dataset, split, chosen, workdir)
