@@ -1,0 +1,121 @@
+"""Explains a checkpoint's decisions on images: figures and numbers.
+
+    python -m fakd_jax.explain --checkpoint DIR --image FILE [FILE ...]
+    python -m fakd_jax.explain --checkpoint DIR --data SOURCE --split test --per_class N
+
+Each image's predicted class is explained at the network's input size: images are resized first.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fakd_jax.cli import DoorParser, run_door, use_compilation_cache
+from fakd_jax.errors import UserError
+
+if TYPE_CHECKING:
+    from fakd_jax.explanation.run import Subject
+    from fakd_jax.predictor import Predictor
+
+
+def make_parser() -> DoorParser:
+    """The flags of `python -m fakd_jax.explain`."""
+    parser = DoorParser(
+        prog="python -m fakd_jax.explain",
+        description="Explains a checkpoint's decisions on images. Images are resized to the "
+        "network's input first: what is explained is what the network sees.",
+    )
+    parser.add_argument(
+        "--checkpoint", required=True, help="a workdir (its best student) or a checkpoint in it"
+    )
+    chosen = parser.add_mutually_exclusive_group(required=True)
+    chosen.add_argument("--image", nargs="+", metavar="FILE", help="image files to explain")
+    chosen.add_argument("--data", metavar="SOURCE", help="kaggle, phantom, a folder or an archive")
+    parser.add_argument("--split", choices=("test", "val", "train"), help="with --data [test]")
+    parser.add_argument(
+        "--per_class",
+        type=int,
+        metavar="N",
+        help="with --data: explain N images of each class, chosen by the seed [1]",
+    )
+    parser.add_argument("--method", default="lime", help="how to explain [lime]")
+    parser.add_argument(
+        "--num_samples", type=int, default=1000, help="perturbed images for one image [1000]"
+    )
+    parser.add_argument("--top", type=int, default=3, help="superpixels to show [3]")
+    parser.add_argument("--output", metavar="DIR", help="[explanation/ in the workdir]")
+    parser.add_argument("--seed", type=int, default=0, help="of superpixels and perturbations [0]")
+    parser.add_argument("--batch_size", type=int, default=32, help="images predicted at once [32]")
+    parser.add_argument("--cache_dir", metavar="DIR", help="where prepared data is kept")
+    return parser
+
+
+def main(argv: list[str]) -> None:
+    """Explains as the flags say; flags and files are checked before any work.
+
+    Args:
+      argv: the arguments after the program's name.
+
+    Raises:
+      UserError: whatever the user can mend.
+    """
+    flags = make_parser().parse_args(argv)
+    if flags.image and (flags.split or flags.per_class is not None):
+        raise UserError("--split and --per_class choose from --data; leave them out with --image")
+    from fakd_jax.explanation.registry import create_explainer
+    from fakd_jax.explanation.subjects import subjects_from_files
+
+    explainer = create_explainer(
+        flags.method, num_samples=flags.num_samples, batch_size=flags.batch_size
+    )
+    subjects = subjects_from_files(flags.image or [])
+
+    use_compilation_cache()
+    from fakd_jax.evaluation.run import find_workdir
+    from fakd_jax.explanation.progress import Progress
+    from fakd_jax.explanation.run import explain_images
+    from fakd_jax.explanation.subjects import network_of
+    from fakd_jax.predictor import Predictor
+
+    predictor = Predictor.from_checkpoint(flags.checkpoint, batch_size=flags.batch_size)
+    workdir = find_workdir(predictor.checkpoint)
+    data = None
+    if flags.data:
+        subjects, data = _choose(flags, predictor, workdir)
+    output = Path(flags.output) if flags.output else (workdir or Path()) / "explanation"
+    with Progress(len(subjects), explainer.num_predictions + 1) as progress:
+        explain_images(
+            subjects,
+            network_of(predictor, workdir),
+            explainer,
+            output,
+            top=flags.top,
+            seed=flags.seed,
+            data=data,
+            on_predictions=progress.on_predictions,
+            on_done=progress.on_done,
+        )
+    print(f"explanations: {output} (list: {output / 'explanations.json'})")
+
+
+def _choose(
+    flags: argparse.Namespace, predictor: Predictor, workdir: Path | None
+) -> tuple[list[Subject], dict[str, Any]]:
+    """The images that `--data`, `--split` and `--per_class` mean, and the record of it."""
+    from fakd_jax.evaluation.run import choose_ids
+    from fakd_jax.explanation.subjects import data_record, open_data, subjects_from_dataset
+
+    split = flags.split or "test"
+    per_class = 1 if flags.per_class is None else flags.per_class
+    dataset = open_data(predictor, flags.data, cache_dir=flags.cache_dir)
+    chosen = choose_ids(dataset, split, workdir)
+    subjects = subjects_from_dataset(
+        dataset, chosen.ids, predictor.class_names, per_class=per_class, seed=flags.seed
+    )
+    return subjects, data_record(dataset, split, chosen.origin, per_class)
+
+
+if __name__ == "__main__":
+    run_door(main)

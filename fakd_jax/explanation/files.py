@@ -1,0 +1,74 @@
+"""Names, encodings and safe writing of what the explainers leave on disk."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Int32
+
+from fakd_jax.errors import UserError
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Writes a file in one stroke: a reader sees the old one or the new one, never half of it.
+
+    Folders are made as needed.
+
+    Raises:
+      UserError: no permission, no room, or a file where a folder is needed.
+    """
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial.write_bytes(content)
+        os.replace(partial, path)
+    except OSError as error:
+        raise UserError(
+            f"cannot write {path} ({error.strerror or error}); "
+            "mend that or choose another folder with --output"
+        ) from error
+
+
+def json_bytes(value: Mapping[str, Any]) -> bytes:
+    """JSON as UTF-8, one key a line; ValueError for NaN and infinity, which JSON lacks."""
+    text = json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False)
+    return f"{text}\n".encode()
+
+
+def label_map_bytes(segments: Int32[np.ndarray, "H W"]) -> bytes:
+    """A label map as a 16-bit greyscale PNG: pixel value = number of the superpixel."""
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    Image.fromarray(segments.astype(np.uint16)).save(buffer, format="PNG")
+    return buffer.getvalue()
+
+
+def folder_names(ids: Sequence[str]) -> list[str]:
+    """A folder name for each id: the id without extension, made safe for every file system.
+
+    Ids that would share a folder (`a/x.png` and `a_x.jpg`, or differing only in case) all get
+    a hash of the id at the end, so that a name never depends on the order.
+
+    >>> folder_names(["Testing/glioma/Te-gl_0010.jpg"])
+    ['Testing_glioma_Te-gl_0010']
+    """
+    slugs = [re.sub(r"[^\w.-]+", "_", os.path.splitext(id)[0]).strip("._") for id in ids]
+    # A name may have 255 bytes; the end of a path tells more than its beginning.
+    slugs = [slug.encode()[-150:].decode(errors="ignore") or "image" for slug in slugs]
+    taken = Counter(slug.casefold() for slug in slugs)
+    return [
+        slug
+        if taken[slug.casefold()] == 1
+        else f"{slug}-{hashlib.sha256(id.encode()).hexdigest()[:8]}"
+        for slug, id in zip(slugs, ids, strict=True)
+    ]

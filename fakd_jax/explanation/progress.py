@@ -1,0 +1,67 @@
+"""What the user sees while images are explained: a bar, and a line for each that is done."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from types import TracebackType
+from typing import Any
+
+from fakd_jax.explanation.run import percent
+
+
+class Progress:
+    """A bar of predictions where there is a terminal, and a line with time left an image.
+
+    Used in a `with` block, its methods as the callbacks of
+    :func:`fakd_jax.explanation.run.explain_images`.
+
+    Args:
+      images: how many will be explained.
+      predictions_per_image: how many images the network predicts for each.
+      log: takes the lines; None writes them to standard output, above the bar.
+    """
+
+    def __init__(
+        self,
+        images: int,
+        predictions_per_image: int,
+        log: Callable[[str], object] | None = None,
+    ) -> None:
+        from tqdm import tqdm
+
+        # disable=None: no bar where standard error is no terminal.
+        self._bar = tqdm(
+            total=images * predictions_per_image, unit=" predictions", leave=False, disable=None
+        )
+        self._log = log or self._bar.write
+        self._images, self._done = images, 0
+        self._start = time.monotonic()
+
+    def __enter__(self) -> Progress:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._bar.close()
+
+    def on_predictions(self, count: int) -> None:
+        """Moves the bar."""
+        self._bar.update(count)
+
+    def on_done(self, entry: Mapping[str, Any]) -> None:
+        """Tells what came out for one image, and how long the others will take."""
+        self._done += 1
+        truth = f", true class {entry['true_class']}" if entry["true_class"] is not None else ""
+        left = self._images - self._done
+        seconds = (time.monotonic() - self._start) / self._done * left
+        self._log(
+            f"[{self._done}/{self._images}] {entry['id']}: "
+            f"{entry['prediction']} {percent(entry['probability'])}{truth}, "
+            f"local fit R² {entry['fidelity_r2']:.2f}"
+            + (f" (about {seconds:.0f} s left)" if left else "")
+        )

@@ -1,0 +1,252 @@
+"""Explaining a list of images one by one, each written as soon as it is done."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float32, UInt8
+
+from fakd_jax.data.preprocessing import resize
+from fakd_jax.errors import UserError
+from fakd_jax.explanation.batching import in_fixed_batches
+from fakd_jax.explanation.figure import draw_explanation
+from fakd_jax.explanation.files import folder_names, json_bytes, label_map_bytes, write_whole
+from fakd_jax.explanation.result import (
+    Explainer,
+    Explanation,
+    PredictFunction,
+    TopSuperpixel,
+    top_superpixels,
+)
+
+FORMAT_VERSION = 1
+INDEX_FILE = "explanations.json"
+_INDEX_KEYS = ("id", "true_class", "prediction", "probability", "explained_class", "fidelity_r2")
+
+
+@dataclass(frozen=True)
+class Subject:
+    """An image to explain.
+
+    Attributes:
+      id: its path in the data, or the file as it was named.
+      true_class: the name of its class, or None where nobody said.
+      read: gives its pixels, uint8 ``[H, W, 3]``, at the original size.
+    """
+
+    id: str
+    true_class: str | None
+    read: Callable[[], UInt8[np.ndarray, "H W 3"]]
+
+
+@dataclass(frozen=True)
+class Network:
+    """What is explained: a predict function and what must be known of it.
+
+    Attributes:
+      predict_proba: uint8 images ``[N, S, S, 3]`` to probabilities ``[N, C]``.
+      batch_size: N, the same at every call: what is ragged gets filled up.
+      class_names: of its C outputs, in their order.
+      image_size: S, the side of its input.
+      provenance: where it comes from, as JSON-able values; goes into every result.
+    """
+
+    predict_proba: PredictFunction
+    batch_size: int
+    class_names: Sequence[str]
+    image_size: int
+    provenance: Mapping[str, Any]
+
+
+def explain_images(
+    subjects: Sequence[Subject],
+    network: Network,
+    explainer: Explainer,
+    output: Path,
+    *,
+    top: int = 3,
+    seed: int = 0,
+    data: Mapping[str, Any] | None = None,
+    on_predictions: Callable[[int], None] | None = None,
+    on_done: Callable[[Mapping[str, Any]], None] | None = None,
+) -> dict[str, Any]:
+    """Explains each image's predicted class and writes what came out.
+
+    Images are first resized to the network's input, as in training: what is explained is what
+    the network sees. Every image gets its own folder under `output` with `figure.png`,
+    `segments.png` (label map, 16 bits) and `explanation.json`, written last, so that it vouches
+    for the others; `output/explanations.json` lists what is done so far. Files are replaced
+    whole: after an interruption, what is there is good.
+
+    Args:
+      subjects: the images; their ids must differ.
+      network: whose decisions are explained.
+      explainer: the method.
+      output: a folder, made if need be.
+      top: how many superpixels the figure shows and `top` lists; at least 1.
+      seed: not negative. Each image's own seed is drawn from it and the image's pixels, so
+        neither the order nor the names of the images matter.
+      data: where the images come from, as JSON-able values; None for loose files.
+      on_predictions: called with the number of images that the network has just predicted.
+      on_done: called after each image with its entry of the index.
+
+    Returns:
+      The index, as written.
+
+    Raises:
+      UserError: a setting out of range, an image that cannot be read, or an output that
+        cannot be written.
+    """
+    if top < 1:
+        raise UserError(f"top is {top}; show at least 1 superpixel")
+    if seed < 0:
+        raise UserError(f"seed is {seed}; it must not be negative")
+    padded = in_fixed_batches(network.predict_proba, network.batch_size, on_predictions)
+    network = replace(network, predict_proba=padded)
+    common = {
+        "format_version": FORMAT_VERSION,
+        "config": {**explainer.settings(), "top": top, "seed": seed},
+        "checkpoint": dict(network.provenance),
+        "data": dict(data) if data is not None else None,
+    }
+    entries: list[dict[str, Any]] = []
+    index = {**common, "explanations": entries}
+    write_whole(output / INDEX_FILE, json_bytes(index))  # an unwritable folder shows at once
+    names = folder_names([subject.id for subject in subjects])
+    for subject, name in zip(subjects, names, strict=True):
+        record = _explain_one(subject, network, explainer, output / name, common)
+        paths = {"explanation": f"{name}/explanation.json", "figure": f"{name}/figure.png"}
+        entries.append({key: record[key] for key in _INDEX_KEYS} | paths)
+        write_whole(output / INDEX_FILE, json_bytes(index))
+        if on_done is not None:
+            on_done(entries[-1])
+    return index
+
+
+def _explain_one(
+    subject: Subject,
+    network: Network,
+    explainer: Explainer,
+    folder: Path,
+    common: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Explains one image, writes its three files and returns its record."""
+    original = subject.read()
+    image = resize(original, network.image_size)
+    probabilities = network.predict_proba(image[None])[0]
+    predicted = int(probabilities.argmax())
+    config = common["config"]
+    seed_of_image = image_seed(config["seed"], image)
+    explanation = explainer.explain(image, network.predict_proba, predicted, seed_of_image)
+    heaviest = top_superpixels(explanation, config["top"])
+    class_name = network.class_names[predicted]
+    fidelity = f"local fit R² = {explanation.fidelity_r2:.2f}"
+    figure = draw_explanation(
+        image,
+        explanation,
+        heaviest,
+        title=figure_title(class_name, float(probabilities[predicted]), subject.true_class),
+        subtitle=" · ".join(
+            [
+                shortened(subject.id, 70),
+                config["method"].upper(),
+                f"seed {config['seed']}",
+                fidelity,
+            ]
+        ),
+        class_name=class_name,
+    )
+    record = {
+        "id": subject.id,
+        **_decision_record(probabilities, network.class_names, subject.true_class),
+        "explained_class": network.class_names[explanation.class_index],
+        **_explanation_record(explanation, heaviest),
+        "image": {
+            "original_size": list(original.shape[:2]),
+            "explained_size": list(image.shape[:2]),
+            "sha256": hashlib.sha256(image.tobytes()).hexdigest(),
+        },
+        **common,
+        "config": {**config, "image_seed": seed_of_image},
+    }
+    write_whole(folder / "figure.png", figure)
+    write_whole(folder / "segments.png", label_map_bytes(explanation.segments))
+    write_whole(folder / "explanation.json", json_bytes(record))
+    return record
+
+
+def _decision_record(
+    probabilities: Float32[np.ndarray, " C"], class_names: Sequence[str], true_class: str | None
+) -> dict[str, Any]:
+    """What the network said of an image, as JSON-able values."""
+    values = [float(probability) for probability in probabilities]
+    predicted = int(probabilities.argmax())
+    return {
+        "true_class": true_class,
+        "prediction": class_names[predicted],
+        "probability": values[predicted],
+        "probabilities": dict(zip(class_names, values, strict=True)),
+    }
+
+
+def _explanation_record(
+    explanation: Explanation, heaviest: Sequence[TopSuperpixel]
+) -> dict[str, Any]:
+    """An explanation as JSON-able values; its label map is a picture beside them."""
+    sizes = np.bincount(explanation.segments.ravel(), minlength=len(explanation.weights))
+    return {
+        "fidelity_r2": explanation.fidelity_r2,
+        "local_prediction": explanation.local_prediction,
+        "intercept": explanation.intercept,
+        "top": [
+            {
+                "superpixel": superpixel.superpixel,
+                "weight": superpixel.weight,
+                "sign": "positive" if superpixel.positive else "negative",
+                "area": superpixel.area,
+            }
+            for superpixel in heaviest
+        ],
+        "segments": {
+            "file": "segments.png",
+            "count": len(explanation.weights),
+            "pixels": sizes.tolist(),
+        },
+        "weights": explanation.weights.tolist(),
+    }
+
+
+def image_seed(seed: int, image: UInt8[np.ndarray, "H W 3"]) -> int:
+    """The seed of one image, in [0, 2**31): a hash of the run's seed and the image's pixels."""
+    digest = hashlib.sha256(f"{seed} {image.shape} ".encode() + image.tobytes()).digest()
+    return int.from_bytes(digest[:4], "big") >> 1
+
+
+def figure_title(prediction: str, probability: float, true_class: str | None) -> str:
+    """The figure's title: prediction, its probability, and the truth where it is known."""
+    title = f"Predicted: {prediction} ({percent(probability)})"
+    if true_class is None:
+        return title
+    verdict = "true class" if true_class == prediction else "WRONG, true class"
+    return f"{title} · {verdict}: {true_class}"
+
+
+def percent(probability: float) -> str:
+    """A probability with one decimal, never rounded up to certainty.
+
+    >>> percent(0.98765), percent(0.99999)
+    ('98.8 %', '> 99.9 %')
+    """
+    if 0.9995 <= probability < 1:
+        return "> 99.9 %"
+    return f"{100 * probability:.1f} %"
+
+
+def shortened(text: str, length: int) -> str:
+    """Cuts the beginning off a long path: its end tells more."""
+    return text if len(text) <= length else "…" + text[1 - length :]

@@ -1,0 +1,160 @@
+"""Which images are explained, and whose decisions: files or a data set, and a checkpoint."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from fakd_jax.data.dataset import ImageDataset
+from fakd_jax.data.preprocessing import decode_rgb
+from fakd_jax.errors import UserError
+from fakd_jax.explanation.run import Network, Subject
+from fakd_jax.predictor import Predictor
+
+
+def network_of(predictor: Predictor, workdir: Path | None) -> Network:
+    """A checkpoint's network as the explainers see it, with its provenance.
+
+    Args:
+      predictor: the checkpoint, opened.
+      workdir: of the run it belongs to, or None; its path is told relative to it, so that a
+        moved workdir gives the same bytes.
+    """
+    import jax
+
+    metadata, checkpoint = predictor.metadata, predictor.checkpoint
+    return Network(
+        predict_proba=predictor.predict_proba,
+        batch_size=predictor.batch_size,
+        class_names=predictor.class_names,
+        image_size=predictor.preprocessing.image_size,
+        provenance={
+            "checkpoint": str(checkpoint.relative_to(workdir) if workdir else checkpoint),
+            "weights_sha256": predictor.weights_digest(),
+            "arch": predictor.arch,
+            "head": metadata.get("head"),
+            "config": (metadata.get("config") or {}).get("name"),
+            "trained": metadata.get("source"),
+            "trained_on": metadata.get("data"),
+            "preprocessing": predictor.preprocessing.to_dict(),
+            "package_version": metadata.get("package_version"),
+            "batch_size": predictor.batch_size,
+            "dtype": predictor.dtype,
+            "device": jax.default_backend(),
+        },
+    )
+
+
+def open_data(
+    predictor: Predictor,
+    source: str,
+    *,
+    cache_dir: str | None = None,
+    log: Callable[[str], object] = print,
+) -> ImageDataset:
+    """Opens data to explain with the checkpoint's own settings for it.
+
+    A phantom source is drawn as in training; unusable files are treated likewise.
+
+    Raises:
+      UserError: as of :func:`fakd_jax.data.sources.open_dataset`.
+    """
+    from fakd_jax.data.sources import open_dataset
+
+    settings = (predictor.metadata.get("config") or {}).get("data") or {}
+    return open_dataset(
+        source,
+        cache_dir=cache_dir or settings.get("cache_dir") or None,
+        unreadable=settings.get("unreadable", "error"),
+        phantom=settings.get("phantom"),
+        log=log,
+    )
+
+
+def data_record(dataset: ImageDataset, split: str, origin: str, per_class: int) -> dict[str, Any]:
+    """Where images of a data set come from and how they were chosen, as JSON-able values."""
+    return {
+        "source": dataset.source,
+        "name": dataset.name,
+        "version": dataset.version,
+        "fingerprint": dataset.fingerprint,
+        "split": split,
+        "split_origin": origin,
+        "per_class": per_class,
+    }
+
+
+def subjects_from_files(files: Sequence[str]) -> list[Subject]:
+    """Image files to explain, each decoded once to see that it can be.
+
+    Args:
+      files: their paths; a path given twice counts once.
+
+    Raises:
+      UserError: some cannot be read; one line names them all.
+    """
+    subjects, complaints = [], []
+    for file in dict.fromkeys(files):
+        try:
+            decode_rgb(Path(file), file)
+        except UserError as error:
+            complaints.append(str(error))
+        subjects.append(
+            Subject(id=file, true_class=None, read=partial(decode_rgb, Path(file), file))
+        )
+    if complaints:
+        count = f"{len(complaints)} of {len(subjects)} images cannot be read: "
+        raise UserError((count if len(subjects) > 1 else "") + "; ".join(complaints))
+    return subjects
+
+
+def subjects_from_dataset(
+    dataset: ImageDataset,
+    ids: Sequence[str],
+    class_names: Sequence[str],
+    *,
+    per_class: int,
+    seed: int,
+    log: Callable[[str], object] = print,
+) -> list[Subject]:
+    """Some images of every class of a data set, class by class.
+
+    Of each class, the `per_class` ids are taken whose hash with the seed is smallest: a random
+    choice that depends on neither the order nor the other classes, and in which a larger
+    `per_class` keeps the images of a smaller one.
+
+    Args:
+      dataset: the images.
+      ids: those to choose from, e.g. the test split's.
+      class_names: those of the network; the data's must be among them.
+      per_class: at least 1.
+      seed: of the choice.
+      log: is told of a class that has fewer images than asked for.
+
+    Raises:
+      UserError: `per_class` is below 1, or a class of the data is unknown to the network.
+    """
+    if per_class < 1:
+        raise UserError(f"per_class is {per_class}; it must be at least 1")
+    if unknown := sorted(set(dataset.class_names) - set(class_names)):
+        raise UserError(
+            f"the data's classes {', '.join(unknown)} are not among the checkpoint's "
+            f"({', '.join(class_names)}); give the data it was trained for"
+        )
+
+    def rank(id: str) -> str:
+        return hashlib.sha256(f"{seed} {id}".encode()).hexdigest()
+
+    subjects = []
+    for label, name in enumerate(dataset.class_names):
+        of_class = [id for id in ids if dataset.examples[dataset.index_of(id)].label == label]
+        if len(of_class) < per_class:
+            log(f"class {name} has only {len(of_class)} images here, {per_class} were asked for")
+        subjects += [
+            Subject(id=id, true_class=name, read=partial(dataset.read, dataset.index_of(id)))
+            for id in sorted(of_class, key=rank)[:per_class]
+        ]
+    return subjects
