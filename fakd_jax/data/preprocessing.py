@@ -1,0 +1,214 @@
+"""The one preprocessing: bytes to RGB, RGB to a square, a square to what the networks see.
+
+Training, evaluation, explanation and export all pass through here, and its settings travel
+with every checkpoint as :class:`Preprocessing`.
+"""
+
+from __future__ import annotations
+
+import functools
+import io
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float32, Shaped, UInt8
+
+from fakd_jax.errors import UserError
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+MAX_PIXELS = 64_000_000
+"""Larger images are refused before they are decoded: 8,000 × 8,000 is no slice of an MRI."""
+
+MIN_SIDE = 8
+"""Images with a shorter side are refused: nothing of a head can be seen in them."""
+
+_SIXTEEN_TO_EIGHT_BITS = 257  # 65,535 / 255
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """How an image becomes a network's input; stored in each checkpoint's metadata.
+
+    The defaults are the paper's: 224 × 224, bilinear, mean = standard deviation = 0.5.
+
+    Attributes:
+      image_size: side of the square that images are resized to, in pixels.
+      mean: subtracted from each channel after scaling to [0, 1].
+      std: each channel is divided by it after that.
+      interpolation: `bilinear`, antialiased as PIL does it; the only one there is.
+    """
+
+    image_size: int = 224
+    mean: tuple[float, float, float] = (0.5, 0.5, 0.5)
+    std: tuple[float, float, float] = (0.5, 0.5, 0.5)
+    interpolation: str = "bilinear"
+
+    def __post_init__(self) -> None:
+        if self.image_size < 1:
+            raise UserError(f"image_size is {self.image_size}; give a positive number of pixels")
+        if len(self.mean) != 3 or len(self.std) != 3 or min(self.std) <= 0:
+            raise UserError(
+                f"mean {self.mean} and std {self.std} must be three numbers each, std positive"
+            )
+        if self.interpolation != "bilinear":
+            raise UserError(f"interpolation {self.interpolation!r} is not known; use 'bilinear'")
+
+    def to_dict(self) -> dict[str, Any]:
+        """The settings as JSON-able values; :meth:`from_dict` reads them back."""
+        values = asdict(self)
+        return values | {"mean": list(self.mean), "std": list(self.std)}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Preprocessing:
+        """Reads what :meth:`to_dict` wrote.
+
+        Raises:
+          UserError: for settings that this version does not know.
+        """
+        try:
+            mean, std = tuple(values["mean"]), tuple(values["std"])
+            return cls(**{**values, "mean": mean, "std": std})
+        except (KeyError, TypeError) as error:
+            raise UserError(
+                f"preprocessing settings {dict(values)} are not of this version: {error}"
+            ) from error
+
+
+@functools.cache
+def _pillow() -> ModuleType:
+    """Pillow's Image module, with its warnings turned into errors of ours or silenced.
+
+    The filters are set once, not around each decoding: `warnings.catch_warnings` is not
+    thread-safe, and images are decoded in many threads.
+    """
+    from PIL import Image
+
+    warnings.filterwarnings("error", category=Image.DecompressionBombWarning)
+    warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
+    return Image
+
+
+def decode_rgb(source: Path | bytes, name: str) -> UInt8[np.ndarray, "H W 3"]:
+    """Decodes one image file of any usual kind to 8-bit RGB.
+
+    EXIF orientation is applied; transparency is composited on black, the background of MRI;
+    16-bit grey levels are divided by 257, so that the full range maps onto the full range;
+    palette, black-and-white, CMYK and the like are converted by Pillow. Of several frames
+    the first is taken.
+
+    Args:
+      source: the file, or its content.
+      name: what to call the image in an error.
+
+    Returns:
+      The image, uint8 [H, W, 3], writable.
+
+    Raises:
+      UserError: if the file is missing, no image, broken, or has more than `MAX_PIXELS`
+        pixels or a side shorter than `MIN_SIDE`.
+    """
+    Image = _pillow()
+    try:
+        with Image.open(source if isinstance(source, Path) else io.BytesIO(source)) as image:
+            _check_size(image.size, name)
+            return _to_rgb(image, name)
+    except UserError:
+        raise
+    except FileNotFoundError as error:
+        raise UserError(f"{name}: there is no such image file") from error
+    except Image.UnidentifiedImageError as error:
+        raise UserError(f"{name}: not an image file that can be read") from error
+    except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
+        raise UserError(f"{name}: more than {MAX_PIXELS:,} pixels; scale it down") from error
+    except Exception as error:  # a broken file makes Pillow's decoders raise nearly anything
+        raise UserError(f"{name}: broken image file ({error}); replace or remove it") from error
+
+
+def _check_size(size: tuple[int, int], name: str) -> None:
+    width, height = size
+    if width * height > MAX_PIXELS:
+        raise UserError(
+            f"{name}: {width} × {height} is more than {MAX_PIXELS:,} pixels; scale it down"
+        )
+    if min(size) < MIN_SIDE:
+        raise UserError(
+            f"{name}: {width} × {height} pixels is too small; each side needs {MIN_SIDE} or more"
+        )
+
+
+def _to_rgb(image: Image.Image, name: str) -> UInt8[np.ndarray, "H W 3"]:
+    from PIL import ImageOps
+
+    Image = _pillow()
+    image = ImageOps.exif_transpose(image)
+    if image.mode == "F":
+        raise UserError(f"{name}: floating-point pixels have no known range; save it as 8 bits")
+    if image.mode == "I" or image.mode.startswith("I;16"):
+        return np.repeat(_eight_bits(np.asarray(image), name)[..., None], 3, axis=-1)
+    if "transparency" in image.info or image.mode in ("RGBA", "RGBa", "LA", "La", "PA"):
+        image = image.convert("RGBA")
+        black = Image.new("RGBA", image.size, (0, 0, 0, 255))
+        image = Image.alpha_composite(black, image)
+    return np.array(image.convert("RGB"))
+
+
+def _eight_bits(pixels: Shaped[np.ndarray, "H W"], name: str) -> UInt8[np.ndarray, "H W"]:
+    pixels = pixels.astype(np.int64)
+    if pixels.min() < 0 or pixels.max() > 65_535:
+        raise UserError(
+            f"{name}: grey levels {pixels.min()} to {pixels.max()} do not fit 16 bits; "
+            "save it as 8 or 16 bits"
+        )
+    half = _SIXTEEN_TO_EIGHT_BITS // 2
+    return ((pixels + half) // _SIXTEEN_TO_EIGHT_BITS).astype(np.uint8)
+
+
+def resize(image: UInt8[np.ndarray, "H W 3"], size: int) -> UInt8[np.ndarray, "S S 3"]:
+    """Resizes to a square, as torchvision's `Resize((size, size))` does on PIL images.
+
+    Bilinear with antialiasing; both sides are scaled on their own, so the aspect ratio is not
+    kept (as in the paper).
+
+    Args:
+      image: uint8 [H, W, 3].
+      size: S, the side of the result.
+
+    Returns:
+      uint8 [S, S, 3]; the very argument if it has that size already.
+    """
+    if image.shape[:2] == (size, size):
+        return image
+    Image = _pillow()
+    resized = Image.fromarray(image).resize((size, size), Image.Resampling.BILINEAR)
+    return np.array(resized)
+
+
+def normalise(
+    images: UInt8[Array | np.ndarray, "*B H W 3"], mean: Sequence[float], std: Sequence[float]
+) -> Float32[Array | np.ndarray, "*B H W 3"]:
+    """`(images / 255 - mean) / std`: torchvision's `ToTensor` and `Normalize`, channels last.
+
+    Args:
+      images: uint8 [..., H, W, 3], 0 to 255; a NumPy or a JAX array.
+      mean: of each channel, on the scale of 0 to 1.
+      std: likewise.
+
+    Returns:
+      float32 of the same shape; NumPy for NumPy, JAX for JAX.
+
+    Raises:
+      TypeError: if `images` are not uint8: floats would be scaled twice.
+    """
+    if images.dtype != np.uint8:
+        raise TypeError(f"images must be uint8, 0 to 255; these are {images.dtype}")
+    xnp: Any = np if isinstance(images, np.ndarray) else jnp
+    scaled = images.astype(xnp.float32) / xnp.float32(255)
+    return (scaled - xnp.asarray(mean, xnp.float32)) / xnp.asarray(std, xnp.float32)
