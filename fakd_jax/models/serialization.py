@@ -18,6 +18,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
+from jax.typing import DTypeLike
 
 from fakd_jax.errors import UserError
 
@@ -43,6 +44,40 @@ def model_state(model: nnx.Module) -> dict[str, Any]:
     }
 
 
+def flatten_state(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yields `(dotted path, leaf)` of a state as of :func:`model_state`.
+
+    Args:
+      tree: nested mappings.
+      prefix: put before every path.
+    """
+    for key, node in tree.items():
+        path = f"{prefix}.{key}" if prefix else str(key)
+        if isinstance(node, Mapping):
+            yield from flatten_state(node, path)
+        else:
+            yield path, node
+
+
+def unflatten_state(leaves: Mapping[str, Any]) -> dict[str, Any]:
+    """Nests what :func:`flatten_state` laid flat.
+
+    Args:
+      leaves: leaf by dotted path.
+
+    Returns:
+      Nested dictionaries.
+    """
+    tree: dict[str, Any] = {}
+    for path, leaf in leaves.items():
+        *parents, last = path.split(".")
+        node = tree
+        for part in parents:
+            node = node.setdefault(part, {})
+        node[last] = leaf
+    return tree
+
+
 def set_model_state(
     model: nnx.Module, tree: Mapping[str, Any], *, allow_missing: Sequence[str] = ()
 ) -> list[str]:
@@ -60,10 +95,10 @@ def set_model_state(
     Raises:
       UserError: lists every missing, extra and misshaped path at once; the model is unchanged.
     """
-    wanted = dict(_flatten(model_state(model)))
-    given = dict(_flatten(tree))
+    wanted = dict(flatten_state(model_state(model)))
+    given = dict(flatten_state(tree))
     absent = sorted(wanted.keys() - given.keys())
-    left = [path for path in absent if _has_prefix(path.partition(".")[2], allow_missing)]
+    left = [path for path in absent if has_prefix(path.partition(".")[2], allow_missing)]
     problems = {
         "missing": [path for path in absent if path not in left],
         "extra": sorted(given.keys() - wanted.keys()),
@@ -182,8 +217,7 @@ def load_model(directory: Path | str) -> tuple[dict[str, Any], dict[str, Any]]:
 def build_model(
     directory: Path | str,
     *,
-    dtype: Any = jnp.float32,
-    rngs: nnx.Rngs | None = None,
+    dtype: DTypeLike = jnp.float32,
     num_classes: int | None = None,
 ) -> tuple[nnx.Module, dict[str, Any]]:
     """Makes the network that a checkpoint describes and fills it with the checkpoint's weights.
@@ -191,7 +225,6 @@ def build_model(
     Args:
       directory: a folder that :func:`save_model` wrote.
       dtype: of the computation; parameters and statistics stay float32.
-      rngs: for the network's constructor; nothing drawn from it is kept.
       num_classes: the class count that the caller needs; None takes any.
 
     Returns:
@@ -208,13 +241,19 @@ def build_model(
             f"the checkpoint {directory} tells {metadata['num_classes']} classes apart, "
             f"{num_classes} are needed; give one trained on the same classes"
         )
-    model = create_model(
-        metadata["arch"],
-        num_classes=metadata["num_classes"],
-        dtype=dtype,
-        rngs=nnx.Rngs(0) if rngs is None else rngs,
-        **(metadata.get("overrides") or {}),
-    )
+
+    def create() -> nnx.Module:
+        return create_model(
+            metadata["arch"],
+            num_classes=metadata["num_classes"],
+            dtype=dtype,
+            rngs=nnx.Rngs(0),
+            **(metadata.get("overrides") or {}),
+        )
+
+    model = nnx.eval_shape(create)  # shapes only: drawing values to overwrite takes seconds
+    if jax.tree.leaves(nnx.state(model, nnx.Not(nnx.Any(*COLLECTIONS.values())))):
+        model = create()  # a network that keeps more, such as a random stream
     set_model_state(model, state)
     return model, metadata
 
@@ -333,16 +372,6 @@ def _string_keys(tree: Mapping[Any, Any]) -> dict[str, Any]:
     }
 
 
-def _flatten(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Yields `(dotted path, leaf)` of nested mappings."""
-    for key, node in tree.items():
-        path = f"{prefix}.{key}" if prefix else str(key)
-        if isinstance(node, Mapping):
-            yield from _flatten(node, path)
-        else:
-            yield path, node
-
-
-def _has_prefix(path: str, prefixes: Sequence[str]) -> bool:
+def has_prefix(path: str, prefixes: Sequence[str]) -> bool:
     """Whether the dotted path is one of the prefixes or lies under one (`fc`, not `fc2`)."""
     return any(path == prefix or path.startswith(f"{prefix}.") for prefix in prefixes)

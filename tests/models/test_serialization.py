@@ -19,12 +19,14 @@ from fakd_jax.errors import UserError
 from fakd_jax.models import serialization
 from fakd_jax.models.serialization import (
     build_model,
+    flatten_state,
     load_metadata,
     load_model,
     model_state,
     resolve_checkpoint,
     save_model,
     set_model_state,
+    unflatten_state,
 )
 
 
@@ -136,18 +138,12 @@ def test_allow_missing_is_a_prefix_of_whole_parts() -> None:
 @given(data=st.data())
 def test_any_set_of_dropped_and_added_paths_is_listed(data: st.DataObject) -> None:
     tree = numpy_state(1)
-    paths = [path for path, _ in serialization._flatten(tree)]
+    paths = sorted(dict(flatten_state(tree)))
     dropped = data.draw(st.sets(st.sampled_from(paths)))
     added = data.draw(st.sets(st.from_regex(r"[a-z]{3,8}", fullmatch=True), max_size=3))
     added = {f"params.extra.{name}" for name in added}
-    kept: dict[str, Any] = {"params": {}, "batch_stats": {}}
-    for path, leaf in [*serialization._flatten(tree), *((p, np.zeros(1)) for p in added)]:
-        if path not in dropped:
-            *parents, last = path.split(".")
-            node = kept
-            for part in parents:
-                node = node.setdefault(part, {})
-            node[last] = leaf
+    leaves = {**dict(flatten_state(tree)), **dict.fromkeys(added, np.zeros(1))}
+    kept = unflatten_state({path: leaf for path, leaf in leaves.items() if path not in dropped})
     if not dropped | added:
         assert set_model_state(Net(0), kept) == []
         return
@@ -170,7 +166,7 @@ def test_an_interrupted_save_leaves_the_old_one(
 ) -> None:
     save_model(tmp_path / "m", model_state(Net(0)), METADATA)
     renames: list[Path] = []
-    rename, write = Path.rename, serialization._write_arrays
+    rename, write = Path.rename, serialization.write_arrays
 
     def broken_write(folder: Path, state: dict[str, Any]) -> None:
         write(folder, state)
@@ -184,7 +180,7 @@ def test_an_interrupted_save_leaves_the_old_one(
 
     with monkeypatch.context() as patch:
         if breaks_at == "arrays":
-            patch.setattr(serialization, "_write_arrays", broken_write)
+            patch.setattr(serialization, "write_arrays", broken_write)
         else:
             patch.setattr(Path, "rename", broken_rename)
         with pytest.raises(KeyboardInterrupt):

@@ -1,0 +1,169 @@
+"""Reading PyTorch checkpoints and safetensors as NumPy arrays, executing nothing in them."""
+
+from __future__ import annotations
+
+import hashlib
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+
+from fakd_jax.errors import UserError
+
+# What training scripts put a state dict under, and what wrappers put before its keys
+# (DataParallel and DistributedDataParallel, torch.compile).
+_NESTED_UNDER = ("state_dict", "model_state_dict", "model")
+_WRAPPER_PREFIXES = ("module.", "_orig_mod.")
+
+_SAFETENSORS_DTYPES: dict[str, Any] = {
+    "F64": np.float64,
+    "F32": np.float32,
+    "F16": np.float16,
+    "BF16": ml_dtypes.bfloat16,
+    "I64": np.int64,
+    "I32": np.int32,
+    "I16": np.int16,
+    "I8": np.int8,
+    "U8": np.uint8,
+    "BOOL": np.bool_,
+}
+
+
+def read_state_dict(path: Path | str) -> dict[str, np.ndarray]:
+    """Reads a state dict from a `.pth`/`.pt` file (needs PyTorch) or `.safetensors` (doesn't).
+
+    A dict nested under `state_dict`, `model_state_dict` or `model` is taken out, prefixes of
+    wrappers (`module.`) are taken off, and floating-point values of any width become float32.
+
+    Args:
+      path: the file.
+
+    Returns:
+      Arrays by PyTorch key; floating-point ones float32, others in their own dtype.
+
+    Raises:
+      UserError: no such file; not a checkpoint or a damaged one; one that holds pickled code
+        (refused: `weights_only=True`); no state dict in it; PyTorch is needed and not installed.
+    """
+    path = Path(path).expanduser()
+    if not path.is_file():
+        kind = "is a folder, not a file" if path.is_dir() else "does not exist"
+        raise UserError(f"the weights file {path} {kind}; check the path")
+    tree = _read_safetensors(path) if path.suffix == ".safetensors" else _read_torch(path)
+    arrays = {str(key): as_array(value) for key, value in _state_dict_in(tree, path).items()}
+    return _without_wrapper_prefixes(arrays)
+
+
+def as_array(value: Any) -> np.ndarray:
+    """Takes a PyTorch tensor or an array as NumPy; floating-point values become float32.
+
+    Args:
+      value: a `torch.Tensor` on any device, or anything `np.asarray` takes.
+
+    Returns:
+      The array; float32 if it was of any floating-point dtype.
+
+    Raises:
+      UserError: a quantised or sparse tensor.
+    """
+    if hasattr(value, "detach"):  # a tensor; NumPy has no bfloat16 to receive it in
+        if value.is_quantized or value.is_sparse:
+            raise UserError("the weights are quantised or sparse; save them as dense float32")
+        value = value.detach().cpu()
+        value = (value.float() if value.is_floating_point() else value).numpy()
+    array = np.asarray(value)
+    floating = np.issubdtype(array.dtype, np.floating) or array.dtype == ml_dtypes.bfloat16
+    return array.astype(np.float32) if floating else array
+
+
+def file_sha256(path: Path) -> str:
+    """The SHA-256 of a file's bytes, in hexadecimal.
+
+    Args:
+      path: the file.
+    """
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _read_safetensors(path: Path) -> dict[str, np.ndarray]:
+    import safetensors
+
+    try:
+        entries = safetensors.deserialize(path.read_bytes())
+    except (OSError, safetensors.SafetensorError) as error:
+        raise UserError(
+            f"{path} is not a readable safetensors file ({error}); fetch it again"
+        ) from error
+    unknown = {entry["dtype"] for _, entry in entries} - _SAFETENSORS_DTYPES.keys()
+    if unknown:
+        raise UserError(
+            f"{path} holds values of dtype {', '.join(sorted(unknown))}; save it as float32"
+        )
+    return {
+        key: np.frombuffer(entry["data"], _SAFETENSORS_DTYPES[entry["dtype"]]).reshape(
+            entry["shape"]
+        )
+        for key, entry in entries
+    }
+
+
+def _read_torch(path: Path) -> Any:
+    """`torch.load` without executing pickled code, its several complaints made into two."""
+    try:
+        import torch
+    except ImportError as error:
+        raise UserError(
+            f"reading {path.name} needs PyTorch: pip install 'fakd_jax[convert]' "
+            "(a .safetensors file needs nothing more)"
+        ) from error
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError) as error:
+        complaint = str(error)
+    # A foreign class in the pickle is told by these words (torch/_weights_only_unpickler.py and,
+    # for TorchScript archives, torch/serialization.py); all else is damage or another format.
+    if "GLOBAL" in complaint or "TorchScript" in complaint:
+        raise UserError(
+            f"{path} holds pickled Python code, which is not run; save only the weights: "
+            "torch.save(model.state_dict(), FILE)"
+        )
+    raise UserError(
+        f"{path} is not a PyTorch checkpoint, or a damaged one "
+        f"({path.stat().st_size:,} bytes); fetch it again"
+    )
+
+
+def _state_dict_in(tree: Any, path: Path) -> Mapping[str, Any]:
+    """The mapping from names to tensors in what a file held."""
+    if isinstance(tree, Mapping):
+        nested = [key for key in _NESTED_UNDER if isinstance(tree.get(key), Mapping)]
+        if len(nested) > 1:
+            raise UserError(
+                f"{path} holds several state dicts ({', '.join(nested)}); save the one to use"
+            )
+        if nested:
+            return _state_dict_in(tree[nested[0]], path)
+        others = [key for key, value in tree.items() if not hasattr(value, "shape")]
+        if tree and not others:
+            return tree
+        if len(others) < len(tree):
+            raise UserError(
+                f"{path} mixes weights with other things ({', '.join(map(str, others))}); "
+                "save only the weights: torch.save(model.state_dict(), FILE)"
+            )
+    raise UserError(
+        f"no state dict in {path}: expected names with tensors, plain or under "
+        f"{', '.join(_NESTED_UNDER)}; save model.state_dict()"
+    )
+
+
+def _without_wrapper_prefixes(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    for prefix in _WRAPPER_PREFIXES:
+        if all(key.startswith(prefix) for key in arrays):
+            stripped = {key.removeprefix(prefix): value for key, value in arrays.items()}
+            return _without_wrapper_prefixes(stripped)
+    return arrays

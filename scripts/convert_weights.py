@@ -1,0 +1,146 @@
+"""Converts PyTorch weights to a checkpoint of fakd_jax.
+
+    python scripts/convert_weights.py --arch resnet50 --input imagenet --output weights/resnet50
+    python scripts/convert_weights.py --arch mobilenet_v3_large --input backbone.pth \
+        --output weights/backbone --allow_missing classifier
+
+A `.pth` file needs PyTorch (`pip install 'fakd_jax[convert]'`), a `.safetensors` file doesn't.
+Everything in the file must fit the network; a head that it lacks, or has for another class count,
+is drawn fresh only where `--allow_missing` names it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from flax import nnx
+
+import fakd_jax
+from fakd_jax.cli import DoorParser, run_door, use_compilation_cache
+from fakd_jax.errors import UserError
+from fakd_jax.models import available_models, create_model
+from fakd_jax.models.key_tables import key_table
+from fakd_jax.models.pretrained import IMAGENET, fetch_imagenet
+from fakd_jax.models.serialization import (
+    METADATA_FILE,
+    MODEL_FOLDER,
+    load_metadata,
+    model_state,
+    save_model,
+)
+from fakd_jax.models.state_dict_files import file_sha256, read_state_dict
+from fakd_jax.models.torch_weights import LoadReport, load_state_dict
+
+IMAGENET_CLASSES = 1000
+
+
+def main(argv: list[str]) -> None:
+    """Converts as the flags say, and prints what became of every weight."""
+    flags = _parser().parse_args(argv)
+    output = Path(flags.output).expanduser().absolute()
+    replaces = _check_output(output)
+    use_compilation_cache()
+
+    download = flags.input == IMAGENET
+    source = fetch_imagenet(flags.arch) if download else Path(flags.input).expanduser()
+    state_dict = read_state_dict(source)
+    num_classes = flags.num_classes or _head_size(flags.arch, state_dict) or IMAGENET_CLASSES
+    model = create_model(flags.arch, num_classes=num_classes, rngs=nnx.Rngs(flags.seed))
+    report = dataclasses.replace(
+        load_state_dict(model, state_dict, allow_missing=flags.allow_missing),
+        source=str(source),
+        sha256=file_sha256(source),
+    )
+    save_model(output, model_state(model), _metadata(flags.arch, num_classes, report, flags.seed))
+
+    size = sum(file.stat().st_size for file in output.rglob("*") if file.is_file())
+    print(report.summary())
+    print(
+        f"{'replaced' if replaces else 'wrote'} {output} ({size / 1e6:.1f} MB): {flags.arch}, "
+        f"{num_classes} classes, head {report.head}"
+    )
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = DoorParser(
+        prog="convert_weights.py",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--arch", required=True, choices=available_models())
+    parser.add_argument(
+        "--input", required=True, metavar="FILE|imagenet", help="a .pth, .pt or .safetensors file"
+    )
+    parser.add_argument("--output", required=True, metavar="DIR", help="becomes the checkpoint")
+    parser.add_argument(
+        "--num_classes",
+        type=_positive,
+        metavar="N",
+        help="default: as many as the file's head has; 1000 if it has none",
+    )
+    parser.add_argument(
+        "--allow_missing",
+        nargs="+",
+        default=[],
+        metavar="PREFIX",
+        help="keys that may be absent or of another class count, such as fc or classifier",
+    )
+    parser.add_argument("--seed", type=int, default=0, help="for what is drawn fresh (default 0)")
+    return parser
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"must be at least 1, not {number}")
+    return number
+
+
+def _check_output(output: Path) -> bool:
+    """Whether a checkpoint is there to be replaced; anything else that is there is kept."""
+    if not output.exists() or (output.is_dir() and not any(output.iterdir())):
+        return False
+    if output.is_dir() and {p.name for p in output.iterdir()} == {METADATA_FILE, MODEL_FOLDER}:
+        load_metadata(output)
+        return True
+    raise UserError(
+        f"{output} exists and is not a converted checkpoint; choose another --output, or remove it"
+    )
+
+
+def _head_size(arch: str, state_dict: Mapping[str, np.ndarray]) -> int | None:
+    """The class count of the last layer in the file, None if it has no head."""
+    skeleton = nnx.eval_shape(lambda: create_model(arch, num_classes=1, rngs=nnx.Rngs(0)))
+    bias = state_dict.get(f"{key_table(skeleton).logits}.bias")
+    return None if bias is None else int(bias.shape[0])
+
+
+def _metadata(arch: str, num_classes: int, report: LoadReport, seed: int) -> dict[str, Any]:
+    return {
+        "arch": arch,
+        "num_classes": num_classes,
+        "class_names": None,
+        "overrides": {},
+        "preprocessing": None,
+        "negative_class": None,
+        "head": report.head,
+        "source": {
+            "file": Path(report.source or "").name,
+            "sha256": report.sha256,
+            "fresh": list(report.fresh),
+            "left_out": list(report.left_out),
+            "seed": seed if report.fresh else None,
+        },
+        "data": None,
+        "config": None,
+        "package_version": fakd_jax.__version__,
+    }
+
+
+if __name__ == "__main__":
+    run_door(main)
