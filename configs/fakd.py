@@ -1,0 +1,101 @@
+"""FAKD, the paper's method (section III): cross-entropy, softened logits and aligned features.
+
+    python -m fakd_jax.train --config configs/fakd.py                 # the paper, on Kaggle's data
+    python -m fakd_jax.train --config configs/fakd.py:phantom         # synthetic MRI, minutes on a CPU
+    python -m fakd_jax.train --config configs/fakd.py --config.data.source=DIR_OR_ARCHIVE
+
+Without `config.teacher.checkpoint` the teacher is fine-tuned first, in the same workdir, on the
+same training split; then the student is distilled from it and evaluated on the test images.
+The other experiments in this folder are this one with some keys changed.
+"""
+
+from ml_collections import ConfigDict, config_dict
+
+VARIANTS = ("", "phantom")
+
+
+def get_config(variant: str = "") -> ConfigDict:
+    """Returns the paper's settings, or with `variant="phantom"` a small synthetic experiment."""
+    if variant not in VARIANTS:
+        raise ValueError(f"unknown variant {variant!r}; known: {', '.join(filter(None, VARIANTS))}")
+    config = ConfigDict()
+    config.name = "fakd"
+    # What is trained: "student" (after its teacher, where the loss needs one) or "teacher" alone.
+    config.train = "student"
+    config.seed = 0
+    config.batch_size = 32
+    config.eval_batch_size = 32
+    # Compute type of the networks; "auto" is bfloat16 on a GPU or TPU and float32 on a CPU.
+    # Parameters, batch statistics, logits and losses are float32 always.
+    config.dtype = "auto"
+
+    config.data = data = ConfigDict()
+    data.source = "kaggle"  # or a folder, a zip or tar archive, "phantom"
+    data.split = "official"
+    data.validation_fraction = 0.2  # of the training images, stratified by class (paper: 80/20)
+    data.image_size = 224
+    data.mean = (0.5, 0.5, 0.5)
+    data.std = (0.5, 0.5, 0.5)
+    data.unreadable = "error"  # or "skip": named and counted
+    data.negative_class = "notumor"  # what a missed tumour is called; "" where there is none
+    data.cache_dir = ""  # "" is the user's cache folder
+    data.phantom = ConfigDict({"train_per_class": 300, "test_per_class": 75, "size": 72, "seed": 0})
+
+    config.augmentation = augmentation = ConfigDict()
+    augmentation.flip_probability = 0.5
+    augmentation.rotation_degrees = 15.0
+    augmentation.rotation_interpolation = "nearest"  # torchvision's default; or "bilinear"
+
+    config.teacher = teacher = ConfigDict()
+    teacher.arch = "resnet50"
+    teacher.pretrained = "imagenet"  # or a converted folder, a .pth or .safetensors file, "none"
+    teacher.num_epochs = 15
+    teacher.checkpoint = ""  # a trained teacher to use in place of fine-tuning one
+    teacher.allow_untrained = False  # True: accept a teacher whose head was never trained
+    # Share of the running batch statistics kept at each step; None is the network's own.
+    teacher.batch_norm_momentum = config_dict.placeholder(float)
+
+    config.student = student = ConfigDict()
+    student.arch = "mobilenet_v3_large"
+    student.pretrained = "imagenet"
+    student.num_epochs = 15
+    student.batch_norm_momentum = config_dict.placeholder(float)
+
+    config.distillation = distillation = ConfigDict()
+    distillation.alpha = 0.5  # loss = (1 - alpha) CE + alpha KD + beta FA
+    distillation.beta = 1.0
+    distillation.temperature = 3.0
+    distillation.teacher_layer = "layer3"
+    distillation.student_layer = "features.16"
+
+    config.optimizer = optimizer = ConfigDict()
+    optimizer.learning_rate = 1e-4  # AdamW
+    optimizer.weight_decay = 1e-5
+    optimizer.schedule = "cosine_epoch"  # or "cosine_step", "constant"
+
+    config.early_stopping = ConfigDict({"patience": 5})  # epochs without a better val accuracy
+    # Steps between checkpoints within an epoch; every epoch ends with one anyway.
+    config.checkpoint_every_steps = 50
+
+    if variant == "phantom":
+        config.update(_phantom())
+    return config
+
+
+def _phantom() -> dict:
+    """Small images, both networks drawn fresh: nothing is downloaded."""
+    return {
+        "data": {"source": "phantom", "image_size": 64},
+        "teacher": {
+            "pretrained": "none",
+            "num_epochs": 5,
+        },
+        "student": {
+            "pretrained": "none",
+            "num_epochs": 8,
+            # torchvision's MobileNetV3 keeps 99 % of its batch statistics at each step, which suits
+            # fine-tuning; these few hundred steps from scratch would leave them at their start.
+            "batch_norm_momentum": 0.9,
+        },
+        "optimizer": {"learning_rate": 1e-3, "schedule": "cosine_step"},
+    }

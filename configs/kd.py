@@ -1,0 +1,17 @@
+"""Logit distillation only: cross-entropy and softened logits, no feature alignment (eq. 2).
+
+python -m fakd_jax.train --config configs/kd.py
+python -m fakd_jax.train --config configs/kd.py:phantom
+"""
+
+from ml_collections import ConfigDict
+
+from configs import fakd
+
+
+def get_config(variant: str = "") -> ConfigDict:
+    """Returns the settings of `configs/fakd.py` with what makes this experiment another."""
+    config = fakd.get_config(variant)
+    config.name = "kd"
+    config.distillation.beta = 0.0
+    return config

@@ -1,0 +1,18 @@
+"""The baseline: the student learns from the labels only, no teacher (paper, Table 3).
+
+python -m fakd_jax.train --config configs/student.py
+python -m fakd_jax.train --config configs/student.py:phantom
+"""
+
+from ml_collections import ConfigDict
+
+from configs import fakd
+
+
+def get_config(variant: str = "") -> ConfigDict:
+    """Returns the settings of `configs/fakd.py` with what makes this experiment another."""
+    config = fakd.get_config(variant)
+    config.name = "student"
+    config.distillation.alpha = 0.0
+    config.distillation.beta = 0.0
+    return config

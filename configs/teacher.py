@@ -1,0 +1,17 @@
+"""The teacher alone: ResNet-50 fine-tuned with cross-entropy (paper, section III-A).
+
+python -m fakd_jax.train --config configs/teacher.py
+python -m fakd_jax.train --config configs/teacher.py:phantom
+"""
+
+from ml_collections import ConfigDict
+
+from configs import fakd
+
+
+def get_config(variant: str = "") -> ConfigDict:
+    """Returns the settings of `configs/fakd.py` with what makes this experiment another."""
+    config = fakd.get_config(variant)
+    config.name = "teacher"
+    config.train = "teacher"
+    return config

@@ -1,0 +1,48 @@
+"""Trains: `python -m fakd_jax.train --config configs/fakd.py[:variant] [--workdir DIR]`.
+
+With `configs/fakd.py` it does the whole paper: fine-tunes the teacher unless one is given,
+distils the student, and evaluates both on the test images.
+"""
+
+from __future__ import annotations
+
+from fakd_jax import cli, config_flags
+
+
+def main(argv: list[str]) -> None:
+    """Runs the door with the arguments after the program's name."""
+    config, workdir = config_flags.parse_config_flags(
+        argv, "fakd_jax.train", "trains a teacher, a student, or both, and evaluates on test"
+    )
+    workdir = workdir or config_flags.default_workdir(config, argv)
+    cli.use_compilation_cache()
+
+    from fakd_jax.evaluation.plots import plot_curves
+    from fakd_jax.evaluation.run import evaluate_checkpoint
+    from fakd_jax.training.experiment import run_experiment
+    from fakd_jax.training.logbook import LOGGER, read_metrics, start_logging
+
+    end_logging = start_logging(workdir)
+    try:
+        LOGGER.info("workdir: %s", workdir)
+        result = run_experiment(config, workdir)
+        plot_curves(read_metrics(workdir), workdir / "curves.png")
+        for role, checkpoint, output in (
+            ("teacher", result.teacher, workdir / "evaluation" / "teacher"),
+            ("student", result.student, workdir / "evaluation"),
+        ):
+            if checkpoint is not None:
+                LOGGER.info("evaluating the %s on the test images", role)
+                evaluate_checkpoint(
+                    checkpoint,
+                    output=output,
+                    batch_size=config.eval_batch_size,
+                    cache_dir=config.data.cache_dir or None,
+                    log=LOGGER.info,
+                )
+    finally:
+        end_logging()
+
+
+if __name__ == "__main__":
+    cli.run_door(main)

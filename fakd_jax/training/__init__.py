@@ -1,0 +1,1 @@
+"""Training: state, step, loop, optimizer, checkpoints, early stopping and the experiment."""

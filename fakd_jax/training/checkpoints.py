@@ -1,0 +1,158 @@
+"""Checkpoints of a phase: `best/<step>`, a clean model, and `last/<step>`, all that resuming needs.
+
+`last/<step>` is a model checkpoint (`model/`, `metadata.json`) with three things more: `training/`
+(optimizer, projection, the epoch's sums; Orbax), `position.json` (early stopping, the iterator's
+state, whether the phase has finished) beside it. Each is written under a hidden name and renamed,
+so that a process killed at any moment leaves the one before.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+from flax import nnx
+
+from fakd_jax.errors import UserError
+from fakd_jax.models.serialization import (
+    load_model,
+    model_state,
+    read_arrays,
+    save_model,
+    set_model_state,
+    write_arrays,
+)
+from fakd_jax.training.state import Learner, TrainState, from_named_arrays, to_named_arrays
+
+TRAINING_FOLDER = "training"
+POSITION_FILE = "position.json"
+
+
+def learner_with(learner: Learner, state: TrainState) -> Learner:
+    """Returns `learner` (changed in place) holding the state's parameters and statistics."""
+    nnx.update(learner, state.params, state.batch_stats)
+    return learner
+
+
+def _extras(learner: Learner, state: TrainState) -> dict[str, Any]:
+    """What a training checkpoint holds beyond the network: see the module's docstring."""
+    projection = nnx.state(learner.projection, nnx.Param) if learner.projection else {}
+    return {
+        "step": state.step,
+        "projection": projection,
+        "optimizer_state": state.optimizer_state,
+        "sums": state.sums,
+    }
+
+
+class PhaseCheckpoints:
+    """The checkpoints in one phase's folder (`teacher/` or `student/` of a workdir)."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.best_directory = directory / "best"
+        self.last_directory = directory / "last"
+
+    def save_best(self, learner: Learner, state: TrainState, metadata: dict[str, Any]) -> None:
+        """Writes the network (not the projection) as the best so far; the previous best goes."""
+        target = self.best_directory / str(int(state.step))
+        save_model(target, model_state(learner_with(learner, state).network), metadata)
+        _remove_others(target)
+
+    def best(self) -> Path:
+        """Returns the best checkpoint's folder.
+
+        Raises:
+          UserError: there is none.
+        """
+        steps = _steps(self.best_directory)
+        if not steps:
+            raise UserError(f"no best checkpoint in {self.best_directory}; train first")
+        return steps[-1]
+
+    def save_last(
+        self,
+        learner: Learner,
+        state: TrainState,
+        metadata: dict[str, Any],
+        position: dict[str, Any],
+    ) -> None:
+        """Writes all that resuming at this step needs; the previous one goes.
+
+        Args:
+          learner: gives the structure.
+          state: after a whole number of steps.
+          metadata: of the model checkpoint within.
+          position: JSON-able; whatever the loop needs beside arrays.
+        """
+        target = self.last_directory / str(int(state.step))
+        fresh = self.last_directory / f".{target.name}.saving"
+        try:
+            shutil.rmtree(fresh, ignore_errors=True)
+            save_model(fresh, model_state(learner_with(learner, state).network), metadata)
+            write_arrays(
+                (fresh / TRAINING_FOLDER).absolute(), to_named_arrays(_extras(learner, state))
+            )
+            (fresh / POSITION_FILE).write_text(json.dumps(position), encoding="utf-8")
+            shutil.rmtree(target, ignore_errors=True)
+            fresh.rename(target)
+            _remove_others(target)
+        except OSError as error:
+            raise UserError(
+                f"cannot write the checkpoint {target}: {error.strerror or error}; "
+                "free some room or choose another --workdir"
+            ) from error
+
+    def restore_last(
+        self, learner: Learner, skeleton: TrainState
+    ) -> tuple[TrainState, dict[str, Any]] | None:
+        """Returns the newest state and its position, or None if nothing was saved yet.
+
+        Args:
+          learner: of the same structure as when it was saved; changed in place.
+          skeleton: a state of the same structure, whose values are not used.
+
+        Raises:
+          UserError: the checkpoint is damaged or of another config.
+        """
+        steps = _steps(self.last_directory)
+        if not steps:
+            return None
+        newest = steps[-1]
+        network_state, _ = load_model(newest)
+        set_model_state(learner.network, network_state)
+        try:
+            named = read_arrays(newest / TRAINING_FOLDER)
+            position = json.loads((newest / POSITION_FILE).read_text(encoding="utf-8"))
+        except (OSError, ValueError, KeyError) as error:
+            raise UserError(
+                f"the checkpoint {newest} is damaged ({error}); delete it to start this phase anew"
+            ) from error
+        extras = from_named_arrays(_extras(learner, skeleton), named)
+        if learner.projection:
+            nnx.update(learner.projection, extras["projection"])
+        _, params, batch_stats = nnx.split(learner, nnx.Param, nnx.BatchStat)
+        state = TrainState(
+            step=extras["step"],
+            params=params,
+            batch_stats=batch_stats,
+            optimizer_state=extras["optimizer_state"],
+            sums=extras["sums"],
+        )
+        return state, position
+
+
+def _steps(folder: Path) -> list[Path]:
+    """The numbered checkpoints in a folder, oldest first."""
+    if not folder.is_dir():
+        return []
+    found = [child for child in folder.iterdir() if child.name.isdecimal()]
+    return sorted(found, key=lambda child: int(child.name))
+
+
+def _remove_others(kept: Path) -> None:
+    for step in _steps(kept.parent):
+        if step != kept:
+            shutil.rmtree(step)

@@ -1,0 +1,46 @@
+"""Early stopping on validation accuracy (paper, section IV-B: patience 5)."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+
+@dataclasses.dataclass(frozen=True)
+class EarlyStopping:
+    """What the best epoch was, and whether to go on.
+
+    A tie goes to the earlier epoch: only a strictly greater accuracy is better.
+
+    Attributes:
+      patience: epochs without a better validation accuracy after which training stops.
+      best_accuracy: in [0, 1]; -1 before the first epoch.
+      best_epoch: 1-based; 0 before the first epoch.
+      best_step: the optimizer step at that epoch's end.
+      last_epoch: the last epoch told of.
+    """
+
+    patience: int
+    best_accuracy: float = -1.0
+    best_epoch: int = 0
+    best_step: int = 0
+    last_epoch: int = 0
+
+    def is_better(self, accuracy: float) -> bool:
+        """Whether `accuracy` beats every epoch so far."""
+        return accuracy > self.best_accuracy
+
+    def update(self, *, epoch: int, step: int, accuracy: float) -> EarlyStopping:
+        """Returns the state after `epoch` ended at `step` with this validation accuracy."""
+        if self.is_better(accuracy):
+            return EarlyStopping(self.patience, accuracy, epoch, step, epoch)
+        return dataclasses.replace(self, last_epoch=epoch)
+
+    @property
+    def should_stop(self) -> bool:
+        """Whether `patience` epochs have passed since the best one."""
+        return self.last_epoch - self.best_epoch >= self.patience
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns the state as JSON-able values."""
+        return dataclasses.asdict(self)

@@ -1,0 +1,304 @@
+"""The paper's experiment: a teacher fine-tuned or given, then a student distilled from it."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from ml_collections import ConfigDict
+
+import fakd_jax
+from fakd_jax.data.augment import Augmentation
+from fakd_jax.data.dataset import ImageDataset
+from fakd_jax.data.pipeline import steps_per_epoch
+from fakd_jax.data.preprocessing import Preprocessing
+from fakd_jax.data.sources import open_dataset
+from fakd_jax.data.splits import Split, make_split
+from fakd_jax.distillation.alignment import Projection
+from fakd_jax.errors import UserError
+from fakd_jax.models import create_model, feature_shapes
+from fakd_jax.models.pretrained import load_pretrained
+from fakd_jax.models.serialization import build_model, resolve_checkpoint
+from fakd_jax.training.loop import Phase, PhaseResult, run_phase
+from fakd_jax.training.logbook import LOGGER
+from fakd_jax.training.optimizer import adamw, learning_rate_schedule
+from fakd_jax.training.seeds import derive_seed
+from fakd_jax.training.settings import compute_dtype, keep_config, validate
+from fakd_jax.training.state import Learner
+from fakd_jax.training.step import Objective, Teacher
+
+SPLIT_FILE = "split.json"
+
+
+@dataclasses.dataclass(frozen=True)
+class ExperimentResult:
+    """What a run left.
+
+    Attributes:
+      teacher: checkpoint of the teacher that was used or trained; None where none was needed.
+      student: checkpoint of the best student; None where only a teacher was trained.
+    """
+
+    teacher: Path | None
+    student: Path | None
+
+
+def run_experiment(config: ConfigDict, workdir: Path) -> ExperimentResult:
+    """Runs an experiment from `configs/`, going on where an earlier run of it stopped.
+
+    Args:
+      config: as `configs/fakd.py` has it.
+      workdir: of the run; see `docs/ARCHITECTURE.md` for what is in it.
+
+    Returns:
+      The checkpoints of the teacher and the student.
+
+    Raises:
+      UserError: for whatever in the config, the data or the weights does not fit.
+      KeyboardInterrupt: interrupted, after saving.
+    """
+    validate(config)
+    keep_config(config, workdir)
+    dataset = open_dataset(
+        config.data.source,
+        cache_dir=config.data.cache_dir or None,
+        unreadable=config.data.unreadable,
+        phantom=config.data.phantom.to_dict(),
+        log=LOGGER.info,
+    )
+    split = _split(config, dataset, workdir)
+    experiment = _Experiment(config, workdir, dataset, split)
+    objective = Objective(**config.distillation.to_dict())
+    if config.train == "teacher":
+        return ExperimentResult(experiment.train_teacher().checkpoint, None)
+    if not objective.needs_teacher:
+        return ExperimentResult(None, experiment.train_student(objective, None).checkpoint)
+    teacher_checkpoint, teacher = experiment.teacher()
+    student = experiment.train_student(objective, teacher)
+    return ExperimentResult(teacher_checkpoint, student.checkpoint)
+
+
+def _split(config: ConfigDict, dataset: ImageDataset, workdir: Path) -> Split:
+    """The run's split: read again where it was stored, so that resuming trains on the same."""
+    file = workdir / SPLIT_FILE
+    if file.is_file():
+        split = Split.load(file, dataset)
+    else:
+        split = make_split(
+            dataset,
+            kind=config.data.split,
+            validation_fraction=config.data.validation_fraction,
+            seed=derive_seed(config.seed, "split"),
+        )
+        split.save(file)
+    LOGGER.info(
+        "data: %s %s, %d classes; %d training, %d validation, %d test images; fingerprint %s",
+        dataset.name,
+        dataset.version,
+        len(dataset.class_names),
+        len(split.train),
+        len(split.val),
+        len(split.test),
+        dataset.fingerprint[:16],
+    )
+    return split
+
+
+class _Experiment:
+    """What all phases of one run share."""
+
+    def __init__(
+        self, config: ConfigDict, workdir: Path, dataset: ImageDataset, split: Split
+    ) -> None:
+        self.config = config
+        self.workdir = workdir
+        self.dataset = dataset
+        self.split = split
+        self.dtype = compute_dtype(config.dtype)
+        self.preprocessing = Preprocessing(
+            image_size=config.data.image_size,
+            mean=tuple(config.data.mean),
+            std=tuple(config.data.std),
+        )
+
+    def teacher(self) -> tuple[Path | None, Teacher]:
+        """The frozen teacher: given, fine-tuned now, or (only when asked for) untrained."""
+        config = self.config.teacher
+        if config.checkpoint:
+            checkpoint = _teacher_checkpoint(Path(config.checkpoint))
+            return checkpoint, self._load_teacher(checkpoint)
+        if config.num_epochs == 0:
+            if not config.allow_untrained:
+                raise UserError(
+                    "config.teacher.num_epochs=0 leaves the teacher's head untrained; give "
+                    "config.teacher.checkpoint, or ask for it with config.teacher.allow_untrained"
+                )
+            LOGGER.info("teacher: head untrained, as asked for")
+            return None, Teacher.freeze(self._network("teacher"))
+        checkpoint = self.train_teacher().checkpoint
+        return checkpoint, self._load_teacher(checkpoint)
+
+    def _load_teacher(self, checkpoint: Path) -> Teacher:
+        network, metadata = build_model(
+            checkpoint, dtype=self.dtype, num_classes=len(self.dataset.class_names)
+        )
+        if metadata["head"] != "trained" and not self.config.teacher.allow_untrained:
+            raise UserError(
+                f"the head of the teacher {checkpoint} is {metadata['head']}; fine-tune it with "
+                "configs/teacher.py, or ask for it with config.teacher.allow_untrained=True"
+            )
+        class_names = tuple(metadata.get("class_names") or self.dataset.class_names)
+        if class_names != self.dataset.class_names:
+            raise UserError(
+                f"the teacher {checkpoint} tells {', '.join(class_names)} apart, the data have "
+                f"{', '.join(self.dataset.class_names)}; give a teacher of the same classes"
+            )
+        given = metadata.get("preprocessing")
+        if given is not None and Preprocessing.from_dict(given) != self.preprocessing:
+            raise UserError(
+                f"the teacher {checkpoint} was trained on images prepared otherwise ({given}); "
+                "set config.data.image_size, mean and std to these"
+            )
+        LOGGER.info("teacher: %s from %s", metadata["arch"], checkpoint)
+        return Teacher.freeze(network)
+
+    def train_teacher(self) -> PhaseResult:
+        """Fine-tunes the teacher with cross-entropy alone."""
+        learner = Learner(self._network("teacher"))
+        return run_phase(
+            self._phase("teacher", learner, None, Objective()),
+            self.dataset,
+            self.split,
+            self.workdir,
+        )
+
+    def train_student(self, objective: Objective, teacher: Teacher | None) -> PhaseResult:
+        """Trains the student, with what the objective asks of the teacher."""
+        network = self._network("student")
+        projection = self._projection(objective, network, teacher)
+        return run_phase(
+            self._phase("student", Learner(network, projection), teacher, objective),
+            self.dataset,
+            self.split,
+            self.workdir,
+        )
+
+    def _projection(
+        self, objective: Objective, student: nnx.Module, teacher: Teacher | None
+    ) -> Projection | None:
+        """The 1×1 convolution from the student's channels to the teacher's (section III-C)."""
+        if not objective.aligns_features or teacher is None:
+            return None
+        size = self.preprocessing.image_size
+        channels = {}
+        for role, network, layer in (
+            ("student", student, objective.student_layer),
+            (
+                "teacher",
+                nnx.merge(teacher.graphdef, teacher.variables, copy=True),
+                objective.teacher_layer,
+            ),
+        ):
+            shapes = feature_shapes(network, size)
+            if layer not in shapes or len(shapes[layer]) != 3:
+                maps = ", ".join(name for name, shape in shapes.items() if len(shape) == 3)
+                raise UserError(
+                    f"the {role} has no feature map {layer!r} (config.distillation.{role}_layer); "
+                    f"it has {maps}"
+                )
+            channels[role] = shapes[layer][-1]
+        return Projection(
+            channels["student"],
+            channels["teacher"],
+            dtype=self.dtype,
+            rngs=nnx.Rngs(params=derive_seed(self.config.seed, "projection")),
+        )
+
+    def _network(self, role: str) -> nnx.Module:
+        """Draws a network from the seed and loads its pretrained weights, if any are named."""
+        config = self.config[role]
+        network = create_model(
+            config.arch,
+            num_classes=len(self.dataset.class_names),
+            dtype=self.dtype,
+            rngs=nnx.Rngs(params=derive_seed(self.config.seed, role, "parameters")),
+            **self._overrides(role),
+        )
+        if config.pretrained not in ("", "none"):
+            report = load_pretrained(network, config.arch, config.pretrained)
+            LOGGER.info("%s: %s", role, report.summary())
+        else:
+            LOGGER.info("%s: %s drawn fresh", role, config.arch)
+        return network
+
+    def _overrides(self, role: str) -> dict[str, Any]:
+        momentum = self.config[role].batch_norm_momentum
+        return {} if momentum is None else {"batch_norm_momentum": momentum}
+
+    def _phase(
+        self, role: str, learner: Learner, teacher: Teacher | None, objective: Objective
+    ) -> Phase:
+        config = self.config
+        num_epochs = config[role].num_epochs
+        schedule = learning_rate_schedule(
+            config.optimizer.schedule,
+            learning_rate=config.optimizer.learning_rate,
+            steps_per_epoch=steps_per_epoch(len(self.split.train), config.batch_size),
+            num_epochs=num_epochs,
+        )
+        return Phase(
+            name=role,
+            learner=learner,
+            teacher=teacher,
+            objective=objective,
+            optimizer=adamw(schedule, weight_decay=config.optimizer.weight_decay),
+            schedule=schedule,
+            num_epochs=num_epochs,
+            patience=config.early_stopping.patience,
+            batch_size=config.batch_size,
+            eval_batch_size=config.eval_batch_size,
+            preprocessing=self.preprocessing,
+            augmentation=Augmentation(**config.augmentation.to_dict()),
+            seed=config.seed,
+            checkpoint_every_steps=config.checkpoint_every_steps,
+            metadata=self._metadata(role),
+        )
+
+    def _metadata(self, role: str) -> dict[str, Any]:
+        """The facts that travel with every checkpoint of this run."""
+        config, dataset = self.config, self.dataset
+        negative = config.data.negative_class
+        return {
+            "arch": config[role].arch,
+            "num_classes": len(dataset.class_names),
+            "class_names": list(dataset.class_names),
+            "overrides": self._overrides(role),
+            "preprocessing": self.preprocessing.to_dict(),
+            "negative_class": negative if negative in dataset.class_names else None,
+            "head": "trained",
+            "source": {
+                "config_name": config.name,
+                "compute_dtype": jnp.dtype(self.dtype).name,
+                "device": jax.devices()[0].device_kind,
+            },
+            "data": {
+                "source": dataset.source,
+                "name": dataset.name,
+                "version": dataset.version,
+                "fingerprint": dataset.fingerprint,
+                "split": self.split.kind,
+            },
+            "config": json.loads(config.to_json()),
+            "package_version": fakd_jax.__version__,
+        }
+
+
+def _teacher_checkpoint(path: Path) -> Path:
+    """The teacher's checkpoint that a path means: of a workdir its teacher, not its student."""
+    inside = path / "teacher"
+    return resolve_checkpoint(inside if inside.is_dir() else path)

@@ -1,0 +1,140 @@
+"""What a run tells: `train.log`, `metrics.jsonl`, TensorBoard events and a progress bar."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from fakd_jax.errors import UserError
+
+LOGGER = logging.getLogger("fakd_jax")
+METRICS_FILE = "metrics.jsonl"
+LOG_FILE = "train.log"
+
+
+def start_logging(workdir: Path) -> Callable[[], None]:
+    """Sends the package's log to the console and, with times, to `train.log`.
+
+    Args:
+      workdir: made if absent; the log is appended to.
+
+    Returns:
+      A function that ends it.
+
+    Raises:
+      UserError: the workdir can't be written.
+    """
+    try:
+        workdir.mkdir(parents=True, exist_ok=True)
+        file = logging.FileHandler(workdir / LOG_FILE, encoding="utf-8")
+    except OSError as error:
+        raise UserError(
+            f"cannot write to the workdir {workdir}: {error.strerror}; choose another --workdir"
+        ) from error
+    file.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%Y-%m-%d %H:%M:%S"))
+    console = logging.StreamHandler(sys.stdout)
+    console.setFormatter(logging.Formatter("%(message)s"))
+    LOGGER.setLevel(logging.INFO)
+    LOGGER.propagate = False
+    for handler in (file, console):
+        LOGGER.addHandler(handler)
+
+    def end() -> None:
+        for handler in (file, console):
+            LOGGER.removeHandler(handler)
+        file.close()
+
+    return end
+
+
+def read_metrics(workdir: Path) -> list[dict[str, Any]]:
+    """Returns the records of `metrics.jsonl`, oldest first; [] if there is none yet.
+
+    A last line that a killed process left half-written is dropped.
+    """
+    file = workdir / METRICS_FILE
+    if not file.is_file():
+        return []
+    records = []
+    for line in file.read_text(encoding="utf-8").splitlines():
+        try:
+            records.append(json.loads(line))
+        except ValueError:
+            LOGGER.warning("dropped a half-written line of %s", file)
+    return records
+
+
+class Logbook:
+    """The records of one phase, in `metrics.jsonl` and as TensorBoard events."""
+
+    def __init__(self, workdir: Path, phase: str, *, resume_step: int) -> None:
+        """Opens the book at a step.
+
+        Args:
+          workdir: of the run.
+          phase: "teacher" or "student".
+          resume_step: records of this phase after it are dropped: they will be made again.
+        """
+        from tensorboardX import SummaryWriter
+
+        self.workdir = workdir
+        self.phase = phase
+        kept = [
+            record
+            for record in read_metrics(workdir)
+            if record["phase"] != phase or record["step"] <= resume_step
+        ]
+        _replace_text(workdir / METRICS_FILE, "".join(json.dumps(record) + "\n" for record in kept))
+        self._events = SummaryWriter(
+            str(workdir / "tensorboard" / phase), purge_step=resume_step + 1
+        )
+
+    def record(self, kind: str, *, step: int, epoch: int, values: dict[str, float]) -> None:
+        """Adds one record.
+
+        Args:
+          kind: "train" or "val".
+          step: updates made.
+          epoch: 1-based.
+          values: named figures, e.g. {"loss": .3, "accuracy": .9}.
+        """
+        line = {"phase": self.phase, "kind": kind, "step": step, "epoch": epoch, **values}
+        with (self.workdir / METRICS_FILE).open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+        for name, value in values.items():
+            self._events.add_scalar(f"{kind}/{name}", value, step)
+        self._events.flush()
+
+    def close(self) -> None:
+        """Ends the TensorBoard file."""
+        self._events.close()
+
+
+def _replace_text(file: Path, text: str) -> None:
+    """Writes a whole file so that a reader sees the old or the new one, never a part."""
+    fresh = file.with_name(f".{file.name}.saving")
+    fresh.write_text(text, encoding="utf-8")
+    os.replace(fresh, file)
+
+
+def progress_bar(*, total: int, done: int, description: str) -> Any:
+    """A bar counting images, with images/s and the time left.
+
+    Where the output is no terminal it prints a line every half minute instead of redrawing.
+    """
+    from tqdm import tqdm
+
+    return tqdm(
+        total=total,
+        initial=done,
+        desc=description,
+        unit=" images",
+        mininterval=0.2 if sys.stderr.isatty() else 30.0,
+        dynamic_ncols=True,
+        leave=False,
+    )

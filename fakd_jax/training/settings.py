@@ -1,0 +1,122 @@
+"""What a config may say: checks that name the key, before any work is done."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from ml_collections import ConfigDict
+
+from fakd_jax.errors import UserError
+from fakd_jax.training.optimizer import SCHEDULES
+
+CONFIG_FILE = "config.json"
+DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
+# Keys that say where the run happens, not what it computes: they may differ when resuming.
+PLACE_KEYS = {"data.cache_dir", "checkpoint_every_steps"}
+
+
+def _one_of(*known: str) -> tuple[Callable[[Any], bool], str]:
+    return lambda value: value in known, f"one of {', '.join(known)}"
+
+
+_POSITIVE_INTEGER = (lambda value: value >= 1, "at least 1")
+_NOT_NEGATIVE = (lambda value: value >= 0, "0 or more")
+_POSITIVE = (lambda value: value > 0, "above 0")
+_FRACTION = (lambda value: 0 <= value <= 1, "between 0 and 1")
+
+RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "train": _one_of("student", "teacher"),
+    "seed": _NOT_NEGATIVE,
+    "batch_size": _POSITIVE_INTEGER,
+    "eval_batch_size": _POSITIVE_INTEGER,
+    "dtype": _one_of("auto", *DTYPES),
+    "data.source": (bool, "kaggle, phantom, a folder or an archive"),
+    "data.validation_fraction": (lambda value: 0 < value < 1, "between 0 and 1, both excluded"),
+    "data.image_size": (lambda value: value >= 32, "at least 32, the networks' total stride"),
+    "data.mean": (lambda value: len(value) == 3, "three numbers"),
+    "data.std": (lambda value: len(value) == 3 and min(value) > 0, "three numbers above 0"),
+    "data.unreadable": _one_of("error", "skip"),
+    "augmentation.flip_probability": _FRACTION,
+    "augmentation.rotation_degrees": _NOT_NEGATIVE,
+    "augmentation.rotation_interpolation": _one_of("nearest", "bilinear"),
+    "teacher.num_epochs": _NOT_NEGATIVE,
+    "student.num_epochs": _POSITIVE_INTEGER,
+    "distillation.alpha": _FRACTION,
+    "distillation.beta": _NOT_NEGATIVE,
+    "distillation.temperature": _POSITIVE,
+    "optimizer.learning_rate": _POSITIVE,
+    "optimizer.weight_decay": _NOT_NEGATIVE,
+    "optimizer.schedule": _one_of(*SCHEDULES),
+    "early_stopping.patience": _POSITIVE_INTEGER,
+    "checkpoint_every_steps": _NOT_NEGATIVE,
+}
+
+
+def _flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """{"a": {"b": 1}} as {"a.b": 1}; an empty group is one entry."""
+    flat: dict[str, Any] = {}
+    for key, value in tree.items():
+        if isinstance(value, dict) and value:
+            flat |= _flat(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat
+
+
+def validate(config: ConfigDict) -> None:
+    """Checks every value that has a range.
+
+    Raises:
+      UserError: naming every key whose value is out of its range, or that is absent.
+    """
+    values = _flat(config.to_dict())
+    problems = [f"config.{key} is missing" for key in RULES if key not in values]
+    problems += [
+        f"config.{key}={values[key]!r} must be {told}"
+        for key, (holds, told) in RULES.items()
+        if key in values and not holds(values[key])
+    ]
+    if config.get("train") == "teacher" and values.get("teacher.num_epochs") == 0:
+        problems.append("config.teacher.num_epochs=0 trains nothing; it must be at least 1")
+    if problems:
+        raise UserError("; ".join(problems))
+
+
+def compute_dtype(name: str) -> Any:
+    """The networks' compute type: "auto" is bfloat16 on a GPU or TPU, float32 on a CPU."""
+    if name == "auto":
+        return jnp.float32 if jax.default_backend() == "cpu" else jnp.bfloat16
+    return DTYPES[name]
+
+
+def keep_config(config: ConfigDict, workdir: Path) -> None:
+    """Writes `config.json`, or checks that a run that goes on has the config it began with.
+
+    Raises:
+      UserError: the workdir holds a run of another config: the keys that differ.
+    """
+    file = workdir / CONFIG_FILE
+    now = json.loads(config.to_json())
+    if not file.is_file():
+        file.write_text(json.dumps(now, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+        return
+    try:
+        before = _flat(json.loads(file.read_text(encoding="utf-8")))
+    except ValueError as error:
+        raise UserError(f"{file} is damaged ({error}); choose another --workdir") from error
+    after = _flat(now)
+    differing = [
+        f"{key} was {before.get(key)!r}, is {after.get(key)!r}"
+        for key in sorted(before.keys() | after.keys())
+        if before.get(key) != after.get(key) and key not in PLACE_KEYS
+    ]
+    if differing:
+        raise UserError(
+            f"the workdir {workdir} holds a run of another config ({'; '.join(differing)}); "
+            "choose another --workdir, or delete that one"
+        )

@@ -1,0 +1,239 @@
+"""One training step and one validation step, as pure jitted functions of explicit state."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from flax import nnx
+from jaxtyping import Array, Float
+
+from fakd_jax.data.augment import Augmentation, augment_batch
+from fakd_jax.data.preprocessing import Preprocessing, normalise
+from fakd_jax.distillation.losses import fakd_loss
+from fakd_jax.models import forward
+from fakd_jax.training.state import Learner, TrainState, zero_sums
+
+Batch = dict[str, jax.Array]
+
+
+@dataclasses.dataclass(frozen=True)
+class Objective:
+    """The loss, (1 - α) CE + α KD + β FA (paper, eq. 4), and the layers that it aligns.
+
+    Attributes:
+      alpha: α in [0, 1].
+      beta: β >= 0.
+      temperature: T > 0 of the softened logits.
+      teacher_layer: name of the teacher's feature map.
+      student_layer: name of the student's feature map.
+    """
+
+    alpha: float = 0.0
+    beta: float = 0.0
+    temperature: float = 3.0
+    teacher_layer: str = "layer3"
+    student_layer: str = "features.16"
+
+    @property
+    def needs_teacher(self) -> bool:
+        """Whether any term with weight asks the teacher."""
+        return self.alpha > 0 or self.beta > 0
+
+    @property
+    def aligns_features(self) -> bool:
+        """Whether the feature-alignment term has weight."""
+        return self.beta > 0
+
+
+class TeacherOutputs(NamedTuple):
+    """What the teacher says of a batch: logits [B, C] and features [B, H, W, D] or None."""
+
+    logits: Float[Array, "B C"]
+    features: Float[Array, "B H W D"] | None
+
+
+class Teacher(NamedTuple):
+    """A frozen network: its structure in evaluation mode, and its variables.
+
+    Nothing differentiates or saves it, hence nothing can change it (paper: "kept constant").
+    """
+
+    graphdef: nnx.GraphDef
+    variables: nnx.State
+
+    @classmethod
+    def freeze(cls, network: nnx.Module) -> Teacher:
+        """Takes a trained network as teacher: batch statistics fixed, no dropout."""
+        network.eval()
+        graphdef, variables = nnx.split(network)
+        return cls(graphdef, variables)
+
+
+class Steps(NamedTuple):
+    """The jitted functions of a phase.
+
+    Attributes:
+      train: (state, teacher variables or None, batch of uint8 images and labels) → (state, loss).
+      teach: (teacher variables, batch) → the teacher's outputs on images not augmented.
+      validate: (state, teacher outputs or None, batch with mask) → sums over the masked-in images.
+      reset: state → state with the epoch's sums at zero.
+    """
+
+    train: Callable[[TrainState, Any, Batch], tuple[TrainState, jax.Array]]
+    teach: Callable[[Any, Batch], TeacherOutputs]
+    validate: Callable[[TrainState, TeacherOutputs | None, Batch], dict[str, jax.Array]]
+    reset: Callable[[TrainState], TrainState]
+
+
+def _ask_teacher(
+    graphdef: nnx.GraphDef, variables: nnx.State, images: jax.Array, objective: Objective
+) -> TeacherOutputs:
+    network = nnx.merge(graphdef, variables, copy=True)
+    layers = (objective.teacher_layer,) if objective.aligns_features else ()
+    logits, features = forward(network, images, features=layers)
+    return TeacherOutputs(logits, features.get(objective.teacher_layer))
+
+
+def _loss_and_logits(
+    learner: Learner,
+    images: jax.Array,
+    labels: jax.Array,
+    teacher: TeacherOutputs | None,
+    objective: Objective,
+    *,
+    dropout_key: jax.Array | None,
+    mask: jax.Array | None = None,
+) -> tuple[jax.Array, dict[str, jax.Array], jax.Array]:
+    """Returns the total loss, its terms, and the logits [B, C] of the learner's network."""
+    layers = (objective.student_layer,) if objective.aligns_features else ()
+    logits, features = forward(learner.network, images, features=layers, dropout_key=dropout_key)
+    aligned = None
+    if objective.aligns_features:
+        assert teacher is not None and teacher.features is not None and learner.projection
+        height, width = teacher.features.shape[1:3]
+        aligned = learner.projection(features[objective.student_layer], (height, width))
+    total, terms = fakd_loss(
+        logits,
+        labels,
+        teacher.logits if teacher is not None and objective.alpha > 0 else None,
+        aligned,
+        teacher.features if teacher is not None and objective.aligns_features else None,
+        alpha=objective.alpha,
+        beta=objective.beta,
+        temperature=objective.temperature,
+        mask=mask,
+    )
+    return total, terms, logits
+
+
+def _summed(
+    loss: jax.Array,
+    terms: dict[str, jax.Array],
+    logits: jax.Array,
+    labels: jax.Array,
+    mask: jax.Array | None,
+) -> dict[str, jax.Array]:
+    """Turns a batch's means into sums over its images, so that epochs average over images."""
+    counted = jnp.ones(labels.shape, bool) if mask is None else mask
+    count = jnp.sum(counted, dtype=jnp.float32)
+    correct = jnp.sum((jnp.argmax(logits, axis=-1) == labels) & counted, dtype=jnp.float32)
+    sums = zero_sums() | {name: term * count for name, term in terms.items()}
+    return sums | {"loss": loss * count, "correct": correct, "count": count}
+
+
+def make_steps(
+    learner: Learner,
+    teacher_graphdef: nnx.GraphDef | None,
+    objective: Objective,
+    optimizer: optax.GradientTransformation,
+    preprocessing: Preprocessing,
+    augmentation: Augmentation,
+    key: jax.Array,
+) -> Steps:
+    """Builds the jitted steps of a phase.
+
+    Args:
+      learner: gives the structure; its variables live in the :class:`TrainState`.
+      teacher_graphdef: the frozen teacher's structure, None where the objective needs none.
+      objective: the loss.
+      optimizer: optax's transformation.
+      preprocessing: mean and standard deviation of the inputs.
+      augmentation: of the training images, on the device.
+      key: from which every step's augmentation and dropout derive, with the step's number.
+
+    Raises:
+      ValueError: if the objective needs a teacher and there is none.
+    """
+    if objective.needs_teacher and teacher_graphdef is None:
+        raise ValueError("this objective needs a teacher")
+    learner.train()
+    train_graphdef = nnx.split(learner, nnx.Param, nnx.BatchStat)[0]
+    learner.eval()
+    eval_graphdef = nnx.split(learner, nnx.Param, nnx.BatchStat)[0]
+
+    def normalised(images: jax.Array) -> jax.Array:
+        return normalise(images, preprocessing.mean, preprocessing.std)
+
+    def train(
+        state: TrainState, teacher_variables: nnx.State | None, batch: Batch
+    ) -> tuple[TrainState, jax.Array]:
+        augment_key, dropout_key = jax.random.split(jax.random.fold_in(key, state.step))
+        images = normalised(augment_batch(augment_key, batch["image"], augmentation))
+        outputs = None
+        if objective.needs_teacher:
+            outputs = _ask_teacher(teacher_graphdef, teacher_variables, images, objective)
+
+        def loss_function(params: nnx.State) -> tuple[jax.Array, Any]:
+            student = nnx.merge(train_graphdef, params, state.batch_stats, copy=True)
+            total, terms, logits = _loss_and_logits(
+                student, images, batch["label"], outputs, objective, dropout_key=dropout_key
+            )
+            return total, (terms, logits, nnx.state(student, nnx.BatchStat))
+
+        (loss, (terms, logits, batch_stats)), gradients = jax.value_and_grad(
+            loss_function, has_aux=True
+        )(state.params)
+        updates, optimizer_state = optimizer.update(gradients, state.optimizer_state, state.params)
+        sums = _summed(loss, terms, logits, batch["label"], None)
+        next_state = TrainState(
+            step=state.step + 1,
+            params=optax.apply_updates(state.params, updates),
+            batch_stats=batch_stats,
+            optimizer_state=optimizer_state,
+            sums=jax.tree.map(jnp.add, state.sums, sums),
+        )
+        return next_state, loss
+
+    def teach(teacher_variables: nnx.State, batch: Batch) -> TeacherOutputs:
+        images = normalised(batch["image"])
+        return _ask_teacher(teacher_graphdef, teacher_variables, images, objective)
+
+    def validate(
+        state: TrainState, outputs: TeacherOutputs | None, batch: Batch
+    ) -> dict[str, jax.Array]:
+        student = nnx.merge(eval_graphdef, state.params, state.batch_stats, copy=True)
+        total, terms, logits = _loss_and_logits(
+            student,
+            normalised(batch["image"]),
+            batch["label"],
+            outputs,
+            objective,
+            dropout_key=None,
+            mask=batch["mask"],
+        )
+        return _summed(total, terms, logits, batch["label"], batch["mask"])
+
+    def reset(state: TrainState) -> TrainState:
+        return state._replace(sums=zero_sums())
+
+    return Steps(
+        train=jax.jit(train, donate_argnums=0),
+        teach=jax.jit(teach),
+        validate=jax.jit(validate),
+        reset=reset,
+    )

@@ -1,0 +1,47 @@
+import pytest
+from configs import fakd
+
+from fakd_jax.errors import UserError
+from fakd_jax.training.settings import keep_config, validate
+
+
+def test_every_variant_is_valid():
+    for variant in fakd.VARIANTS:
+        validate(fakd.get_config(variant))
+
+
+def test_every_value_out_of_range_is_named():
+    config = fakd.get_config()
+    config.distillation.alpha = 1.5
+    config.batch_size = 0
+    config.optimizer.schedule = "linear"
+    with pytest.raises(UserError) as error:
+        validate(config)
+    for key in ("config.distillation.alpha=1.5", "config.batch_size=0", "cosine_epoch"):
+        assert key in str(error.value)
+
+
+def test_a_teacher_run_of_no_epochs_is_refused():
+    config = fakd.get_config()
+    config.train = "teacher"
+    config.teacher.num_epochs = 0
+    with pytest.raises(UserError, match="trains nothing"):
+        validate(config)
+
+
+def test_a_missing_key_is_named():
+    config = fakd.get_config()
+    del config.data.image_size
+    with pytest.raises(UserError, match=r"config\.data\.image_size is missing"):
+        validate(config)
+
+
+def test_a_workdir_keeps_its_config(tmp_path):
+    config = fakd.get_config("phantom")
+    keep_config(config, tmp_path)
+    keep_config(config, tmp_path)
+    config.data.cache_dir = "elsewhere"  # says where, not what
+    keep_config(config, tmp_path)
+    config.seed = 5
+    with pytest.raises(UserError, match="seed was 0, is 5"):
+        keep_config(config, tmp_path)

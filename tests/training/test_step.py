@@ -1,0 +1,184 @@
+"""The training step against the loss written out by hand, on tiny networks."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from flax import nnx
+
+from fakd_jax.data.augment import Augmentation
+from fakd_jax.data.preprocessing import Preprocessing, normalise
+from fakd_jax.distillation.alignment import Projection
+from fakd_jax.distillation.losses import fakd_loss
+from fakd_jax.models import create_model, feature_shapes, forward
+from fakd_jax.training.state import Learner, initial_state, to_named_arrays
+from fakd_jax.training.step import Objective, Teacher, make_steps
+
+SIZE, BATCH, CLASSES = 32, 4, 3
+FAKD = Objective(alpha=0.5, beta=1.0, temperature=3.0, student_layer="features.6")
+CE = Objective(student_layer="features.6")
+UNCHANGED = Augmentation(flip_probability=0.0, rotation_degrees=0.0)
+
+
+def make_teacher():
+    return Teacher.freeze(create_model("tiny_resnet", num_classes=CLASSES, rngs=nnx.Rngs(1)))
+
+
+def make_learner(aligned=True):
+    network = create_model("tiny_mobilenet", num_classes=CLASSES, rngs=nnx.Rngs(2))
+    channels = feature_shapes(network, SIZE)["features.6"][-1]
+    projection = Projection(channels, 128, rngs=nnx.Rngs(3)) if aligned else None
+    return Learner(network, projection)
+
+
+def make_batch(seed=0, masked=False):
+    generator = np.random.default_rng(seed)
+    batch = {
+        "image": jnp.asarray(generator.integers(0, 256, (BATCH, SIZE, SIZE, 3)), jnp.uint8),
+        "label": jnp.asarray(generator.integers(0, CLASSES, BATCH), jnp.int32),
+    }
+    return batch | ({"mask": jnp.asarray([True, True, False, True])} if masked else {})
+
+
+@pytest.fixture(scope="module")
+def made():
+    """Learner, teacher, optimizer and jitted steps of FAKD; compiled once for this file."""
+    learner, teacher, optimizer = make_learner(), make_teacher(), optax.sgd(0.1)
+    steps = make_steps(
+        learner,
+        teacher.graphdef,
+        FAKD,
+        optimizer,
+        Preprocessing(SIZE),
+        UNCHANGED,
+        jax.random.key(0),
+    )
+    return learner, teacher, optimizer, steps
+
+
+def test_layer3_of_the_tiny_teacher_has_the_projections_channels():
+    teacher = create_model("tiny_resnet", num_classes=CLASSES, rngs=nnx.Rngs(1))
+    assert feature_shapes(teacher, SIZE)["layer3"][-1] == 128
+
+
+def test_every_parameter_moves_and_the_teacher_does_not(made):
+    learner, teacher, optimizer, steps = made
+    state = initial_state(learner, optimizer)
+    before = to_named_arrays(state.params)
+    statistics = to_named_arrays(state.batch_stats)
+    teacher_before = [np.asarray(leaf) for leaf in jax.tree.leaves(teacher.variables)]
+    for seed in range(2):
+        state, loss = steps.train(state, teacher.variables, make_batch(seed))
+    assert np.isfinite(float(loss))
+    assert int(state.step) == 2
+    after = to_named_arrays(state.params)
+    unmoved = [name for name in before if np.array_equal(before[name], after[name])]
+    assert unmoved == []
+    unmoved = [
+        name
+        for name, array in to_named_arrays(state.batch_stats).items()
+        if np.array_equal(array, statistics[name])
+    ]
+    assert unmoved == []
+    for old, new in zip(teacher_before, jax.tree.leaves(teacher.variables), strict=True):
+        np.testing.assert_array_equal(old, new)
+
+
+def test_validation_is_the_paper_s_loss_over_unmasked_images(made):
+    """Eq. 4 written out with the public functions, on the three images that the mask keeps."""
+    learner, teacher, optimizer, steps = made
+    batch = make_batch(masked=True)
+    state = initial_state(learner, optimizer)
+    sums = steps.validate(state, steps.teach(teacher.variables, batch), batch)
+
+    kept = np.array([0, 1, 3])
+    preprocessing = Preprocessing(SIZE)
+    images = normalise(batch["image"][kept], preprocessing.mean, preprocessing.std)
+    network = nnx.merge(teacher.graphdef, teacher.variables, copy=True)
+    teacher_logits, teacher_features = forward(network, images, features=("layer3",))
+    learner.eval()
+    logits, features = forward(learner.network, images, features=("features.6",))
+    target = teacher_features["layer3"]
+    aligned = learner.projection(features["features.6"], target.shape[1:3])
+    total, terms = fakd_loss(
+        logits,
+        batch["label"][kept],
+        teacher_logits,
+        aligned,
+        target,
+        alpha=0.5,
+        beta=1.0,
+        temperature=3.0,
+    )
+    assert float(sums["count"]) == 3
+    np.testing.assert_allclose(sums["loss"], 3 * total, rtol=1e-4)
+    for name in ("ce", "kd", "fa"):
+        np.testing.assert_allclose(sums[name], 3 * terms[name], rtol=1e-4)
+    predicted = np.argmax(np.asarray(logits), -1)
+    assert float(sums["correct"]) == np.sum(predicted == np.asarray(batch["label"][kept]))
+
+
+def test_sums_add_up_over_the_epoch_and_are_reset(made):
+    learner, teacher, optimizer, steps = made
+    state = initial_state(learner, optimizer)
+    losses = []
+    for seed in range(2):
+        state, loss = steps.train(state, teacher.variables, make_batch(seed))
+        losses.append(float(loss))
+    np.testing.assert_allclose(state.sums["loss"], BATCH * sum(losses), rtol=1e-6)
+    assert float(state.sums["count"]) == 2 * BATCH
+    assert all(float(value) == 0 for value in steps.reset(state).sums.values())
+
+
+def test_steps_are_reproducible_and_depend_on_the_step_number(made):
+    learner, teacher, optimizer, steps = made
+
+    def loss_at(step):
+        state = initial_state(learner, optimizer)._replace(step=jnp.asarray(step, jnp.int32))
+        return float(steps.train(state, teacher.variables, make_batch())[1])
+
+    assert loss_at(0) == loss_at(0)
+    assert loss_at(0) != loss_at(1)  # another dropout
+
+
+def test_a_step_of_sgd_follows_the_gradient_of_the_loss():
+    """Without a teacher: the parameters move by the learning rate along autodiff's gradient."""
+    learner, optimizer = make_learner(aligned=False), optax.sgd(0.1)
+    steps = make_steps(
+        learner, None, CE, optimizer, Preprocessing(SIZE), UNCHANGED, jax.random.key(0)
+    )
+    batch = make_batch()
+    state = initial_state(learner, optimizer)
+    before = to_named_arrays(state.params)
+    # The logits' bias has a gradient that can be written down: mean(softmax - onehot).
+    _, dropout_key = jax.random.split(jax.random.fold_in(jax.random.key(0), 0))
+    learner.train()
+    images = normalise(batch["image"], (0.5,) * 3, (0.5,) * 3)
+    logits, _ = forward(nnx.clone(learner.network), images, dropout_key=dropout_key)
+    expected = np.mean(
+        np.asarray(jax.nn.softmax(logits)) - np.eye(CLASSES)[np.asarray(batch["label"])], axis=0
+    )
+    state, _ = steps.train(state, None, batch)
+    name = "network/classifier_3/bias"
+    moved = (before[name] - to_named_arrays(state.params)[name]) / 0.1
+    np.testing.assert_allclose(moved, expected, rtol=1e-3, atol=1e-5)
+
+
+def test_an_objective_that_needs_a_teacher_gets_one_or_fails():
+    with pytest.raises(ValueError, match="needs a teacher"):
+        make_steps(
+            make_learner(),
+            None,
+            FAKD,
+            optax.sgd(0.1),
+            Preprocessing(SIZE),
+            UNCHANGED,
+            jax.random.key(0),
+        )
+
+
+def test_which_terms_ask_the_teacher():
+    assert not Objective(alpha=0.0, beta=0.0).needs_teacher
+    assert Objective(alpha=0.5, beta=0.0).needs_teacher
+    assert Objective(alpha=0.0, beta=1.0).aligns_features
