@@ -103,6 +103,7 @@ def save_prepared(dataset: ImageDataset, cache_dir: Path) -> None:
         raise UserError(f"this data is prepared already, in {dataset.records}; use it as it is")
     inside = dataset.folder.is_relative_to(root)
     values = {
+        "format": RECORDS_FORMAT,
         "records": dataset.records.relative_to(root).as_posix(),
         "name": dataset.name,
         "version": dataset.version,
@@ -115,6 +116,11 @@ def save_prepared(dataset: ImageDataset, cache_dir: Path) -> None:
 
 def _open_prepared(root: Path) -> ImageDataset:
     values = _read_json(root / PREPARED_FILE)
+    if values.pop("format", None) != RECORDS_FORMAT:
+        raise UserError(
+            f"{root / PREPARED_FILE} is not of this version; "
+            "prepare it again with scripts/prepare_data.py"
+        )
     records, folder = root / values.pop("records"), root / values.pop("folder")
     return ImageDataset(records, folder=folder, **values)
 

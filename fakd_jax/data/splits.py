@@ -11,7 +11,6 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from fakd_jax.data.cache import write_file_whole
 from fakd_jax.data.dataset import SPLITS, Example, ImageDataset
 from fakd_jax.errors import UserError
 
@@ -58,7 +57,14 @@ class Split:
         Raises:
           UserError: the file can't be written.
         """
-        write_file_whole(path, json.dumps({"format_version": FORMAT_VERSION, **asdict(self)}))
+        unfinished = path.with_name(f"{path.name}.unfinished")
+        try:
+            unfinished.write_text(json.dumps({"format_version": FORMAT_VERSION, **asdict(self)}))
+            unfinished.replace(path)
+        except OSError as error:
+            raise UserError(
+                f"cannot write {path} ({error.strerror}); choose a folder that can be written"
+            ) from error
 
     @classmethod
     def load(cls, path: Path, dataset: ImageDataset | None = None) -> Split:

@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+import pickle
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from fakd_jax.data.dataset import Example, ImageDataset, fingerprint_of
+from fakd_jax.data.sources import open_dataset
+from fakd_jax.errors import UserError
+
+
+@pytest.fixture
+def dataset(small_tree: Path, tmp_path: Path) -> ImageDataset:
+    return open_dataset(small_tree, cache_dir=tmp_path / "cache", log=lambda line: None)
+
+
+def test_examples_are_sorted_by_id_and_know_label_and_split(dataset):
+    assert len(dataset) == 10
+    assert dataset.class_names == ("a", "b")
+    assert dataset.examples[0] == Example("Testing/a/000.png", 0, "test")
+    assert dataset.examples[-1] == Example("Training/b/003.png", 1, "train")
+    assert [dataset.index_of(example.id) for example in dataset.examples] == list(range(10))
+    assert dataset.ids("test") == ("Testing/a/000.png", "Testing/a/001.png", "Testing/b/000.png")
+    assert dataset.ids("val") == ()
+    assert dataset.counts() == {"train": {"a": 3, "b": 4}, "test": {"a": 2, "b": 1}}
+    with pytest.raises(KeyError):
+        dataset.index_of("Testing/a/999.png")
+
+
+def test_every_image_is_read_as_it_was_written(dataset, small_tree):
+    for index, example in enumerate(dataset.examples):
+        image = dataset.read(index)
+        assert image.dtype == np.uint8
+        np.testing.assert_array_equal(image, np.asarray(Image.open(small_tree / example.id)))
+
+
+def test_it_can_be_pickled_and_read_from_many_threads(dataset):
+    again = pickle.loads(pickle.dumps(dataset))
+    assert again.examples == dataset.examples
+    indices = list(range(len(dataset))) * 20
+    with ThreadPoolExecutor(8) as pool:
+        images = list(pool.map(again.read, indices))
+    for index, image in zip(indices, images, strict=True):
+        np.testing.assert_array_equal(image, dataset.read(index))
+
+
+def test_masks_lie_beside_the_images(dataset, small_tree):
+    assert dataset.mask_path(0) is None
+    mask = small_tree / "masks" / "Testing" / "a" / "000.png"
+    mask.parent.mkdir(parents=True)
+    mask.write_bytes(b"mask")
+    assert dataset.mask_path(0) == mask
+    assert dataset.mask_path(1) is None
+
+
+def test_records_out_of_order_are_noticed(dataset):
+    dataset._positions[0], dataset._positions[1] = 1, 0
+    with pytest.raises(RuntimeError, match=r"record of Testing/a/000\.png holds"):
+        dataset.read(0)
+
+
+@pytest.mark.parametrize("harm", ["shorten", "delete", "description"])
+def test_a_damaged_cache_is_told(dataset, small_tree, tmp_path, harm):
+    (records,) = dataset.records.rglob("*train*")
+    if harm == "shorten":
+        records.write_bytes(records.read_bytes()[:-1])
+    elif harm == "delete":
+        records.unlink()
+    else:
+        (dataset.records / "dataset.json").unlink()
+    with pytest.raises(UserError, match=r"is damaged .* delete that folder and run again"):
+        open_dataset(small_tree, cache_dir=tmp_path / "cache")
+
+
+ROWS = st.lists(
+    st.tuples(st.text(max_size=5), st.text(max_size=3), st.text(max_size=3)), max_size=5
+)
+
+
+@given(ROWS, ROWS)
+def test_fingerprints_are_equal_exactly_when_the_contents_are(first, second):
+    assert fingerprint_of(first) == fingerprint_of(reversed(first))
+    assert (fingerprint_of(first) == fingerprint_of(second)) == (sorted(first) == sorted(second))

@@ -1,0 +1,134 @@
+from __future__ import annotations
+
+import json
+import math
+from collections import Counter
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fakd_jax.data.dataset import Example, ImageDataset
+from fakd_jax.data.splits import Split, make_split
+from fakd_jax.errors import UserError
+
+
+def dataset_of(counts: dict[str, list[int]], fingerprint: str = "f" * 64) -> ImageDataset:
+    """A data set without images: `{split: [images of class 0, of class 1, …]}`."""
+    examples = [
+        Example(f"{split}/{label}/{index}.png", label, split)
+        for split, numbers in counts.items()
+        for label, number in enumerate(numbers)
+        for index in range(number)
+    ]
+    dataset = object.__new__(ImageDataset)
+    dataset.examples = tuple(sorted(examples, key=lambda example: example.id))
+    dataset.class_names = tuple("abcdefgh"[: len(counts["train"])])
+    dataset.fingerprint = fingerprint
+    dataset.source = "somewhere"
+    return dataset
+
+
+def labels(ids: tuple[str, ...]) -> Counter[str]:
+    return Counter(id.split("/")[1] for id in ids)
+
+
+@given(
+    numbers=st.lists(st.integers(2, 60), min_size=1, max_size=5),
+    fraction=st.floats(0.01, 0.99),
+    seed=st.integers(0, 2**32),
+)
+def test_the_official_split_is_stratified_disjoint_and_repeatable(numbers, fraction, seed):
+    dataset = dataset_of({"train": numbers, "test": [1] * len(numbers)})
+    split = make_split(dataset, validation_fraction=fraction, seed=seed)
+    assert sorted(split.train + split.val) == list(dataset.ids("train"))
+    assert not set(split.train) & set(split.val)
+    assert split.test == dataset.ids("test")
+    for label, number in enumerate(numbers):
+        drawn = labels(split.val)[str(label)]
+        assert drawn == min(max(math.floor(fraction * number + 0.5), 1), number - 1)
+        assert abs(drawn - fraction * number) <= 1
+    assert list(split.train) == sorted(split.train)
+    assert list(split.val) == sorted(split.val)
+    assert make_split(dataset, validation_fraction=fraction, seed=seed) == split
+
+
+def test_another_seed_draws_others_and_the_drawing_never_changes():
+    dataset = dataset_of({"train": [50, 50], "test": [5, 5]})
+    first, second = make_split(dataset, seed=0), make_split(dataset, seed=1)
+    assert set(first.val) != set(second.val)
+    # written down once: a split must be the same on every machine and in every version
+    assert first.val[:4] == ("train/0/15.png", "train/0/19.png", "train/0/3.png", "train/0/37.png")
+
+
+def test_every_image_is_drawn_about_equally_often():
+    dataset = dataset_of({"train": [20], "test": [1]})
+    times = Counter(id for seed in range(400) for id in make_split(dataset, seed=seed).val)
+    assert len(times) == 20
+    assert all(50 <= number <= 115 for number in times.values())  # 80 expected, sd 8
+
+
+def test_the_source_s_own_validation_folder_is_used():
+    dataset = dataset_of({"train": [5, 5], "val": [2, 1], "test": [1, 1]})
+    split = make_split(dataset, seed=3)
+    assert split.train == dataset.ids("train")
+    assert split.val == dataset.ids("val")
+    assert split.validation_fraction is None
+
+
+@pytest.mark.parametrize(
+    ("counts", "keywords", "complaint"),
+    [
+        ({"train": [4], "test": [1]}, {"kind": "random"}, "'random'; use official"),
+        ({"train": [4], "test": [1]}, {"validation_fraction": 0.0}, "between 0 and 1"),
+        ({"train": [4], "test": [1]}, {"validation_fraction": 1.0}, "between 0 and 1"),
+        ({"train": [4, 1], "test": [1, 1]}, {}, "class b of somewhere has a single"),
+        ({"train": [0], "test": [1]}, {}, "no folder for the train split"),
+        ({"train": [4], "test": [0]}, {}, "no folder for the test split"),
+    ],
+)
+def test_impossible_splits_are_refused(counts, keywords, complaint):
+    with pytest.raises(UserError, match=complaint):
+        make_split(dataset_of(counts), seed=0, **keywords)
+
+
+def test_a_split_is_saved_and_loaded(tmp_path):
+    dataset = dataset_of({"train": [10, 8], "test": [3, 3]})
+    split = make_split(dataset, seed=5)
+    split.save(tmp_path / "split.json")
+    assert Split.load(tmp_path / "split.json") == split
+    assert Split.load(tmp_path / "split.json", dataset) == split
+    assert split.ids("val") == split.val
+    with pytest.raises(UserError, match="no split 'all'"):
+        split.ids("all")
+
+
+def test_a_split_of_other_data_is_refused(tmp_path):
+    make_split(dataset_of({"train": [4], "test": [1]}), seed=0).save(tmp_path / "split.json")
+    other = dataset_of({"train": [4], "test": [1]}, fingerprint="e" * 64)
+    with pytest.raises(UserError, match=r"belongs to other data \(fingerprint f{12}\)"):
+        Split.load(tmp_path / "split.json", other)
+
+
+@pytest.mark.parametrize("change", ["{", "[]", "version", "missing", "extra"])
+def test_a_file_that_is_no_split_is_refused(tmp_path, change):
+    path = tmp_path / "split.json"
+    make_split(dataset_of({"train": [4], "test": [1]}), seed=0).save(path)
+    values = json.loads(path.read_text())
+    if change == "version":
+        values["format_version"] = 0
+    elif change == "missing":
+        del values["val"]
+    elif change == "extra":
+        values["new"] = 1
+    path.write_text(change if change in ("{", "[]") else json.dumps(values))
+    with pytest.raises(UserError, match="not a split of this version"):
+        Split.load(path)
+
+
+def test_a_missing_or_unwritable_file_is_told(tmp_path):
+    with pytest.raises(UserError, match="no split file"):
+        Split.load(tmp_path / "split.json")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="cannot write"):
+        make_split(dataset_of({"train": [4], "test": [1]}), seed=0).save(tmp_path / "file" / "s")
