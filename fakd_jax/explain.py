@@ -9,6 +9,7 @@ Each image's predicted class is explained at the network's input size: images ar
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,17 @@ from fakd_jax.errors import UserError
 if TYPE_CHECKING:
     from fakd_jax.explanation.run import Subject
     from fakd_jax.predictor import Predictor
+
+
+def _whole_number(least: int) -> Callable[[str], int]:
+    """A flag's type: a whole number that is not below `least`."""
+
+    def convert(text: str) -> int:
+        if not text.isdecimal() or int(text) < least:
+            raise argparse.ArgumentTypeError(f"{text!r} is no whole number from {least} up")
+        return int(text)
+
+    return convert
 
 
 def make_parser() -> DoorParser:
@@ -36,7 +48,7 @@ def make_parser() -> DoorParser:
     parser.add_argument("--split", choices=("test", "val", "train"), help="with --data [test]")
     parser.add_argument(
         "--per_class",
-        type=int,
+        type=_whole_number(1),
         metavar="N",
         help="with --data: explain N images of each class, chosen by the seed [1]",
     )
@@ -44,9 +56,11 @@ def make_parser() -> DoorParser:
     parser.add_argument(
         "--num_samples", type=int, default=1000, help="perturbed images for one image [1000]"
     )
-    parser.add_argument("--top", type=int, default=3, help="superpixels to show [3]")
+    parser.add_argument("--top", type=_whole_number(1), default=3, help="superpixels to show [3]")
     parser.add_argument("--output", metavar="DIR", help="[explanation/ in the workdir]")
-    parser.add_argument("--seed", type=int, default=0, help="of superpixels and perturbations [0]")
+    parser.add_argument(
+        "--seed", type=_whole_number(0), default=0, help="of superpixels and perturbations [0]"
+    )
     parser.add_argument("--batch_size", type=int, default=32, help="images predicted at once [32]")
     parser.add_argument("--cache_dir", metavar="DIR", help="where prepared data is kept")
     return parser

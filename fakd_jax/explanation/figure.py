@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import UInt8
 
-from fakd_jax.explanation.result import Explanation, TopSuperpixel, superpixel_mask
+from fakd_jax.explanation.result import NEGLIGIBLE, Explanation, TopSuperpixel, superpixel_mask
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -17,8 +17,10 @@ if TYPE_CHECKING:
 
 POSITIVE_COLOUR = "#1fd655"
 NEGATIVE_COLOUR = "#ff3b30"
+NOTHING_MATTERS = "no superpixel changes the probability"
 _TINT = 0.38  # enough to see the colour, little enough to see the tissue under it
-_SIZE_INCHES = (16.0, 5.5)
+_SIZE_INCHES = (16.0, 5.8)
+_WEIGHTS_LISTED = 6  # what fits under a panel
 _DOTS_PER_INCH = 100
 
 
@@ -36,7 +38,7 @@ def draw_explanation(
     Args:
       image: uint8 ``[H, W, 3]``, what the network saw.
       explanation: its superpixels.
-      top: those to show; colour by sign, each labelled with its weight.
+      top: those to show; colour by sign, numbered by rank, weights below.
       title: the prediction, its probability, the true class where it is known.
       subtitle: the image's id and how it was explained.
       class_name: the explained class, for the legend.
@@ -47,29 +49,31 @@ def draw_explanation(
     import matplotlib.style
     from matplotlib.figure import Figure
 
-    positive = [superpixel for superpixel in top if superpixel.positive]
-    negative = [superpixel for superpixel in top if not superpixel.positive]
+    ranked = list(enumerate(top, start=1))
+    positive = [(rank, superpixel) for rank, superpixel in ranked if superpixel.positive]
+    negative = [(rank, superpixel) for rank, superpixel in ranked if not superpixel.positive]
     # A user's matplotlibrc must not change the bytes; Figure without pyplot leaves no state.
     with matplotlib.style.context("default"):
         figure = Figure(figsize=_SIZE_INCHES, dpi=_DOTS_PER_INCH)
         panels = figure.subplots(1, 4)
-        figure.subplots_adjust(left=0.01, right=0.99, bottom=0.10, top=0.80, wspace=0.03)
+        figure.subplots_adjust(left=0.01, right=0.99, bottom=0.15, top=0.82, wspace=0.03)
         headings = (
             "Original",
             f"Positive: for {class_name}",
             f"Negative: against {class_name}",
             "Both",
         )
-        shown: tuple[list[TopSuperpixel], ...] = ([], positive, negative, list(top))
-        for panel, heading, superpixels in zip(panels, headings, shown, strict=True):
-            _draw_panel(panel, image, explanation, superpixels)
+        shown = ((), positive, negative, ranked)
+        notes = (
+            "",
+            *(absence_note(explanation, top, sign) for sign in (1, -1)),
+            "" if top else NOTHING_MATTERS,
+        )
+        for panel, heading, numbered, note in zip(panels, headings, shown, notes, strict=True):
+            _draw_panel(panel, image, explanation, numbered)
             panel.set_title(heading, fontsize=13, parse_math=False)
-        extremes = (explanation.weights.max(), explanation.weights.min())
-        for panel, superpixels, sign, strongest in zip(
-            panels[1:3], (positive, negative), ("positive", "negative"), extremes, strict=True
-        ):
-            if not superpixels:
-                _say_none(panel, sign, len(top), float(strongest))
+            if note:
+                _write_note(panel, note)
         _write_texts(figure, title, subtitle, class_name)
         buffer = io.BytesIO()
         # 'Software' would carry matplotlib's version into the bytes.
@@ -81,18 +85,17 @@ def _draw_panel(
     panel: Axes,
     image: UInt8[np.ndarray, "H W 3"],
     explanation: Explanation,
-    superpixels: Sequence[TopSuperpixel],
+    ranked: Sequence[tuple[int, TopSuperpixel]],
 ) -> None:
-    """Draws the image with the superpixels tinted, outlined and labelled by weight."""
+    """Draws the image with the superpixels tinted, outlined and numbered by rank."""
     panel.imshow(image, interpolation="bilinear")
-    for superpixel in superpixels:
+    for rank, superpixel in ranked:
         mask = superpixel_mask(explanation, superpixel.superpixel)
         colour = POSITIVE_COLOUR if superpixel.positive else NEGATIVE_COLOUR
         _tint(panel, mask, colour)
-        # The sign is written too, so that the figure does not rest on telling red from green.
         x, y = _inner_point(mask)
         panel.text(
-            *(x, y, _signed(superpixel.weight)),
+            *(x, y, str(rank)),
             color="white",
             fontsize=11,
             fontweight="bold",
@@ -100,6 +103,8 @@ def _draw_panel(
             va="center",
             bbox={"boxstyle": "round,pad=0.2", "facecolor": "black", "alpha": 0.55, "lw": 0},
         )
+    # Signs are written out, so that the figure does not rest on telling red from green.
+    panel.set_xlabel(weights_line(ranked), fontsize=12)
     panel.set(xticks=[], yticks=[], xlim=(-0.5, image.shape[1] - 0.5))
     panel.set_ylim(image.shape[0] - 0.5, -0.5)
 
@@ -126,22 +131,46 @@ def _inner_point(mask: np.ndarray) -> tuple[int, int]:
     return int(x), int(y)
 
 
-def _signed(weight: float) -> str:
-    """A weight with its sign, the minus as long as the plus."""
-    return f"{weight:+.3f}".replace("-", "−")
+def signed(weight: float) -> str:
+    """A weight with its sign, the minus as long as the plus.
+
+    >>> signed(0.1234), signed(-0.1234), signed(-0.00004)
+    ('+0.123', '−0.123', '−4e-05')
+    """
+    text = f"{weight:+.0e}" if 0 < abs(weight) < 0.0005 else f"{weight:+.3f}"
+    return text.replace("-", "−", 1) if weight < 0 else text
 
 
-def _say_none(panel: Axes, sign: str, count: int, strongest: float) -> None:
-    """Says in the panel why nothing is marked, and how far the strongest one fell short."""
-    if count == 0:
-        text = "no superpixel changes the probability"
-    elif (strongest > 0) == (sign == "positive") and strongest != 0:
-        text = f"no {sign} superpixel among the top {count}\n"
-        text += f"(strongest elsewhere: {_signed(strongest)})"
-    else:
-        text = f"no {sign} superpixel at all"
+def weights_line(ranked: Sequence[tuple[int, TopSuperpixel]]) -> str:
+    """The weights under a panel: `1: +0.120   3: +0.045`; the first few where there are many."""
+    parts = [f"{rank}: {signed(superpixel.weight)}" for rank, superpixel in ranked]
+    return "   ".join(parts[:_WEIGHTS_LISTED]) + (" …" if len(parts) > _WEIGHTS_LISTED else "")
+
+
+def absence_note(explanation: Explanation, top: Sequence[TopSuperpixel], sign: int) -> str:
+    """Why a panel would be empty, in words; an empty string where it is not.
+
+    Args:
+      explanation: the superpixels.
+      top: those that are shown.
+      sign: 1 for the panel of the positive ones, -1 for the negative ones.
+    """
+    if not top:
+        return NOTHING_MATTERS
+    if any(superpixel.positive == (sign > 0) for superpixel in top):
+        return ""
+    name = "positive" if sign > 0 else "negative"
+    strongest = sign * (sign * explanation.weights).max()
+    if sign * strongest < NEGLIGIBLE:
+        return f"no {name} superpixel at all"
+    where = f"(strongest elsewhere: {signed(float(strongest))})"
+    return f"no {name} superpixel among the top {len(top)}\n{where}"
+
+
+def _write_note(panel: Axes, note: str) -> None:
+    """Writes a note at the foot of a panel."""
     panel.text(
-        *(0.5, 0.06, text),
+        *(0.5, 0.04, note),
         transform=panel.transAxes,
         color="white",
         fontsize=12,
@@ -157,11 +186,11 @@ def _write_texts(figure: Figure, title: str, subtitle: str, class_name: str) -> 
 
     # Ids and class names are the user's: a `$` in them is no mathematics.
     figure.text(
-        0.5, 0.945, title, fontsize=17, fontweight="bold", ha="center", va="center",
+        0.5, 0.95, title, fontsize=17, fontweight="bold", ha="center", va="center",
         parse_math=False,
     )  # fmt: skip
     figure.text(
-        0.5, 0.885, subtitle, fontsize=11, color="0.35", ha="center", va="center",
+        0.5, 0.895, subtitle, fontsize=11, color="0.35", ha="center", va="center",
         parse_math=False,
     )  # fmt: skip
     legend = figure.legend(
@@ -180,7 +209,7 @@ def _write_texts(figure: Figure, title: str, subtitle: str, class_name: str) -> 
     figure.text(
         0.99,
         0.042,
-        "number: weight in the local linear model · research software, not for diagnosis",
+        "weights of the local linear model, heaviest first · research software, not for diagnosis",
         fontsize=11,
         color="0.35",
         ha="right",

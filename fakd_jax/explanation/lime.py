@@ -3,6 +3,9 @@
 Superpixels are hidden at random (replaced by their mean colour), the network predicts each
 perturbed image, and a ridge regression from "shown or hidden" to the class's probability,
 weighted by closeness to the whole image, gives every superpixel its weight.
+
+A superpixel's mean colour keeps its mean brightness: evidence that lies in nothing but that is
+not hidden by hiding it, and gets no weight. Such is LIME's default, which the paper follows.
 """
 
 from __future__ import annotations
@@ -16,7 +19,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from fakd_jax.errors import UserError
-from fakd_jax.explanation.result import Explanation, PredictFunction
+from fakd_jax.explanation.result import NEGLIGIBLE, Explanation, PredictFunction
 from fakd_jax.explanation.superpixels import Quickshift
 
 
@@ -113,10 +116,17 @@ class LimeExplainer:
             random_state=np.random.RandomState(seed),
         )
         segments = self.segmenter(image, seed)
+        seen: list[np.ndarray] = []
+
+        def predict(images: np.ndarray) -> np.ndarray:
+            probabilities = predict_proba(images)
+            seen.append(probabilities[:, class_index])
+            return probabilities
+
         with _silenced_progress_bar(lime_image):
             result = explainer.explain_instance(
                 image,
-                predict_proba,
+                predict,
                 labels=(class_index,),
                 top_labels=None,
                 hide_color=None,
@@ -130,13 +140,15 @@ class LimeExplainer:
         weights = np.zeros(segments.max() + 1)
         for superpixel, weight in result.local_exp[class_index]:
             weights[superpixel] = weight
+        moved = np.ptp(np.concatenate(seen))
         return Explanation(
             class_index=class_index,
             segments=segments,
             weights=weights,
             intercept=float(result.intercept[class_index]),
             local_prediction=float(result.local_pred[0]),
-            fidelity_r2=float(result.score),
+            # scikit-learn calls the fit of a constant perfect.
+            fidelity_r2=None if moved < NEGLIGIBLE else float(result.score),
         )
 
 

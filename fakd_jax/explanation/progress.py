@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any
 
-from fakd_jax.explanation.run import percent
+from fakd_jax.explanation.run import fidelity_text, percent
 
 
 class Progress:
@@ -62,6 +62,6 @@ class Progress:
         self._log(
             f"[{self._done}/{self._images}] {entry['id']}: "
             f"{entry['prediction']} {percent(entry['probability'])}{truth}, "
-            f"local fit R² {entry['fidelity_r2']:.2f}"
+            + fidelity_text(entry["fidelity_r2"])
             + (f" (about {seconds:.0f} s left)" if left else "")
         )

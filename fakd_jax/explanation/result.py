@@ -12,6 +12,9 @@ from jaxtyping import Bool, Float, Int32, UInt8
 PredictFunction: TypeAlias = Callable[[np.ndarray], np.ndarray]
 """Images uint8 ``[N, H, W, 3]`` to class probabilities float32 ``[N, C]``, for any N from 1."""
 
+NEGLIGIBLE = 1e-6
+"""Less than this is rounding: probabilities come as float32, whose step near 1 is 6e-8."""
+
 
 @dataclass(frozen=True)
 class Explanation:
@@ -25,8 +28,8 @@ class Explanation:
       intercept: the local model's output with every superpixel hidden.
       local_prediction: the local model's output for the whole image.
       fidelity_r2: the local model's R² on the perturbed images, weighted by their proximity;
-        1 where it follows the network exactly, 0 where it says nothing (a
-        probability that never moves also counts as 1: scikit-learn's convention).
+        1 where it follows the network exactly, 0 where it says nothing. None where the
+        probability never moved: then there was nothing to follow.
     """
 
     class_index: int
@@ -34,7 +37,7 @@ class Explanation:
     weights: Float[np.ndarray, " S"]
     intercept: float
     local_prediction: float
-    fidelity_r2: float
+    fidelity_r2: float | None
 
 
 class Explainer(Protocol):
@@ -60,10 +63,6 @@ class Explainer(Protocol):
     ) -> Explanation:
         """Explains the probability that `predict_proba` gives `image` for `class_index`."""
         ...
-
-
-NEGLIGIBLE_WEIGHT = 1e-6
-"""Weights below this are rounding: probabilities come as float32, whose step near 1 is 6e-8."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +98,7 @@ def top_superpixels(explanation: Explanation, count: int) -> list[TopSuperpixel]
             int(s), float(explanation.weights[s]), float(areas[s] / explanation.segments.size)
         )
         for s in order
-        if abs(explanation.weights[s]) >= NEGLIGIBLE_WEIGHT
+        if abs(explanation.weights[s]) >= NEGLIGIBLE
     ]
 
 

@@ -145,7 +145,6 @@ def _explain_one(
     explanation = explainer.explain(image, network.predict_proba, predicted, seed_of_image)
     heaviest = top_superpixels(explanation, config["top"])
     class_name = network.class_names[predicted]
-    fidelity = f"local fit R² = {explanation.fidelity_r2:.2f}"
     figure = draw_explanation(
         image,
         explanation,
@@ -156,7 +155,7 @@ def _explain_one(
                 shortened(subject.id, 70),
                 config["method"].upper(),
                 f"seed {config['seed']}",
-                fidelity,
+                fidelity_text(explanation.fidelity_r2),
             ]
         ),
         class_name=class_name,
@@ -234,6 +233,17 @@ def figure_title(prediction: str, probability: float, true_class: str | None) ->
         return title
     verdict = "true class" if true_class == prediction else "WRONG, true class"
     return f"{title} · {verdict}: {true_class}"
+
+
+def fidelity_text(fidelity_r2: float | None) -> str:
+    """How well the local model follows the network, in words.
+
+    >>> fidelity_text(0.829), fidelity_text(None)
+    ('local fit R² 0.83', 'the probability never moved')
+    """
+    if fidelity_r2 is None:
+        return "the probability never moved"
+    return f"local fit R² {fidelity_r2:.2f}"
 
 
 def percent(probability: float) -> str:
