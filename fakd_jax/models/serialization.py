@@ -333,14 +333,14 @@ def write_arrays(folder: Path, state: dict[str, Any]) -> None:
 def read_arrays(folder: Path) -> dict[str, Any]:
     """Reads a tree of arrays with Orbax as NumPy, on whatever device they were."""
     import orbax.checkpoint as ocp
+    from etils import epath
 
     if not folder.is_dir():
         raise FileNotFoundError(f"there is no {folder.name}{os.sep} folder in it")
-    with ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as checkpointer:
-        described = checkpointer.metadata(folder).item_metadata
-        if described is None:
-            raise FileNotFoundError(f"{folder.name}{os.sep} does not describe its arrays")
-        as_numpy = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), described.tree)
+    handler = ocp.PyTreeCheckpointHandler()
+    described = handler.metadata(epath.Path(folder)).tree  # raises; a Checkpointer would only log
+    as_numpy = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), described)
+    with ocp.Checkpointer(handler) as checkpointer:
         return checkpointer.restore(folder, args=ocp.args.PyTreeRestore(restore_args=as_numpy))
 
 

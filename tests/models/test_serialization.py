@@ -269,9 +269,6 @@ def test_build_model_gives_the_saved_network(tmp_path: Path, arch: str) -> None:
     built, metadata = build_model(tmp_path / "m", num_classes=3)
     assert metadata["arch"] == arch
     assert_same(model_state(model), model_state(built))
-    images = jnp.asarray(np.random.default_rng(0).random((2, 32, 32, 3)), jnp.float32)
-    model.eval()
-    built.eval()
-    np.testing.assert_array_equal(model(images), built(images))
+    assert nnx.graphdef(model) == nnx.graphdef(built)
     with pytest.raises(UserError, match="tells 3 classes apart, 4 are needed"):
         build_model(tmp_path / "m", num_classes=4)

@@ -1,0 +1,205 @@
+"""The converter's command line: what it writes, prints and refuses."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+import safetensors.numpy
+from flax import nnx
+
+from fakd_jax.errors import UserError
+from fakd_jax.models import create_model
+from fakd_jax.models.key_tables import key_table
+from fakd_jax.models.serialization import build_model, model_state
+from fakd_jax.models.state_dict_files import file_sha256
+from fakd_jax.models.torch_weights import to_state_dict
+
+SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "convert_weights.py"
+
+
+@pytest.fixture(scope="module")
+def script() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("convert_weights", SCRIPT)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(autouse=True)
+def _no_compilation_cache(script: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(script, "use_compilation_cache", lambda: None)
+
+
+@pytest.fixture(scope="module")
+def weights() -> dict[str, np.ndarray]:
+    """A complete state dict of `tiny_mobilenet` with 6 classes."""
+    model = create_model("tiny_mobilenet", num_classes=6, rngs=nnx.Rngs(5))
+    state_dict = to_state_dict(model_state(model), key_table(model))
+    return {key: np.ascontiguousarray(value) for key, value in state_dict.items()}
+
+
+@pytest.fixture
+def complete(tmp_path: Path, weights: dict[str, np.ndarray]) -> Path:
+    safetensors.numpy.save_file(weights, tmp_path / "complete.safetensors")
+    return tmp_path / "complete.safetensors"
+
+
+@pytest.fixture
+def backbone(tmp_path: Path, weights: dict[str, np.ndarray]) -> Path:
+    kept = {key: value for key, value in weights.items() if key.startswith("features.")}
+    safetensors.numpy.save_file(kept, tmp_path / "backbone.safetensors")
+    return tmp_path / "backbone.safetensors"
+
+
+def convert(script: ModuleType, file: Path | str, output: Path, *flags: str) -> None:
+    script.main(["--arch", "tiny_mobilenet", "--input", str(file), "--output", str(output), *flags])
+
+
+def test_a_complete_file(
+    script: ModuleType,
+    complete: Path,
+    weights: dict[str, np.ndarray],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    convert(script, complete, tmp_path / "out")
+    printed = capsys.readouterr().out
+    model, metadata = build_model(tmp_path / "out")
+    converted = to_state_dict(model_state(model), key_table(model))
+    for key, value in weights.items():
+        np.testing.assert_array_equal(converted[key], value)
+    assert metadata["arch"] == "tiny_mobilenet"
+    assert metadata["num_classes"] == 6  # as the file's head has
+    assert metadata["head"] == "pretrained"
+    assert metadata["source"]["file"] == "complete.safetensors"
+    assert metadata["source"]["sha256"] == file_sha256(complete)
+    assert metadata["source"]["fresh"] == []
+    for told in (
+        f"loaded {len(weights)} arrays",
+        "features.3 ",
+        file_sha256(complete),
+        f"wrote {tmp_path / 'out'} (",
+        "6 classes, head pretrained",
+    ):
+        assert told in printed
+
+
+def test_a_backbone_only_when_told(
+    script: ModuleType, backbone: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(UserError, match=r"classifier\.0\.bias, .*--allow_missing classifier"):
+        convert(script, backbone, tmp_path / "out", "--num_classes", "4")
+    assert not (tmp_path / "out").exists()
+    convert(
+        script, backbone, tmp_path / "out", "--num_classes", "4", "--allow_missing", "classifier"
+    )
+    metadata = json.loads((tmp_path / "out" / "metadata.json").read_text())
+    assert metadata["num_classes"] == 4
+    assert metadata["head"] == "absent"
+    assert metadata["source"]["fresh"] == [
+        f"classifier.{layer}.{kind}" for layer in (0, 3) for kind in ("bias", "weight")
+    ]
+    assert "drawn fresh, not from the weights: classifier.0.bias" in capsys.readouterr().out
+
+
+def test_another_class_count_only_when_told(
+    script: ModuleType, complete: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(UserError, match=r"classifier\.3\.bias has \(6,\), the model \(4,\)"):
+        convert(script, complete, tmp_path / "out", "--num_classes", "4")
+    convert(
+        script, complete, tmp_path / "out", "--num_classes", "4", "--allow_missing", "classifier"
+    )
+    metadata = json.loads((tmp_path / "out" / "metadata.json").read_text())
+    assert metadata["head"] == "untrained"
+    assert metadata["source"]["fresh"] == ["classifier.3.bias", "classifier.3.weight"]
+
+
+def test_the_seed_decides_what_is_drawn(script: ModuleType, backbone: Path, tmp_path: Path) -> None:
+    flags = ("--num_classes", "4", "--allow_missing", "classifier", "--seed")
+    heads = []
+    for name, seed in (("a", "1"), ("b", "1"), ("c", "2")):
+        convert(script, backbone, tmp_path / name, *flags, seed)
+        model, _ = build_model(tmp_path / name)
+        heads.append(np.asarray(model_state(model)["params"]["classifier_3"]["kernel"]))
+    np.testing.assert_array_equal(heads[0], heads[1])
+    assert not np.array_equal(heads[0], heads[2])
+
+
+def test_outputs_that_may_not_be_overwritten(
+    script: ModuleType, complete: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    precious = tmp_path / "thesis"
+    precious.mkdir()
+    convert(script, complete, precious)  # an empty folder is fine
+    convert(script, complete, precious)  # and so is a converted checkpoint
+    assert "replaced" in capsys.readouterr().out
+    (precious / "chapter1.tex").write_text("")
+    for output in (precious, complete):
+        with pytest.raises(UserError, match="exists and is not a converted checkpoint"):
+            convert(script, complete, output)
+    assert (precious / "chapter1.tex").exists()
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--num_classes", "0"], "a whole number of at least 1, not 0"),
+        (["--num_classes", "four"], "a whole number of at least 1, not four"),
+        (["--arch", "alexnet"], "invalid choice: 'alexnet'"),
+        (["--colour", "red"], "unrecognized arguments: --colour red"),
+        (["--allow_missing", "clasifier"], "allow_missing names clasifier"),
+    ],
+)
+def test_wrong_flags(
+    script: ModuleType, complete: Path, tmp_path: Path, flags: list[str], message: str
+) -> None:
+    with pytest.raises(UserError, match=message):
+        convert(script, complete, tmp_path / "out", *flags)
+    assert not (tmp_path / "out").exists()
+
+
+def test_input_that_is_not_there(script: ModuleType, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="does not exist"):
+        convert(script, tmp_path / "nowhere.pth", tmp_path / "out")
+
+
+def test_imagenet_without_weights_for_the_arch(script: ModuleType, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no ImageNet weights for 'tiny_mobilenet'"):
+        convert(script, "imagenet", tmp_path / "out")
+
+
+@pytest.mark.torch
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("arch", "file", "flags", "arrays"),
+    [
+        ("resnet50", "resnet50_imagenet.pth", [], 267),
+        (
+            "mobilenet_v3_large",
+            "mobilenet_v3_large_backbone.pth",
+            ["--allow_missing", "classifier"],
+            262,
+        ),
+    ],
+)
+def test_real_weights(
+    script: ModuleType,
+    shared: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    arch: str,
+    file: str,
+    flags: list[str],
+    arrays: int,
+) -> None:
+    source = shared / "weights" / file
+    script.main(["--arch", arch, "--input", str(source), "--output", str(tmp_path / "out"), *flags])
+    assert f"loaded {arrays} arrays" in capsys.readouterr().out
