@@ -14,11 +14,9 @@ from pathlib import Path
 
 from fakd_jax.cli import DoorParser, run_door
 from fakd_jax.data.dataset import ImageDataset
-from fakd_jax.data.preparation import told
+from fakd_jax.data.preparation import UNREADABLE, told
 from fakd_jax.data.scanning import listed
 from fakd_jax.data.sources import open_dataset, save_prepared
-
-PHANTOMS = {"train_per_class": 300, "test_per_class": 75, "seed": 0}
 
 
 def main(argv: list[str]) -> None:
@@ -27,15 +25,13 @@ def main(argv: list[str]) -> None:
     parser.add_argument("--output", required=True, type=Path, help="folder for the prepared data")
     parser.add_argument(
         "--unreadable",
-        choices=("error", "skip"),
+        choices=UNREADABLE,
         default="error",
         help="refuse broken, tiny or huge images (default), or leave them out",
     )
     flags = parser.parse_args(argv)
     start = time.monotonic()
-    dataset = open_dataset(
-        flags.source, cache_dir=flags.output, unreadable=flags.unreadable, phantom=PHANTOMS
-    )
+    dataset = open_dataset(flags.source, cache_dir=flags.output, unreadable=flags.unreadable)
     save_prepared(dataset, flags.output)
     print(inventory(dataset))
     print(f"ready in     {time.monotonic() - start:.1f} s: --config.data.source={flags.output}")

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path, PurePosixPath
-from typing import IO
+from typing import Protocol, runtime_checkable
 
 from fakd_jax.errors import UserError
 
@@ -25,13 +25,20 @@ MAX_MEMBERS = 2_000_000
 _CHUNK_BYTES = 2**20
 
 
+@runtime_checkable
+class _Readable(Protocol):
+    """What is asked of a member's content, be it a zip's or a tar's."""
+
+    def read(self, size: int, /) -> bytes: ...
+
+
 @dataclass(frozen=True)
 class _Member:
     """A regular file of an archive: its name, its size as declared, and its content."""
 
     name: str
     size: int
-    content: IO[bytes]
+    content: _Readable
 
 
 def is_archive(path: Path) -> bool:

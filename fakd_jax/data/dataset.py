@@ -64,11 +64,12 @@ class Description:
           UserError: a file is missing or is not what was written.
         """
         try:
-            text = (folder / DESCRIPTION_FILE).read_text(encoding="utf-8")
-            description = cls(**json.loads(text))
+            values = json.loads((folder / DESCRIPTION_FILE).read_text(encoding="utf-8"))
+            examples = [(id, label, split) for id, label, split in values.pop("examples")]
+            description = cls(**values, examples=examples)
             if record_files(folder / description.records) != description.files:
                 raise ValueError("files of another size")
-        except (OSError, TypeError, ValueError) as error:
+        except (KeyError, OSError, TypeError, ValueError) as error:
             raise UserError(
                 f"the prepared data in {folder} is damaged ({error}); "
                 "delete that folder and run again"

@@ -6,7 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from fakd_jax.data.cache import scratch_folder, written_whole
 from fakd_jax.data.dataset import SPLITS, Description, fingerprint_of, record_files
@@ -17,11 +17,12 @@ from fakd_jax.errors import UserError
 RECORDS_FORMAT = "v1"
 """Part of every key in the cache: raise it when what the records hold changes."""
 
-Unreadable = Literal["error", "skip"]
+UNREADABLE = ("error", "skip")
+"""What can be done about unusable images: refuse the data, or leave them out and say so."""
 
 
 def prepare(
-    scan: Scan, cache: Path, *, unreadable: Unreadable, log: Callable[[str], object] = print
+    scan: Scan, cache: Path, *, unreadable: str, log: Callable[[str], object] = print
 ) -> dict[str, Any]:
     """Checks every image and writes the records, unless the cache has them already.
 
@@ -65,7 +66,7 @@ def told(problems: Mapping[str, str]) -> str:
 
 
 def _check_usable(
-    scan: Scan, usable: Sequence[Inspected], skipped: Mapping[str, str], unreadable: Unreadable
+    scan: Scan, usable: Sequence[Inspected], skipped: Mapping[str, str], unreadable: str
 ) -> None:
     if skipped and unreadable == "error":
         raise UserError(

@@ -13,7 +13,7 @@ from typing import Any
 from fakd_jax.data import archives, kaggle
 from fakd_jax.data.cache import data_cache_folder, write_file_whole, written_whole
 from fakd_jax.data.dataset import ImageDataset
-from fakd_jax.data.preparation import RECORDS_FORMAT, Unreadable, prepare, told
+from fakd_jax.data.preparation import RECORDS_FORMAT, UNREADABLE, prepare, told
 from fakd_jax.data.scanning import EXPECTED_LAYOUT, scan_folder
 from fakd_jax.errors import UserError
 
@@ -34,7 +34,7 @@ def open_dataset(
     source: str | Path,
     *,
     cache_dir: Path | str | None = None,
-    unreadable: Unreadable = "error",
+    unreadable: str = "error",
     phantom: Mapping[str, Any] | None = None,
     log: Log = print,
 ) -> ImageDataset:
@@ -61,7 +61,7 @@ def open_dataset(
     Raises:
       UserError: no such source, another layout, unusable files, no network, no room.
     """
-    if unreadable not in ("error", "skip"):
+    if unreadable not in UNREADABLE:
         raise UserError(f"config.data.unreadable is {unreadable!r}; use 'error' or 'skip'")
     prepared = Path(source).expanduser().absolute()
     if (prepared / PREPARED_FILE).is_file():
@@ -162,7 +162,8 @@ def _phantoms(cache: Path, settings: Mapping[str, Any], log: Log) -> _Located:
         raise UserError(f"config.data.phantom: {error}; see fakd_jax/data/phantom.py") from error
     call.apply_defaults()
     chosen = {name: value for name, value in call.arguments.items() if name != "directory"}
-    program = sha256(Path(phantom.__file__).read_bytes()).hexdigest()
+    modules = sorted(Path(phantom.__file__).parent.glob("phantom*.py"))
+    program = [sha256(module.read_bytes()).hexdigest() for module in modules]
     folder = cache / "phantoms" / _key(chosen, program)
     if not folder.is_dir():
         log(f"data: drawing phantoms into {folder}")
