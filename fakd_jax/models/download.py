@@ -100,7 +100,7 @@ def _receive(url: str, part: Path, log: Log) -> None:
     """Appends to what an earlier attempt left in `part` where the server can, else starts over.
 
     Raises:
-      http.client.IncompleteRead: the connection ended before the announced length.
+      ConnectionError: the connection ended before the announced length.
     """
     have = part.stat().st_size if part.exists() else 0
     request = urllib.request.Request(url, headers={"User-Agent": "fakd_jax"})
@@ -141,4 +141,4 @@ def _copy(
             told = done * 10 // total
             log(f"  {done / 1e6:.1f} of {total / 1e6:.1f} MB")
     if total is not None and done < total:
-        raise http.client.IncompleteRead(b"", total - done)
+        raise ConnectionError(f"the connection ended at {done:,} of {total:,} bytes")
