@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.tiny import register_tiny_models
+
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 
@@ -20,15 +22,19 @@ def shared() -> Path:
 
 @pytest.fixture(scope="session", autouse=True)
 def tiny_models() -> None:
-    """Registers `tiny_resnet` and `tiny_mobilenet`: the real classes, small enough for tests."""
-    from fakd_jax.models import mobilenet_v3, register, resnet
+    """Makes `tiny_resnet` and `tiny_mobilenet` known to `create_model` in every test."""
+    register_tiny_models()
 
-    @register("tiny_resnet")
-    def tiny_resnet(**kwargs: object) -> resnet.ResNet:
-        return resnet.ResNet(stage_sizes=(1, 1, 1, 1), width=8, **kwargs)
 
-    @register("tiny_mobilenet")
-    def tiny_mobilenet(**kwargs: object) -> mobilenet_v3.MobileNetV3:
-        return mobilenet_v3.MobileNetV3(
-            settings=mobilenet_v3.MOBILENET_V3_LARGE_SETTINGS[:5], last_channel=32, **kwargs
-        )
+@pytest.fixture(scope="session", autouse=True)
+def compilation_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One compilation cache a test session, for its processes too; nothing of the user's."""
+    import os
+
+    import jax
+
+    folder = tmp_path_factory.mktemp("xla")
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = str(folder)
+    jax.config.update("jax_compilation_cache_dir", str(folder))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+    return folder

@@ -1,0 +1,80 @@
+"""Tiny networks, data and configs: the real classes and the real doors, small enough for tests."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from ml_collections import ConfigDict
+from PIL import Image
+
+CLASS_NAMES = ("glioma", "meningioma", "notumor", "pituitary")
+COLOURS = ((200, 60, 60), (60, 200, 60), (60, 60, 200), (180, 180, 60))
+IMAGE_SIZE = 32
+
+
+def register_tiny_models() -> None:
+    """Registers `tiny_resnet` and `tiny_mobilenet` (whose last feature map is `features.6`)."""
+    from fakd_jax.models import mobilenet_v3, register, resnet
+    from fakd_jax.models.registry import available_models
+
+    def tiny_resnet(**kwargs: object) -> resnet.ResNet:
+        return resnet.ResNet(stage_sizes=(1, 1, 1, 1), width=8, **kwargs)
+
+    def tiny_mobilenet(**kwargs: object) -> mobilenet_v3.MobileNetV3:
+        return mobilenet_v3.MobileNetV3(
+            settings=mobilenet_v3.MOBILENET_V3_LARGE_SETTINGS[:5], last_channel=32, **kwargs
+        )
+
+    for factory in (tiny_resnet, tiny_mobilenet):
+        if factory.__name__ not in available_models():
+            register(factory.__name__)(factory)
+
+
+def write_images(folder: Path, *, train: int = 10, test: int = 4, seed: int = 0) -> Path:
+    """Writes `Training|Testing/<class>/*.png`: noise around a colour that tells the class."""
+    generator = np.random.default_rng(seed)
+    for split, count in (("Training", train), ("Testing", test)):
+        for name, colour in zip(CLASS_NAMES, COLOURS, strict=True):
+            (folder / split / name).mkdir(parents=True)
+            for index in range(count):
+                noise = generator.integers(-50, 50, (40, 36, 3))
+                pixels = np.clip(np.array(colour) + noise, 0, 255).astype(np.uint8)
+                Image.fromarray(pixels).save(folder / split / name / f"{index:03d}.png")
+    return folder
+
+
+def tiny_overrides(data: Path, cache: Path) -> dict[str, object]:
+    """What makes `configs/fakd.py` tiny; `as_flags` turns it into a command line."""
+    return {
+        "data.source": str(data),
+        "data.cache_dir": str(cache),
+        "data.image_size": IMAGE_SIZE,
+        "batch_size": 8,
+        "eval_batch_size": 8,
+        "teacher.arch": "tiny_resnet",
+        "teacher.pretrained": "none",
+        "teacher.num_epochs": 2,
+        "teacher.batch_norm_momentum": 0.5,
+        "student.arch": "tiny_mobilenet",
+        "student.pretrained": "none",
+        "student.num_epochs": 2,
+        "student.batch_norm_momentum": 0.5,
+        "distillation.student_layer": "features.6",
+        "optimizer.learning_rate": 5e-3,
+        "checkpoint_every_steps": 1,
+    }
+
+
+def as_flags(overrides: dict[str, object]) -> list[str]:
+    """`{"seed": 1}` as `["--config.seed=1"]`."""
+    return [f"--config.{key}={value}" for key, value in overrides.items()]
+
+
+def tiny_config(name: str, data: Path, cache: Path, **more: object) -> ConfigDict:
+    """Reads `configs/<name>.py` and makes it tiny."""
+    import importlib
+
+    config = importlib.import_module(f"configs.{name}").get_config()
+    config.update_from_flattened_dict(tiny_overrides(data, cache) | more)
+    return config

@@ -1,0 +1,220 @@
+"""Whole runs on tiny data: what they write, and that an interrupted one ends as if it were not."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fakd_jax.errors import UserError
+from fakd_jax.models.serialization import load_model, resolve_checkpoint
+from fakd_jax.training.experiment import run_experiment
+from fakd_jax.training.logbook import read_metrics
+from tests.tiny import as_flags, tiny_config, tiny_overrides, write_images
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+TIMINGS = {"images_per_second", "seconds"}
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return write_images(tmp_path_factory.mktemp("data"))
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    return tmp_path_factory.mktemp("cache")
+
+
+def run(name, data, cache, workdir, **more):
+    workdir.mkdir(parents=True, exist_ok=True)
+    return run_experiment(tiny_config(name, data, cache, **more), workdir)
+
+
+@pytest.fixture(scope="module")
+def whole(data, cache, tmp_path_factory):
+    """An uninterrupted FAKD run: its workdir and its result."""
+    workdir = tmp_path_factory.mktemp("whole")
+    return workdir, run("fakd", data, cache, workdir)
+
+
+def figures(workdir):
+    """The records of a run without its timings."""
+    return [
+        {name: value for name, value in record.items() if name not in TIMINGS}
+        for record in read_metrics(workdir)
+    ]
+
+
+def assert_same_weights(first, second):
+    states = [load_model(resolve_checkpoint(path))[0] for path in (first, second)]
+    flat = [dict(_leaves(state)) for state in states]
+    assert flat[0].keys() == flat[1].keys()
+    for name in flat[0]:
+        np.testing.assert_array_equal(flat[0][name], flat[1][name], err_msg=name)
+
+
+def _leaves(tree, prefix=""):
+    for key, value in tree.items():
+        if isinstance(value, dict):
+            yield from _leaves(value, f"{prefix}{key}/")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def test_a_run_leaves_what_the_design_says(whole):
+    workdir, result = whole
+    for name in ("config.json", "split.json", "metrics.jsonl", "tensorboard"):
+        assert (workdir / name).exists(), name
+    assert result.student.parent == workdir / "student" / "best"
+    assert result.teacher.parent == workdir / "teacher" / "best"
+
+
+def test_records_tell_every_epoch_with_the_terms_in_use(whole):
+    records = read_metrics(whole[0])
+    told = [(record["phase"], record["kind"], record["epoch"]) for record in records]
+    assert told == [
+        (phase, kind, epoch)
+        for phase in ("teacher", "student")
+        for epoch in (1, 2)
+        for kind in ("train", "val")
+    ]
+    for record in records:
+        terms = {"loss", "ce"} | ({"kd", "fa"} if record["phase"] == "student" else set())
+        assert terms <= record.keys()
+        assert ("fa" in record) == ("fa" in terms)
+        expected = record["ce"]
+        if record["phase"] == "student":
+            expected = 0.5 * record["ce"] + 0.5 * record["kd"] + record["fa"]
+        assert record["loss"] == pytest.approx(expected, rel=1e-4)
+
+
+def test_the_student_that_is_saved_is_clean_and_knows_what_it_is(whole):
+    state, metadata = load_model(whole[1].student)
+    assert "projection" not in json.dumps(list(dict(_leaves(state))))
+    assert metadata["arch"] == "tiny_mobilenet"
+    assert metadata["class_names"] == ["glioma", "meningioma", "notumor", "pituitary"]
+    assert metadata["head"] == "trained"
+    assert metadata["negative_class"] == "notumor"
+    assert metadata["source"]["phase"] == "student"
+
+
+def test_a_finished_run_started_again_changes_nothing(whole, data, cache):
+    workdir, result = whole
+    before = (workdir / "metrics.jsonl").read_bytes()
+    assert run("fakd", data, cache, workdir) == result
+    assert (workdir / "metrics.jsonl").read_bytes() == before
+
+
+def test_another_config_in_the_same_workdir_is_refused(whole, data, cache):
+    with pytest.raises(UserError, match="seed was 0, is 1"):
+        run("fakd", data, cache, whole[0], seed=1)
+
+
+def test_the_same_seed_gives_the_same_run_and_another_seed_another(whole, data, cache, tmp_path):
+    again = run("fakd", data, cache, tmp_path / "again")
+    assert figures(tmp_path / "again") == figures(whole[0])
+    assert_same_weights(again.student, whole[1].student)
+    run("student", data, cache, tmp_path / "one", **{"student.num_epochs": 1})
+    run("student", data, cache, tmp_path / "two", **{"student.num_epochs": 1, "seed": 1})
+    assert figures(tmp_path / "one") != figures(tmp_path / "two")
+
+
+TINY_TRAIN = """
+import sys
+from tests.tiny import register_tiny_models
+register_tiny_models()
+from fakd_jax import cli, train
+cli.run_door(train.main, sys.argv[1:])
+"""
+
+
+def start(arguments, stderr=None):
+    environment = os.environ | {"PYTHONPATH": str(REPOSITORY)}
+    return subprocess.Popen(
+        [sys.executable, "-c", TINY_TRAIN, *arguments],
+        cwd=REPOSITORY,
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=stderr or subprocess.DEVNULL,
+    )
+
+
+def wait_for_a_checkpoint_within_an_epoch(process, folder, epoch_steps, timeout=240.0):
+    deadline = time.monotonic() + timeout
+    while time.monotonic() < deadline:
+        steps = [int(child.name) for child in folder.glob("*") if child.name.isdecimal()]
+        if steps and max(steps) > epoch_steps and max(steps) % epoch_steps:
+            return
+        assert process.poll() is None, "the run ended before it could be interrupted"
+        time.sleep(0.005)
+    pytest.fail("no checkpoint within an epoch in time")
+
+
+@pytest.mark.parametrize("kill", [signal.SIGKILL, signal.SIGINT])
+def test_a_run_killed_within_an_epoch_goes_on_as_if_nothing_had_happened(
+    kill, whole, data, cache, tmp_path
+):
+    workdir = tmp_path / "run"
+    arguments = ["--config=configs/fakd.py", f"--workdir={workdir}"]
+    arguments += as_flags(tiny_overrides(data, cache))
+    process = start(arguments)
+    try:
+        # 32 training images in batches of 8: 4 steps an epoch.
+        wait_for_a_checkpoint_within_an_epoch(process, workdir / "student" / "last", 4)
+        process.send_signal(kill)
+        code = process.wait(60)
+    finally:
+        process.kill()
+    assert code == (-signal.SIGKILL if kill == signal.SIGKILL else 130)
+    resumed = run("fakd", data, cache, workdir)
+    assert figures(workdir) == figures(whole[0])
+    assert_same_weights(resumed.student, whole[1].student)
+
+
+def test_a_given_teacher_is_used_and_not_trained(whole, data, cache, tmp_path):
+    given = run(
+        "kd", data, cache, tmp_path, **{"teacher.checkpoint": str(whole[0]), "student.num_epochs": 1}
+    )
+    assert given.teacher == whole[1].teacher
+    assert not (tmp_path / "teacher").exists()
+
+
+def test_an_untrained_teacher_must_be_asked_for(data, cache, tmp_path):
+    with pytest.raises(UserError, match="allow_untrained"):
+        run("kd", data, cache, tmp_path, **{"teacher.num_epochs": 0})
+
+
+def test_a_teacher_of_other_classes_is_refused(whole, data, cache, tmp_path):
+    renamed = tmp_path / "renamed"
+    shutil.copytree(data, renamed)
+    for split in ("Training", "Testing"):
+        (renamed / split / "glioma").rename(renamed / split / "astrocytoma")
+    with pytest.raises(UserError, match="astrocytoma"):
+        run("kd", renamed, cache, tmp_path / "run", **{"teacher.checkpoint": str(whole[0])})
+
+
+def test_an_unknown_layer_is_told_with_those_there_are(whole, data, cache, tmp_path):
+    more = {"teacher.checkpoint": str(whole[0]), "distillation.teacher_layer": "layer9"}
+    with pytest.raises(UserError, match=r"layer9.*layer3"):
+        run("fakd", data, cache, tmp_path, **more)
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_with_its_step(data, cache, tmp_path):
+    with pytest.raises(UserError, match=r"(nan|inf) at step \d+"):
+        run("student", data, cache, tmp_path, **{"optimizer.learning_rate": 1e30})
+
+
+def test_a_damaged_checkpoint_is_told(whole, data, cache, tmp_path):
+    workdir = tmp_path / "copy"
+    shutil.copytree(whole[0], workdir)
+    (last,) = (workdir / "student" / "last").glob("[0-9]*")
+    (last / "position.json").write_text("{")
+    with pytest.raises(UserError, match="damaged"):
+        run("fakd", data, cache, workdir)
