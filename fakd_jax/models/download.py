@@ -69,6 +69,7 @@ def download(url: str, target: Path, *, sha256_prefix: str, log: Log = print) ->
         http.client.HTTPException,
         TimeoutError,
         ConnectionError,
+        ValueError,  # an address without http://
     ) as error:
         reason = getattr(error, "reason", None) or error
         raise UserError(f"cannot download {url} ({reason}); try again, or {by_hand}") from error
