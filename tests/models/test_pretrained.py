@@ -170,7 +170,7 @@ class TestDownload:
         assert f"fetch {closed}/{NAME} by hand and put it at {tmp_path / NAME}" in told
 
     def test_an_address_that_is_none(self, tmp_path: Path) -> None:
-        with pytest.raises(UserError, match="cannot download nonsense/.*unknown url type"):
+        with pytest.raises(UserError, match=r"cannot download nonsense/.*unknown url type"):
             fetch_imagenet("resnet50", cache_dir=tmp_path, base_url="nonsense")
 
     def test_put_there_by_hand(self, tmp_path: Path) -> None:

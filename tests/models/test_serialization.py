@@ -215,10 +215,10 @@ def test_wrong_folders_are_told_apart(tmp_path: Path) -> None:
             load_metadata(tmp_path / "m")
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # TensorStore's
 @pytest.mark.parametrize("victim", ["model", "model/_METADATA", "model/d"])
 def test_a_damaged_checkpoint(tmp_path: Path, victim: str) -> None:
-    save_model(tmp_path / "m", model_state(Net(0)), METADATA)
+    # One array only: of several that fail at once, Orbax leaves the others' errors to a warning.
+    save_model(tmp_path / "m", {"params": {"a": np.ones(3)}, "batch_stats": {}}, METADATA)
     path = tmp_path / "m" / victim
     shutil.rmtree(path) if path.is_dir() else path.unlink()
     with pytest.raises(UserError, match="damaged or incomplete"):
