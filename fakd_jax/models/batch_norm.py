@@ -11,8 +11,8 @@ from jax import lax
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
-from fakd_jax.models.depthwise import sum_together
 from fakd_jax.models.layers import constant
+from fakd_jax.models.reduction import sum_together
 
 
 class BatchNorm(nnx.Module):
@@ -104,7 +104,7 @@ def _normalise_batch_forward(
 ) -> tuple[tuple[Array, Array, Array], tuple[Array, ...]]:
     count = x.size // x.shape[-1]
     distance = x - shift  # promotes bfloat16 to float32
-    total, total_of_squares = _sums([distance, distance * distance])
+    total, total_of_squares = sum_together([distance, distance * distance])
     offset = total / count
     mean = shift + offset
     var = jnp.maximum(total_of_squares / count - offset * offset, 0.0)
@@ -122,15 +122,10 @@ def _normalise_batch_backward(
     count = x.size // x.shape[-1]
     dy = cotangents[0].astype(jnp.promote_types(x.dtype, jnp.float32))
     centred = x - mean
-    dbias, along = _sums([dy, dy * centred])
+    dbias, along = sum_together([dy, dy * centred])
     dscale = along * inverse
     dx = (inverse * scale) * (dy - dbias / count - centred * (inverse * dscale / count))
     return dx.astype(x.dtype), dscale, dbias, jnp.zeros_like(mean)
 
 
 normalise_batch.defvjp(_normalise_batch_forward, _normalise_batch_backward)
-
-
-def _sums(operands: list[Array]) -> list[Array]:
-    """Sums over batch, height and width; batch last, over which threads and devices divide."""
-    return [partial_sum.sum(axis=0) for partial_sum in sum_together(operands, axes=(1, 2))]

@@ -103,6 +103,39 @@ class Conv(nnx.Module):
         )
 
 
+@jax.custom_vjp
+def pointwise_conv(
+    x: Float[Array, "B H W I"], kernel: Float[Array, "I O"]
+) -> Float[Array, "B H W O"]:
+    """Maps the channels of every position: a 1×1 convolution as a matrix product.
+
+    The gradient is stated because the automatic one makes XLA on CPU write a transposed copy of
+    the cotangent for the kernel's part; contracting the positions of both costs up to five times
+    less.
+
+    Args:
+        x: Feature maps.
+        kernel: The matrix, of the same dtype.
+
+    Returns:
+        Feature maps of the same dtype.
+    """
+    return jnp.dot(x, kernel)
+
+
+def _pointwise_forward(x: Array, kernel: Array) -> tuple[Array, tuple[Array, Array]]:
+    return pointwise_conv(x, kernel), (x, kernel)
+
+
+def _pointwise_backward(residuals: tuple[Array, Array], dy: Array) -> tuple[Array, Array]:
+    x, kernel = residuals
+    positions = x.reshape(-1, x.shape[-1]), dy.reshape(-1, dy.shape[-1])
+    return jnp.dot(dy, kernel.T), lax.dot_general(*positions, (((0,), (0,)), ((), ())))
+
+
+pointwise_conv.defvjp(_pointwise_forward, _pointwise_backward)
+
+
 class Pointwise(nnx.Module):
     """A 1×1 convolution as a matrix product over channels, 2–3 times faster on CPU.
 
@@ -131,7 +164,7 @@ class Pointwise(nnx.Module):
         """Maps the channels of every `stride`-th position; the result is in `dtype`."""
         if self.stride > 1:
             x = lax.slice(x, (0,) * 4, x.shape, (1, self.stride, self.stride, 1))
-        y = jnp.dot(x.astype(self.dtype), self.kernel[0, 0].astype(self.dtype))
+        y = pointwise_conv(x.astype(self.dtype), self.kernel[0, 0].astype(self.dtype))
         return y if self.bias is None else y + self.bias[...].astype(self.dtype)
 
 
