@@ -171,6 +171,7 @@ class _PhaseRun:
             phase.preprocessing,
             phase.augmentation,
             jax.random.key(derive_seed(phase.seed, phase.name, "augmentation and dropout")),
+            steps_per_epoch=self.epoch_steps,
         )
         self.logbook = Logbook(workdir, phase.name, resume_step=self.step)
 
@@ -203,8 +204,6 @@ class _PhaseRun:
     def _train_epoch(self, epoch: int, stop: StopRequest) -> None:
         """Takes the epoch's steps that are still to take, and records their means."""
         end = epoch * self.epoch_steps
-        if self.step == end - self.epoch_steps:
-            self.state = self.steps.reset(self.state)
         batch_size = self.phase.batch_size
         bar = progress_bar(
             total=self.epoch_steps * batch_size,

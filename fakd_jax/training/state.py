@@ -37,7 +37,7 @@ class TrainState(NamedTuple):
       params: the learner's parameters, float32.
       batch_stats: running batch statistics, float32.
       optimizer_state: optax's.
-      sums: float32 scalars, see `SUMMED`; set to zero when an epoch begins.
+      sums: float32 scalars over the epoch so far, see `SUMMED`.
     """
 
     step: jax.Array
@@ -48,7 +48,7 @@ class TrainState(NamedTuple):
 
 
 def zero_sums() -> dict[str, jax.Array]:
-    """Returns the sums at an epoch's start."""
+    """Returns sums over no images."""
     return {name: jnp.zeros((), jnp.float32) for name in SUMMED}
 
 

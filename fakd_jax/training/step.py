@@ -81,13 +81,11 @@ class Steps(NamedTuple):
       train: (state, teacher variables or None, batch of uint8 images and labels) → (state, loss).
       teach: (teacher variables, batch) → the teacher's outputs on images not augmented.
       validate: (state, teacher outputs or None, batch with mask) → sums over the masked-in images.
-      reset: state → state with the epoch's sums at zero.
     """
 
     train: Callable[[TrainState, Any, Batch], tuple[TrainState, jax.Array]]
     teach: Callable[[Any, Batch], TeacherOutputs]
     validate: Callable[[TrainState, TeacherOutputs | None, Batch], dict[str, jax.Array]]
-    reset: Callable[[TrainState], TrainState]
 
 
 def _ask_teacher(
@@ -114,7 +112,9 @@ def _loss_and_logits(
     logits, features = forward(learner.network, images, features=layers, dropout_key=dropout_key)
     aligned = None
     if objective.aligns_features:
-        assert teacher is not None and teacher.features is not None and learner.projection
+        assert teacher is not None
+        assert teacher.features is not None
+        assert learner.projection is not None
         height, width = teacher.features.shape[1:3]
         aligned = learner.projection(features[objective.student_layer], (height, width))
     total, terms = fakd_loss(
@@ -154,6 +154,8 @@ def make_steps(
     preprocessing: Preprocessing,
     augmentation: Augmentation,
     key: jax.Array,
+    *,
+    steps_per_epoch: int,
 ) -> Steps:
     """Builds the jitted steps of a phase.
 
@@ -165,6 +167,7 @@ def make_steps(
       preprocessing: mean and standard deviation of the inputs.
       augmentation: of the training images, on the device.
       key: from which every step's augmentation and dropout derive, with the step's number.
+      steps_per_epoch: after so many steps the sums begin again.
 
     Raises:
       ValueError: if the objective needs a teacher and there is none.
@@ -199,13 +202,18 @@ def make_steps(
             loss_function, has_aux=True
         )(state.params)
         updates, optimizer_state = optimizer.update(gradients, state.optimizer_state, state.params)
-        sums = _summed(loss, terms, logits, batch["label"], None)
+        begins_epoch = state.step % steps_per_epoch == 0
+        sums = jax.tree.map(
+            lambda so_far, new: jnp.where(begins_epoch, 0.0, so_far) + new,
+            state.sums,
+            _summed(loss, terms, logits, batch["label"], None),
+        )
         next_state = TrainState(
             step=state.step + 1,
             params=optax.apply_updates(state.params, updates),
             batch_stats=batch_stats,
             optimizer_state=optimizer_state,
-            sums=jax.tree.map(jnp.add, state.sums, sums),
+            sums=sums,
         )
         return next_state, loss
 
@@ -228,12 +236,8 @@ def make_steps(
         )
         return _summed(total, terms, logits, batch["label"], batch["mask"])
 
-    def reset(state: TrainState) -> TrainState:
-        return state._replace(sums=zero_sums())
-
     return Steps(
         train=jax.jit(train, donate_argnums=0),
         teach=jax.jit(teach),
         validate=jax.jit(validate),
-        reset=reset,
     )

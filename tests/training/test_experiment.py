@@ -180,7 +180,11 @@ def test_a_run_killed_within_an_epoch_goes_on_as_if_nothing_had_happened(
 
 def test_a_given_teacher_is_used_and_not_trained(whole, data, cache, tmp_path):
     given = run(
-        "kd", data, cache, tmp_path, **{"teacher.checkpoint": str(whole[0]), "student.num_epochs": 1}
+        "kd",
+        data,
+        cache,
+        tmp_path,
+        **{"teacher.checkpoint": str(whole[0]), "student.num_epochs": 1},
     )
     assert given.teacher == whole[1].teacher
     assert not (tmp_path / "teacher").exists()

@@ -53,6 +53,7 @@ def made():
         Preprocessing(SIZE),
         UNCHANGED,
         jax.random.key(0),
+        steps_per_epoch=2,
     )
     return learner, teacher, optimizer, steps
 
@@ -119,16 +120,17 @@ def test_validation_is_the_paper_s_loss_over_unmasked_images(made):
     assert float(sums["correct"]) == np.sum(predicted == np.asarray(batch["label"][kept]))
 
 
-def test_sums_add_up_over_the_epoch_and_are_reset(made):
+def test_sums_add_up_over_an_epoch_of_two_steps_and_begin_again(made):
     learner, teacher, optimizer, steps = made
     state = initial_state(learner, optimizer)
-    losses = []
-    for seed in range(2):
+    losses, sums = [], []
+    for seed in range(3):
         state, loss = steps.train(state, teacher.variables, make_batch(seed))
         losses.append(float(loss))
-    np.testing.assert_allclose(state.sums["loss"], BATCH * sum(losses), rtol=1e-6)
-    assert float(state.sums["count"]) == 2 * BATCH
-    assert all(float(value) == 0 for value in steps.reset(state).sums.values())
+        sums.append({name: float(value) for name, value in state.sums.items()})
+    np.testing.assert_allclose(sums[1]["loss"], BATCH * (losses[0] + losses[1]), rtol=1e-6)
+    np.testing.assert_allclose(sums[2]["loss"], BATCH * losses[2], rtol=1e-6)
+    assert [values["count"] for values in sums] == [BATCH, 2 * BATCH, BATCH]
 
 
 def test_steps_are_reproducible_and_depend_on_the_step_number(made):
@@ -146,7 +148,14 @@ def test_a_step_of_sgd_follows_the_gradient_of_the_loss():
     """Without a teacher: the parameters move by the learning rate along autodiff's gradient."""
     learner, optimizer = make_learner(aligned=False), optax.sgd(0.1)
     steps = make_steps(
-        learner, None, CE, optimizer, Preprocessing(SIZE), UNCHANGED, jax.random.key(0)
+        learner,
+        None,
+        CE,
+        optimizer,
+        Preprocessing(SIZE),
+        UNCHANGED,
+        jax.random.key(0),
+        steps_per_epoch=2,
     )
     batch = make_batch()
     state = initial_state(learner, optimizer)
@@ -175,6 +184,7 @@ def test_an_objective_that_needs_a_teacher_gets_one_or_fails():
             Preprocessing(SIZE),
             UNCHANGED,
             jax.random.key(0),
+            steps_per_epoch=2,
         )
 
 
