@@ -1,7 +1,7 @@
 """FAKD, the paper's method (section III): cross-entropy, softened logits and aligned features.
 
-    python -m fakd_jax.train --config configs/fakd.py                 # the paper, on Kaggle's data
-    python -m fakd_jax.train --config configs/fakd.py:phantom         # synthetic MRI, minutes on a CPU
+    python -m fakd_jax.train --config configs/fakd.py           # the paper, on Kaggle's data
+    python -m fakd_jax.train --config configs/fakd.py:phantom   # synthetic MRI, minutes on a CPU
     python -m fakd_jax.train --config configs/fakd.py --config.data.source=DIR_OR_ARCHIVE
 
 Without `config.teacher.checkpoint` the teacher is fine-tuned first, in the same workdir, on the

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from fakd_jax.version import __version__
+
 if TYPE_CHECKING:
     from fakd_jax.predictor import Predictor
 
-__version__ = "0.1.0"
 __all__ = ["Predictor", "__version__"]
 
 

@@ -50,7 +50,7 @@ def parse_config_flags(
     return config_flag.value, Path(values.workdir) if values.workdir else None
 
 
-_USAGE = """usage: python -m {program} --config FILE[:variant] [--workdir DIR] [--config.key=value ...]
+_USAGE = """usage: python -m {program} --config FILE[:variant] [--workdir DIR] [--config.KEY=VALUE]
 
   --config FILE        an experiment, e.g. configs/fakd.py; configs/fakd.py:phantom is a small
                        synthetic run with nothing to download

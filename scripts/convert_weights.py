@@ -20,7 +20,6 @@ from typing import Any
 import numpy as np
 from flax import nnx
 
-import fakd_jax
 from fakd_jax.cli import DoorParser, run_door, use_compilation_cache
 from fakd_jax.errors import UserError
 from fakd_jax.models import available_models, create_model
@@ -35,6 +34,7 @@ from fakd_jax.models.serialization import (
 )
 from fakd_jax.models.state_dict_files import file_sha256, read_state_dict
 from fakd_jax.models.torch_weights import LoadReport, load_state_dict
+from fakd_jax.version import __version__
 
 IMAGENET_CLASSES = 1000
 
@@ -137,7 +137,7 @@ def _metadata(arch: str, num_classes: int, report: LoadReport, seed: int) -> dic
         },
         "data": None,
         "config": None,
-        "package_version": fakd_jax.__version__,
+        "package_version": __version__,
     }
 
 

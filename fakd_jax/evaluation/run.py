@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Float32, Int
 
-import fakd_jax
 from fakd_jax.errors import UserError
 from fakd_jax.evaluation.latency import describe_hardware, measure_latency
 from fakd_jax.evaluation.metrics import classification_metrics
 from fakd_jax.evaluation.plots import plot_confusion_matrix, plot_curves
 from fakd_jax.evaluation.report import percent, table2
 from fakd_jax.predictor import Predictor, softmax
+from fakd_jax.version import __version__
 
 if TYPE_CHECKING:
     from fakd_jax.data.dataset import ImageDataset
@@ -251,7 +251,7 @@ def _provenance(
         "dtype": predictor.dtype,
         "batch_size": predictor.batch_size,
         "hardware": describe_hardware(),
-        "package_version": fakd_jax.__version__,
+        "package_version": __version__,
     }
 
 

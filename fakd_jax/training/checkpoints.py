@@ -133,7 +133,7 @@ class PhaseCheckpoints:
         extras = from_named_arrays(_extras(learner, skeleton), named)
         if learner.projection:
             nnx.update(learner.projection, extras["projection"])
-        _, params, batch_stats = nnx.split(learner, nnx.Param, nnx.BatchStat)
+        params, batch_stats = nnx.state(learner, nnx.Param, nnx.BatchStat)
         state = TrainState(
             step=extras["step"],
             params=params,

@@ -12,7 +12,6 @@ import jax.numpy as jnp
 from flax import nnx
 from ml_collections import ConfigDict
 
-import fakd_jax
 from fakd_jax.data.augment import Augmentation
 from fakd_jax.data.dataset import ImageDataset
 from fakd_jax.data.pipeline import steps_per_epoch
@@ -24,13 +23,14 @@ from fakd_jax.errors import UserError
 from fakd_jax.models import create_model, feature_shapes
 from fakd_jax.models.pretrained import load_pretrained
 from fakd_jax.models.serialization import build_model, resolve_checkpoint
-from fakd_jax.training.loop import Phase, PhaseResult, run_phase
 from fakd_jax.training.logbook import LOGGER
+from fakd_jax.training.loop import Phase, PhaseResult, run_phase
 from fakd_jax.training.optimizer import adamw, learning_rate_schedule
 from fakd_jax.training.seeds import derive_seed
 from fakd_jax.training.settings import compute_dtype, keep_config, validate
 from fakd_jax.training.state import Learner
 from fakd_jax.training.step import Objective, Teacher
+from fakd_jax.version import __version__
 
 SPLIT_FILE = "split.json"
 
@@ -294,7 +294,7 @@ class _Experiment:
                 "split": self.split.kind,
             },
             "config": json.loads(config.to_json()),
-            "package_version": fakd_jax.__version__,
+            "package_version": __version__,
         }
 
 

@@ -57,7 +57,7 @@ def initial_state(learner: Learner, optimizer: optax.GradientTransformation) -> 
 
     Its arrays are copies: the first step donates them, and the learner keeps its own.
     """
-    _, params, batch_stats = nnx.split(learner, nnx.Param, nnx.BatchStat)
+    params, batch_stats = nnx.state(learner, nnx.Param, nnx.BatchStat)
     params, batch_stats = jax.tree.map(jnp.copy, (params, batch_stats))
     return TrainState(
         step=jnp.zeros((), jnp.int32),

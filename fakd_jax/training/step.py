@@ -89,8 +89,12 @@ class Steps(NamedTuple):
 
 
 def _ask_teacher(
-    graphdef: nnx.GraphDef, variables: nnx.State, images: jax.Array, objective: Objective
+    graphdef: nnx.GraphDef | None,
+    variables: nnx.State | None,
+    images: jax.Array,
+    objective: Objective,
 ) -> TeacherOutputs:
+    assert graphdef is not None
     network = nnx.merge(graphdef, variables, copy=True)
     layers = (objective.teacher_layer,) if objective.aligns_features else ()
     logits, features = forward(network, images, features=layers)
@@ -180,7 +184,7 @@ def make_steps(
     eval_graphdef = nnx.split(learner, nnx.Param, nnx.BatchStat)[0]
 
     def normalised(images: jax.Array) -> jax.Array:
-        return normalise(images, preprocessing.mean, preprocessing.std)
+        return jnp.asarray(normalise(images, preprocessing.mean, preprocessing.std))
 
     def train(
         state: TrainState, teacher_variables: nnx.State | None, batch: Batch

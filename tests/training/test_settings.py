@@ -1,6 +1,6 @@
 import pytest
-from configs import fakd
 
+from configs import fakd
 from fakd_jax.errors import UserError
 from fakd_jax.training.settings import keep_config, validate
 
