@@ -98,7 +98,7 @@ def main(argv: list[str]) -> None:
     data = None
     if flags.data:
         subjects, data = _choose(flags, predictor, workdir)
-    output = Path(flags.output) if flags.output else (workdir or Path()) / "explanation"
+    output = Path(flags.output) if flags.output else _default_output(predictor.checkpoint, workdir)
     with Progress(len(subjects), explainer.num_predictions + 1) as progress:
         explain_images(
             subjects,
@@ -112,6 +112,16 @@ def main(argv: list[str]) -> None:
             on_done=progress.on_done,
         )
     print(f"explanations: {output} (list: {output / 'explanations.json'})")
+
+
+def _default_output(checkpoint: Path, workdir: Path | None) -> Path:
+    """`explanation/` in the workdir, or here; a teacher's beside its student's, not over them."""
+    if workdir is None:
+        return Path("explanation")
+    of_teacher = checkpoint.is_relative_to(workdir / "teacher")
+    if of_teacher and (workdir / "student").is_dir():
+        return workdir / "explanation" / "teacher"
+    return workdir / "explanation"
 
 
 def _choose(

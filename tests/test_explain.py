@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -111,6 +112,16 @@ def test_image_files_are_explained_into_the_workdir(
         assert sum(record["probabilities"].values()) == pytest.approx(1, abs=1e-6)
         with Image.open(workdir / "explanation" / entry["figure"]) as figure:
             assert figure.width == 1600
+
+
+def test_a_teacher_is_explained_beside_its_student(workdir: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(workdir / "student", run / "student")
+    shutil.copytree(workdir / "student", run / "teacher")
+    image = write_image(tmp_path / "a.png", 1)
+    assert door("--checkpoint", run / "teacher", "--image", image, *QUICK) == 0
+    assert (run / "explanation" / "teacher" / "explanations.json").is_file()
+    assert not (run / "explanation" / "explanations.json").exists()
 
 
 def test_same_command_same_bytes(workdir: Path, tmp_path: Path) -> None:

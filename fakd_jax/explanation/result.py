@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol, TypeAlias
+from typing import Any, ClassVar, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 from jaxtyping import Bool, Float, Int32, UInt8
@@ -40,6 +40,7 @@ class Explanation:
     fidelity_r2: float | None
 
 
+@runtime_checkable
 class Explainer(Protocol):
     """A method of explanation."""
 

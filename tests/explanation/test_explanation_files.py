@@ -69,16 +69,15 @@ def run(output: Path, what: list[Subject], **options: int) -> dict[str, bytes]:
 
 
 def test_same_run_same_bytes_and_another_seed_other_weights(tmp_path: Path) -> None:
-    first = run(tmp_path / "a", subjects(1, 2))
-    assert first == run(tmp_path / "b", subjects(1, 2))
-    other = run(tmp_path / "c", subjects(1, 2), seed=1)
+    first = run(tmp_path / "a", subjects(1))
+    assert first == run(tmp_path / "b", subjects(1))
+    other = run(tmp_path / "c", subjects(1), seed=1)
     name = "Testing_bright_1/explanation.json"
     assert json.loads(first[name])["weights"] != json.loads(other[name])["weights"]
     assert set(first) == {
         "explanations.json",
         *(
-            f"Testing_bright_{seed}/{file}"
-            for seed in (1, 2)
+            f"Testing_bright_1/{file}"
             for file in ("explanation.json", "figure.png", "segments.png")
         ),
     }
