@@ -23,12 +23,11 @@ def make_parser() -> DoorParser:
         "--output", help="folder of the report (default: evaluation/ in the workdir)"
     )
     parser.add_argument("--cache_dir", help="where prepared data is kept (default: as in training)")
-    parser.add_argument("--batch_size", type=int, default=32, help="images at once (default: 32)")
+    parser.add_argument("--batch_size", type=int, help="images at once (default: as in training)")
     parser.add_argument(
         "--dtype",
         choices=("auto", "float32", "bfloat16"),
-        default="auto",
-        help="precision; auto: bfloat16 on a GPU or TPU, float32 on a CPU (default)",
+        help="auto: bfloat16 on a GPU or TPU, float32 on a CPU (default: as in training)",
     )
     parser.add_argument(
         "--allow_untrained",

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
-from jaxtyping import Float32, Shaped, UInt8
+from jaxtyping import Array, Float32, Shaped, UInt8
 
 from fakd_jax.data.preprocessing import Preprocessing, normalise, resize
 from fakd_jax.errors import UserError
@@ -137,7 +137,9 @@ class Predictor:
             dtype=compute_dtype,
         )
 
-    def predict_logits(self, images: Shaped[np.ndarray, "N H W 3"]) -> Float32[np.ndarray, "N C"]:
+    def predict_logits(
+        self, images: Shaped[np.ndarray | Array, "N H W 3"]
+    ) -> Float32[np.ndarray, "N C"]:
         """Computes the network's raw outputs.
 
         Args:
@@ -155,7 +157,9 @@ class Predictor:
         parts = [self.logits_of_batch(batch)[:kept] for batch, kept in self._batches(prepared)]
         return np.concatenate([np.zeros((0, self.num_classes), np.float32), *parts])
 
-    def predict_proba(self, images: Shaped[np.ndarray, "N H W 3"]) -> Float32[np.ndarray, "N C"]:
+    def predict_proba(
+        self, images: Shaped[np.ndarray | Array, "N H W 3"]
+    ) -> Float32[np.ndarray, "N C"]:
         """Computes the probability of each class.
 
         Args:
@@ -192,9 +196,10 @@ class Predictor:
     def _prepare(self, images: UInt8[np.ndarray, "N H W 3"]) -> UInt8[np.ndarray, "N S S 3"]:
         """Resizes as in training."""
         side = self.preprocessing.image_size
-        if images.shape[1:3] == (side, side) or not len(images):
+        if images.shape[1:3] == (side, side):
             return images
-        return np.stack([resize(image, side) for image in images])
+        resized = [resize(image, side) for image in images]
+        return np.stack(resized) if resized else np.zeros((0, side, side, 3), np.uint8)
 
     def _batches(
         self, images: UInt8[np.ndarray, "N S S 3"]
@@ -205,6 +210,15 @@ class Predictor:
             batch = np.zeros((self.batch_size, *images.shape[1:]), np.uint8)
             batch[: len(part)] = part
             yield batch, len(part)
+
+
+def read_metadata(path: Path | str) -> dict[str, Any]:
+    """The facts stored with the checkpoint that :meth:`Predictor.from_checkpoint` would open.
+
+    Raises:
+      UserError: no checkpoint there, or its facts cannot be read.
+    """
+    return load_metadata(resolve_checkpoint(path))
 
 
 def softmax(logits: Float32[np.ndarray, "N C"]) -> Float32[np.ndarray, "N C"]:

@@ -19,7 +19,7 @@ from fakd_jax.evaluation.latency import describe_hardware, measure_latency
 from fakd_jax.evaluation.metrics import classification_metrics
 from fakd_jax.evaluation.plots import plot_confusion_matrix, plot_curves
 from fakd_jax.evaluation.report import percent, table2
-from fakd_jax.predictor import Predictor, softmax
+from fakd_jax.predictor import Predictor, read_metadata, softmax
 from fakd_jax.version import __version__
 
 if TYPE_CHECKING:
@@ -49,8 +49,8 @@ def evaluate_checkpoint(
     split: str = "test",
     output: Path | str | None = None,
     cache_dir: Path | str | None = None,
-    batch_size: int = 32,
-    dtype: str = "auto",
+    batch_size: int | None = None,
+    dtype: str | None = None,
     allow_untrained: bool = False,
     log: Log = print,
 ) -> dict[str, Any]:
@@ -65,11 +65,12 @@ def evaluate_checkpoint(
         the checkpoint was trained on.
       split: 'test', 'val' or 'train'.
       output: folder of the report; None takes `evaluation/` in the workdir (`evaluation/teacher/`
-        for the teacher of a student), or in the current folder if there is no workdir.
+        for a teacher), or in the current folder if there is no workdir.
       cache_dir: of prepared data; None takes the checkpoint's, else the user's.
-      batch_size: images computed at once.
-      dtype: see :meth:`fakd_jax.predictor.Predictor.from_checkpoint`.
-      allow_untrained: likewise.
+      batch_size: images computed at once; None takes the training's, so that training and
+        evaluation print the very same figures.
+      dtype: see :meth:`fakd_jax.predictor.Predictor.from_checkpoint`; None takes the training's.
+      allow_untrained: see there.
       log: takes lines for the user.
 
     Returns:
@@ -81,8 +82,12 @@ def evaluate_checkpoint(
     """
     if split not in SPLITS:
         raise UserError(f"unknown split {split!r}; choose one of {', '.join(SPLITS)}")
+    trained_with = read_metadata(checkpoint).get("config") or {}
     predictor = Predictor.from_checkpoint(
-        checkpoint, batch_size=batch_size, dtype=dtype, allow_untrained=allow_untrained
+        checkpoint,
+        batch_size=trained_with.get("eval_batch_size", 32) if batch_size is None else batch_size,
+        dtype=dtype or trained_with.get("dtype", "auto"),
+        allow_untrained=allow_untrained,
     )
     workdir = find_workdir(predictor.checkpoint)
     folder = _writable(Path(output) if output else _default_output(predictor.checkpoint, workdir))
@@ -286,9 +291,7 @@ def _default_output(checkpoint: Path, workdir: Path | None) -> Path:
     if workdir is None:
         return Path("evaluation")
     of_teacher = checkpoint.is_relative_to(workdir / "teacher")
-    if of_teacher and (workdir / "student").is_dir():
-        return workdir / "evaluation" / "teacher"
-    return workdir / "evaluation"
+    return workdir / "evaluation" / "teacher" if of_teacher else workdir / "evaluation"
 
 
 def _writable(folder: Path) -> Path:

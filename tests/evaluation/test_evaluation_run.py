@@ -85,7 +85,12 @@ def trained(tmp_path_factory: pytest.TempPathFactory, data: Path, cache: Path) -
             "fingerprint": dataset.fingerprint,
             "version": dataset.version,
         },
-        "config": {"name": "fakd", "data": {"source": str(data), "cache_dir": str(cache)}},
+        "config": {
+            "name": "fakd",
+            "eval_batch_size": 4,
+            "dtype": "float32",
+            "data": {"source": str(data), "cache_dir": str(cache)},
+        },
         "package_version": __version__,
     }
     for phase, seed in (("teacher", 1), ("student", 0)):
@@ -125,7 +130,7 @@ def silent(line: str) -> None:
 
 
 def evaluate(checkpoint: Path, **options: Any) -> dict[str, Any]:
-    return evaluate_checkpoint(checkpoint, **{"batch_size": 4, "log": silent} | options)
+    return evaluate_checkpoint(checkpoint, **{"log": silent} | options)
 
 
 def read_csv(folder: Path) -> list[dict[str, str]]:
@@ -168,7 +173,7 @@ def test_every_figure_can_be_traced(evaluated: Evaluated, data: Path) -> None:
         "split": "test",
         "split_origin": "split.json (official, seed 3)",
         "preprocessing": predictor.preprocessing.to_dict(),
-        "dtype": predictor.dtype,
+        "dtype": "float32",
         "batch_size": 4,
         "package_version": __version__,
     }
