@@ -24,7 +24,13 @@ LOSS_CURVES = {
     "kd": ("KD", "#D55E00"),
     "fa": ("FA", "#009E73"),
 }
-STYLES = {"train": "-", "val": "--"}
+# Filled or hollow, so that single epochs can be told apart too.
+STYLES: dict[str, dict[str, Any]] = {
+    "train": {"linestyle": "-", "marker": "o", "markersize": 4},
+    "val": {"linestyle": "--", "marker": "o", "markersize": 5, "markerfacecolor": "white"},
+}
+# The least ratio of the loss axis's ends: ticks at 1, 2 and 5 then show at least twice.
+MIN_LOSS_RATIO = 6.0
 ACCURACY_COLOUR = "#000000"
 BEST_COLOUR = "#CC79A7"
 
@@ -102,21 +108,30 @@ def _by_phase(
 
 
 def _draw_losses(ax: Axes, kinds: Mapping[str, Mapping[int, Mapping[str, Any]]]) -> None:
-    from matplotlib.ticker import FormatStrFormatter, LogLocator, NullFormatter
-
     for key, (name, colour) in LOSS_CURVES.items():
         for kind, style in STYLES.items():
             epochs, values = _curve(kinds[kind], key)
             # With cross-entropy alone the total is that term: one curve, not two on each other.
             alone = key == "loss" and values == _curve(kinds[kind], "ce")[1]
             if epochs and not alone:
-                ax.plot(epochs, values, style, color=colour, marker=".", label=f"{name}, {kind}")
+                ax.plot(epochs, values, color=colour, label=f"{name}, {kind}", **style)
+    _set_log_scale(ax)
+    ax.set_ylabel("loss (log scale)")
+    _finish(ax)
+
+
+def _set_log_scale(ax: Axes) -> None:
+    """A logarithmic loss axis with plain numbers on it, wide enough to show two of them."""
+    from matplotlib.ticker import FormatStrFormatter, LogLocator, NullFormatter
+
     ax.set_yscale("log")
+    low, high = ax.get_ylim()
+    if low > 0 and high < MIN_LOSS_RATIO * low:
+        widening = (MIN_LOSS_RATIO * low / high) ** 0.5
+        ax.set_ylim(low / widening, high * widening)
     ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     ax.yaxis.set_major_formatter(FormatStrFormatter("%g"))
     ax.yaxis.set_minor_formatter(NullFormatter())
-    ax.set_ylabel("loss (log scale)")
-    _finish(ax)
 
 
 def _draw_accuracy(ax: Axes, kinds: Mapping[str, Mapping[int, Mapping[str, Any]]]) -> None:
@@ -124,7 +139,7 @@ def _draw_accuracy(ax: Axes, kinds: Mapping[str, Mapping[int, Mapping[str, Any]]
         epochs, values = _curve(kinds[kind], "accuracy")
         shares = [100 * value for value in values]
         if epochs:
-            ax.plot(epochs, shares, style, color=ACCURACY_COLOUR, marker=".", label=kind)
+            ax.plot(epochs, shares, color=ACCURACY_COLOUR, label=kind, **style)
         if epochs and kind == "val":
             best = int(np.argmax(shares))  # of equals the earlier, as in early stopping
             ax.axvline(epochs[best], color=BEST_COLOUR, linestyle=":", zorder=0)

@@ -112,7 +112,8 @@ def evaluate_checkpoint(
     _write_text(folder / "predictions.csv", _predictions(chosen.ids, labels, probabilities, names))
     text = table2(metrics)
     _write_text(folder / "table2.txt", text)
-    title = f"{predictor.arch}, {split} split of {dataset.name}: {percent(metrics['accuracy'])}"
+    accuracy = percent(metrics["accuracy"], metrics["accuracy_ci95"])
+    title = f"{predictor.arch} on the {split} split of {dataset.name}\naccuracy {accuracy}"
     matrix = np.array(metrics["confusion_matrix"])
     plot_confusion_matrix(matrix, names, folder / "confusion_matrix.png", title=title)
     if records := _read_records(workdir):
