@@ -26,7 +26,7 @@ CLASS_NAMES = ("glioma", "meningioma", "notumor", "pituitary")
 MASK_FOLDER = "masks"
 MIN_SIZE = 32
 
-CONTRAST_SHARES = (0.2, 0.5, 0.3)  # of T1, T1 with contrast agent, T2
+CONTRAST_SHARES = (0.15, 0.6, 0.25)  # of T1, T1 with contrast agent, T2
 SELLAR_SHARE = 0.7  # of sections through the sella; all of the pituitary class are
 AREA_BOUNDS = (0.004, 0.15)  # of a lesion, as a share of the picture
 _ATTEMPTS = 50
@@ -150,10 +150,10 @@ def _acquire(rng: np.random.Generator, head: Head) -> UInt8[np.ndarray, "H W"]:
         np.float32(rng.uniform(0.03, 0.15)) * smooth_noise(rng, shape, 2)
     )
     signal = ndimage.gaussian_filter(signal, rng.uniform(0.3, 0.7), truncate=3)
-    sigma = np.float32(rng.uniform(0.01, 0.05))
+    sigma = np.float32(rng.uniform(0.01, 0.04))
     real, imaginary = sigma * rng.standard_normal((2, *shape), dtype=np.float32)
     magnitude = np.hypot(signal + real, imaginary)
-    level = np.float32(rng.uniform(0.85, 1.15))
+    level = np.float32(rng.uniform(0.75, 1.2))
     shown = np.clip(magnitude * level, 0, 1) ** np.float32(rng.uniform(0.8, 1.25))
     return (255 * shown + 0.5).astype(np.uint8)
 

@@ -31,7 +31,7 @@ class _Site:
 def add_glioma(head: Head) -> Bool[np.ndarray, "H W"]:
     """Paints a glioma with its oedema; returns the mask of the tumour without the oedema."""
     rng = head.rng
-    radius = rng.uniform(0.13, 0.27)
+    radius = rng.uniform(0.17, 0.30)
     room = (head.brain > 0.55 * radius + 0.04) & _away_from_sella(head, radius)
     site = _pick(head, room)
     orders = np.arange(2, 9, dtype=np.float32)
@@ -49,7 +49,7 @@ def add_glioma(head: Head) -> Bool[np.ndarray, "H W"]:
 
     patches, grain = head.noise(12), head.noise(24)
     core = inside(depth - radius * rng.uniform(0.15, 0.45) + 0.3 * radius * patches, 0.06)
-    solid = head.tissues["rim"] if rng.random() < 0.75 else head.tissues["oedema"]  # low grade
+    solid = head.tissues["rim"] if rng.random() < 0.85 else head.tissues["oedema"]  # low grade
     value = solid + core * (head.tissues["necrosis"] - solid)
     value = value * (1 + np.float32(0.12) * grain + np.float32(0.08) * patches)
     paint(head.picture, inside(depth, 4 * head.pixel), value)
@@ -59,7 +59,7 @@ def add_glioma(head: Head) -> Bool[np.ndarray, "H W"]:
 def add_meningioma(head: Head) -> Bool[np.ndarray, "H W"]:
     """Paints a meningioma on the inner table or the falx; returns its mask."""
     rng = head.rng
-    radius = rng.uniform(0.14, 0.27)
+    radius = rng.uniform(0.18, 0.30)
     on_falx = head.falx is not None and rng.random() < 0.25
     site, wall = _on_falx(head, radius) if on_falx else _on_inner_table(head, radius)
     orders = np.arange(2, 5, dtype=np.float32)
@@ -93,7 +93,7 @@ def add_pituitary(head: Head) -> Bool[np.ndarray, "H W"]:
     if head.sella is None:
         raise ValueError("a pituitary lesion needs a section through the sella")
     rng = head.rng
-    radius = rng.uniform(0.10, 0.19)
+    radius = rng.uniform(0.14, 0.22)
     orders = np.arange(2, 5, dtype=np.float32)
     gentle = rng.normal(0, 1, (len(orders), 2)).astype(np.float32) * (0.08 / orders)[:, None]
     x0, y0 = head.sella
