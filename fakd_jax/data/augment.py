@@ -63,7 +63,7 @@ def augment_batch(
     """
     flip_key, angle_key = jax.random.split(key)
     batch, limit = images.shape[0], augmentation.rotation_degrees
-    flips = jax.random.bernoulli(flip_key, augmentation.flip_probability, (batch,))
+    flips = jax.random.bernoulli(flip_key, float(augmentation.flip_probability), (batch,))
     angles = jax.random.uniform(angle_key, (batch,), minval=-limit, maxval=limit)
     return flip_and_rotate(images, flips, angles, interpolation=augmentation.rotation_interpolation)
 
