@@ -67,7 +67,8 @@ class BatchNorm(nnx.Module):
 
     def _follow(self, running: nnx.BatchStat, batch: Array) -> None:
         old = running[...]
-        running[...] = self.momentum * old + (1.0 - self.momentum) * lax.stop_gradient(batch)
+        new = self.momentum * old + (1.0 - self.momentum) * lax.stop_gradient(batch)
+        running.set_value(new.astype(old.dtype))
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(4,))

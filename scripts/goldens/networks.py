@@ -1,0 +1,115 @@
+"""Reference values of both networks from torchvision, stage by stage.
+
+Computed in float64, so that what a test measures is our float32 rounding alone. Stored by
+`<network>/…`: the state dict's keys and shapes (the values follow `common.weights`), the logits,
+summaries (`common.summary`, channels last) of the features, and of running statistics and
+gradients of a training step.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import torch
+import torchvision
+from torch import nn
+
+from goldens import common
+
+# Our feature's name -> torchvision's module.
+FEATURES = {
+    "resnet50": {
+        **{name: name for name in ("relu", "maxpool", "layer1", "layer2", "layer3", "layer4")},
+        "pre_logits": "avgpool",
+    },
+    "mobilenet_v3_large": {
+        **{f"features.{index}": f"features.{index}" for index in range(17)},
+        "pre_logits": "classifier.1",
+    },
+}
+STATISTICS = {
+    "resnet50": ("bn1", "layer2.0.downsample.1", "layer4.2.bn3"),
+    "mobilenet_v3_large": ("features.0.1", "features.4.block.1.1", "features.16.1"),
+}
+GRADIENTS = {
+    "resnet50": (
+        "conv1.weight",
+        "bn1.weight",
+        "layer1.0.conv1.weight",
+        "layer2.0.conv2.weight",
+        "layer3.0.downsample.0.weight",
+        "layer4.2.bn3.bias",
+        "fc.bias",
+    ),
+    "mobilenet_v3_large": (
+        "features.0.0.weight",
+        "features.2.block.1.0.weight",
+        "features.4.block.1.0.weight",
+        "features.4.block.2.fc1.bias",
+        "features.11.block.0.1.weight",
+        "features.16.0.weight",
+        "classifier.3.bias",
+    ),
+}
+
+
+def write(output: Path) -> None:
+    """Writes `output` (.npz) with the values of both networks."""
+    arrays: dict[str, np.ndarray] = {}
+    for name in FEATURES:
+        model = getattr(torchvision.models, name)(num_classes=common.NUM_CLASSES)
+        shapes = {key: tuple(value.shape) for key, value in model.state_dict().items()}
+        state = common.state_dict(shapes)
+        model.load_state_dict({key: torch.from_numpy(value) for key, value in state.items()})
+        model.double()
+        results = {"shapes": np.array(json.dumps(shapes)), **evaluated(name, model)}
+        results |= trained(name, model)
+        arrays |= {f"{name}/{key}": value for key, value in results.items()}
+    np.savez_compressed(output, **arrays)
+
+
+def batch() -> torch.Tensor:
+    return torch.from_numpy(common.images()).double().permute(0, 3, 1, 2)
+
+
+def evaluated(name: str, model: nn.Module) -> dict[str, np.ndarray]:
+    """Logits and features in evaluation mode."""
+    results: dict[str, np.ndarray] = {}
+
+    def keep(feature: str) -> object:
+        def hook(module: nn.Module, inputs: object, output: torch.Tensor) -> None:
+            # A vector is our map of one position; clone, for what follows may work in place.
+            maps = output.reshape(*output.shape, 1, 1) if output.ndim == 2 else output
+            results[f"feature/{feature}"] = common.summary(maps.permute(0, 2, 3, 1).numpy().copy())
+
+        return hook
+
+    handles = [
+        model.get_submodule(path).register_forward_hook(keep(feature))
+        for feature, path in FEATURES[name].items()
+    ]
+    with torch.no_grad():
+        results["logits"] = model.eval()(batch()).numpy()
+    for handle in handles:
+        handle.remove()
+    return results
+
+
+def trained(name: str, model: nn.Module) -> dict[str, np.ndarray]:
+    """Logits, gradients and new running statistics of a training step, without dropout."""
+    model.train()
+    for module in model.modules():
+        if isinstance(module, nn.Dropout):
+            module.eval()
+    logits = model(batch())
+    nn.functional.cross_entropy(logits, torch.from_numpy(common.LABELS)).backward()
+    parameters, buffers = dict(model.named_parameters()), dict(model.named_buffers())
+    results = {"train_logits": logits.detach().numpy()}
+    for key in GRADIENTS[name]:
+        results[f"gradient/{key}"] = common.summary(parameters[key].grad.numpy())
+    for norm in STATISTICS[name]:
+        for key in (f"{norm}.running_mean", f"{norm}.running_var"):
+            results[f"statistic/{key}"] = common.summary(buffers[key].numpy())
+    return results
