@@ -53,7 +53,6 @@ class Head:
       y: likewise, downwards.
       pixel: length of a pixel.
       picture: brightness, about 0 to 1.
-      body: how much of each pixel is inside the head.
       cavity: depth inside the skull's inner table; lesions lie where it is positive.
       brain: depth inside the brain.
       sella: place of the pituitary gland in the section, if it passes there.
@@ -68,7 +67,6 @@ class Head:
     y: Field
     pixel: float
     picture: Field
-    body: Field = field(init=False)
     cavity: Field = field(init=False)
     brain: Field = field(init=False)
     sella: tuple[float, float] | None = None
@@ -114,9 +112,9 @@ def draw_head(
 def _pose(rng: np.random.Generator, shape: tuple[int, int]) -> tuple[Field, Field, float]:
     """Places of the pixels for a head of random size, position, turn and gentle deformation."""
     half = min(shape) / 2 * rng.uniform(0.88, 1.0)
-    turn = np.clip(rng.normal(0, np.radians(5)), -0.25, 0.25)
+    turn = np.clip(rng.normal(0.0, np.radians(5)), -0.25, 0.25)
     cos, sin = np.float32(np.cos(turn)), np.float32(np.sin(turn))
-    shift = rng.normal(0, 0.03, 2)
+    shift = rng.normal(0.0, 0.03, 2)
     rows = ((np.arange(shape[0]) + 0.5 - shape[0] / 2) / half + shift[0]).astype(np.float32)
     columns = ((np.arange(shape[1]) + 0.5 - shape[1] / 2) / half + shift[1]).astype(np.float32)
     x = cos * columns[None, :] + sin * rows[:, None]
@@ -132,9 +130,7 @@ def _pose(rng: np.random.Generator, shape: tuple[int, int]) -> tuple[Field, Fiel
 def _skull(head: Head, outline: Field) -> Field:
     """Scalp, bone with its marrow, and dura, from the outside in; returns the depth in it."""
     scalp, bone = head.vary(0.055, 0.3), head.vary(0.065, 0.25)
-    head.body = inside(outline, 1.5 * head.pixel)
     head.fill(outline, "fat")
-    head.fill(outline - 0.012, "fat", share=0.6)
     head.fill(outline - scalp, "bone")
     marrow = np.float32(bone * 0.28) - abs(outline - np.float32(scalp + bone / 2))
     head.fill(marrow, "marrow", share=head.rng.uniform(0.3, 0.9))
@@ -164,10 +160,10 @@ def _cerebellum(head: Head, depth: Field, centre: tuple[float, float]) -> None:
     """A grey mass with fine leaves around `centre`, set off by fluid."""
     head.fill(depth + 0.025, "csf")
     radius = np.hypot(head.x - np.float32(centre[0]), head.y - np.float32(centre[1]))
-    leaves = np.sin(radius * np.float32(head.vary(75)) + head.noise(5))
+    leaves = np.sin(radius * np.float32(head.vary(75.0)) + head.noise(5))
     value = head.tissues["grey"] * (1 + np.float32(0.10) * leaves)
     paint(head.picture, inside(depth, 1.5 * head.pixel), value)
-    head.fill(depth - 0.09, "white", share=0.5, blur=6)
+    head.fill(depth - 0.09, "white", share=0.5, blur=6.0)
 
 
 def _sellar_region(head: Head, sella: tuple[float, float], *, sides: bool) -> None:
@@ -199,7 +195,7 @@ def _axial(head: Head) -> None:
     """From above: eyes and skull base in some of the sellar sections, ventricles in the rest."""
     x, y, rng = head.x, head.y, head.rng
     width, length = head.vary(0.76, 0.06), head.vary(0.95, 0.03)
-    outline = ellipse(x / (1 + np.float32(0.10) * y), y, (0, 0), (width, length))
+    outline = ellipse(x / (1 + np.float32(0.10) * y), y, (0.0, 0.0), (width, length))
     head.cavity = _skull(head, outline)
     eyes = head.sellar and rng.random() < 0.5
     brain = head.cavity - 0.018
@@ -238,23 +234,23 @@ def _orbits(head: Head) -> None:
         head.fill(nerve, "muscle")
         head.fill(ellipse(x, y, (side * apart, height), (0.135, 0.145)), "muscle", share=0.7)
         head.fill(ellipse(x, y, (side * apart, height), (0.12, 0.13)), "csf")
-    head.fill(ellipse(x, y, (0, -0.55), (0.13, 0.24)), "air", share=head.rng.uniform(0.6, 1))
+    head.fill(ellipse(x, y, (0.0, -0.55), (0.13, 0.24)), "air", share=head.rng.uniform(0.6, 1.0))
 
 
 def _axial_base(head: Head, *, eyes: bool) -> None:
     """Cisterns, brainstem, cerebellum, and the sella on the midline."""
     x, y = head.x, head.y
     level = -0.06 if eyes else -0.14
-    head.fill(ellipse(x, y, (0, level + 0.06), (head.vary(0.17), 0.14)), "csf", blur=4)
+    head.fill(ellipse(x, y, (0.0, level + 0.06), (head.vary(0.17), 0.14)), "csf", blur=4.0)
     for side in (-1, 1):
         start, end = (side * 0.10, level + 0.05), (side * 0.50, level - 0.10)
         head.fill(capsule(x, y, start, end, 0.018), "csf", share=0.9)
-        head.fill(capsule(x, y, (side * 0.62, 0.20), (side * 0.22, 0.06), 0.035), "bone", blur=4)
-    posterior = ellipse(x, y, (0, 0.52), (0.50, 0.27))
-    _cerebellum(head, np.minimum(posterior, head.cavity - 0.03), (0, 0.42))
-    head.fill(ellipse(x, y, (0, 0.20), (head.vary(0.17), head.vary(0.15))), "white", share=0.8)
-    head.fill(ellipse(x, y, (0, 0.37), (0.05, head.vary(0.035, 0.4))), "csf")
-    _sellar_region(head, (head.rng.normal(0, 0.01), level), sides=True)
+        head.fill(capsule(x, y, (side * 0.62, 0.20), (side * 0.22, 0.06), 0.035), "bone", blur=4.0)
+    posterior = ellipse(x, y, (0.0, 0.52), (0.50, 0.27))
+    _cerebellum(head, np.minimum(posterior, head.cavity - 0.03), (0.0, 0.42))
+    head.fill(ellipse(x, y, (0.0, 0.20), (head.vary(0.17), head.vary(0.15))), "white", share=0.8)
+    head.fill(ellipse(x, y, (0.0, 0.37), (0.05, head.vary(0.035, 0.4))), "csf")
+    _sellar_region(head, (head.rng.normal(0.0, 0.01), level), sides=True)
 
 
 def _axial_ventricles(head: Head, gap: float) -> None:
@@ -265,16 +261,18 @@ def _axial_ventricles(head: Head, gap: float) -> None:
     for side in (-1, 1):
         own = size * rng.uniform(0.8, 1.2)
         if not high:
-            head.fill(ellipse(x, y, (side * 0.17, 0.02), (0.10, 0.15), side * 0.4), "grey", blur=3)
             head.fill(
-                ellipse(x, y, (side * 0.30, -0.10), (0.06, 0.18), side * -0.2), "grey", blur=3
+                ellipse(x, y, (side * 0.17, 0.02), (0.10, 0.15), side * 0.4), "grey", blur=3.0
+            )
+            head.fill(
+                ellipse(x, y, (side * 0.30, -0.10), (0.06, 0.18), side * -0.2), "grey", blur=3.0
             )
         _ventricle(head, (side * 0.11, -0.18), (0.055 * own, 0.16), side * tilt * -1)
         _ventricle(head, (side * 0.20, 0.22), (0.06 * own, 0.18), side * tilt)
         if rng.random() < 0.5:
             head.fill(ellipse(x, y, (side * 0.19, 0.20), (0.02, 0.05)), "choroid")
     if not high:
-        head.fill(ellipse(x, y, (0, 0.03), (head.vary(0.018, 0.5), 0.10)), "csf")
+        head.fill(ellipse(x, y, (0.0, 0.03), (head.vary(0.018, 0.5), 0.10)), "csf")
     _fissure(head, gap, above=1.0 if high else -0.30)
     head.fill(np.minimum(np.minimum(gap - abs(x), y - 0.35), head.cavity), "csf", share=0.8)
 
@@ -295,13 +293,13 @@ def _coronal(head: Head) -> None:
     """From the front: through the sella, or further back through the cerebellum."""
     x, y, rng = head.x, head.y, head.rng
     wide = head.vary(0.74, 0.05)
-    outline = ellipse(x, y, (0, -0.14), (wide, head.vary(0.80, 0.04)))
+    outline = ellipse(x, y, (0.0, -0.14), (wide, head.vary(0.80, 0.04)))
     jaw = np.minimum(np.float32(head.vary(0.56)) - abs(x), y)
     lobes = np.float32(0.16) * np.exp(-(((abs(x) - 0.42) / 0.20) ** 2))
     base = np.float32(head.vary(0.26 if head.sellar else 0.40, 0.06)) + lobes - y
     air = [
-        ellipse(x, y, (0, 0.46), (head.vary(0.16, 0.3), head.vary(0.10, 0.3))),
-        ellipse(x, y, (0, 0.74), (0.10, 0.14)),
+        ellipse(x, y, (0.0, 0.46), (head.vary(0.16, 0.3), head.vary(0.10, 0.3))),
+        ellipse(x, y, (0.0, 0.74), (0.10, 0.14)),
     ]
     _dome(head, outline, jaw, base, air=air if head.sellar else [])
     _cerebrum(head, head.cavity - 0.018)
@@ -311,16 +309,16 @@ def _coronal(head: Head) -> None:
     size, apart = rng.uniform(0.6, 1.5), 0.13 if head.sellar else 0.22
     for side in (-1, 1):
         own = size * rng.uniform(0.8, 1.2)
-        head.fill(ellipse(x, y, (side * 0.24, -0.08), (0.10, 0.13)), "grey", share=0.8, blur=4)
+        head.fill(ellipse(x, y, (side * 0.24, -0.08), (0.10, 0.13)), "grey", share=0.8, blur=4.0)
         head.fill(capsule(x, y, (side * 0.62, -0.02), (side * 0.40, 0.0), 0.02), "csf", share=0.9)
         _ventricle(head, (side * apart, -0.22), (0.12, 0.05 * own), side * 0.5)
-    head.fill(ellipse(x, y, (0, -0.30), (0.16, 0.03)), "white")
+    head.fill(ellipse(x, y, (0.0, -0.30), (0.16, 0.03)), "white")
     if head.sellar:
-        head.fill(ellipse(x, y, (0, -0.06), (head.vary(0.016, 0.5), 0.08)), "csf")
-        _sellar_region(head, (rng.normal(0, 0.01), 0.21), sides=True)
+        head.fill(ellipse(x, y, (0.0, -0.06), (head.vary(0.016, 0.5), 0.08)), "csf")
+        _sellar_region(head, (rng.normal(0.0, 0.01), 0.21), sides=True)
     else:
-        mass = ellipse(x, y, (0, 0.25), (head.vary(0.46), head.vary(0.20)))
-        _cerebellum(head, np.minimum(mass, head.cavity - 0.03), (0, 0.15))
+        mass = ellipse(x, y, (0.0, 0.25), (head.vary(0.46), head.vary(0.20)))
+        _cerebellum(head, np.minimum(mass, head.cavity - 0.03), (0.0, 0.15))
 
 
 def _sagittal(head: Head) -> None:
@@ -369,7 +367,7 @@ def _beside_midline(head: Head) -> None:
     size = rng.uniform(0.6, 1.4)
     _ventricle(head, (0.08, -0.16), (0.26, 0.04 * size), head.vary(0.2))
     _ventricle(head, (0.22, -0.02), (0.10, 0.03 * size), -0.6)
-    head.fill(ellipse(head.x, head.y, (-0.02, -0.05), (0.15, 0.08)), "grey", share=0.9, blur=4)
+    head.fill(ellipse(head.x, head.y, (-0.02, -0.05), (0.15, 0.08)), "grey", share=0.9, blur=4.0)
 
 
 def _vessels(head: Head) -> None:
@@ -377,12 +375,12 @@ def _vessels(head: Head) -> None:
     rng, x, y = head.rng, head.x, head.y
     for _ in range(rng.integers(2, 7)):
         start = rng.uniform(-0.6, 0.6, 2)
-        end = start + rng.normal(0, rng.choice([0.01, 0.12]), 2)
+        end = start + rng.normal(0.0, rng.choice([0.01, 0.12]), 2)
         radius = rng.uniform(0.008, 0.028)
         thread = capsule(x, y, tuple(start), tuple(end + 1e-3), radius)
         head.fill(np.minimum(thread, head.cavity), "vessel", share=rng.uniform(0.4, 1))
     if head.falx is not None and rng.random() < 0.7:
-        rim = ellipse(x, y, (0, head.falx[0] - 0.05), (0.06, 0.05))
+        rim = ellipse(x, y, (0.0, head.falx[0] - 0.05), (0.06, 0.05))
         head.fill(np.minimum(rim, head.cavity + 0.03), "vessel", share=rng.uniform(0.4, 1))
 
 
@@ -392,4 +390,4 @@ def _white_spots(head: Head) -> None:
     for _ in range(rng.poisson(1.2)):
         place = rng.uniform((-0.5, -0.5), (0.5, 0.1))
         spot = ellipse(head.x, head.y, tuple(place), tuple(rng.uniform(0.015, 0.05, 2)))
-        head.fill(np.minimum(spot, head.brain - 0.1), "hyperintensity", share=0.8, blur=3)
+        head.fill(np.minimum(spot, head.brain - 0.1), "hyperintensity", share=0.8, blur=3.0)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import UInt8
@@ -24,6 +24,7 @@ MAX_THREADS = 16
 BATCHES_AHEAD_PER_THREAD = 2
 
 
+@runtime_checkable
 class LabelledExample(Protocol):
     """What the pipeline asks of one example: its class as an index."""
 
@@ -32,6 +33,7 @@ class LabelledExample(Protocol):
         """Index of the class."""
 
 
+@runtime_checkable
 class ImageSource(Protocol):
     """What the pipeline asks of a dataset; `ImageDataset` and :class:`CachedImages` have it."""
 

@@ -126,7 +126,7 @@ def test_key_decides_and_images_differ() -> None:
     assert first.dtype == np.uint8
 
 
-@pytest.mark.parametrize("probability", [0, 0.3, 1])
+@pytest.mark.parametrize("probability", [0.0, 0.3, 1.0])
 def test_flips_come_as_often_as_asked(probability: float) -> None:
     images = np.zeros((4000, 8, 8, 3), np.uint8)
     images[:, :, :4] = 255  # the left half is white
@@ -142,7 +142,7 @@ def test_angles_are_uniform() -> None:
     rows, columns = np.mgrid[:65, :65] - 32.0
     spot = (np.hypot(rows, columns - 20) < 6).astype(np.uint8) * 255
     images = np.repeat(np.repeat(spot[None, ..., None], 3, axis=-1), 600, axis=0)
-    augmentation = Augmentation(flip_probability=0, rotation_interpolation="bilinear")
+    augmentation = Augmentation(flip_probability=0.0, rotation_interpolation="bilinear")
     augment = jax.jit(augment_batch, static_argnums=2)
     ours = np.asarray(augment(jax.random.key(6), images, augmentation))[..., 0] / 255.0
     mass = ours.sum(axis=(1, 2))
@@ -172,8 +172,8 @@ def test_batch_costs_little() -> None:
     [
         {"flip_probability": -0.1},
         {"flip_probability": 1.1},
-        {"rotation_degrees": -1},
-        {"rotation_degrees": 181},
+        {"rotation_degrees": -1.0},
+        {"rotation_degrees": 181.0},
         {"rotation_interpolation": "bicubic"},
     ],
 )

@@ -114,11 +114,11 @@ def test_lesions_sit_where_their_class_does(name: str, plane: str) -> None:
         head = draw_head(rng, (96, 96), plane=plane, contrast="t1c", sellar=True)
         mask = ADD_LESION[name](head)
         assert mask.any()
-        assert (head.body[mask] > 0.5).all()
         assert head.sella is not None
         sella = np.hypot(head.x - head.sella[0], head.y - head.sella[1])
         if name == "pituitary":
             assert sella[mask].min() < 0.08
+            assert sella[mask].max() < 0.8
             assert abs(head.x[mask].mean() - head.sella[0]) < 0.1
         else:
             assert (head.cavity[mask] > 0).all()
@@ -131,7 +131,7 @@ def test_lesions_sit_where_their_class_does(name: str, plane: str) -> None:
     assert not distances or np.mean(distances) > 0.7
 
 
-def test_gliomas_are_rougher_than_meningiomas(drawn: list[Phantom]) -> None:
+def test_gliomas_are_rougher_than_meningiomas() -> None:
     """Perimeter² / area, a circle's being 4π."""
     from scipy.ndimage import binary_erosion
 
@@ -223,13 +223,13 @@ def grid(size: int) -> tuple[np.ndarray, np.ndarray]:
 def test_shapes_have_the_areas_of_geometry() -> None:
     x, y = grid(200)
     place = 4 / 200**2
-    assert (ellipse(x, y, (0.1, 0), (0.5, 0.3), 0.7) > 0).sum() * place == pytest.approx(
+    assert (ellipse(x, y, (0.1, 0.0), (0.5, 0.3), 0.7) > 0).sum() * place == pytest.approx(
         np.pi * 0.15, rel=0.01
     )
-    assert (capsule(x, y, (-0.5, 0), (0.5, 0), 0.1) > 0).sum() * place == pytest.approx(
+    assert (capsule(x, y, (-0.5, 0.0), (0.5, 0.0), 0.1) > 0).sum() * place == pytest.approx(
         0.2 + np.pi * 0.01, rel=0.01
     )
-    assert (blob(x, y, (0, 0), 0.4, stretch=2, tilt=0.3) > 0).sum() * place == pytest.approx(
+    assert (blob(x, y, (0.0, 0.0), 0.4, stretch=2.0, tilt=0.3) > 0).sum() * place == pytest.approx(
         np.pi * 0.16, rel=0.01
     )
 
