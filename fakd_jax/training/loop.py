@@ -210,7 +210,8 @@ class _PhaseRun:
             done=(self.step - end + self.epoch_steps) * batch_size,
             description=f"{self.phase.name} {epoch}/{self.phase.num_epochs}",
         )
-        started, timed_from = time.monotonic(), self.step
+        first_step = timed_from = self.step
+        started = time.monotonic()
         with bar:
             while self.step < end:
                 batch = next(self.iterator)
@@ -222,7 +223,7 @@ class _PhaseRun:
                 self._require_finite(float(loss))
                 bar.update(batch_size)
                 bar.set_postfix(loss=f"{float(loss):.3f}", refresh=False)
-                if timed_from == self.step - 1 and self.step < end:
+                if self.step == first_step + 1 and self.step < end:
                     started, timed_from = time.monotonic(), self.step  # compilation is no speed
                 if stop.requested:
                     self._save_last()
