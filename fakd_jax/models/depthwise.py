@@ -19,6 +19,7 @@ from jax import lax
 from jaxtyping import Array, Float
 
 from fakd_jax.models.reduction import sum_together
+from fakd_jax.models.taps import pad, window
 
 _DIMENSIONS = ("NHWC", "HWIO", "NHWC")
 
@@ -85,10 +86,10 @@ def _shifted(x: Array, kernel: Array, *, stride: int) -> Array:
     k = kernel.shape[0]
     padding = (k - 1) // 2
     height, width = (_output_size(size, k, stride) for size in x.shape[1:3])
-    padded = _pad(_accumulable(x), (padding, padding), (padding, padding))
+    padded = pad(_accumulable(x), padding)
     taps = _accumulable(kernel)
     total = sum(
-        _window(padded, (i, j), (height, width), stride) * taps[i, j, 0]
+        window(padded, (i, j), (height, width), stride) * taps[i, j, 0]
         for i in range(k)
         for j in range(k)
     )
@@ -112,7 +113,7 @@ def _shifted_input_gradient(
     the textbook form, a stride-1 sum over the cotangent with zeros put in between.
     """
     k = kernel.shape[0]
-    padded = _pad(_accumulable(dy), (k, k), (k, k))
+    padded = pad(_accumulable(dy), k)
     taps = _accumulable(kernel)
     part = tuple(-(-whole // stride) for whole in size)
     rows = []
@@ -122,7 +123,7 @@ def _shifted_input_gradient(
             total = jnp.zeros((dy.shape[0], *part, dy.shape[3]), padded.dtype)
             for i, down in _meeting_taps(k, row, stride):
                 for j, right in _meeting_taps(k, column, stride):
-                    total += _window(padded, (k + down, k + right), part, 1) * taps[i, j, 0]
+                    total += window(padded, (k + down, k + right), part, 1) * taps[i, j, 0]
             columns.append(total)
         rows.append(jnp.stack(columns, axis=3))
     whole = jnp.stack(rows, axis=2)
@@ -140,10 +141,10 @@ def _reduced_kernel_gradient(x: Array, kernel: Array, dy: Array, *, stride: int)
     """dkernel[i, j] = Σ over b, h, w of x shifted by (i, j) times dy: one pass for all k²."""
     k = kernel.shape[0]
     padding = (k - 1) // 2
-    padded = _pad(_accumulable(x), (padding, padding), (padding, padding))
+    padded = pad(_accumulable(x), padding)
     cotangent = _accumulable(dy)
     products = [
-        _window(padded, (i, j), cotangent.shape[1:3], stride) * cotangent
+        window(padded, (i, j), cotangent.shape[1:3], stride) * cotangent
         for i in range(k)
         for j in range(k)
     ]
@@ -157,14 +158,3 @@ def _accumulable(x: Array) -> Array:
 
 def _output_size(size: int, k: int, stride: int) -> int:
     return (size + 2 * ((k - 1) // 2) - k) // stride + 1
-
-
-def _pad(x: Array, height: tuple[int, int], width: tuple[int, int], *, interior: int = 0) -> Array:
-    zero = jnp.zeros((), x.dtype)
-    return lax.pad(x, zero, ((0, 0, 0), (*height, interior), (*width, interior), (0, 0, 0)))
-
-
-def _window(x: Array, start: tuple[int, int], size: tuple[int, ...], stride: int) -> Array:
-    """The part of x [B, H, W, C] that the tap at `start` meets: every `stride`-th pixel."""
-    stop = [first + stride * (length - 1) + 1 for first, length in zip(start, size, strict=True)]
-    return lax.slice(x, (0, *start, 0), (x.shape[0], *stop, x.shape[3]), (1, stride, stride, 1))

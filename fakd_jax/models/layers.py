@@ -17,6 +17,7 @@ from jax import lax
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Float32
 
+from fakd_jax.models.dense import dense_conv, pointwise_conv
 from fakd_jax.models.depthwise import depthwise_conv
 
 # Normal values are drawn in chunks of this one length, so that XLA compiles one program for all
@@ -93,47 +94,7 @@ class Conv(nnx.Module):
 
     def __call__(self, x: Float[Array, "B H W I"]) -> Float[Array, "B h w O"]:
         """Convolves feature maps; the result is in the layer's `dtype`."""
-        padding = (self.kernel.shape[0] - 1) // 2
-        return lax.conv_general_dilated(
-            x.astype(self.dtype),
-            self.kernel[...].astype(self.dtype),
-            window_strides=(self.stride, self.stride),
-            padding=((padding, padding),) * 2,
-            dimension_numbers=("NHWC", "HWIO", "NHWC"),
-        )
-
-
-@jax.custom_vjp
-def pointwise_conv(
-    x: Float[Array, "B H W I"], kernel: Float[Array, "I O"]
-) -> Float[Array, "B H W O"]:
-    """Maps the channels of every position: a 1×1 convolution as a matrix product.
-
-    The gradient is stated because the automatic one makes XLA on CPU write a transposed copy of
-    the cotangent for the kernel's part; contracting the positions of both costs up to five times
-    less.
-
-    Args:
-        x: Feature maps.
-        kernel: The matrix, of the same dtype.
-
-    Returns:
-        Feature maps of the same dtype.
-    """
-    return jnp.dot(x, kernel)
-
-
-def _pointwise_forward(x: Array, kernel: Array) -> tuple[Array, tuple[Array, Array]]:
-    return pointwise_conv(x, kernel), (x, kernel)
-
-
-def _pointwise_backward(residuals: tuple[Array, Array], dy: Array) -> tuple[Array, Array]:
-    x, kernel = residuals
-    positions = x.reshape(-1, x.shape[-1]), dy.reshape(-1, dy.shape[-1])
-    return jnp.dot(dy, kernel.T), lax.dot_general(*positions, (((0,), (0,)), ((), ())))
-
-
-pointwise_conv.defvjp(_pointwise_forward, _pointwise_backward)
+        return dense_conv(x.astype(self.dtype), self.kernel[...].astype(self.dtype), self.stride)
 
 
 class Pointwise(nnx.Module):

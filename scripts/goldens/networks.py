@@ -14,9 +14,8 @@ from pathlib import Path
 import numpy as np
 import torch
 import torchvision
-from torch import nn
-
 from goldens import common
+from torch import nn
 
 # Our feature's name -> torchvision's module.
 FEATURES = {

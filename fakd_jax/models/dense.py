@@ -1,0 +1,129 @@
+"""Dense convolutions whose kernel gradients are matrix products.
+
+The gradient of a kernel contracts batch and positions of the input with those of the cotangent.
+Autodiff writes it as a matrix product with a transposed operand (1×1), or as a convolution whose
+"channels" are the batch (k×k); XLA on CPU then copies both operands to other layouts first. The
+products here contract the operands as they lie.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array, Float
+
+from fakd_jax.models.taps import pad, window
+
+# Below this many channels, one tap's matrix product is too narrow to run well.
+_NARROW = 16
+
+
+@jax.custom_vjp
+def pointwise_conv(
+    x: Float[Array, "B H W I"], kernel: Float[Array, "I O"]
+) -> Float[Array, "B H W O"]:
+    """Maps the channels of every position: a 1×1 convolution as a matrix product.
+
+    Args:
+        x: Feature maps.
+        kernel: The matrix, of the same dtype.
+
+    Returns:
+        Feature maps of the same dtype.
+    """
+    return jnp.dot(x, kernel)
+
+
+def _pointwise_forward(x: Array, kernel: Array) -> tuple[Array, tuple[Array, Array]]:
+    return pointwise_conv(x, kernel), (x, kernel)
+
+
+def _pointwise_backward(residuals: tuple[Array, Array], dy: Array) -> tuple[Array, Array]:
+    x, kernel = residuals
+    return jnp.dot(dy, kernel.T), _over_positions(_positions(x), _positions(dy))
+
+
+pointwise_conv.defvjp(_pointwise_forward, _pointwise_backward)
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(2,))
+def dense_conv(
+    x: Float[Array, "B H W I"], kernel: Float[Array, "k k I O"], stride: int = 1
+) -> Float[Array, "B h w O"]:
+    """Convolves with a k×k kernel, padded by (k-1)//2 on each side.
+
+    As in `torch.nn.Conv2d(I, O, k, stride, padding=(k - 1) // 2, bias=False)`.
+
+    Args:
+        x: Images or feature maps.
+        kernel: The filters, k odd, of the same dtype.
+        stride: Step in both directions.
+
+    Returns:
+        Feature maps of the same dtype; `h = (H - 1) // stride + 1`, likewise `w`.
+    """
+    return _plain_conv(x, kernel, stride=stride)
+
+
+def _plain_conv(x: Array, kernel: Array, *, stride: int) -> Array:
+    margin = (kernel.shape[0] - 1) // 2
+    return lax.conv_general_dilated(
+        x,
+        kernel,
+        window_strides=(stride, stride),
+        padding=((margin, margin),) * 2,
+        dimension_numbers=("NHWC", "HWIO", "NHWC"),
+    )
+
+
+def _dense_forward(x: Array, kernel: Array, stride: int) -> tuple[Array, tuple[Array, Array]]:
+    return dense_conv(x, kernel, stride), (x, kernel)
+
+
+def _dense_backward(stride: int, residuals: tuple[Array, Array], dy: Array) -> tuple[Array, Array]:
+    x, kernel = residuals
+    (dx,) = jax.vjp(lambda x: _plain_conv(x, kernel, stride=stride), x)[1](dy)
+    dkernel = lax.platform_dependent(
+        x,
+        kernel,
+        dy,
+        cpu=partial(_kernel_gradient_by_taps, stride=stride),
+        default=partial(_plain_kernel_gradient, stride=stride),
+    )
+    return dx, dkernel
+
+
+dense_conv.defvjp(_dense_forward, _dense_backward)
+
+
+def _plain_kernel_gradient(x: Array, kernel: Array, dy: Array, *, stride: int) -> Array:
+    (dkernel,) = jax.vjp(lambda kernel: _plain_conv(x, kernel, stride=stride), kernel)[1](dy)
+    return dkernel
+
+
+def _kernel_gradient_by_taps(x: Array, kernel: Array, dy: Array, *, stride: int) -> Array:
+    """Each tap's part is what the tap meets, times the cotangent, summed over positions."""
+    k, _, features, _ = kernel.shape
+    padded = pad(x, (k - 1) // 2)
+    cotangent = _positions(dy)
+    rows = []
+    for i in range(k):
+        met = [_positions(window(padded, (i, j), dy.shape[1:3], stride)) for j in range(k)]
+        if features < _NARROW:
+            rows.append(_over_positions(jnp.concatenate(met, axis=1), cotangent))
+        else:
+            rows += [_over_positions(part, cotangent) for part in met]
+    return jnp.concatenate(rows).reshape(kernel.shape)
+
+
+def _positions(x: Array) -> Array:
+    """[B, H, W, C] as [B·H·W, C]."""
+    return x.reshape(-1, x.shape[-1])
+
+
+def _over_positions(x: Array, dy: Array) -> Array:
+    """xᵀ · dy for [N, I] and [N, O], without a transposed copy."""
+    return lax.dot_general(x, dy, (((0,), (0,)), ((), ())))
