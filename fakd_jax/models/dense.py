@@ -19,6 +19,10 @@ from fakd_jax.models.taps import pad, window
 
 # Below this many channels, one tap's matrix product is too narrow to run well.
 _NARROW = 16
+# Where the map is smaller than the kernel (ResNet's last stage on images of 64 pixels: 2×2), XLA's
+# convolution on CPU is a naive loop, up to 200 times slower than a matrix product over patches. Up
+# to this many positions the product is never slower, so that nobody needs to know the loop's rule.
+_SMALL_MAP = 16
 
 
 @jax.custom_vjp
@@ -65,7 +69,27 @@ def dense_conv(
     Returns:
         Feature maps of the same dtype; `h = (H - 1) // stride + 1`, likewise `w`.
     """
-    return _plain_conv(x, kernel, stride=stride)
+    return _convolve(x, kernel, stride=stride)
+
+
+def _convolve(x: Array, kernel: Array, *, stride: int) -> Array:
+    if x.shape[1] * x.shape[2] > _SMALL_MAP:
+        return _plain_conv(x, kernel, stride=stride)
+    return lax.platform_dependent(
+        x,
+        kernel,
+        cpu=partial(_conv_of_patches, stride=stride),
+        default=partial(_plain_conv, stride=stride),
+    )
+
+
+def _conv_of_patches(x: Array, kernel: Array, *, stride: int) -> Array:
+    """Lays the k×k taps of every window side by side and multiplies by the kernel as a matrix."""
+    k, _, _, features = kernel.shape
+    padded = pad(x, (k - 1) // 2)
+    size = tuple((side - 1) // stride + 1 for side in x.shape[1:3])
+    taps = [window(padded, (i, j), size, stride) for i in range(k) for j in range(k)]
+    return jnp.dot(jnp.concatenate(taps, axis=-1), kernel.reshape(-1, features))
 
 
 def _plain_conv(x: Array, kernel: Array, *, stride: int) -> Array:
@@ -85,7 +109,7 @@ def _dense_forward(x: Array, kernel: Array, stride: int) -> tuple[Array, tuple[A
 
 def _dense_backward(stride: int, residuals: tuple[Array, Array], dy: Array) -> tuple[Array, Array]:
     x, kernel = residuals
-    (dx,) = jax.vjp(lambda x: _plain_conv(x, kernel, stride=stride), x)[1](dy)
+    (dx,) = jax.vjp(lambda x: _convolve(x, kernel, stride=stride), x)[1](dy)
     dkernel = lax.platform_dependent(
         x,
         kernel,
