@@ -17,7 +17,8 @@ from jaxtyping import Array, Float
 
 from fakd_jax.models.taps import pad, window
 
-# Below this many channels, one tap's matrix product is too narrow to run well.
+# With fewer channels than this, one tap's matrix product is too narrow to run well: the taps of
+# a row go together.
 _NARROW = 16
 # Where the map is smaller than the kernel (ResNet's last stage on images of 64 pixels: 2×2), XLA's
 # convolution on CPU is a naive loop, up to 200 times slower than a matrix product over patches. Up
@@ -129,18 +130,28 @@ def _plain_kernel_gradient(x: Array, kernel: Array, dy: Array, *, stride: int) -
 
 
 def _kernel_gradient_by_taps(x: Array, kernel: Array, dy: Array, *, stride: int) -> Array:
-    """Each tap's part is what the tap meets, times the cotangent, summed over positions."""
+    """Each tap's part is what the tap meets, times the cotangent, summed over positions.
+
+    One part after the other (`lax.map`): side by side they would need the memory of k² copies of
+    the input at once, and run no faster, since every product has all threads already.
+    """
     k, _, features, _ = kernel.shape
-    padded = pad(x, (k - 1) // 2)
-    cotangent = _positions(dy)
-    rows = []
-    for i in range(k):
-        met = [_positions(window(padded, (i, j), dy.shape[1:3], stride)) for j in range(k)]
-        if features < _NARROW:
-            rows.append(_over_positions(jnp.concatenate(met, axis=1), cotangent))
-        else:
-            rows += [_over_positions(part, cotangent) for part in met]
-    return jnp.concatenate(rows).reshape(kernel.shape)
+    padded, cotangent = pad(x, (k - 1) // 2), _positions(dy)
+    size = dy.shape[1:3]
+    height, width = (stride * (length - 1) + 1 for length in size)
+
+    def row(i: Array) -> Array:
+        strip = lax.dynamic_slice_in_dim(padded, i, height, axis=1)
+        met = [_positions(window(strip, (0, j), size, stride)) for j in range(k)]
+        return _over_positions(jnp.concatenate(met, axis=1), cotangent)
+
+    def tap(index: Array) -> Array:
+        start = (0, index // k, index % k, 0)
+        met = lax.dynamic_slice(padded, start, (x.shape[0], height, width, features))
+        return _over_positions(_positions(window(met, (0, 0), size, stride)), cotangent)
+
+    parts = lax.map(row, jnp.arange(k)) if features < _NARROW else lax.map(tap, jnp.arange(k * k))
+    return parts.reshape(kernel.shape)
 
 
 def _positions(x: Array) -> Array:
