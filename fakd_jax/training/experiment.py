@@ -14,7 +14,7 @@ from ml_collections import ConfigDict
 
 from fakd_jax.data.augment import Augmentation
 from fakd_jax.data.dataset import ImageDataset
-from fakd_jax.data.pipeline import steps_per_epoch
+from fakd_jax.data.pipeline import CachedImages, steps_per_epoch
 from fakd_jax.data.preprocessing import Preprocessing
 from fakd_jax.data.sources import open_dataset
 from fakd_jax.data.splits import Split, make_split
@@ -125,6 +125,8 @@ class _Experiment:
             mean=tuple(config.data.mean),
             std=tuple(config.data.std),
         )
+        # Both phases read the same pixels at every epoch: decode each image once, if they fit.
+        self.images = CachedImages(dataset, self.preprocessing.image_size)
 
     def teacher(self) -> tuple[Path | None, Teacher]:
         """The frozen teacher: given, fine-tuned now, or (only when asked for) untrained."""
@@ -172,7 +174,7 @@ class _Experiment:
         learner = Learner(self._network("teacher"))
         return run_phase(
             self._phase("teacher", learner, None, Objective()),
-            self.dataset,
+            self.images,
             self.split,
             self.workdir,
         )
@@ -183,7 +185,7 @@ class _Experiment:
         projection = self._projection(objective, network, teacher)
         return run_phase(
             self._phase("student", Learner(network, projection), teacher, objective),
-            self.dataset,
+            self.images,
             self.split,
             self.workdir,
         )

@@ -16,8 +16,7 @@ import optax
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from fakd_jax.data.augment import Augmentation
-from fakd_jax.data.dataset import ImageDataset
-from fakd_jax.data.pipeline import eval_batches, steps_per_epoch, train_iterator
+from fakd_jax.data.pipeline import ImageSource, eval_batches, steps_per_epoch, train_iterator
 from fakd_jax.data.preprocessing import Preprocessing
 from fakd_jax.data.splits import Split
 from fakd_jax.errors import UserError
@@ -106,7 +105,7 @@ class Placement:
         return jax.device_put(tree, self._copied)
 
 
-def run_phase(phase: Phase, dataset: ImageDataset, split: Split, workdir: Path) -> PhaseResult:
+def run_phase(phase: Phase, dataset: ImageSource, split: Split, workdir: Path) -> PhaseResult:
     """Trains a phase to its end, going on from its last checkpoint if there is one.
 
     Args:
@@ -128,7 +127,7 @@ def run_phase(phase: Phase, dataset: ImageDataset, split: Split, workdir: Path) 
 class _PhaseRun:
     """One phase under way: its state, its iterator, and what is written about it."""
 
-    def __init__(self, phase: Phase, dataset: ImageDataset, split: Split, workdir: Path) -> None:
+    def __init__(self, phase: Phase, dataset: ImageSource, split: Split, workdir: Path) -> None:
         self.phase = phase
         self.dataset = dataset
         self.split = split
