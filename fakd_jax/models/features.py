@@ -83,7 +83,8 @@ def feature_shapes(
         return _run_captured(model, images, None)[1]
 
     maps = jax.eval_shape(run, images)
-    return {name: tuple(map_.shape[1:]) for name, map_ in maps.items()}
+    # JAX returns dictionaries sorted as text.
+    return {name: tuple(maps[name].shape[1:]) for name in sorted(maps, key=_natural_order)}
 
 
 def _run_captured(

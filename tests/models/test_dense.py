@@ -1,4 +1,8 @@
-"""Dense convolutions by patches and by taps against XLA's own, values and gradients."""
+"""Dense convolutions and their stated gradients against XLA's own in float64."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
 
 import jax
 import jax.numpy as jnp
@@ -9,48 +13,65 @@ from jax import lax
 from fakd_jax.models.dense import dense_conv, pointwise_conv
 
 
-def reference(x, kernel, stride):
+@pytest.fixture(autouse=True, scope="module")
+def float64() -> Iterator[None]:
+    with jax.enable_x64(True):
+        yield
+
+
+def plain(x: jax.Array, kernel: jax.Array, stride: int) -> jax.Array:
     margin = (kernel.shape[0] - 1) // 2
     return lax.conv_general_dilated(
-        x, kernel, (stride, stride), ((margin, margin),) * 2,
+        x,
+        kernel,
+        (stride, stride),
+        ((margin, margin),) * 2,
         dimension_numbers=("NHWC", "HWIO", "NHWC"),
-    )  # fmt: skip
+    )
 
 
-@pytest.mark.parametrize("stride", [1, 2])
+# A stem of few channels, whose taps go together by rows, and wide layers, tap by tap.
 @pytest.mark.parametrize(
-    ("size", "kernel_size", "channels"),
+    ("size", "features", "k", "stride"),
     [
-        ((1, 1), 3, 5),  # smaller than the kernel
-        ((2, 2), 3, 20),
-        ((4, 3), 3, 5),
-        ((4, 4), 3, 20),  # the largest that goes by patches
-        ((5, 7), 3, 20),
-        ((9, 8), 7, 3),  # ResNet's stem
+        ((9, 8), 3, 7, 2),
+        ((8, 11), 3, 3, 2),
+        ((5, 6), 17, 3, 1),
+        ((6, 5), 16, 3, 2),
+        ((1, 1), 2, 3, 2),
     ],
 )
-def test_values_and_gradients_are_those_of_the_plain_convolution(
-    size, kernel_size, channels, stride
-):
-    generator = np.random.default_rng(0)
-    with jax.enable_x64(True):
-        x = jnp.asarray(generator.normal(size=(2, *size, channels)))
-        kernel = jnp.asarray(generator.normal(size=(kernel_size, kernel_size, channels, 4)))
-        expected, pull_back = jax.vjp(lambda x, k: reference(x, k, stride), x, kernel)
-        got, pull_ours_back = jax.vjp(lambda x, k: dense_conv(x, k, stride), x, kernel)
-        np.testing.assert_allclose(got, expected, rtol=1e-12, atol=1e-12)
-        cotangent = jnp.asarray(generator.normal(size=expected.shape))
-        for ours, theirs in zip(pull_ours_back(cotangent), pull_back(cotangent), strict=True):
-            np.testing.assert_allclose(ours, theirs, rtol=1e-11, atol=1e-11)
+def test_dense_values_and_gradients(
+    size: tuple[int, int], features: int, k: int, stride: int
+) -> None:
+    random = np.random.default_rng(0)
+    x = jnp.asarray(random.standard_normal((2, *size, features)))
+    kernel = jnp.asarray(random.standard_normal((k, k, features, 4)))
+    expected, expected_pullback = jax.vjp(lambda x, kernel: plain(x, kernel, stride), x, kernel)
+    actual, pullback = jax.vjp(lambda x, kernel: dense_conv(x, kernel, stride), x, kernel)
+    np.testing.assert_allclose(actual, expected, rtol=1e-10, atol=1e-10)
+    cotangent = jnp.asarray(random.standard_normal(expected.shape))
+    for one, other in zip(pullback(cotangent), expected_pullback(cotangent), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-10, atol=1e-10)
 
 
-def test_pointwise_is_a_one_by_one_convolution():
-    generator = np.random.default_rng(1)
-    with jax.enable_x64(True):
-        x = jnp.asarray(generator.normal(size=(2, 3, 5, 4)))
-        kernel = jnp.asarray(generator.normal(size=(4, 6)))
-        expected, pull_back = jax.vjp(lambda x, k: reference(x, k[None, None], 1), x, kernel)
-        got, pull_ours_back = jax.vjp(pointwise_conv, x, kernel)
-        np.testing.assert_allclose(got, expected, rtol=1e-12, atol=1e-12)
-        for ours, theirs in zip(pull_ours_back(expected), pull_back(expected), strict=True):
-            np.testing.assert_allclose(ours, theirs, rtol=1e-11, atol=1e-11)
+def test_pointwise_values_and_gradients() -> None:
+    random = np.random.default_rng(0)
+    x = jnp.asarray(random.standard_normal((2, 3, 5, 4)))
+    kernel = jnp.asarray(random.standard_normal((4, 6)))
+    cotangent = jnp.asarray(random.standard_normal((2, 3, 5, 6)))
+    expected, expected_pullback = jax.vjp(
+        lambda x, kernel: plain(x, kernel[None, None], 1), x, kernel
+    )
+    actual, pullback = jax.vjp(pointwise_conv, x, kernel)
+    np.testing.assert_allclose(actual, expected, rtol=1e-10, atol=1e-10)
+    for one, other in zip(pullback(cotangent), expected_pullback(cotangent), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize("platform", ["cpu", "cuda"])
+def test_only_cpu_has_the_loop_over_taps(platform: str) -> None:
+    x, kernel = jnp.ones((1, 8, 8, 20)), jnp.ones((3, 3, 20, 2))
+    gradient = jax.jit(jax.grad(lambda kernel, x: jnp.sum(dense_conv(x, kernel, 2) ** 2)))
+    program = gradient.trace(kernel, x).lower(lowering_platforms=(platform,)).as_text()
+    assert ("stablehlo.while" in program) is (platform == "cpu")

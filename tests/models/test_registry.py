@@ -1,0 +1,44 @@
+"""Networks by name."""
+
+from __future__ import annotations
+
+import jax.numpy as jnp
+import pytest
+from flax import nnx
+
+from fakd_jax.errors import UserError
+from fakd_jax.models import available_models, create_model, register, registry
+
+
+def test_an_unknown_name_lists_the_known() -> None:
+    with pytest.raises(UserError, match=r"'resnet5'.*mobilenet_v3_large.*resnet50"):
+        create_model("resnet5", num_classes=4, rngs=nnx.Rngs(0))
+
+
+@pytest.mark.parametrize("num_classes", [0, -1])
+def test_there_is_at_least_one_class(num_classes: int) -> None:
+    with pytest.raises(ValueError, match="num_classes"):
+        create_model("tiny_resnet", num_classes=num_classes, rngs=nnx.Rngs(0))
+
+
+def test_an_override_that_the_network_lacks_is_an_error() -> None:
+    with pytest.raises(TypeError, match="depth"):
+        create_model("tiny_resnet", num_classes=4, rngs=nnx.Rngs(0), depth=3)
+
+
+def test_a_registered_factory_gets_what_was_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry, "_FACTORIES", dict(registry._FACTORIES))
+    seen: dict[str, object] = {}
+
+    @register("spy")
+    def spy(**kwargs: object) -> nnx.Module:
+        seen.update(kwargs)
+        return nnx.Module()
+
+    rngs = nnx.Rngs(0)
+    create_model("spy", num_classes=7, dtype=jnp.bfloat16, rngs=rngs, extra=1)
+    assert seen == {"num_classes": 7, "dtype": jnp.bfloat16, "rngs": rngs, "extra": 1}
+    assert "spy" in available_models()
+    register("spy")(spy)  # the same factory again, as a reloaded module does
+    with pytest.raises(ValueError, match="registered already"):
+        register("spy")(lambda **kwargs: nnx.Module())

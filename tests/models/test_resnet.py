@@ -1,0 +1,54 @@
+"""ResNet's own: where the strides are, which blocks project."""
+
+from __future__ import annotations
+
+import jax
+import numpy as np
+import pytest
+from flax import nnx
+
+from fakd_jax.models import create_model, feature_shapes
+from fakd_jax.models.resnet import Bottleneck, ResNet
+
+
+def test_the_stride_is_in_the_3x3_convolution() -> None:
+    block = Bottleneck(
+        8, 4, stride=2, momentum=0.9, epsilon=1e-5, dtype=np.float32, rngs=nnx.Rngs(0)
+    )
+    assert (block.conv1.stride, block.conv2.stride, block.conv3.stride) == (1, 2, 1)
+    assert block.downsample_conv is not None
+    assert block.downsample_conv.stride == 2
+
+
+@pytest.mark.parametrize(("stride", "in_features", "projects"), [(1, 16, False), (1, 8, True)])
+def test_only_blocks_that_change_the_shape_project(
+    stride: int, in_features: int, projects: bool
+) -> None:
+    block = Bottleneck(
+        in_features, 4, stride=stride, momentum=0.9, epsilon=1e-5, dtype=np.float32,
+        rngs=nnx.Rngs(0),
+    )  # fmt: skip
+    assert (block.downsample_conv is not None) is projects
+    assert (block.downsample_bn is not None) is projects
+
+
+def test_the_papers_teacher_feature() -> None:
+    shapes = feature_shapes("resnet50", 224)
+    assert shapes["layer3"] == (14, 14, 1024)
+    assert shapes == {
+        "layer1": (56, 56, 256),
+        "layer2": (28, 28, 512),
+        "layer3": (14, 14, 1024),
+        "layer4": (7, 7, 2048),
+        "maxpool": (56, 56, 64),
+        "pre_logits": (1, 1, 2048),
+        "relu": (112, 112, 64),
+    }
+
+
+def test_torchvisions_batch_norm_constants() -> None:
+    model = create_model("tiny_resnet", num_classes=2, rngs=nnx.Rngs(0))
+    assert isinstance(model, ResNet)
+    assert model.bn1.epsilon == 1e-5
+    assert model.bn1.momentum == pytest.approx(0.9)
+    assert len(jax.tree.leaves(nnx.state(model, nnx.BatchStat))) == 2 * 17
