@@ -13,7 +13,6 @@ from typing import Any
 import jax
 import numpy as np
 import optax
-from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from fakd_jax.data.augment import Augmentation
 from fakd_jax.data.pipeline import ImageSource, eval_batches, steps_per_epoch, train_iterator
@@ -23,6 +22,7 @@ from fakd_jax.errors import UserError
 from fakd_jax.training.checkpoints import PhaseCheckpoints
 from fakd_jax.training.early_stopping import EarlyStopping
 from fakd_jax.training.logbook import LOGGER, Logbook, progress_bar
+from fakd_jax.training.placement import Placement
 from fakd_jax.training.seeds import derive_seed
 from fakd_jax.training.state import Learner, TrainState, initial_state
 from fakd_jax.training.step import Batch, Objective, Steps, Teacher, TeacherOutputs, make_steps
@@ -80,29 +80,6 @@ class PhaseResult:
     best_accuracy: float
     epochs: int
     checkpoint: Path
-
-
-class Placement:
-    """Where arrays go: batches in equal parts over all local devices, everything else copied.
-
-    One device is the case of one part. Batch statistics, losses and gradients are of the whole
-    batch, because a jitted function means the same however its arrays are placed.
-    """
-
-    def __init__(self) -> None:
-        devices = jax.local_devices()
-        mesh = jax.make_mesh((len(devices),), ("data",), (AxisType.Auto,), devices=devices)
-        self.num_devices = len(devices)
-        self._parted = NamedSharding(mesh, PartitionSpec("data"))
-        self._copied = NamedSharding(mesh, PartitionSpec())
-
-    def batch(self, batch: dict[str, np.ndarray]) -> Batch:
-        """Places a batch of NumPy arrays, divided along their first axis."""
-        return jax.device_put(batch, self._parted)
-
-    def copy(self, tree: Any) -> Any:
-        """Places a pytree whole on every device."""
-        return jax.device_put(tree, self._copied)
 
 
 def run_phase(phase: Phase, dataset: ImageSource, split: Split, workdir: Path) -> PhaseResult:
@@ -169,8 +146,10 @@ class _PhaseRun:
             phase.optimizer,
             phase.preprocessing,
             phase.augmentation,
-            jax.random.key(derive_seed(phase.seed, phase.name, "augmentation and dropout")),
             steps_per_epoch=self.epoch_steps,
+        )
+        self.key = self.placement.copy(
+            jax.random.key(derive_seed(phase.seed, phase.name, "augmentation and dropout"))
         )
         self.logbook = Logbook(workdir, phase.name, resume_step=self.step)
 
@@ -216,20 +195,21 @@ class _PhaseRun:
                 batch = next(self.iterator)
                 device_batch = self.placement.batch({k: batch[k] for k in ("image", "label")})
                 self.state, loss = self.steps.train(
-                    self.state, self.teacher_variables, device_batch
+                    self.state, self.teacher_variables, device_batch, self.key
                 )
                 self.step += 1
                 self._require_finite(float(loss))
                 bar.update(batch_size)
                 bar.set_postfix(loss=f"{float(loss):.3f}", refresh=False)
-                if self.step == first_step + 1 and self.step < end:
+                if self.step == first_step + 1 < end:
                     started, timed_from = time.monotonic(), self.step  # compilation is no speed
-                if stop.requested:
-                    self._save_last()
-                    self._interrupt()
+                if self.step == end:
+                    break  # what is saved at an epoch's end includes its validation
                 every = self.phase.checkpoint_every_steps
-                if every and self.step % every == 0 and self.step < end:
+                if stop.requested or (every and self.step % every == 0):
                     self._save_last()
+                if stop.requested:
+                    self._interrupt()
         seconds = time.monotonic() - started
         values = _means(self.state.sums, self.phase.objective)
         values["learning_rate"] = float(self.phase.schedule(end - 1))
@@ -240,16 +220,18 @@ class _PhaseRun:
     def _require_finite(self, loss: float) -> None:
         if not math.isfinite(loss):
             raise UserError(
-                f"the loss of the {self.phase.name} is {loss} at step {self.step}; lower "
-                "config.optimizer.learning_rate (the last checkpoint before it is kept)"
+                f"the loss or gradient of the {self.phase.name} is not finite at step "
+                f"{self.step}; lower config.optimizer.learning_rate (the last checkpoint before "
+                "it is kept)"
             )
 
     def _end_epoch(self, epoch: int, teacher_answers: Iterable[TeacherOutputs | None]) -> None:
         """Validates, keeps the best, and decides whether the phase has finished."""
         started = time.monotonic()
+        batches = self._validation_batches(f"{self.phase.name} validation")
         sums = [
             self.steps.validate(self.state, answer, batch)
-            for batch, answer in zip(self._validation_batches(), teacher_answers, strict=False)
+            for batch, answer in zip(batches, teacher_answers, strict=False)
         ]
         values = _means(_add_all(sums), self.phase.objective)
         values["seconds"] = time.monotonic() - started
@@ -276,14 +258,17 @@ class _PhaseRun:
                 self.phase.patience,
             )
 
-    def _validation_batches(self) -> Iterator[Batch]:
-        for batch in eval_batches(
+    def _validation_batches(self, description: str) -> Iterator[Batch]:
+        batches = eval_batches(
             self.dataset,
             self.split.val,
             batch_size=self.phase.eval_batch_size,
             image_size=self.phase.preprocessing.image_size,
-        ):
-            yield self.placement.batch({k: batch[k] for k in ("image", "label", "mask")})
+        )
+        with progress_bar(total=len(self.split.val), done=0, description=description) as bar:
+            for batch in batches:
+                yield self.placement.batch({k: batch[k] for k in ("image", "label", "mask")})
+                bar.update(int(batch["mask"].sum()))
 
     def _teacher_answers(self) -> Iterable[TeacherOutputs | None]:
         """The teacher's outputs on the validation batches, kept if they fit, else made anew."""
@@ -325,7 +310,7 @@ class _TeacherAnswers:
         self._run = run
 
     def __iter__(self) -> Iterator[TeacherOutputs]:
-        for batch in self._run._validation_batches():
+        for batch in self._run._validation_batches("teacher on the validation images"):
             yield self._run.steps.teach(self._run.teacher_variables, batch)
 
     def fit(self) -> bool:

@@ -78,12 +78,14 @@ class Steps(NamedTuple):
     """The jitted functions of a phase.
 
     Attributes:
-      train: (state, teacher variables or None, batch of uint8 images and labels) → (state, loss).
+      train: (state, teacher variables or None, batch of uint8 images and labels, key) → (state,
+        loss), the loss NaN if the gradient is not finite. The key is the phase's: augmentation
+        and dropout of each step derive from it and the step's number.
       teach: (teacher variables, batch) → the teacher's outputs on images not augmented.
       validate: (state, teacher outputs or None, batch with mask) → sums over the masked-in images.
     """
 
-    train: Callable[[TrainState, Any, Batch], tuple[TrainState, jax.Array]]
+    train: Callable[[TrainState, Any, Batch, jax.Array], tuple[TrainState, jax.Array]]
     teach: Callable[[Any, Batch], TeacherOutputs]
     validate: Callable[[TrainState, TeacherOutputs | None, Batch], dict[str, jax.Array]]
 
@@ -157,7 +159,6 @@ def make_steps(
     optimizer: optax.GradientTransformation,
     preprocessing: Preprocessing,
     augmentation: Augmentation,
-    key: jax.Array,
     *,
     steps_per_epoch: int,
 ) -> Steps:
@@ -170,7 +171,6 @@ def make_steps(
       optimizer: optax's transformation.
       preprocessing: mean and standard deviation of the inputs.
       augmentation: of the training images, on the device.
-      key: from which every step's augmentation and dropout derive, with the step's number.
       steps_per_epoch: after so many steps the sums begin again.
 
     Raises:
@@ -187,7 +187,7 @@ def make_steps(
         return jnp.asarray(normalise(images, preprocessing.mean, preprocessing.std))
 
     def train(
-        state: TrainState, teacher_variables: nnx.State | None, batch: Batch
+        state: TrainState, teacher_variables: nnx.State | None, batch: Batch, key: jax.Array
     ) -> tuple[TrainState, jax.Array]:
         augment_key, dropout_key = jax.random.split(jax.random.fold_in(key, state.step))
         images = normalised(augment_batch(augment_key, batch["image"], augmentation))
@@ -205,6 +205,8 @@ def make_steps(
         (loss, (terms, logits, batch_stats)), gradients = jax.value_and_grad(
             loss_function, has_aux=True
         )(state.params)
+        # A gradient that is not finite spoils the parameters a step before the loss tells of it.
+        loss = jnp.where(jnp.isfinite(optax.tree.norm(gradients)), loss, jnp.nan)
         updates, optimizer_state = optimizer.update(gradients, state.optimizer_state, state.params)
         begins_epoch = state.step % steps_per_epoch == 0
         sums = jax.tree.map(

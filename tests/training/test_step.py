@@ -18,6 +18,7 @@ from fakd_jax.training.step import Objective, Teacher, make_steps
 SIZE, BATCH, CLASSES = 32, 4, 3
 FAKD = Objective(alpha=0.5, beta=1.0, temperature=3.0, student_layer="features.6")
 CE = Objective(student_layer="features.6")
+KEY = jax.random.key(0)
 UNCHANGED = Augmentation(flip_probability=0.0, rotation_degrees=0.0)
 
 
@@ -52,7 +53,6 @@ def made():
         optimizer,
         Preprocessing(SIZE),
         UNCHANGED,
-        jax.random.key(0),
         steps_per_epoch=2,
     )
     return learner, teacher, optimizer, steps
@@ -70,7 +70,7 @@ def test_every_parameter_moves_and_the_teacher_does_not(made):
     statistics = to_named_arrays(state.batch_stats)
     teacher_before = [np.asarray(leaf) for leaf in jax.tree.leaves(teacher.variables)]
     for seed in range(2):
-        state, loss = steps.train(state, teacher.variables, make_batch(seed))
+        state, loss = steps.train(state, teacher.variables, make_batch(seed), KEY)
     assert np.isfinite(float(loss))
     assert int(state.step) == 2
     after = to_named_arrays(state.params)
@@ -96,22 +96,21 @@ def test_validation_is_the_paper_s_loss_over_unmasked_images(made):
     kept = np.array([0, 1, 3])
     preprocessing = Preprocessing(SIZE)
     images = normalise(batch["image"][kept], preprocessing.mean, preprocessing.std)
-    network = nnx.merge(teacher.graphdef, teacher.variables, copy=True)
-    teacher_logits, teacher_features = forward(network, images, features=("layer3",))
+    labels = batch["label"][kept]
     learner.eval()
-    logits, features = forward(learner.network, images, features=("features.6",))
-    target = teacher_features["layer3"]
-    aligned = learner.projection(features["features.6"], target.shape[1:3])
-    total, terms = fakd_loss(
-        logits,
-        batch["label"][kept],
-        teacher_logits,
-        aligned,
-        target,
-        alpha=0.5,
-        beta=1.0,
-        temperature=3.0,
-    )
+
+    @jax.jit
+    def by_hand(images):
+        network = nnx.merge(teacher.graphdef, teacher.variables, copy=True)
+        teacher_logits, teacher_features = forward(network, images, features=("layer3",))
+        student = nnx.clone(learner)
+        logits, features = forward(student.network, images, features=("features.6",))
+        target = teacher_features["layer3"]
+        aligned = student.projection(features["features.6"], target.shape[1:3])
+        weights = {"alpha": 0.5, "beta": 1.0, "temperature": 3.0}
+        return logits, *fakd_loss(logits, labels, teacher_logits, aligned, target, **weights)
+
+    logits, total, terms = by_hand(images)
     assert float(sums["count"]) == 3
     np.testing.assert_allclose(sums["loss"], 3 * total, rtol=1e-4)
     for name in ("ce", "kd", "fa"):
@@ -125,7 +124,7 @@ def test_sums_add_up_over_an_epoch_of_two_steps_and_begin_again(made):
     state = initial_state(learner, optimizer)
     losses, sums = [], []
     for seed in range(3):
-        state, loss = steps.train(state, teacher.variables, make_batch(seed))
+        state, loss = steps.train(state, teacher.variables, make_batch(seed), KEY)
         losses.append(float(loss))
         sums.append({name: float(value) for name, value in state.sums.items()})
     np.testing.assert_allclose(sums[1]["loss"], BATCH * (losses[0] + losses[1]), rtol=1e-6)
@@ -138,7 +137,7 @@ def test_steps_are_reproducible_and_depend_on_the_step_number(made):
 
     def loss_at(step):
         state = initial_state(learner, optimizer)._replace(step=jnp.asarray(step, jnp.int32))
-        return float(steps.train(state, teacher.variables, make_batch())[1])
+        return float(steps.train(state, teacher.variables, make_batch(), KEY)[1])
 
     assert loss_at(0) == loss_at(0)
     assert loss_at(0) != loss_at(1)  # another dropout
@@ -154,21 +153,22 @@ def test_a_step_of_sgd_follows_the_gradient_of_the_loss():
         optimizer,
         Preprocessing(SIZE),
         UNCHANGED,
-        jax.random.key(0),
         steps_per_epoch=2,
     )
     batch = make_batch()
     state = initial_state(learner, optimizer)
     before = to_named_arrays(state.params)
     # The logits' bias has a gradient that can be written down: mean(softmax - onehot).
-    _, dropout_key = jax.random.split(jax.random.fold_in(jax.random.key(0), 0))
+    _, dropout_key = jax.random.split(jax.random.fold_in(KEY, 0))
     learner.train()
     images = normalise(batch["image"], (0.5,) * 3, (0.5,) * 3)
-    logits, _ = forward(nnx.clone(learner.network), images, dropout_key=dropout_key)
+    logits, _ = jax.jit(
+        lambda images: forward(nnx.clone(learner.network), images, dropout_key=dropout_key)
+    )(images)
     expected = np.mean(
         np.asarray(jax.nn.softmax(logits)) - np.eye(CLASSES)[np.asarray(batch["label"])], axis=0
     )
-    state, _ = steps.train(state, None, batch)
+    state, _ = steps.train(state, None, batch, KEY)
     name = "network/classifier_3/bias"
     moved = (before[name] - to_named_arrays(state.params)[name]) / 0.1
     np.testing.assert_allclose(moved, expected, rtol=1e-3, atol=1e-5)
@@ -183,7 +183,6 @@ def test_an_objective_that_needs_a_teacher_gets_one_or_fails():
             optax.sgd(0.1),
             Preprocessing(SIZE),
             UNCHANGED,
-            jax.random.key(0),
             steps_per_epoch=2,
         )
 
