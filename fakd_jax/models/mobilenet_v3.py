@@ -72,9 +72,9 @@ MOBILENET_V3_LARGE_SETTINGS = (
 )
 
 
-def make_divisible(value: float, divisor: int = 8) -> int:
+def make_divisible(value: int, divisor: int = 8) -> int:
     """Rounds to a multiple of `divisor`, never by more than a tenth downwards (torchvision's)."""
-    rounded = max(divisor, int(value + divisor / 2) // divisor * divisor)
+    rounded = max(divisor, (value + divisor // 2) // divisor * divisor)
     return rounded + divisor if rounded < 0.9 * value else rounded
 
 
