@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import logging
 import sys
 from pathlib import Path
@@ -31,16 +32,37 @@ def parse_config_flags(
     if any(argument in ("-h", "--help") for argument in argv):
         print(f"{program}: {description}\n\n{_USAGE.format(program=program)}")
         sys.exit(0)
+    _make_siblings_importable(_config_file(argv))
+    # absl logs a failed key before it raises; the raised text is what we print.
+    logging.getLogger("absl").setLevel(logging.FATAL)
+    plain, keys = _without_overrides(argv)
+    _require_known_keys(_parse(plain, program)[0], keys)
+    return _parse(argv, program)
+
+
+def _without_overrides(argv: list[str]) -> tuple[list[str], list[str]]:
+    """Takes `--config.key=value` and `--config.key value` out; returns the rest and the keys."""
+    plain, keys, rest = [], [], list(argv)
+    while rest:
+        argument = rest.pop(0)
+        name, equals, _ = argument.lstrip("-").partition("=")
+        if not (argument.startswith("-") and name.startswith("config.")):
+            plain.append(argument)
+            continue
+        keys.append(name)
+        if not equals and rest:
+            rest.pop(0)
+    return plain, keys
+
+
+def _parse(argv: list[str], program: str) -> tuple[ConfigDict, Path | None]:
+    """Lets absl and ml_collections read the flags, their complaints turned into a UserError."""
     values = flags.FlagValues()
     full = [program, *argv]
     config_flag = config_flags.DEFINE_config_file(
         "config", lock_config=True, flag_values=values, sys_argv=full
     )
     flags.DEFINE_string("workdir", None, "folder of the run", flag_values=values)
-    config_file = _config_file(argv)
-    _make_siblings_importable(config_file)
-    # absl logs a failed key before it raises; the raised text is what we print.
-    logging.getLogger("absl").setLevel(logging.FATAL)
     try:
         rest = values(full)[1:]
     except (flags.Error, AttributeError, KeyError, ValueError, TypeError, OSError) as error:
@@ -48,6 +70,26 @@ def parse_config_flags(
     if rest:
         raise UserError(f"unexpected argument {rest[0]!r} (see {program} --help)")
     return config_flag.value, Path(values.workdir) if values.workdir else None
+
+
+def _require_known_keys(config: ConfigDict, keys: list[str]) -> None:
+    """Raises if a key is none of the config's, with the nearest one that is."""
+    known = [f"config.{key}" for key in _keys(config)]
+    for key in keys:
+        if key not in known:
+            near = difflib.get_close_matches(key, known, n=1, cutoff=0.75)
+            hint = f"did you mean {near[0]}?" if near else "the config file has all keys"
+            raise UserError(f"there is no {key}; {hint}")
+
+
+def _keys(config: ConfigDict) -> list[str]:
+    """The dotted names of all keys, groups included."""
+    names = []
+    for name in config:
+        names.append(name)
+        if isinstance(config[name], ConfigDict):
+            names += [f"{name}.{inner}" for inner in _keys(config[name])]
+    return names
 
 
 _USAGE = """usage: python -m {program} --config FILE[:variant] [--workdir DIR] [--config.KEY=VALUE]

@@ -41,7 +41,7 @@ def assert_refused(capsys, *arguments, told):
         (["--config=configs/nonsense.py"], ["nonsense.py"]),
         ([CONFIG + ":nonsense"], ["unknown variant", "phantom"]),
         ([CONFIG, "--config.no_such_key=1"], ["no_such_key"]),
-        ([CONFIG, "--config.distillation.alfa=1"], ["alfa"]),
+        ([CONFIG, "--config.distillation.alfa=1"], ["no config.distillation.alfa", "n.alpha?"]),
         ([CONFIG, "--config.seed=many"], ["many"]),
         ([CONFIG, "--nonsense=1"], ["nonsense"]),
         ([CONFIG, "stray"], ["stray"]),
