@@ -30,7 +30,8 @@ def plain(x: jax.Array, kernel: jax.Array, stride: int) -> jax.Array:
     )
 
 
-# A stem of few channels, whose taps go together by rows, and wide layers, tap by tap.
+# Stems of few channels, whose taps go together by rows; wide layers, tap by tap; and maps up to
+# 4×4, the largest that are convolved as patches.
 @pytest.mark.parametrize(
     ("size", "features", "k", "stride"),
     [
@@ -38,7 +39,14 @@ def plain(x: jax.Array, kernel: jax.Array, stride: int) -> jax.Array:
         ((8, 11), 3, 3, 2),
         ((5, 6), 17, 3, 1),
         ((6, 5), 16, 3, 2),
+        ((1, 1), 5, 3, 1),
         ((1, 1), 2, 3, 2),
+        ((2, 2), 20, 3, 1),
+        ((2, 2), 20, 3, 2),
+        ((4, 3), 5, 3, 2),
+        ((4, 4), 20, 3, 1),
+        ((4, 4), 20, 3, 2),
+        ((5, 7), 20, 3, 2),
     ],
 )
 def test_dense_values_and_gradients(
@@ -47,11 +55,17 @@ def test_dense_values_and_gradients(
     random = np.random.default_rng(0)
     x = jnp.asarray(random.standard_normal((2, *size, features)))
     kernel = jnp.asarray(random.standard_normal((k, k, features, 4)))
-    expected, expected_pullback = jax.vjp(lambda x, kernel: plain(x, kernel, stride), x, kernel)
-    actual, pullback = jax.vjp(lambda x, kernel: dense_conv(x, kernel, stride), x, kernel)
-    np.testing.assert_allclose(actual, expected, rtol=1e-10, atol=1e-10)
-    cotangent = jnp.asarray(random.standard_normal(expected.shape))
-    for one, other in zip(pullback(cotangent), expected_pullback(cotangent), strict=True):
+    cotangent = jnp.asarray(random.standard_normal(plain(x, kernel, stride).shape))
+
+    @jax.jit
+    def both(x: jax.Array, kernel: jax.Array, cotangent: jax.Array) -> list[list[jax.Array]]:
+        results = []
+        for conv in (dense_conv, plain):
+            y, pullback = jax.vjp(lambda x, kernel, conv=conv: conv(x, kernel, stride), x, kernel)
+            results.append([y, *pullback(cotangent)])
+        return results
+
+    for one, other in zip(*both(x, kernel, cotangent), strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-10, atol=1e-10)
 
 
