@@ -28,12 +28,14 @@ def tiny_models() -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def compilation_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One compilation cache a test session, for its processes too; nothing of the user's."""
+    """One compilation cache a test session, for all its processes; nothing of the user's."""
     import os
 
     import jax
 
-    folder = tmp_path_factory.mktemp("xla")
+    base = tmp_path_factory.getbasetemp()
+    # The workers of pytest-xdist have folders of their own within the session's.
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "xla"
     os.environ["JAX_COMPILATION_CACHE_DIR"] = str(folder)
     jax.config.update("jax_compilation_cache_dir", str(folder))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
