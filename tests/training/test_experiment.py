@@ -203,6 +203,16 @@ def test_a_given_teacher_is_used_and_not_trained(whole, data, cache, tmp_path):
     assert not (tmp_path / "teacher").exists()
 
 
+@pytest.mark.parametrize(("name", "terms"), [("feature", {"ce", "fa"}), ("student", {"ce"})])
+def test_the_other_experiments_run_with_the_terms_of_their_names(
+    name, terms, whole, data, cache, tmp_path
+):
+    more = {"student.num_epochs": 1, "teacher.checkpoint": str(whole[0])}
+    run(name, data, cache, tmp_path, **more)
+    for record in read_metrics(tmp_path):
+        assert record.keys() & {"ce", "kd", "fa"} == terms
+
+
 def test_an_untrained_teacher_must_be_asked_for(data, cache, tmp_path):
     with pytest.raises(UserError, match="allow_untrained"):
         run("kd", data, cache, tmp_path, **{"teacher.num_epochs": 0})
