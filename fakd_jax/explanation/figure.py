@@ -9,7 +9,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import UInt8
 
-from fakd_jax.explanation.result import NEGLIGIBLE, Explanation, TopSuperpixel, superpixel_mask
+from fakd_jax.explanation.result import (
+    Explanation,
+    TopSuperpixel,
+    superpixel_mask,
+    top_superpixels,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -27,7 +32,7 @@ _DOTS_PER_INCH = 100
 def draw_explanation(
     image: UInt8[np.ndarray, "H W 3"],
     explanation: Explanation,
-    top: Sequence[TopSuperpixel],
+    top: int,
     *,
     title: str,
     subtitle: str,
@@ -35,10 +40,13 @@ def draw_explanation(
 ) -> bytes:
     """Draws the four panels as a PNG, 1600 pixels wide; equal arguments give equal bytes.
 
+    As `get_image_and_mask` of the lime package: the second panel has the heaviest superpixels
+    that speak for the class, the third those against it, the fourth the heaviest of both.
+
     Args:
       image: uint8 ``[H, W, 3]``, what the network saw.
       explanation: its superpixels.
-      top: those to show; colour by sign, numbered by rank, weights below.
+      top: how many a panel shows; colour by sign, numbered by rank, weights below.
       title: the prediction, its probability, the true class where it is known.
       subtitle: the image's id and how it was explained.
       class_name: the explained class, for the legend.
@@ -49,9 +57,9 @@ def draw_explanation(
     import matplotlib.style
     from matplotlib.figure import Figure
 
-    ranked = list(enumerate(top, start=1))
-    positive = [(rank, superpixel) for rank, superpixel in ranked if superpixel.positive]
-    negative = [(rank, superpixel) for rank, superpixel in ranked if not superpixel.positive]
+    ranked = list(enumerate(top_superpixels(explanation, len(explanation.weights)), start=1))
+    positive = [(rank, superpixel) for rank, superpixel in ranked if superpixel.positive][:top]
+    negative = [(rank, superpixel) for rank, superpixel in ranked if not superpixel.positive][:top]
     # A user's matplotlibrc must not change the bytes; Figure without pyplot leaves no state.
     with matplotlib.style.context("default"):
         figure = Figure(figsize=_SIZE_INCHES, dpi=_DOTS_PER_INCH)
@@ -63,11 +71,12 @@ def draw_explanation(
             f"Negative: against {class_name}",
             "Both",
         )
-        shown = ((), positive, negative, ranked)
+        shown = ((), positive, negative, ranked[:top])
         notes = (
             "",
-            *(absence_note(explanation, top, sign) for sign in (1, -1)),
-            "" if top else NOTHING_MATTERS,
+            "" if positive else "no positive superpixel" if negative else NOTHING_MATTERS,
+            "" if negative else "no negative superpixel" if positive else NOTHING_MATTERS,
+            "" if ranked else NOTHING_MATTERS,
         )
         for panel, heading, numbered, note in zip(panels, headings, shown, notes, strict=True):
             _draw_panel(panel, image, explanation, numbered)
@@ -145,26 +154,6 @@ def weights_line(ranked: Sequence[tuple[int, TopSuperpixel]]) -> str:
     """The weights under a panel: `1: +0.120   3: +0.045`; the first few where there are many."""
     parts = [f"{rank}: {signed(superpixel.weight)}" for rank, superpixel in ranked]
     return "   ".join(parts[:_WEIGHTS_LISTED]) + (" …" if len(parts) > _WEIGHTS_LISTED else "")
-
-
-def absence_note(explanation: Explanation, top: Sequence[TopSuperpixel], sign: int) -> str:
-    """Why a panel would be empty, in words; an empty string where it is not.
-
-    Args:
-      explanation: the superpixels.
-      top: those that are shown.
-      sign: 1 for the panel of the positive ones, -1 for the negative ones.
-    """
-    if not top:
-        return NOTHING_MATTERS
-    if any(superpixel.positive == (sign > 0) for superpixel in top):
-        return ""
-    name = "positive" if sign > 0 else "negative"
-    strongest = sign * (sign * explanation.weights).max()
-    if sign * strongest < NEGLIGIBLE:
-        return f"no {name} superpixel at all"
-    where = f"(strongest elsewhere: {signed(float(strongest))})"
-    return f"no {name} superpixel among the top {len(top)}\n{where}"
 
 
 def _write_note(panel: Axes, note: str) -> None:

@@ -88,7 +88,8 @@ def explain_images(
       network: whose decisions are explained.
       explainer: the method.
       output: a folder, made if need be.
-      top: how many superpixels the figure shows and `top` lists; at least 1.
+      top: how many superpixels each panel of the figure shows and `top` of the record lists
+        (the heaviest of either sign); at least 1.
       seed: not negative. Each image's own seed is drawn from it and the image's pixels, so
         neither the order nor the names of the images matter.
       data: where the images come from, as JSON-able values; None for loose files.
@@ -148,7 +149,7 @@ def _explain_one(
     figure = draw_explanation(
         image,
         explanation,
-        heaviest,
+        config["top"],
         title=figure_title(class_name, float(probabilities[predicted]), subject.true_class),
         subtitle=" · ".join(
             [
