@@ -24,17 +24,17 @@ class BatchNorm(nnx.Module):
     times larger. In evaluation the two agree, since both then read what is stored.
 
     Attributes:
-        scale: Float32 [features], PyTorch's `weight`.
-        bias: Float32 [features].
-        mean: Running mean, float32 [features].
-        var: Running variance, float32 [features].
-        use_running_average: Set by `model.eval()` and `model.train()`.
+      scale: Float32 [features], PyTorch's `weight`.
+      bias: Float32 [features].
+      mean: Running mean, float32 [features].
+      var: Running variance, float32 [features].
+      use_running_average: Set by `model.eval()` and `model.train()`.
 
     Args:
-        features: Number of channels.
-        momentum: Weight of the old running statistics.
-        epsilon: Added to the variance.
-        dtype: The dtype of the result.
+      features: Number of channels.
+      momentum: Weight of the old running statistics.
+      epsilon: Added to the variance.
+      dtype: The dtype of the result.
     """
 
     def __init__(
@@ -87,15 +87,15 @@ def normalise_batch(
     plain E[x²] - E[x]² cancels catastrophically.
 
     Args:
-        x: Feature maps.
-        scale: Factor a channel.
-        bias: Offset a channel.
-        shift: A guess of the mean, such as the running one. No gradient flows to it.
-        epsilon: Added to the variance.
+      x: Feature maps.
+      scale: Factor a channel.
+      bias: Offset a channel.
+      shift: A guess of the mean, such as the running one. No gradient flows to it.
+      epsilon: Added to the variance.
 
     Returns:
-        The normalised maps in the dtype of `x`, and the batch's mean and biased variance in
-        float32, for the running statistics only: cotangents of the moments are ignored.
+      The normalised maps in the dtype of `x`, and the batch's mean and biased variance in
+      float32, for the running statistics only: cotangents of the moments are ignored.
     """
     return _normalise_batch_forward(x, scale, bias, shift, epsilon)[0]
 

@@ -33,11 +33,11 @@ def pointwise_conv(
     """Maps the channels of every position: a 1×1 convolution as a matrix product.
 
     Args:
-        x: Feature maps.
-        kernel: The matrix, of the same dtype.
+      x: Feature maps.
+      kernel: The matrix, of the same dtype.
 
     Returns:
-        Feature maps of the same dtype.
+      Feature maps of the same dtype.
     """
     return jnp.dot(x, kernel)
 
@@ -63,12 +63,12 @@ def dense_conv(
     As in `torch.nn.Conv2d(I, O, k, stride, padding=(k - 1) // 2, bias=False)`.
 
     Args:
-        x: Images or feature maps.
-        kernel: The filters, k odd, of the same dtype.
-        stride: Step in both directions.
+      x: Images or feature maps.
+      kernel: The filters, k odd, of the same dtype.
+      stride: Step in both directions.
 
     Returns:
-        Feature maps of the same dtype; `h = (H - 1) // stride + 1`, likewise `w`.
+      Feature maps of the same dtype; `h = (H - 1) // stride + 1`, likewise `w`.
     """
     return _convolve(x, kernel, stride=stride)
 

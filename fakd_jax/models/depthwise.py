@@ -34,12 +34,12 @@ def depthwise_conv(
     are taken in float32 whatever the dtype of the arguments.
 
     Args:
-        x: Images or feature maps.
-        kernel: One k×k filter a channel, k odd, of the same dtype as `x`.
-        stride: Step in both directions.
+      x: Images or feature maps.
+      kernel: One k×k filter a channel, k odd, of the same dtype as `x`.
+      stride: Step in both directions.
 
     Returns:
-        Feature maps of the dtype of `x`; `h = (H - 1) // stride + 1`, likewise `w`.
+      Feature maps of the dtype of `x`; `h = (H - 1) // stride + 1`, likewise `w`.
     """
     return lax.platform_dependent(
         x, kernel, cpu=partial(_shifted, stride=stride), default=partial(_grouped, stride=stride)

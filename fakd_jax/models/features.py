@@ -30,19 +30,19 @@ def forward(
     statistics as auxiliary output.
 
     Args:
-        model: A network of `create_model`.
-        images: Normalised images.
-        features: Names of intermediates under torchvision's names, such as `layer3` or
-            `features.16`.
-        dropout_key: Random key of dropout; needed by networks with dropout in training mode.
+      model: A network of `create_model`.
+      images: Normalised images.
+      features: Names of intermediates under torchvision's names, such as `layer3` or
+        `features.16`.
+      dropout_key: Random key of dropout; needed by networks with dropout in training mode.
 
     Returns:
-        Float32 logits, and a dictionary of the features in the order asked for, in the model's
-        compute dtype.
+      Float32 logits, and a dictionary of the features in the order asked for, in the model's
+      compute dtype.
 
     Raises:
-        UserError: For features that the network does not have.
-        ValueError: If dropout lacks its key.
+      UserError: For features that the network does not have.
+      ValueError: If dropout lacks its key.
     """
     rngs = None if dropout_key is None else nnx.Rngs(dropout=dropout_key)
     if not features:
@@ -63,14 +63,14 @@ def feature_shapes(
     """The shapes of all features of a network, found without computing anything.
 
     Args:
-        name_or_model: A name that `create_model` knows, or a network.
-        image_size: Height and width of the images in pixels.
+      name_or_model: A name that `create_model` knows, or a network.
+      image_size: Height and width of the images in pixels.
 
     Returns:
-        Height, width and channels by name, sorted by name (numbers by value).
+      Height, width and channels by name, sorted by name (numbers by value).
 
     Raises:
-        UserError: For a name that is not known.
+      UserError: For a name that is not known.
     """
     images = jax.ShapeDtypeStruct((1, image_size, image_size, 3), jnp.float32)
 

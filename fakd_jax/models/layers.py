@@ -34,12 +34,12 @@ def scaled_normal(key: Array, shape: tuple[int, ...], scale: float) -> Float32[A
     """Draws N(0, scale²) in float32.
 
     Args:
-        key: Random key.
-        shape: Shape of the result.
-        scale: Standard deviation.
+      key: Random key.
+      shape: Shape of the result.
+      scale: Standard deviation.
 
     Returns:
-        An array of that shape.
+      An array of that shape.
     """
     # Cut and scaled in NumPy, which compiles nothing, unless under a transformation.
     xp: Any = jnp if isinstance(key, jax.core.Tracer) else np
@@ -55,12 +55,12 @@ def kaiming_normal_fan_out(
     """PyTorch's `kaiming_normal_(mode='fan_out', nonlinearity='relu')`: N(0, 2/(k²·out)).
 
     Args:
-        key: Random key.
-        shape: Of the kernel, [k, k, in, out]. PyTorch takes no account of groups either: for a
-            depthwise kernel [k, k, 1, C] it divides by k² · C.
+      key: Random key.
+      shape: Of the kernel, [k, k, in, out]. PyTorch takes no account of groups either: for a
+        depthwise kernel [k, k, 1, C] it divides by k² · C.
 
     Returns:
-        The kernel.
+      The kernel.
     """
     return scaled_normal(key, shape, math.sqrt(2.0 / (shape[0] * shape[1] * shape[3])))
 
@@ -74,7 +74,7 @@ class Conv(nnx.Module):
     """A k×k convolution without bias: `torch.nn.Conv2d(..., padding=(k-1)//2, bias=False)`.
 
     Attributes:
-        kernel: Float32 [k, k, in, out].
+      kernel: Float32 [k, k, in, out].
     """
 
     def __init__(
@@ -101,8 +101,8 @@ class Pointwise(nnx.Module):
     """A 1×1 convolution as a matrix product over channels, 2–3 times faster on CPU.
 
     Attributes:
-        kernel: Float32 [1, 1, in, out].
-        bias: Float32 [out], or None.
+      kernel: Float32 [1, 1, in, out].
+      bias: Float32 [out], or None.
     """
 
     def __init__(
@@ -133,7 +133,7 @@ class Depthwise(nnx.Module):
     """A depthwise k×k convolution without bias: `torch.nn.Conv2d(..., groups=C, bias=False)`.
 
     Attributes:
-        kernel: Float32 [k, k, 1, features].
+      kernel: Float32 [k, k, 1, features].
     """
 
     def __init__(
@@ -161,16 +161,16 @@ class Linear(nnx.Module):
     """A fully connected layer with bias: `torch.nn.Linear`, its weight transposed.
 
     Attributes:
-        kernel: Float32 [in, out].
-        bias: Float32 [out].
+      kernel: Float32 [in, out].
+      bias: Float32 [out].
 
     Args:
-        in_features: Length of the input vectors.
-        out_features: Length of the output vectors.
-        normal_scale: Standard deviation of normally drawn weights with zero bias, as torchvision
-            draws MobileNetV3's; None for PyTorch's default, U(-1/√in, 1/√in) for both.
-        dtype: Compute dtype.
-        rngs: Source of the initial values.
+      in_features: Length of the input vectors.
+      out_features: Length of the output vectors.
+      normal_scale: Standard deviation of normally drawn weights with zero bias, as torchvision
+        draws MobileNetV3's; None for PyTorch's default, U(-1/√in, 1/√in) for both.
+      dtype: Compute dtype.
+      rngs: Source of the initial values.
     """
 
     def __init__(
@@ -236,8 +236,8 @@ def check_images(images: Array) -> None:
     """Raises if images are not a floating-point batch [B, H, W, 3].
 
     Raises:
-        ValueError: For another number of dimensions or channels.
-        TypeError: For integers, which would be pixels nobody has normalised yet.
+      ValueError: For another number of dimensions or channels.
+      TypeError: For integers, which would be pixels nobody has normalised yet.
     """
     if images.ndim != 4 or images.shape[-1] != 3:
         raise ValueError(f"images must have the shape [B, H, W, 3], not {images.shape}")

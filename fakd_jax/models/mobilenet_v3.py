@@ -35,13 +35,13 @@ class BlockSetting:
     """One line of Table 1 of the paper: an inverted residual block.
 
     Attributes:
-        in_features: Channels of the input.
-        kernel_size: Of the depthwise convolution.
-        expanded_features: Channels inside the block.
-        out_features: Channels of the result.
-        squeeze: Whether the block has squeeze-and-excitation.
-        hard_swish: Hard-swish, else ReLU.
-        stride: Of the depthwise convolution.
+      in_features: Channels of the input.
+      kernel_size: Of the depthwise convolution.
+      expanded_features: Channels inside the block.
+      out_features: Channels of the result.
+      squeeze: Whether the block has squeeze-and-excitation.
+      hard_swish: Hard-swish, else ReLU.
+      stride: Of the depthwise convolution.
     """
 
     in_features: int
@@ -154,14 +154,14 @@ class MobileNetV3(nnx.Module):
     Initial values are torchvision's: convolutions N(0, 2/fan_out), linear layers N(0, .01²).
 
     Args:
-        num_classes: Number of logits.
-        settings: The inverted residual blocks.
-        last_channel: Width of the hidden layer of the classifier.
-        dropout: Probability of dropping one of its values in training.
-        batch_norm_momentum: Weight of the old running statistics (one minus PyTorch's .01).
-        batch_norm_epsilon: Added to variances.
-        dtype: Compute dtype; parameters, statistics and logits stay float32.
-        rngs: Source of the initial values (stream `params`).
+      num_classes: Number of logits.
+      settings: The inverted residual blocks.
+      last_channel: Width of the hidden layer of the classifier.
+      dropout: Probability of dropping one of its values in training.
+      batch_norm_momentum: Weight of the old running statistics (one minus PyTorch's .01).
+      batch_norm_epsilon: Added to variances.
+      dtype: Compute dtype; parameters, statistics and logits stay float32.
+      rngs: Source of the initial values (stream `params`).
     """
 
     def __init__(
@@ -202,15 +202,15 @@ class MobileNetV3(nnx.Module):
         """Classifies images.
 
         Args:
-            images: Normalised images of any size.
-            rngs: Source of the dropout mask (stream `dropout`), needed in training only.
+          images: Normalised images of any size.
+          rngs: Source of the dropout mask (stream `dropout`), needed in training only.
 
         Returns:
-            Float32 logits.
+          Float32 logits.
 
         Raises:
-            ValueError: Images of another shape, or no `rngs` in training.
-            TypeError: Images that are not floats.
+          ValueError: Images of another shape, or no `rngs` in training.
+          TypeError: Images that are not floats.
         """
         check_images(images)
         x = images

@@ -20,10 +20,10 @@ def sum_together(operands: Sequence[Float[Array, "B H W C"]]) -> list[Float[Arra
     devices divide the work.
 
     Args:
-        operands: Arrays of one shape and dtype.
+      operands: Arrays of one shape and dtype.
 
     Returns:
-        As many vectors of that dtype.
+      As many vectors of that dtype.
     """
     zeros = [jnp.zeros((), operand.dtype) for operand in operands]
 

@@ -31,13 +31,13 @@ def register(name: str) -> Callable[[Factory], Factory]:
         ...     return ResNet(stage_sizes=(2, 2, 2, 2), **kwargs)
 
     Args:
-        name: The name to give in configs and on command lines.
+      name: The name to give in configs and on command lines.
 
     Returns:
-        A decorator that returns its argument unchanged.
+      A decorator that returns its argument unchanged.
 
     Raises:
-        ValueError: If the name is another factory's already.
+      ValueError: If the name is another factory's already.
     """
 
     def decorate(factory: Factory) -> Factory:
@@ -64,18 +64,18 @@ def create_model(
     """Builds a network with freshly drawn parameters, in training mode as NNX modules are.
 
     Args:
-        name: One of `available_models()`, such as `resnet50` or `mobilenet_v3_large`.
-        num_classes: Number of logits.
-        dtype: Compute dtype; parameters, batch statistics and logits are float32.
-        rngs: Source of the initial values.
-        **overrides: Keywords of the network's class, such as `batch_norm_momentum`.
+      name: One of `available_models()`, such as `resnet50` or `mobilenet_v3_large`.
+      num_classes: Number of logits.
+      dtype: Compute dtype; parameters, batch statistics and logits are float32.
+      rngs: Source of the initial values.
+      **overrides: Keywords of the network's class, such as `batch_norm_momentum`.
 
     Returns:
-        The module: `model(images)` gives float32 logits [B, num_classes].
+      The module: `model(images)` gives float32 logits [B, num_classes].
 
     Raises:
-        UserError: For a name that is not known.
-        ValueError: For fewer than one class.
+      UserError: For a name that is not known.
+      ValueError: For fewer than one class.
     """
     if name not in _FACTORIES:
         raise UserError(

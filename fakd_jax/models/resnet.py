@@ -31,13 +31,13 @@ class Bottleneck(nnx.Module):
     """1×1 reduction, 3×3 (which takes the stride), 1×1 expansion by 4, and the shortcut.
 
     Args:
-        in_features: Channels of the input.
-        features: Channels of the 3×3 convolution; the result has four times as many.
-        stride: Stride of the 3×3 convolution and of the shortcut.
-        momentum: Of the batch norms.
-        epsilon: Of the batch norms.
-        dtype: Compute dtype.
-        rngs: Source of the initial values.
+      in_features: Channels of the input.
+      features: Channels of the 3×3 convolution; the result has four times as many.
+      stride: Stride of the 3×3 convolution and of the shortcut.
+      momentum: Of the batch norms.
+      epsilon: Of the batch norms.
+      dtype: Compute dtype.
+      rngs: Source of the initial values.
     """
 
     def __init__(
@@ -89,13 +89,13 @@ class ResNet(nnx.Module):
     Initial values are torchvision's: convolutions N(0, 2/fan_out), `fc` PyTorch's default.
 
     Args:
-        num_classes: Number of logits.
-        stage_sizes: Blocks of the four stages.
-        width: Channels of the stem; stage i has bottlenecks of `width · 2^i`.
-        batch_norm_momentum: Weight of the old running statistics (one minus PyTorch's .1).
-        batch_norm_epsilon: Added to variances.
-        dtype: Compute dtype; parameters, statistics and logits stay float32.
-        rngs: Source of the initial values (stream `params`).
+      num_classes: Number of logits.
+      stage_sizes: Blocks of the four stages.
+      width: Channels of the stem; stage i has bottlenecks of `width · 2^i`.
+      batch_norm_momentum: Weight of the old running statistics (one minus PyTorch's .1).
+      batch_norm_epsilon: Added to variances.
+      dtype: Compute dtype; parameters, statistics and logits stay float32.
+      rngs: Source of the initial values (stream `params`).
     """
 
     def __init__(
@@ -141,15 +141,15 @@ class ResNet(nnx.Module):
         """Classifies images.
 
         Args:
-            images: Normalised images of any size.
-            rngs: Accepted for one signature among the networks; ResNet draws nothing.
+          images: Normalised images of any size.
+          rngs: Accepted for one signature among the networks; ResNet draws nothing.
 
         Returns:
-            Float32 logits.
+          Float32 logits.
 
         Raises:
-            ValueError: Images of another shape.
-            TypeError: Images that are not floats.
+          ValueError: Images of another shape.
+          TypeError: Images that are not floats.
         """
         del rngs
         check_images(images)

@@ -11,11 +11,11 @@ def pad(x: Float[Array, "B H W C"], margin: int) -> Float[Array, "B h w C"]:
     """Puts zeros around every map.
 
     Args:
-        x: Feature maps.
-        margin: How many rows and columns on each side.
+      x: Feature maps.
+      margin: How many rows and columns on each side.
 
     Returns:
-        The larger maps.
+      The larger maps.
     """
     zero = jnp.zeros((), x.dtype)
     return lax.pad(x, zero, ((0, 0, 0), (margin, margin, 0), (margin, margin, 0), (0, 0, 0)))
@@ -27,13 +27,13 @@ def window(
     """Cuts out what one tap meets on its way over the maps.
 
     Args:
-        x: Feature maps, padded.
-        start: First row and column.
-        size: How many rows and columns to take.
-        stride: Distance between them.
+      x: Feature maps, padded.
+      start: First row and column.
+      size: How many rows and columns to take.
+      stride: Distance between them.
 
     Returns:
-        The maps [B, *size, C].
+      The maps [B, *size, C].
     """
     stop = [first + stride * (length - 1) + 1 for first, length in zip(start, size, strict=True)]
     return lax.slice(x, (0, *start, 0), (x.shape[0], *stop, x.shape[3]), (1, stride, stride, 1))
