@@ -4,7 +4,7 @@
     python scripts/convert_weights.py --arch mobilenet_v3_large --input backbone.pth \
         --output weights/backbone --allow_missing classifier
 
-A `.pth` file needs PyTorch (`pip install 'fakd_jax[convert]'`), a `.safetensors` file doesn't.
+A `.pth` file needs PyTorch (`pip install -e '.[convert]'`), a `.safetensors` file doesn't.
 Everything in the file must fit the network; a head that it lacks, or has for another class count,
 is drawn fresh only where `--allow_missing` names it.
 """

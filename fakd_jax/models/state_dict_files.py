@@ -117,7 +117,7 @@ def _read_torch(path: Path) -> Any:
         import torch
     except ImportError as error:
         raise UserError(
-            f"reading {path.name} needs PyTorch: pip install 'fakd_jax[convert]' "
+            f"reading {path.name} needs PyTorch: pip install -e '.[convert]' "
             "(a .safetensors file needs nothing more)"
         ) from error
     try:
