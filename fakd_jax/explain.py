@@ -87,11 +87,11 @@ def main(argv: list[str]) -> None:
     subjects = subjects_from_files(flags.image or [])
 
     use_compilation_cache()
-    from fakd_jax.evaluation.run import find_workdir
     from fakd_jax.explanation.progress import Progress
     from fakd_jax.explanation.run import explain_images
     from fakd_jax.explanation.subjects import network_of
     from fakd_jax.predictor import Predictor
+    from fakd_jax.workdir import find_workdir
 
     predictor = Predictor.from_checkpoint(flags.checkpoint, batch_size=flags.batch_size)
     workdir = find_workdir(predictor.checkpoint)
@@ -128,12 +128,12 @@ def _choose(
     flags: argparse.Namespace, predictor: Predictor, workdir: Path | None
 ) -> tuple[list[Subject], dict[str, Any]]:
     """The images that `--data`, `--split` and `--per_class` mean, and the record of it."""
-    from fakd_jax.evaluation.run import choose_ids
-    from fakd_jax.explanation.subjects import data_record, open_data, subjects_from_dataset
+    from fakd_jax.explanation.subjects import data_record, subjects_from_dataset
+    from fakd_jax.workdir import choose_ids, open_data
 
     split = flags.split or "test"
     per_class = 1 if flags.per_class is None else flags.per_class
-    dataset = open_data(predictor, flags.data, cache_dir=flags.cache_dir)
+    dataset = open_data(predictor.metadata, flags.data, cache_dir=flags.cache_dir)
     chosen = choose_ids(dataset, split, workdir)
     subjects = subjects_from_dataset(
         dataset, chosen.ids, predictor.class_names, per_class=per_class, seed=flags.seed

@@ -20,7 +20,8 @@ def main(argv: list[str]) -> None:
     from fakd_jax.evaluation.plots import plot_curves
     from fakd_jax.evaluation.run import evaluate_checkpoint
     from fakd_jax.training.experiment import run_experiment
-    from fakd_jax.training.logbook import LOGGER, read_metrics, start_logging
+    from fakd_jax.training.logbook import LOGGER, start_logging
+    from fakd_jax.workdir import read_metrics
 
     end_logging = start_logging(workdir)
     try:

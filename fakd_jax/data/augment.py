@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, UInt8
+from jaxtyping import Array, Bool, Float, Int, Num, PRNGKeyArray, UInt8
 
 from fakd_jax.errors import UserError
 
@@ -96,41 +97,26 @@ def flip_and_rotate(
     images, flips = jnp.asarray(images), jnp.asarray(flips)
     radians = -jnp.asarray(angles, jnp.float32) * (math.pi / 180)
     rotate = _rotate_nearest if interpolation == "nearest" else _rotate_bilinear
-    return rotate(images, flips, jnp.cos(radians), jnp.sin(radians))
+    return rotate(images, flips, _rotation(radians, *images.shape[1:3]))
 
 
 def _rotate_nearest(
-    images: UInt8[Array, "B H W 3"],
-    flips: Bool[Array, " B"],
-    cos: Float[Array, " B"],
-    sin: Float[Array, " B"],
+    images: UInt8[Array, "B H W 3"], flips: Bool[Array, " B"], rotation: _Affine
 ) -> UInt8[Array, "B H W 3"]:
     """Pillow's `affine_fixed`: places in 16.16 fixed point, so int32 reproduces its choice."""
-    height, width = images.shape[1:3]
-    x0, y0 = _first_place(cos, sin, height, width)
-    step = [_fixed_point(value)[:, None, None] for value in (cos, sin, -sin)]
-    columns, rows = jnp.arange(width)[None, None, :], jnp.arange(height)[None, :, None]
-    x = _fixed_point(x0)[:, None, None] + step[0] * columns + step[1] * rows
-    y = _fixed_point(y0)[:, None, None] + step[2] * columns + step[0] * rows
-    x, y = x >> _FIXED_POINT_BITS, y >> _FIXED_POINT_BITS
-    inside = (x >= 0) & (x < width) & (y >= 0) & (y < height)
-    return jnp.where(inside[..., None], _look_up(images, flips, x, y), jnp.uint8(0))
+    fixed_point = (jnp.floor(entry * 2**_FIXED_POINT_BITS + 0.5) for entry in rotation)
+    places = _places(_Affine(*(entry.astype(jnp.int32) for entry in fixed_point)), images)
+    x, y = (place >> _FIXED_POINT_BITS for place in places)
+    pixels = _look_up(images, flips, x, y)
+    return jnp.where(_inside(x, y, images), pixels, jnp.uint8(0))
 
 
 def _rotate_bilinear(
-    images: UInt8[Array, "B H W 3"],
-    flips: Bool[Array, " B"],
-    cos: Float[Array, " B"],
-    sin: Float[Array, " B"],
+    images: UInt8[Array, "B H W 3"], flips: Bool[Array, " B"], rotation: _Affine
 ) -> UInt8[Array, "B H W 3"]:
     """Pillow's `bilinear_filter`: neighbours outside repeat the edge; fractions are cut off."""
-    height, width = images.shape[1:3]
-    x0, y0 = _first_place(cos, sin, height, width)
-    columns, rows = jnp.arange(width)[None, None, :], jnp.arange(height)[None, :, None]
-    cos, sin = cos[:, None, None], sin[:, None, None]
-    x = x0[:, None, None] + cos * columns + sin * rows
-    y = y0[:, None, None] - sin * columns + cos * rows
-    inside = (x >= 0) & (x < width) & (y >= 0) & (y < height)
+    x, y = _places(rotation, images)
+    inside = _inside(x, y, images)
     x, y = x - 0.5, y - 0.5  # from places to pixel centres
     left, top = jnp.floor(x).astype(jnp.int32), jnp.floor(y).astype(jnp.int32)
     right_share, bottom_share = (x - left)[..., None], (y - top)[..., None]
@@ -142,19 +128,47 @@ def _rotate_bilinear(
 
     upper = row(top)
     blended = upper + (row(top + 1) - upper) * bottom_share
-    return jnp.where(inside[..., None], blended, 0).astype(jnp.uint8)
+    return jnp.where(inside, blended, 0).astype(jnp.uint8)
 
 
-def _first_place(
-    cos: Float[Array, " B"], sin: Float[Array, " B"], height: int, width: int
-) -> tuple[Float[Array, " B"], Float[Array, " B"]]:
-    """Where the centre of the output's first pixel lies in the input, as (x, y)."""
+class _Affine(NamedTuple):
+    """Pillow's affine map from output to input, x = a·column + b·row + c, y = d·column + e·row + f.
+
+    Each entry is [B], of floats or fixed-point integers.
+    """
+
+    a: Num[Array, " B"]
+    b: Num[Array, " B"]
+    c: Num[Array, " B"]
+    d: Num[Array, " B"]
+    e: Num[Array, " B"]
+    f: Num[Array, " B"]
+
+
+def _rotation(radians: Float[Array, " B"], height: int, width: int) -> _Affine:
+    """Maps output pixels to places in the input, turned about the image's centre."""
+    cos, sin = jnp.cos(radians), jnp.sin(radians)
+    # (c, f) is where the centre of the output's first pixel lies.
     dx, dy = 0.5 - width / 2, 0.5 - height / 2
-    return width / 2 + cos * dx + sin * dy, height / 2 - sin * dx + cos * dy
+    c, f = width / 2 + cos * dx + sin * dy, height / 2 - sin * dx + cos * dy
+    return _Affine(cos, sin, c, -sin, cos, f)
 
 
-def _fixed_point(values: Float[Array, " B"]) -> Int[Array, " B"]:
-    return jnp.floor(values * 2**_FIXED_POINT_BITS + 0.5).astype(jnp.int32)
+def _places(
+    affine: _Affine, images: UInt8[Array, "B H W 3"]
+) -> tuple[Num[Array, "B H W"], Num[Array, "B H W"]]:
+    """The places (x, y) of all output pixels, in the arithmetic of the map's entries."""
+    columns = jnp.arange(images.shape[2])[None, None, :]
+    rows = jnp.arange(images.shape[1])[None, :, None]
+    a, b, c, d, e, f = (entry[:, None, None] for entry in affine)
+    return c + a * columns + b * rows, f + d * columns + e * rows
+
+
+def _inside(
+    x: Num[Array, "B H W"], y: Num[Array, "B H W"], images: UInt8[Array, "B H W 3"]
+) -> Bool[Array, "B H W 1"]:
+    height, width = images.shape[1:3]
+    return ((x >= 0) & (x < width) & (y >= 0) & (y < height))[..., None]
 
 
 def _look_up(

@@ -13,6 +13,7 @@ from typing import Any
 
 from fakd_jax.data.dataset import SPLITS, Example, ImageDataset
 from fakd_jax.errors import UserError
+from fakd_jax.files import write_whole
 
 FORMAT_VERSION = 1
 
@@ -57,14 +58,7 @@ class Split:
         Raises:
           UserError: the file can't be written.
         """
-        unfinished = path.with_name(f"{path.name}.unfinished")
-        try:
-            unfinished.write_text(json.dumps({"format_version": FORMAT_VERSION, **asdict(self)}))
-            unfinished.replace(path)
-        except OSError as error:
-            raise UserError(
-                f"cannot write {path} ({error.strerror}); choose a folder that can be written"
-            ) from error
+        write_whole(path, json.dumps({"format_version": FORMAT_VERSION, **asdict(self)}))
 
     @classmethod
     def load(cls, path: Path, dataset: ImageDataset | None = None) -> Split:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import io
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,12 +11,13 @@ import numpy as np
 from jaxtyping import Int
 
 from fakd_jax.errors import UserError
+from fakd_jax.files import write_whole
+from fakd_jax.workdir import PHASES
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-PHASES = ("teacher", "student")
 # Okabe & Ito's palette, which the colour-blind can tell apart.
 LOSS_CURVES = {
     "loss": ("total", "#000000"),
@@ -178,12 +179,6 @@ def _figure(rows: int, columns: int, *, width: float, height: float) -> tuple[Fi
 
 
 def _save(figure: Figure, path: Path) -> None:
-    """Writes a PNG beside `path` and renames it, so that no reader sees half a picture."""
-    fresh = path.with_name(f".{path.name}.saving")
-    try:
-        figure.savefig(fresh, format="png")
-        os.replace(fresh, path)
-    except OSError as error:
-        raise UserError(
-            f"cannot write {path}: {error.strerror or error}; choose a folder that can be written"
-        ) from error
+    picture = io.BytesIO()
+    figure.savefig(picture, format="png")
+    write_whole(path, picture.getvalue())

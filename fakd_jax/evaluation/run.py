@@ -5,9 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,27 +17,16 @@ from fakd_jax.evaluation.latency import describe_hardware, measure_latency
 from fakd_jax.evaluation.metrics import classification_metrics
 from fakd_jax.evaluation.plots import plot_confusion_matrix, plot_curves
 from fakd_jax.evaluation.report import percent, table2
+from fakd_jax.files import write_whole
 from fakd_jax.predictor import Predictor, read_metadata, softmax
 from fakd_jax.version import __version__
+from fakd_jax.workdir import SplitIds, choose_ids, find_workdir, open_data, read_metrics
 
 if TYPE_CHECKING:
     from fakd_jax.data.dataset import ImageDataset
 
 SPLITS = ("test", "val", "train")
 Log = Callable[[str], object]
-
-
-@dataclass(frozen=True)
-class SplitIds:
-    """The images to evaluate and who chose them.
-
-    Attributes:
-      ids: of the examples, in the order of evaluation.
-      origin: `split.json (official, seed 0)` of the run, or `the data itself`.
-    """
-
-    ids: tuple[str, ...]
-    origin: str
 
 
 def evaluate_checkpoint(
@@ -108,91 +95,26 @@ def evaluate_checkpoint(
     metrics["latency"] = measure_latency(predictor)
     metrics["provenance"] = _provenance(predictor, dataset, split, chosen, workdir)
 
-    _write_text(folder / "metrics.json", json.dumps(metrics, indent=2, allow_nan=False) + "\n")
-    _write_text(folder / "predictions.csv", _predictions(chosen.ids, labels, probabilities, names))
+    write_whole(folder / "metrics.json", json.dumps(metrics, indent=2, allow_nan=False) + "\n")
+    write_whole(folder / "predictions.csv", _predictions(chosen.ids, labels, probabilities, names))
     text = table2(metrics)
-    _write_text(folder / "table2.txt", text)
+    write_whole(folder / "table2.txt", text)
     accuracy = percent(metrics["accuracy"], metrics["accuracy_ci95"])
     title = f"{predictor.arch} on the {split} split of {dataset.name}\naccuracy {accuracy}"
     matrix = np.array(metrics["confusion_matrix"])
     plot_confusion_matrix(matrix, names, folder / "confusion_matrix.png", title=title)
-    if records := _read_records(workdir):
+    if workdir and (records := read_metrics(workdir)):
         plot_curves(records, folder / "curves.png")
     log(f"\n{text}")
     log(f"report: {folder} ({', '.join(sorted(path.name for path in folder.glob('[a-z]*.*')))})")
     return metrics
 
 
-def find_workdir(checkpoint: Path) -> Path | None:
-    """The workdir of `<workdir>/<teacher|student>/<best|last>/<step>`; None if it is not in one."""
-    phase, kind = checkpoint.parent.parent.name, checkpoint.parent.name
-    if phase in ("teacher", "student") and kind in ("best", "last"):
-        return checkpoint.parent.parent.parent
-    return None
-
-
-def choose_ids(dataset: ImageDataset, split: str, workdir: Path | None) -> SplitIds:
-    """Finds the images of a split.
-
-    The run's own `split.json` is followed wherever it is of this very data, for the test split
-    too: a run that drew its own test images trained on some of the data's.
-
-    Args:
-      dataset: the data.
-      split: 'test', 'val' or 'train'.
-      workdir: of the run; None if there is none.
-
-    Returns:
-      The ids and their origin.
-
-    Raises:
-      UserError: the split is not known for this data, or has no images.
-    """
-    from fakd_jax.data.splits import Split
-
-    file = workdir / "split.json" if workdir else None
-    if file is not None and file.is_file():
-        stored = Split.load(file)
-        if stored.fingerprint == dataset.fingerprint:
-            return _not_empty(
-                getattr(stored, split), split, f"split.json ({stored.kind}, seed {stored.seed})"
-            )
-    if split != "test":
-        where = f"{file} is of other data" if file and file.is_file() else "there is no split.json"
-        raise UserError(
-            f"the {split} images are known only to the run that chose them, and {where}; "
-            "give a checkpoint in its workdir with the data trained on, or --split test"
-        )
-    ids = tuple(example.id for example in dataset.examples if example.split == split)
-    return _not_empty(ids, split, "the data itself")
-
-
-def _not_empty(ids: tuple[str, ...], split: str, origin: str) -> SplitIds:
-    if not ids:
-        raise UserError(f"the {split} split of {origin} has no images; choose another --split")
-    return SplitIds(tuple(ids), origin)
-
-
 def _open_data(
     predictor: Predictor, source: str | None, cache_dir: Path | str | None, log: Log
 ) -> ImageDataset:
     """Opens the given data, or what the checkpoint was trained on, and compares the classes."""
-    from fakd_jax.data.sources import open_dataset
-
-    settings = (predictor.metadata.get("config") or {}).get("data") or {}
-    trained_on = predictor.metadata.get("data") or {}
-    source = source or settings.get("source") or trained_on.get("source")
-    if not source:
-        raise UserError(
-            f"{predictor.checkpoint} does not say what data it was trained on; give --data"
-        )
-    dataset = open_dataset(
-        source,
-        cache_dir=cache_dir or settings.get("cache_dir") or None,
-        unreadable=settings.get("unreadable", "error"),
-        phantom=settings.get("phantom"),
-        log=log,
-    )
+    dataset = open_data(predictor.metadata, source, cache_dir=cache_dir, log=log)
     if tuple(dataset.class_names) != predictor.class_names:
         raise UserError(
             f"the data's classes are {', '.join(dataset.class_names)}, the checkpoint's "
@@ -277,16 +199,6 @@ def _predictions(
     return text.getvalue()
 
 
-def _read_records(workdir: Path | None) -> list[Mapping[str, Any]]:
-    """The records of `metrics.jsonl`; none without it. A last line cut short is left out."""
-    file = workdir / "metrics.jsonl" if workdir else None
-    if file is None or not file.is_file():
-        return []
-    lines = file.read_text(encoding="utf-8").split("\n")
-    # Every whole line ends in a newline, so what follows the last one was never finished.
-    return [json.loads(line) for line in lines[:-1] if line]
-
-
 def _default_output(checkpoint: Path, workdir: Path | None) -> Path:
     """The workdir's `evaluation/`, where a teacher must not overwrite its student's report."""
     if workdir is None:
@@ -296,28 +208,8 @@ def _default_output(checkpoint: Path, workdir: Path | None) -> Path:
 
 
 def _writable(folder: Path) -> Path:
-    """Makes the folder and tries it, before minutes are spent on what could not be kept."""
+    """Tries the folder, before minutes are spent on what could not be kept."""
     trial = folder / ".trial"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        trial.write_bytes(b"")
-        trial.unlink()
-    except OSError as error:
-        raise _cannot_write(folder, error) from error
+    write_whole(trial, b"")
+    trial.unlink()
     return folder
-
-
-def _write_text(path: Path, text: str) -> None:
-    """Replaces a file whole: a reader sees the old one or the new one."""
-    fresh = path.with_name(f".{path.name}.saving")
-    try:
-        fresh.write_text(text, encoding="utf-8")
-        os.replace(fresh, path)
-    except OSError as error:
-        raise _cannot_write(path, error) from error
-
-
-def _cannot_write(path: Path, error: OSError) -> UserError:
-    return UserError(
-        f"cannot write {path}: {error.strerror or error}; choose another --output that is writable"
-    )

@@ -1,4 +1,4 @@
-"""Names, encodings and safe writing of what the explainers leave on disk."""
+"""Names and encodings of what the explainers leave on disk."""
 
 from __future__ import annotations
 
@@ -9,33 +9,10 @@ import os
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from jaxtyping import Int32
-
-from fakd_jax.errors import UserError
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Writes a file in one stroke: a reader sees the old one or the new one, never half of it.
-
-    Folders are made as needed.
-
-    Raises:
-      UserError: no permission, no room, or a file where a folder is needed.
-    """
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_bytes(content)
-        os.replace(partial, path)
-    except OSError as error:
-        raise UserError(
-            f"cannot write {path} ({error.strerror or error}); "
-            "mend that or choose another folder with --output"
-        ) from error
 
 
 def json_bytes(value: Mapping[str, Any]) -> bytes:

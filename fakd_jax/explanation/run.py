@@ -15,7 +15,7 @@ from fakd_jax.data.preprocessing import resize
 from fakd_jax.errors import UserError
 from fakd_jax.explanation.batching import in_fixed_batches
 from fakd_jax.explanation.figure import draw_explanation
-from fakd_jax.explanation.files import folder_names, json_bytes, label_map_bytes, write_whole
+from fakd_jax.explanation.files import folder_names, json_bytes, label_map_bytes
 from fakd_jax.explanation.result import (
     Explainer,
     Explanation,
@@ -23,6 +23,7 @@ from fakd_jax.explanation.result import (
     TopSuperpixel,
     top_superpixels,
 )
+from fakd_jax.files import write_whole
 
 FORMAT_VERSION = 1
 INDEX_FILE = "explanations.json"

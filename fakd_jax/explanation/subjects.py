@@ -48,32 +48,6 @@ def network_of(predictor: Predictor, workdir: Path | None) -> Network:
     )
 
 
-def open_data(
-    predictor: Predictor,
-    source: str,
-    *,
-    cache_dir: str | None = None,
-    log: Callable[[str], object] = print,
-) -> ImageDataset:
-    """Opens data to explain with the checkpoint's own settings for it.
-
-    A phantom source is drawn as in training; unusable files are treated likewise.
-
-    Raises:
-      UserError: as of :func:`fakd_jax.data.sources.open_dataset`.
-    """
-    from fakd_jax.data.sources import open_dataset
-
-    settings = (predictor.metadata.get("config") or {}).get("data") or {}
-    return open_dataset(
-        source,
-        cache_dir=cache_dir or settings.get("cache_dir") or None,
-        unreadable=settings.get("unreadable", "error"),
-        phantom=settings.get("phantom"),
-        log=log,
-    )
-
-
 def data_record(dataset: ImageDataset, split: str, origin: str, per_class: int) -> dict[str, Any]:
     """Where images of a data set come from and how they were chosen, as JSON-able values."""
     return {

@@ -31,8 +31,7 @@ from fakd_jax.training.settings import compute_dtype, keep_config, validate
 from fakd_jax.training.state import Learner
 from fakd_jax.training.step import Objective, Teacher
 from fakd_jax.version import __version__
-
-SPLIT_FILE = "split.json"
+from fakd_jax.workdir import SPLIT_FILE
 
 
 @dataclasses.dataclass(frozen=True)

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from fakd_jax.errors import UserError
+from fakd_jax.files import write_whole
+from fakd_jax.workdir import METRICS_FILE, read_metrics
 
 LOGGER = logging.getLogger("fakd_jax")
-METRICS_FILE = "metrics.jsonl"
 LOG_FILE = "train.log"
 
 
@@ -52,23 +52,6 @@ def start_logging(workdir: Path) -> Callable[[], None]:
     return end
 
 
-def read_metrics(workdir: Path) -> list[dict[str, Any]]:
-    """Returns the records of `metrics.jsonl`, oldest first; [] if there is none yet.
-
-    A last line that a killed process left half-written is dropped.
-    """
-    file = workdir / METRICS_FILE
-    if not file.is_file():
-        return []
-    records = []
-    for line in file.read_text(encoding="utf-8").splitlines():
-        try:
-            records.append(json.loads(line))
-        except ValueError:
-            LOGGER.warning("dropped a half-written line of %s", file)
-    return records
-
-
 class Logbook:
     """The records of one phase, in `metrics.jsonl` and as TensorBoard events."""
 
@@ -89,7 +72,7 @@ class Logbook:
             for record in read_metrics(workdir)
             if record["phase"] != phase or record["step"] <= resume_step
         ]
-        _replace_text(workdir / METRICS_FILE, "".join(json.dumps(record) + "\n" for record in kept))
+        write_whole(workdir / METRICS_FILE, "".join(json.dumps(record) + "\n" for record in kept))
         self._events = SummaryWriter(
             str(workdir / "tensorboard" / phase), purge_step=resume_step + 1
         )
@@ -113,13 +96,6 @@ class Logbook:
     def close(self) -> None:
         """Ends the TensorBoard file."""
         self._events.close()
-
-
-def _replace_text(file: Path, text: str) -> None:
-    """Writes a whole file so that a reader sees the old or the new one, never a part."""
-    fresh = file.with_name(f".{file.name}.saving")
-    fresh.write_text(text, encoding="utf-8")
-    os.replace(fresh, file)
 
 
 def progress_bar(*, total: int, done: int, description: str) -> Any:

@@ -12,9 +12,10 @@ import jax.numpy as jnp
 from ml_collections import ConfigDict
 
 from fakd_jax.errors import UserError
+from fakd_jax.files import write_whole
 from fakd_jax.training.optimizer import SCHEDULES
+from fakd_jax.workdir import CONFIG_FILE
 
-CONFIG_FILE = "config.json"
 DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
 # Keys that say where the run happens, not what it computes: they may differ when resuming.
 PLACE_KEYS = {"data.cache_dir", "checkpoint_every_steps"}
@@ -103,7 +104,7 @@ def keep_config(config: ConfigDict, workdir: Path) -> None:
     file = workdir / CONFIG_FILE
     now = json.loads(config.to_json())
     if not file.is_file():
-        file.write_text(json.dumps(now, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+        write_whole(file, json.dumps(now, indent=2, sort_keys=True) + "\n")
         return
     try:
         before = _flat(json.loads(file.read_text(encoding="utf-8")))

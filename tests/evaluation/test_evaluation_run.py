@@ -22,7 +22,7 @@ from fakd_jax.data.splits import make_split
 from fakd_jax.errors import UserError
 from fakd_jax.evaluation import run
 from fakd_jax.evaluation.latency import measure_latency
-from fakd_jax.evaluation.run import choose_ids, evaluate_checkpoint, find_workdir
+from fakd_jax.evaluation.run import evaluate_checkpoint
 from fakd_jax.models import create_model
 from fakd_jax.models.serialization import model_state, save_model
 
@@ -218,20 +218,6 @@ def test_the_validation_images_that_the_run_chose(workdir: Path, tmp_path: Path)
     assert {row["id"] for row in read_csv(tmp_path / "report")} == chosen
 
 
-def test_the_runs_own_test_split_is_followed(workdir: Path, data: Path, cache: Path) -> None:
-    file = workdir / "split.json"
-    stored = json.loads(file.read_text())
-    stored["test"] = stored["test"][:4]
-    file.write_text(json.dumps(stored))
-    dataset = open_dataset(str(data), cache_dir=cache, log=silent)
-    assert list(choose_ids(dataset, "test", workdir).ids) == stored["test"]
-    assert len(choose_ids(dataset, "test", None).ids) == 9
-    stored["test"] = []
-    file.write_text(json.dumps(stored))
-    with pytest.raises(UserError, match="has no images"):
-        choose_ids(dataset, "test", workdir)
-
-
 def test_the_teachers_report_leaves_the_students_alone(workdir: Path) -> None:
     teacher = evaluate(workdir / "teacher")
     assert not (workdir / "evaluation" / "metrics.json").exists()
@@ -245,7 +231,6 @@ def test_a_checkpoint_outside_a_workdir(
     alone = tmp_path / "alone"
     shutil.copytree(workdir / "student" / "best" / "7", alone)
     monkeypatch.chdir(tmp_path)
-    assert find_workdir(alone) is None
     assert evaluate(alone)["provenance"]["split_origin"] == "the data itself"
     written = {path.name for path in (tmp_path / "evaluation").iterdir()}
     assert written == REPORT - {"curves.png"}

@@ -89,8 +89,3 @@ def test_the_same_figures_give_the_same_bytes(tmp_path: Path) -> None:
     for name in ("one.png", "two.png"):
         plot_confusion_matrix(np.eye(2, dtype=int), ("a", "b"), tmp_path / name)
     assert (tmp_path / "one.png").read_bytes() == (tmp_path / "two.png").read_bytes()
-
-
-def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="cannot write"):
-        plot_confusion_matrix(np.eye(2, dtype=int), ("a", "b"), tmp_path / "no" / "matrix.png")

@@ -12,7 +12,7 @@ from PIL import Image
 
 from fakd_jax.errors import UserError
 from fakd_jax.explanation.figure import draw_explanation, signed
-from fakd_jax.explanation.files import folder_names, json_bytes, label_map_bytes, write_whole
+from fakd_jax.explanation.files import folder_names, json_bytes, label_map_bytes
 from fakd_jax.explanation.lime import LimeExplainer
 from fakd_jax.explanation.result import Explanation, top_superpixels
 from fakd_jax.explanation.run import (
@@ -281,12 +281,6 @@ def test_label_map_keeps_more_than_256_superpixels() -> None:
 def test_json_refuses_what_json_lacks() -> None:
     with pytest.raises(ValueError, match="JSON"):
         json_bytes({"weight": float("nan")})
-
-
-def test_unwritable_output_is_told(tmp_path: Path) -> None:
-    (tmp_path / "file").write_bytes(b"")
-    with pytest.raises(UserError, match="--output"):
-        write_whole(tmp_path / "file" / "figure.png", b"x")
 
 
 def test_seed_of_an_image_is_a_31_bit_function_of_pixels_and_seed() -> None:

@@ -15,7 +15,7 @@ import pytest
 from fakd_jax.errors import UserError
 from fakd_jax.models.serialization import load_model, resolve_checkpoint
 from fakd_jax.training.experiment import run_experiment
-from fakd_jax.training.logbook import read_metrics
+from fakd_jax.workdir import read_metrics
 from tests.tiny import as_flags, tiny_config, tiny_overrides, write_images
 
 REPOSITORY = Path(__file__).resolve().parents[2]

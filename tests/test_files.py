@@ -1,0 +1,41 @@
+"""Writing files whole."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from fakd_jax.errors import UserError
+from fakd_jax.files import write_whole
+
+
+def test_text_and_bytes_replace_what_was_there(tmp_path: Path) -> None:
+    file = tmp_path / "new" / "folders" / "file.txt"
+    write_whole(file, "grüße\n")
+    assert file.read_bytes() == "grüße\n".encode()
+    write_whole(file, b"\x00\xff")
+    assert file.read_bytes() == b"\x00\xff"
+    assert os.listdir(file.parent) == ["file.txt"]
+
+
+def test_a_failed_write_leaves_the_old_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "file"
+    write_whole(file, "old")
+
+    def no_room(source: Path, target: Path) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", no_room)
+    with pytest.raises(UserError, match="No space left on device"):
+        write_whole(file, "new")
+    assert file.read_text() == "old"
+
+
+def test_a_file_where_a_folder_is_needed(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(UserError, match=r"cannot write.*--output"):
+        write_whole(tmp_path / "file" / "figure.png", b"x")
