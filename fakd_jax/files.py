@@ -3,30 +3,37 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from fakd_jax.errors import UserError
 
 
-def write_whole(path: Path, content: str | bytes) -> None:
+def write_whole(
+    path: Path,
+    content: str | bytes,
+    *,
+    advice: str = "mend that or choose another folder with --output or --workdir",
+) -> None:
     """Writes a file in one stroke: a reader sees the old one or the new one, never half of it.
 
-    Folders are made as needed.
+    Folders are made as needed. Processes that write the same file at once do no harm: it is
+    the last one's, whole.
 
     Args:
       path: of the file; one that exists is replaced.
       content: text is encoded as UTF-8.
+      advice: what the user can do if it fails.
 
     Raises:
       UserError: no permission, no room, or a file where a folder is needed.
     """
-    unfinished = path.with_name(f".{path.name}.unfinished")
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}.unfinished")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         unfinished.write_bytes(content.encode() if isinstance(content, str) else content)
         os.replace(unfinished, path)
     except OSError as error:
-        raise UserError(
-            f"cannot write {path}: {error.strerror or error}; "
-            "mend that or choose another folder with --output or --workdir"
-        ) from error
+        with suppress(OSError):
+            unfinished.unlink(missing_ok=True)
+        raise UserError(f"cannot write {path}: {error.strerror or error}; {advice}") from error

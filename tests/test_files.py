@@ -33,6 +33,7 @@ def test_a_failed_write_leaves_the_old_file(
     with pytest.raises(UserError, match="No space left on device"):
         write_whole(file, "new")
     assert file.read_text() == "old"
+    assert os.listdir(tmp_path) == ["file"]
 
 
 def test_a_file_where_a_folder_is_needed(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from fakd_jax.errors import UserError
 
 _UNFINISHED_PREFIX = ".unfinished-"
 _ABANDONED_SECONDS = 24 * 3600
-_ADVICE = "make room, or choose another folder for prepared data with FAKD_JAX_CACHE=<folder>"
+ADVICE = "make room, or choose another folder for prepared data with FAKD_JAX_CACHE=<folder>"
 
 
 def data_cache_folder(chosen: Path | str | None = None) -> Path:
@@ -39,12 +39,12 @@ def data_cache_folder(chosen: Path | str | None = None) -> Path:
     except OSError as error:
         raise _not_writable(folder, error) from error
     if not os.access(folder, os.W_OK | os.X_OK):
-        raise UserError(f"cannot write to {folder}; {_ADVICE}")
+        raise UserError(f"cannot write to {folder}; {ADVICE}")
     return folder
 
 
 def _not_writable(folder: Path, error: OSError) -> UserError:
-    return UserError(f"cannot write to {folder} ({error.strerror or error}); {_ADVICE}")
+    return UserError(f"cannot write to {folder} ({error.strerror or error}); {ADVICE}")
 
 
 @contextmanager
@@ -85,18 +85,6 @@ def written_whole(folder: Path) -> Iterator[Path]:
         except OSError:
             if not folder.is_dir():  # else another process was faster
                 raise
-
-
-def write_file_whole(path: Path, text: str) -> None:
-    """Writes a text file so that no reader ever sees half of it.
-
-    Raises:
-      UserError: no room, or no permission.
-    """
-    with scratch_folder(path.parent) as scratch:
-        unfinished = scratch / path.name
-        unfinished.write_text(text, encoding="utf-8")
-        unfinished.replace(path)
 
 
 def _remove_abandoned(folder: Path) -> None:

@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from fakd_jax.data import archives, kaggle
-from fakd_jax.data.cache import data_cache_folder, write_file_whole, written_whole
+from fakd_jax.data.cache import ADVICE, data_cache_folder, written_whole
 from fakd_jax.data.dataset import ImageDataset
 from fakd_jax.data.preparation import RECORDS_FORMAT, UNREADABLE, prepare, told
 from fakd_jax.data.scanning import EXPECTED_LAYOUT, scan_folder
 from fakd_jax.errors import UserError
+from fakd_jax.files import write_whole
 
 PREPARED_FILE = "prepared.json"
 Log = Callable[[str], object]
@@ -75,7 +76,7 @@ def open_dataset(
     found = _read_json(opening)
     if found is None or not (cache / "records" / found["records"]).is_dir():
         found = prepare(scan, cache, unreadable=unreadable, log=log)
-        write_file_whole(opening, json.dumps(found))
+        write_whole(opening, json.dumps(found), advice=ADVICE)
     if skipped := found["report"]["skipped"]:
         log(f"data: left out {len(skipped):,} unusable files: {told(skipped)}")
     return ImageDataset(
@@ -111,7 +112,7 @@ def save_prepared(dataset: ImageDataset, cache_dir: Path) -> None:
         "folder": str(dataset.folder.relative_to(root) if inside else dataset.folder),
         "report": dataset.report,
     }
-    write_file_whole(root / PREPARED_FILE, json.dumps(values))
+    write_whole(root / PREPARED_FILE, json.dumps(values), advice=ADVICE)
 
 
 def _open_prepared(root: Path) -> ImageDataset:
@@ -185,7 +186,7 @@ def _unpacked(archive: Path, cache: Path, log: Log) -> _Located:
                 "give such an archive or a folder"
             )
         digest = archives.hash_file(archive)
-        write_file_whole(known, json.dumps(digest))
+        write_whole(known, json.dumps(digest), advice=ADVICE)
     folder = cache / "archives" / digest[:32]
     if not folder.is_dir():
         log(f"data: unpacking {archive}")
