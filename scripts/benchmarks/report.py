@@ -1,0 +1,56 @@
+"""The record of a benchmark as a table for people."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def table(record: dict[str, Any]) -> str:
+    """Markdown: a row a measure and side, with ratios to every other side."""
+    device, rates = record["machine"], record["rates"]
+    lines = [
+        f"{device['device']}, {device['cpu_count']} processors, JAX {device['jax']}; "
+        f"batch {record['settings']['batch']}, {record['settings']['image_size']} pixels. "
+        f"Matrix products run at {rates['matmul_float32'] / 1e9:,.0f} GFLOP/s in float32 and "
+        f"{rates['matmul_bfloat16'] / 1e9:,.0f} in bfloat16, memory at "
+        f"{rates['bandwidth'] / 1e9:,.0f} GB/s.",
+        "",
+        "| measure | side | median ms | quartiles | ours / this | peak MB (steady) | to first s |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for measure, sides in record["measures"].items():
+        ours = sides.get("ours")
+        for side, figures in sides.items():
+            lines.append(_row(measure, side, figures, ours))
+    lines += ["", *_limits(record)]
+    return "\n".join(lines) + "\n"
+
+
+def _row(measure: str, side: str, figures: dict[str, Any], ours: dict[str, Any] | None) -> str:
+    low, high = figures["quartiles"]
+    ratio = f"{ours['median'] / figures['median']:.2f}" if ours and side != "ours" else ""
+    memory = figures["memory"]
+    first = f"{figures['first_call']:.1f}"
+    if side == "ours":
+        first = f"{figures['first_call_cold']:.1f}, cached {first}"
+    return (
+        f"| {measure} | {side} | {1e3 * figures['median']:.1f} | {1e3 * low:.1f}–{1e3 * high:.1f} "
+        f"| {ratio} | {memory['peak'] / 1e6:,.0f} ({memory['steady'] / 1e6:,.0f}) | {first} |"
+    )
+
+
+def _limits(record: dict[str, Any]) -> list[str]:
+    """How far our steps are from what the machine's rates allow."""
+    rates, lines = record["rates"], []
+    for measure, sides in record["measures"].items():
+        ours = sides.get("ours", {})
+        if not ours.get("flops"):
+            continue
+        arithmetic = ours["flops"] / rates["matmul_float32"]
+        memory = ours["bytes"] / rates["bandwidth"]
+        lines.append(
+            f"- {measure}: {ours['flops'] / 1e9:,.0f} GFLOP would take {1e3 * arithmetic:,.0f} ms "
+            f"at the rate of matrix products, {ours['bytes'] / 1e9:,.1f} GB {1e3 * memory:,.0f} ms "
+            f"at the memory's; it took {1e3 * ours['median']:,.0f} ms."
+        )
+    return lines
