@@ -61,7 +61,9 @@ def make_parser() -> DoorParser:
     parser.add_argument(
         "--seed", type=_whole_number(0), default=0, help="of superpixels and perturbations [0]"
     )
-    parser.add_argument("--batch_size", type=int, default=32, help="images predicted at once [32]")
+    parser.add_argument(
+        "--batch_size", type=_whole_number(1), default=32, help="images predicted at once [32]"
+    )
     parser.add_argument("--cache_dir", metavar="DIR", help="where prepared data is kept")
     return parser
 
@@ -81,9 +83,7 @@ def main(argv: list[str]) -> None:
     from fakd_jax.explanation.registry import create_explainer
     from fakd_jax.explanation.subjects import subjects_from_files
 
-    explainer = create_explainer(
-        flags.method, num_samples=flags.num_samples, batch_size=flags.batch_size
-    )
+    explainer = create_explainer(flags.method, num_samples=flags.num_samples)
     subjects = subjects_from_files(flags.image or [])
 
     use_compilation_cache()

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
-from jaxtyping import Array, Float32, Shaped, UInt8
+from jaxtyping import Array, Bool, Float32, Int32, Shaped, UInt8
 
 from fakd_jax.data.preprocessing import Preprocessing, normalise, resize
 from fakd_jax.errors import UserError
@@ -23,6 +23,7 @@ from fakd_jax.models.serialization import (
 )
 
 DTYPES = ("auto", "float32", "bfloat16")
+LEAST_SEGMENTS = 64
 HEADS_WITHOUT_TRAINING = ("untrained", "absent")
 
 
@@ -90,7 +91,18 @@ class Predictor:
             normalised = normalise(images, preprocessing.mean, preprocessing.std)
             return nnx.merge(graphdef, variables, copy=True)(normalised)
 
+        def hidden_logits(
+            variables: nnx.State,
+            image: jax.Array,
+            replacement: jax.Array,
+            segments: jax.Array,
+            shown: jax.Array,
+        ) -> jax.Array:
+            images = jnp.where(shown[:, segments][..., None], image, replacement)
+            return logits(variables, images)
+
         self._logits = jax.jit(logits)
+        self._hidden_logits = jax.jit(hidden_logits)
 
     @classmethod
     def from_checkpoint(
@@ -172,6 +184,44 @@ class Predictor:
           ValueError: as of :meth:`predict_logits`.
         """
         return softmax(self.predict_logits(images))
+
+    def predict_hidden(
+        self,
+        image: UInt8[np.ndarray, "S S 3"],
+        replacement: UInt8[np.ndarray, "S S 3"],
+        segments: Int32[np.ndarray, "S S"],
+        shown: Bool[np.ndarray, "N K"],
+    ) -> Float32[np.ndarray, "N C"]:
+        """Computes the probabilities of copies of one image in which segments are replaced.
+
+        The copies are made on the device, batch by batch, from what is given here once.
+
+        Args:
+          image: uint8, at the network's input size.
+          replacement: what stands in the place of a hidden segment, likewise.
+          segments: the segment of every pixel, in [0, K).
+          shown: for each copy, which of the K segments are the image's own.
+
+        Returns:
+          NumPy float32 `[N, num_classes]`, rows that sum to 1.
+        """
+        # A few widths serve images of any number of segments: the network compiles once.
+        width = max(LEAST_SEGMENTS, 1 << (shown.shape[1] - 1).bit_length())
+        rows = -(-len(shown) // self.batch_size) * self.batch_size
+        padded = np.zeros((rows, width), bool)
+        padded[: len(shown), : shown.shape[1]] = shown
+        # All batches are under way before the first answer is fetched.
+        parts = [
+            self._hidden_logits(
+                self._variables,
+                image,
+                replacement,
+                segments,
+                padded[start : start + self.batch_size],
+            )
+            for start in range(0, rows, self.batch_size)
+        ]
+        return softmax(np.concatenate([np.asarray(part) for part in parts])[: len(shown)])
 
     def logits_of_batch(self, batch: UInt8[np.ndarray, "B S S 3"]) -> Float32[np.ndarray, "B C"]:
         """Runs the network on prepared images as they are; each batch size compiles once.

@@ -117,6 +117,29 @@ def test_one_shape_is_compiled_whatever_the_number(checkpoint: Path, images: np.
     assert predictor._logits._cache_size() == 1
 
 
+def test_hidden_segments_are_predicted_as_images_made_by_hand(
+    predictor: Predictor, images: np.ndarray
+) -> None:
+    generator = np.random.default_rng(1)
+    for count in (5, 70):
+        segments = generator.integers(0, count, (SIDE, SIDE)).astype(np.int32)
+        shown = generator.random((7, count)) < 0.5
+        made = np.where(shown[:, segments][..., None], images[0], images[1])
+        answers = predictor.predict_hidden(images[0], images[1], segments, shown)
+        np.testing.assert_allclose(answers, predictor.predict_proba(made), atol=1e-6)
+
+
+def test_hidden_segments_compile_once_whatever_their_number(
+    checkpoint: Path, images: np.ndarray
+) -> None:
+    predictor = Predictor.from_checkpoint(checkpoint, batch_size=4)
+    for count in (1, 9, 64):
+        segments = np.arange(SIDE * SIDE, dtype=np.int32).reshape(SIDE, SIDE) % count
+        for rows in (1, 6):
+            predictor.predict_hidden(images[0], images[1], segments, np.ones((rows, count), bool))
+    assert predictor._hidden_logits._cache_size() == 1
+
+
 def test_no_images_give_no_rows(predictor: Predictor) -> None:
     for empty in (np.zeros((0, SIDE, SIDE, 3), np.uint8), np.zeros((0, 50, 40, 3), np.float32)):
         assert predictor.predict_proba(empty).shape == (0, 3)

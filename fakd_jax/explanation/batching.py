@@ -14,40 +14,43 @@ def in_fixed_batches(
     batch_size: int,
     on_images: Callable[[int], None] | None = None,
 ) -> PredictFunction:
-    """Wraps `predict_proba` so that each of its calls gets exactly `batch_size` images.
+    """Wraps `predict_proba` so that each of its calls gets exactly `batch_size` rows.
+
+    A row is an image, or what stands for one (see
+    :data:`fakd_jax.explanation.result.HiddenPredictFunction`).
 
     A ragged last batch would make a jitted network compile again; here it is filled up with
-    copies of its first image, whose probabilities are dropped.
+    copies of its first row, whose probabilities are dropped.
 
     Args:
-      predict_proba: images uint8 ``[batch_size, H, W, 3]`` to probabilities ``[batch_size, C]``.
+      predict_proba: rows ``[batch_size, ...]`` to probabilities ``[batch_size, C]``.
       batch_size: at least 1.
-      on_images: called after each batch with the number of true images in it (for progress).
+      on_images: called after each batch with the number of true rows in it (for progress).
 
     Returns:
-      A function of any number (at least one) of images of one shape.
+      A function of any number (at least one) of rows of one shape.
 
     Raises:
       ValueError: from the returned function, when `predict_proba` answers with something
         other than one finite row an image.
     """
 
-    def predict(images: np.ndarray) -> np.ndarray:
-        rows = []
-        for start in range(0, len(images), batch_size):
-            chunk = images[start : start + batch_size]
+    def predict(rows: np.ndarray) -> np.ndarray:
+        answers = []
+        for start in range(0, len(rows), batch_size):
+            chunk = rows[start : start + batch_size]
             filling = np.repeat(chunk[:1], batch_size - len(chunk), axis=0)
             probabilities = np.asarray(predict_proba(np.concatenate([chunk, filling])))
             if probabilities.ndim != 2 or len(probabilities) != batch_size:
                 raise ValueError(
-                    f"predict_proba gave shape {probabilities.shape} for {batch_size} images; "
+                    f"predict_proba gave shape {probabilities.shape} for {batch_size} rows; "
                     f"({batch_size}, classes) is meant"
                 )
             if not np.isfinite(probabilities).all():
                 raise ValueError("predict_proba gave a probability that is not finite")
-            rows.append(probabilities[: len(chunk)])
+            answers.append(probabilities[: len(chunk)])
             if on_images is not None:
                 on_images(len(chunk))
-        return np.concatenate(rows)
+        return np.concatenate(answers)
 
     return predict

@@ -1,4 +1,8 @@
-"""LIME (Ribeiro et al. 2016), the paper's explainer: the lime package, fully seeded.
+"""LIME (Ribeiro et al. 2016), the paper's explainer, fully seeded.
+
+The superpixels are scikit-image's, the perturbations are drawn as the lime package draws them
+and its regression fits the weights; the perturbed images between the two are made by the
+network's own device, from superpixels and masks.
 
 Superpixels are hidden at random (replaced by their mean colour), the network predicts each
 perturbed image, and a ridge regression from "shown or hidden" to the class's probability,
@@ -10,16 +14,15 @@ not hidden by hiding it, and gets no weight. Such is LIME's default, which the p
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Bool, Float, Float32, Int32, UInt8
 
 from fakd_jax.errors import UserError
-from fakd_jax.explanation.result import NEGLIGIBLE, Explanation, PredictFunction
+from fakd_jax.explanation.hiding import mean_colours
+from fakd_jax.explanation.result import NEGLIGIBLE, Explanation, Network
 from fakd_jax.explanation.superpixels import Quickshift
 
 
@@ -29,7 +32,6 @@ class LimeExplainer:
 
     Attributes:
       num_samples: perturbed images, the whole image being the first; at least 2.
-      batch_size: images a call of the predict function; at least 1.
       kernel_width: width of the exponential kernel that turns distance into weight.
       distance_metric: of the shown/hidden vectors, by scikit-learn's name.
       ridge_alpha: regularisation of the local linear model.
@@ -39,7 +41,6 @@ class LimeExplainer:
     name: ClassVar[str] = "lime"
 
     num_samples: int = 1000
-    batch_size: int = 32
     kernel_width: float = 0.25
     distance_metric: str = "cosine"
     ridge_alpha: float = 1.0
@@ -50,8 +51,6 @@ class LimeExplainer:
             raise UserError(
                 f"num_samples is {self.num_samples}; LIME needs at least 2 (default 1000)"
             )
-        if self.batch_size < 1:
-            raise UserError(f"batch_size is {self.batch_size}; it must be at least 1")
 
     def settings(self) -> dict[str, Any]:
         """Every choice that the weights depend on, seed aside, with the libraries' versions."""
@@ -60,7 +59,6 @@ class LimeExplainer:
         return {
             "method": self.name,
             "num_samples": self.num_samples,
-            "batch_size": self.batch_size,
             "kernel": "exponential",
             "kernel_width": self.kernel_width,
             "distance_metric": self.distance_metric,
@@ -87,7 +85,7 @@ class LimeExplainer:
     def explain(
         self,
         image: UInt8[np.ndarray, "H W 3"],
-        predict_proba: PredictFunction,
+        network: Network,
         class_index: int,
         seed: int,
     ) -> Explanation:
@@ -95,75 +93,79 @@ class LimeExplainer:
 
         Args:
           image: uint8 ``[H, W, 3]``, at the network's input size.
-          predict_proba: uint8 images ``[N, H, W, 3]`` to probabilities ``[N, C]``. Called with
-            `batch_size` images at a time, the last call with what is left: see
-            :func:`fakd_jax.explanation.batching.in_fixed_batches`.
+          network: asked once, for all perturbed images, by its `predict_hidden`.
           class_index: the class, in [0, C).
           seed: decides superpixels and perturbations; in [0, 2**31).
 
         Returns:
-          The explanation; equal arguments give equal results, bit for bit, as far as
-          `predict_proba` is deterministic.
+          The explanation; equal arguments give equal results, bit for bit, as far as the
+          network is deterministic.
         """
-        from lime import lime_image
-        from sklearn.linear_model import Ridge
-
-        # explain_instance's own `random_seed` reaches only the superpixels, and not even them
-        # with today's scikit-image; the perturbations come from the explainer's random_state.
-        explainer = lime_image.LimeImageExplainer(
-            kernel_width=self.kernel_width,
-            feature_selection="none",
-            random_state=np.random.RandomState(seed),
-        )
         segments = self.segmenter(image, seed)
-        seen: list[np.ndarray] = []
+        shown = draw_shown(self.num_samples, int(segments.max()) + 1, seed)
+        probabilities = network.predict_hidden(
+            image, mean_colours(image, segments), segments, shown
+        )
+        return self.fit(segments, shown, probabilities, class_index, seed)
 
-        def predict(images: np.ndarray) -> np.ndarray:
-            probabilities = predict_proba(images)
-            seen.append(probabilities[:, class_index])
-            return probabilities
+    def fit(
+        self,
+        segments: Int32[np.ndarray, "H W"],
+        shown: Bool[np.ndarray, "N S"],
+        probabilities: Float32[np.ndarray, "N C"],
+        class_index: int,
+        seed: int,
+    ) -> Explanation:
+        """Fits the local linear model: the lime package's own code, given what was predicted.
 
-        with _silenced_progress_bar(lime_image):
-            result = explainer.explain_instance(
-                image,
-                predict,
-                labels=(class_index,),
-                top_labels=None,
-                hide_color=None,
-                num_samples=self.num_samples,
-                batch_size=self.batch_size,
-                segmentation_fn=lambda _: segments,
-                distance_metric=self.distance_metric,
-                model_regressor=Ridge(alpha=self.ridge_alpha, random_state=seed),
-                random_seed=seed,
-            )
-        weights = np.zeros(segments.max() + 1)
-        for superpixel, weight in result.local_exp[class_index]:
+        Args:
+          segments: label map of the superpixels.
+          shown: which of them each perturbed image shows; the first shows all.
+          probabilities: what the network said of each.
+          class_index: the class explained.
+          seed: of the regression (Ridge solves exactly and does not use it).
+        """
+        from lime.lime_base import LimeBase
+        from sklearn.linear_model import Ridge
+        from sklearn.metrics import pairwise_distances
+
+        base = LimeBase(self._closeness, random_state=np.random.RandomState(seed))
+        samples = shown.astype(np.int64)
+        distances = pairwise_distances(samples, samples[:1], metric=self.distance_metric).ravel()
+        intercept, pairs, score, local_prediction = base.explain_instance_with_data(
+            samples,
+            probabilities,
+            distances,
+            class_index,
+            samples.shape[1],
+            feature_selection="none",
+            model_regressor=Ridge(alpha=self.ridge_alpha, random_state=seed),
+        )
+        weights = np.zeros(samples.shape[1])
+        for superpixel, weight in pairs:
             weights[superpixel] = weight
-        moved = np.ptp(np.concatenate(seen))
+        moved = np.ptp(probabilities[:, class_index])
         return Explanation(
             class_index=class_index,
             segments=segments,
             weights=weights,
-            intercept=float(result.intercept[class_index]),
-            local_prediction=float(result.local_pred[0]),
+            intercept=float(intercept),
+            local_prediction=float(local_prediction[0]),
             # scikit-learn calls the fit of a constant perfect.
-            fidelity_r2=None if moved < NEGLIGIBLE else float(result.score),
+            fidelity_r2=None if moved < NEGLIGIBLE else float(score),
         )
 
+    def _closeness(self, distances: Float[np.ndarray, " N"]) -> Float[np.ndarray, " N"]:
+        """The exponential kernel as in `lime.lime_image`: √exp(-d²/width²)."""
+        return np.sqrt(np.exp(-(distances**2) / self.kernel_width**2))
 
-@contextmanager
-def _silenced_progress_bar(lime_image: Any) -> Iterator[None]:
-    """Takes the progress bar that lime hard-codes away, and puts it back.
 
-    lime offers no switch, and tqdm reads `TQDM_DISABLE` only when it is imported.
+def draw_shown(num_samples: int, num_superpixels: int, seed: int) -> Bool[np.ndarray, "N S"]:
+    """Which superpixels each perturbed image shows: fair coins, the first image showing all.
+
+    The very draw of the lime package with `random_state=np.random.RandomState(seed)`.
     """
-
-    def silent(rows: Iterable[Any]) -> Iterable[Any]:
-        return rows
-
-    original, lime_image.tqdm = lime_image.tqdm, silent
-    try:
-        yield
-    finally:
-        lime_image.tqdm = original
+    drawn = np.random.RandomState(seed).randint(0, 2, num_samples * num_superpixels)
+    shown = drawn.reshape(num_samples, num_superpixels).astype(bool)
+    shown[0] = True
+    return shown

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol, TypeAlias, runtime_checkable
 
@@ -11,6 +11,12 @@ from jaxtyping import Bool, Float, Int32, UInt8
 
 PredictFunction: TypeAlias = Callable[[np.ndarray], np.ndarray]
 """Images uint8 ``[N, H, W, 3]`` to class probabilities float32 ``[N, C]``, for any N from 1."""
+
+HiddenPredictFunction: TypeAlias = Callable[
+    [np.ndarray, np.ndarray, np.ndarray, np.ndarray], np.ndarray
+]
+"""Image, replacement (uint8 ``[H, W, 3]``), segments (int32 ``[H, W]``) and, for each of N
+copies, which of the S superpixels are shown (bool ``[N, S]``), to probabilities ``[N, C]``."""
 
 NEGLIGIBLE = 1e-6
 """Less than this is rounding: probabilities come as float32, whose step near 1 is 6e-8."""
@@ -40,6 +46,27 @@ class Explanation:
     fidelity_r2: float | None
 
 
+@dataclass(frozen=True)
+class Network:
+    """What is explained: how it can be asked, and what must be known of it.
+
+    Attributes:
+      predict_proba: uint8 images ``[N, S, S, 3]`` to probabilities ``[N, C]``.
+      predict_hidden: the same for copies of one image in which superpixels are hidden.
+      batch_size: N, the same at every call: what is ragged gets filled up.
+      class_names: of its C outputs, in their order.
+      image_size: S, the side of its input.
+      provenance: where it comes from, as JSON-able values; goes into every result.
+    """
+
+    predict_proba: PredictFunction
+    predict_hidden: HiddenPredictFunction
+    batch_size: int
+    class_names: Sequence[str]
+    image_size: int
+    provenance: Mapping[str, Any]
+
+
 @runtime_checkable
 class Explainer(Protocol):
     """A method of explanation."""
@@ -58,11 +85,11 @@ class Explainer(Protocol):
     def explain(
         self,
         image: UInt8[np.ndarray, "H W 3"],
-        predict_proba: PredictFunction,
+        network: Network,
         class_index: int,
         seed: int,
     ) -> Explanation:
-        """Explains the probability that `predict_proba` gives `image` for `class_index`."""
+        """Explains the probability that `network` gives `image` for `class_index`."""
         ...
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from fakd_jax.explanation.files import folder_names, json_bytes, label_map_bytes
 from fakd_jax.explanation.result import (
     Explainer,
     Explanation,
-    PredictFunction,
+    Network,
     TopSuperpixel,
     top_superpixels,
 )
@@ -43,25 +44,6 @@ class Subject:
     id: str
     true_class: str | None
     read: Callable[[], UInt8[np.ndarray, "H W 3"]]
-
-
-@dataclass(frozen=True)
-class Network:
-    """What is explained: a predict function and what must be known of it.
-
-    Attributes:
-      predict_proba: uint8 images ``[N, S, S, 3]`` to probabilities ``[N, C]``.
-      batch_size: N, the same at every call: what is ragged gets filled up.
-      class_names: of its C outputs, in their order.
-      image_size: S, the side of its input.
-      provenance: where it comes from, as JSON-able values; goes into every result.
-    """
-
-    predict_proba: PredictFunction
-    batch_size: int
-    class_names: Sequence[str]
-    image_size: int
-    provenance: Mapping[str, Any]
 
 
 def explain_images(
@@ -108,8 +90,7 @@ def explain_images(
         raise UserError(f"top is {top}; show at least 1 superpixel")
     if seed < 0:
         raise UserError(f"seed is {seed}; it must not be negative")
-    padded = in_fixed_batches(network.predict_proba, network.batch_size, on_predictions)
-    network = replace(network, predict_proba=padded)
+    network = _in_fixed_batches(network, on_predictions)
     common = {
         "format_version": FORMAT_VERSION,
         "config": {**explainer.settings(), "top": top, "seed": seed},
@@ -130,6 +111,22 @@ def explain_images(
     return index
 
 
+def _in_fixed_batches(network: Network, on_images: Callable[[int], None] | None) -> Network:
+    """The network, asked in batches of its own size only, and counted."""
+
+    def predict_hidden(
+        image: np.ndarray, replacement: np.ndarray, segments: np.ndarray, shown: np.ndarray
+    ) -> np.ndarray:
+        ask = partial(network.predict_hidden, image, replacement, segments)
+        return in_fixed_batches(ask, network.batch_size, on_images)(shown)
+
+    return replace(
+        network,
+        predict_proba=in_fixed_batches(network.predict_proba, network.batch_size, on_images),
+        predict_hidden=predict_hidden,
+    )
+
+
 def _explain_one(
     subject: Subject,
     network: Network,
@@ -144,7 +141,7 @@ def _explain_one(
     predicted = int(probabilities.argmax())
     config = common["config"]
     seed_of_image = image_seed(config["seed"], image)
-    explanation = explainer.explain(image, network.predict_proba, predicted, seed_of_image)
+    explanation = explainer.explain(image, network, predicted, seed_of_image)
     heaviest = top_superpixels(explanation, config["top"])
     class_name = network.class_names[predicted]
     figure = draw_explanation(

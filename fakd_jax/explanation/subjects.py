@@ -11,7 +11,8 @@ from typing import Any
 from fakd_jax.data.dataset import ImageDataset
 from fakd_jax.data.preprocessing import decode_rgb
 from fakd_jax.errors import UserError
-from fakd_jax.explanation.run import Network, Subject
+from fakd_jax.explanation.result import Network
+from fakd_jax.explanation.run import Subject
 from fakd_jax.predictor import Predictor
 
 
@@ -28,6 +29,7 @@ def network_of(predictor: Predictor, workdir: Path | None) -> Network:
     metadata, checkpoint = predictor.metadata, predictor.checkpoint
     return Network(
         predict_proba=predictor.predict_proba,
+        predict_hidden=predictor.predict_hidden,
         batch_size=predictor.batch_size,
         class_names=predictor.class_names,
         image_size=predictor.preprocessing.image_size,

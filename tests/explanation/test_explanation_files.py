@@ -13,10 +13,10 @@ from PIL import Image
 from fakd_jax.errors import UserError
 from fakd_jax.explanation.figure import draw_explanation, signed
 from fakd_jax.explanation.files import folder_names, json_bytes, label_map_bytes
+from fakd_jax.explanation.hiding import hiding_on_host
 from fakd_jax.explanation.lime import LimeExplainer
-from fakd_jax.explanation.result import Explanation, top_superpixels
+from fakd_jax.explanation.result import Explanation, Network, top_superpixels
 from fakd_jax.explanation.run import (
-    Network,
     Subject,
     explain_images,
     figure_title,
@@ -40,7 +40,7 @@ def left_half(images: np.ndarray) -> np.ndarray:
 
 
 def a_network(predict=left_half) -> Network:
-    return Network(predict, 8, CLASSES, 32, {"arch": "fake"})
+    return Network(predict, hiding_on_host(predict), 8, CLASSES, 32, {"arch": "fake"})
 
 
 def subjects(*seeds: int, prefix: str = "") -> list[Subject]:
@@ -64,7 +64,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 def run(output: Path, what: list[Subject], **options: int) -> dict[str, bytes]:
-    explain_images(what, a_network(), LimeExplainer(20, batch_size=8), output, **options)
+    explain_images(what, a_network(), LimeExplainer(20), output, **options)
     return contents(output)
 
 
@@ -140,7 +140,7 @@ def test_network_sees_one_shape_only_and_progress_adds_up(tmp_path: Path) -> Non
         shapes.add((images.shape, images.dtype))
         return left_half(images)
 
-    explainer = LimeExplainer(21, batch_size=8)
+    explainer = LimeExplainer(21)
     explain_images(subjects(1), a_network(predict), explainer, tmp_path, on_predictions=told.append)
     assert shapes == {((8, 32, 32, 3), np.dtype(np.uint8))}
     assert sum(told) == explainer.num_predictions + 1
@@ -157,9 +157,7 @@ def test_interruption_leaves_whole_files_of_what_was_done(tmp_path: Path) -> Non
         return left_half(images)
 
     with pytest.raises(KeyboardInterrupt):
-        explain_images(
-            subjects(1, 2, 3), a_network(interrupted), LimeExplainer(20, batch_size=8), tmp_path
-        )
+        explain_images(subjects(1, 2, 3), a_network(interrupted), LimeExplainer(20), tmp_path)
     files = contents(tmp_path)
     index = json.loads(files["explanations.json"])
     assert [entry["id"] for entry in index["explanations"]] == ["Testing/bright/1.png"]
