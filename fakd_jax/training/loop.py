@@ -6,6 +6,7 @@ import dataclasses
 import itertools
 import math
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,9 @@ from fakd_jax.training.stopping import StopRequest
 # A frozen teacher says the same of the same validation images at every epoch: its answers are
 # kept on the host up to this size (1,142 maps of layer3 at 224 pixels are 0.9 GB).
 TEACHER_MEMORY_BYTES = 2 << 30
+# How many steps the device may be behind the host: while it computes one, the host prepares and
+# sends the next, and nobody waits for a loss before its successors are under way.
+STEPS_UNDER_WAY = 2
 
 
 @dataclasses.dataclass(frozen=True)
@@ -190,6 +194,15 @@ class _PhaseRun:
         )
         first_step = timed_from = self.step
         started = time.monotonic()
+        losses: deque[tuple[int, jax.Array]] = deque()
+
+        def wait_for_losses(under_way: int) -> None:
+            while len(losses) > under_way:
+                step, loss = losses.popleft()
+                self._require_finite(float(loss), step)
+                bar.set_postfix(loss=f"{float(loss):.3f}", refresh=False)
+                bar.update(batch_size)
+
         with bar:
             while self.step < end:
                 batch = next(self.iterator)
@@ -198,18 +211,20 @@ class _PhaseRun:
                     self.state, self.teacher_variables, device_batch, self.key
                 )
                 self.step += 1
-                self._require_finite(float(loss))
-                bar.update(batch_size)
-                bar.set_postfix(loss=f"{float(loss):.3f}", refresh=False)
+                losses.append((self.step, loss))
+                wait_for_losses(STEPS_UNDER_WAY)
                 if self.step == first_step + 1 < end:
+                    wait_for_losses(0)
                     started, timed_from = time.monotonic(), self.step  # compilation is no speed
                 if self.step == end:
                     break  # what is saved at an epoch's end includes its validation
                 every = self.phase.checkpoint_every_steps
                 if stop.requested or (every and self.step % every == 0):
+                    wait_for_losses(0)  # nothing that is not finite may be saved
                     self._save_last()
                 if stop.requested:
                     self._interrupt()
+            wait_for_losses(0)
         seconds = time.monotonic() - started
         values = _means(self.state.sums, self.phase.objective)
         values["learning_rate"] = float(self.phase.schedule(end - 1))
@@ -217,11 +232,11 @@ class _PhaseRun:
         values["seconds"] = seconds
         self.logbook.record("train", step=self.step, epoch=epoch, values=values)
 
-    def _require_finite(self, loss: float) -> None:
+    def _require_finite(self, loss: float, step: int) -> None:
         if not math.isfinite(loss):
             raise UserError(
                 f"the loss or gradient of the {self.phase.name} is not finite at step "
-                f"{self.step}; lower config.optimizer.learning_rate (the last checkpoint before "
+                f"{step}; lower config.optimizer.learning_rate (the last checkpoint before "
                 "it is kept)"
             )
 

@@ -16,9 +16,18 @@ from typing import Any
 
 from benchmarks.settings import Settings
 
+from fakd_jax.cli import allocator_environment
 from fakd_jax.errors import UserError
 
 SCRIPTS = Path(__file__).resolve().parent.parent
+
+
+def _environment(side: str) -> dict[str, str]:
+    """As a door starts its process for us; as users start theirs for the others."""
+    environment = dict(os.environ) | {"TQDM_DISABLE": "1"}  # lime's progress bar
+    if side in ("ours", "torch_tuned"):
+        return allocator_environment(environment) or environment
+    return environment
 
 
 class Worker:
@@ -33,7 +42,7 @@ class Worker:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            env=os.environ
+            env=_environment(side)
             | {"PYTHONPATH": os.pathsep.join(paths), "JAX_COMPILATION_CACHE_DIR": cache},
         )
         self.prepared = self._answer()

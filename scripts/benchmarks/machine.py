@@ -11,6 +11,7 @@ from typing import Any
 
 LIBRARIES = {
     "torch": ("torch", "torchvision"),
+    "torch_tuned": ("torch", "torchvision"),
     "torch_bf16": ("torch", "torchvision"),
     "torch_compile": ("torch", "torchvision"),
     "onnx": ("torch", "torchvision", "onnxruntime", "onnx", "onnxscript"),

@@ -31,6 +31,7 @@ from fakd_jax.data.preprocessing import Preprocessing, normalise
 from fakd_jax.data.sources import open_dataset
 from fakd_jax.distillation.alignment import Projection
 from fakd_jax.explanation.lime import LimeExplainer
+from fakd_jax.explanation.subjects import network_of
 from fakd_jax.models import create_model
 from fakd_jax.predictor import Predictor
 from fakd_jax.training.optimizer import adamw
@@ -130,10 +131,10 @@ def _predictor(role: str, settings: Settings, batch: int) -> Predictor:
 
 
 def _lime(settings: Settings) -> Callable:
-    explainer = LimeExplainer(num_samples=settings.lime_samples, batch_size=settings.batch)
-    predictor = _predictor("student", settings, settings.batch)
+    explainer = LimeExplainer(num_samples=settings.lime_samples)
+    network = network_of(_predictor("student", settings, settings.batch), None)
     image = data.head_phantom(settings)
-    return lambda: explainer.explain(image, predictor.predict_proba, 0, settings.seed)
+    return lambda: explainer.explain(image, network, 0, settings.seed)
 
 
 def _input_pipeline(settings: Settings) -> Callable:

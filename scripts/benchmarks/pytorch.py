@@ -197,7 +197,6 @@ def _lime(settings: Settings) -> Callable[[], None]:
             num_samples=settings.lime_samples,
             batch_size=settings.batch,
             random_seed=settings.seed,
-            progress_bar=False,
         )
 
     return call
