@@ -15,6 +15,7 @@ from jaxtyping import Array, Bool, Float32, Int32, Shaped, UInt8
 
 from fakd_jax.data.preprocessing import Preprocessing, normalise, resize
 from fakd_jax.errors import UserError
+from fakd_jax.models.compilation import compiler_options
 from fakd_jax.models.serialization import (
     build_model,
     load_metadata,
@@ -104,8 +105,8 @@ class Predictor:
             shown_pixels = shown_pixels.reshape(len(shown), *segments.shape, 1)
             return logits(variables, jnp.where(shown_pixels, image, replacement))
 
-        self._logits = jax.jit(logits)
-        self._hidden_logits = jax.jit(hidden_logits)
+        self._logits = jax.jit(logits, compiler_options=compiler_options())
+        self._hidden_logits = jax.jit(hidden_logits, compiler_options=compiler_options())
 
     @classmethod
     def from_checkpoint(

@@ -16,6 +16,7 @@ from fakd_jax.data.augment import Augmentation, augment_batch
 from fakd_jax.data.preprocessing import Preprocessing, normalise
 from fakd_jax.distillation.losses import fakd_loss
 from fakd_jax.models import forward
+from fakd_jax.models.compilation import compiler_options
 from fakd_jax.training.state import Learner, TrainState, zero_sums
 
 Batch = dict[str, jax.Array]
@@ -243,7 +244,7 @@ def make_steps(
         return _summed(total, terms, logits, batch["label"], batch["mask"])
 
     return Steps(
-        train=jax.jit(train, donate_argnums=0),
-        teach=jax.jit(teach),
-        validate=jax.jit(validate),
+        train=jax.jit(train, donate_argnums=0, compiler_options=compiler_options()),
+        teach=jax.jit(teach, compiler_options=compiler_options()),
+        validate=jax.jit(validate, compiler_options=compiler_options()),
     )
