@@ -1,4 +1,4 @@
-"""Writing files whole."""
+"""Writing files whole, and finding out early whether a folder can be written."""
 
 from __future__ import annotations
 
@@ -8,12 +8,29 @@ from pathlib import Path
 
 from fakd_jax.errors import UserError
 
+ADVICE = "mend that or choose another folder with --output or --workdir"
+
+
+def require_writable(folder: Path) -> None:
+    """Makes a folder and tries it, before minutes are spent on what could not be kept.
+
+    Raises:
+      UserError: no permission, no room, or a file where the folder is needed.
+    """
+    trial = folder / f".{os.getpid()}.trial"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        trial.write_bytes(b"")
+        trial.unlink()
+    except OSError as error:
+        raise UserError(f"cannot write {folder}: {error.strerror or error}; {ADVICE}") from error
+
 
 def write_whole(
     path: Path,
     content: str | bytes,
     *,
-    advice: str = "mend that or choose another folder with --output or --workdir",
+    advice: str = ADVICE,
 ) -> None:
     """Writes a file in one stroke: a reader sees the old one or the new one, never half of it.
 

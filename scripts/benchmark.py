@@ -27,7 +27,7 @@ from benchmarks.settings import MEASURES, SIDES, Settings, sides_of  # noqa: E40
 
 from fakd_jax.cli import DoorParser, run_door  # noqa: E402
 from fakd_jax.errors import UserError  # noqa: E402
-from fakd_jax.files import write_whole  # noqa: E402
+from fakd_jax.files import require_writable, write_whole  # noqa: E402
 
 
 def make_parser() -> DoorParser:
@@ -68,8 +68,7 @@ def main(argv: list[str]) -> None:
             f"to compare with {', '.join(missing)} they must be installed: "
             "pip install -e '.[bench]', or leave them out with --sides"
         )
-    write_whole(flags.output / ".trial", b"")  # before minutes are spent
-    (flags.output / ".trial").unlink()
+    require_writable(flags.output)
     print("measuring what the machine allows", flush=True)
     record = {
         "settings": vars(settings) | {"repeats": flags.repeats, "seconds": flags.seconds},

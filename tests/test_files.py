@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from fakd_jax.errors import UserError
-from fakd_jax.files import write_whole
+from fakd_jax.files import require_writable, write_whole
 
 
 def test_text_and_bytes_replace_what_was_there(tmp_path: Path) -> None:
@@ -40,3 +40,15 @@ def test_a_file_where_a_folder_is_needed(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(UserError, match=r"cannot write.*--output"):
         write_whole(tmp_path / "file" / "figure.png", b"x")
+
+
+def test_a_writable_folder_is_made_and_left_empty(tmp_path: Path) -> None:
+    require_writable(tmp_path / "new" / "report")
+    assert os.listdir(tmp_path / "new" / "report") == []
+
+
+def test_a_folder_that_cannot_be_is_named_itself(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    folder = tmp_path / "file" / "report"
+    with pytest.raises(UserError, match=f"cannot write {folder}: "):
+        require_writable(folder)

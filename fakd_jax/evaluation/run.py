@@ -17,7 +17,7 @@ from fakd_jax.evaluation.latency import describe_hardware, measure_latency
 from fakd_jax.evaluation.metrics import classification_metrics
 from fakd_jax.evaluation.plots import plot_confusion_matrix, plot_curves
 from fakd_jax.evaluation.report import percent, table2
-from fakd_jax.files import write_whole
+from fakd_jax.files import require_writable, write_whole
 from fakd_jax.predictor import Predictor, read_metadata, softmax
 from fakd_jax.version import __version__
 from fakd_jax.workdir import SplitIds, choose_ids, find_workdir, open_data, read_metrics
@@ -77,7 +77,8 @@ def evaluate_checkpoint(
         allow_untrained=allow_untrained,
     )
     workdir = find_workdir(predictor.checkpoint)
-    folder = _writable(Path(output) if output else _default_output(predictor.checkpoint, workdir))
+    folder = Path(output) if output else _default_output(predictor.checkpoint, workdir)
+    require_writable(folder)
     dataset = _open_data(predictor, source, cache_dir, log)
     chosen = choose_ids(dataset, split, workdir)
     log(f"evaluation: {predictor.arch} on {len(chosen.ids):,} images ({split} of {dataset.name})")
@@ -205,11 +206,3 @@ def _default_output(checkpoint: Path, workdir: Path | None) -> Path:
         return Path("evaluation")
     of_teacher = checkpoint.is_relative_to(workdir / "teacher")
     return workdir / "evaluation" / "teacher" if of_teacher else workdir / "evaluation"
-
-
-def _writable(folder: Path) -> Path:
-    """Tries the folder, before minutes are spent on what could not be kept."""
-    trial = folder / ".trial"
-    write_whole(trial, b"")
-    trial.unlink()
-    return folder
