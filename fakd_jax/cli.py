@@ -82,8 +82,8 @@ def use_allocator_settings() -> None:
 def run_door(main: Callable[[list[str]], None], argv: list[str] | None = None) -> None:
     """Runs a door's `main(argv)` and ends the process with its exit code.
 
-    A process started for the door (no `argv`) first gets
-    the allocator's settings: see :func:`use_allocator_settings`.
+    A process started for the door (no `argv`) first gets the allocator's settings: see
+    :func:`use_allocator_settings`.
 
     Args:
       main: takes the arguments after the program's name; raises :class:`UserError` for
