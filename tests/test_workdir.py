@@ -5,29 +5,20 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import numpy as np
 import pytest
-from PIL import Image
 
 from fakd_jax.data.dataset import ImageDataset
 from fakd_jax.data.sources import open_dataset
 from fakd_jax.data.splits import make_split
 from fakd_jax.errors import UserError
 from fakd_jax.workdir import SPLIT_FILE, choose_ids, find_workdir, open_data, read_metrics
+from tests.tiny import CLASS_NAMES, write_images
 
 
 @pytest.fixture(scope="module")
 def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two classes of five training and three test images."""
-    folder = tmp_path_factory.mktemp("images")
-    random = np.random.default_rng(0)
-    for part, count in (("Training", 5), ("Testing", 3)):
-        for name in ("glioma", "notumor"):
-            (folder / part / name).mkdir(parents=True)
-            for index in range(count):
-                pixels = random.integers(0, 256, (8, 8, 3), dtype=np.uint8)
-                Image.fromarray(pixels).save(folder / part / name / f"{index}.png")
-    return folder
+    """Of each of four classes, five training and three test images."""
+    return write_images(tmp_path_factory.mktemp("images"), train=5, test=3)
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +73,7 @@ def test_an_empty_split_is_refused(dataset: ImageDataset, tmp_path: Path) -> Non
 
 def test_without_a_split_the_data_tell_their_test_images(dataset: ImageDataset) -> None:
     chosen = choose_ids(dataset, "test", None)
-    assert (len(chosen.ids), chosen.origin) == (6, "the data itself")
+    assert (len(chosen.ids), chosen.origin) == (12, "the data itself")
     with pytest.raises(UserError, match=r"known only to the run.*there is no split\.json"):
         choose_ids(dataset, "val", None)
 
@@ -100,6 +91,6 @@ def test_data_are_opened_with_the_checkpoints_settings(images: Path, cache: Path
     settings = {"source": str(images), "cache_dir": str(cache)}
     for metadata in ({"config": {"data": settings}}, {"data": {"source": str(images)}}):
         opened = open_data(metadata, cache_dir=cache, log=lambda line: None)
-        assert opened.class_names == ("glioma", "notumor")
+        assert opened.class_names == CLASS_NAMES
     with pytest.raises(UserError, match="give --data"):
         open_data({})
