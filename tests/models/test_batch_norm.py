@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from fakd_jax.models.batch_norm import BatchNorm, normalise_batch
-from fakd_jax.models.reduction import sum_together
 
 SCALE, BIAS, SHIFT = (np.array(values) for values in ([1.5, -0.5], [0.1, 2.0], [0.3, -4.0]))
 
@@ -90,11 +89,3 @@ def test_bfloat16_maps_have_float32_statistics() -> None:
     exact = np.asarray(x, np.float64)
     np.testing.assert_allclose(norm.mean[...], exact.mean((0, 1, 2)), rtol=1e-5)
     np.testing.assert_allclose(norm.var[...], exact.var((0, 1, 2)), rtol=1e-5)
-
-
-@pytest.mark.parametrize("operands", [1, 2, 9])
-def test_sums_taken_together_are_the_sums(operands: int) -> None:
-    arrays = [np.random.default_rng(seed).standard_normal((2, 3, 8, 4)) for seed in range(operands)]
-    sums = sum_together([jnp.asarray(array, jnp.float32) for array in arrays])
-    for one, array in zip(sums, arrays, strict=True):
-        np.testing.assert_allclose(one, array.sum((0, 1, 2)), rtol=1e-4, atol=1e-4)
