@@ -19,7 +19,7 @@ from jax import lax
 from jaxtyping import Array, Float
 
 from fakd_jax.models.reduction import sum_together
-from fakd_jax.models.taps import pad, window
+from fakd_jax.models.taps import collect, pad, window
 
 _DIMENSIONS = ("NHWC", "HWIO", "NHWC")
 
@@ -106,35 +106,10 @@ def _shifted_gradients(x: Array, kernel: Array, dy: Array, *, stride: int) -> tu
 def _shifted_input_gradient(
     kernel: Array, dy: Array, size: tuple[int, ...], *, stride: int
 ) -> Array:
-    """dx[m] = Σᵢ kernel[i] · dy[(m + p - i) / stride], over the taps i that divide.
-
-    Every remainder of m by the stride meets its own subset of the taps, so the gradient is
-    computed remainder by remainder and interleaved: at stride 2 that is a quarter of the work of
-    the textbook form, a stride-1 sum over the cotangent with zeros put in between.
-    """
+    """dx[m] = Σᵢ kernel[i] · dy[(m + (k-1)//2 - i) / stride], over the taps i that divide."""
     k = kernel.shape[0]
-    padded = pad(_accumulable(dy), k)
-    taps = _accumulable(kernel)
-    part = tuple(-(-whole // stride) for whole in size)
-    rows = []
-    for row in range(stride):
-        columns = []
-        for column in range(stride):
-            total = jnp.zeros((dy.shape[0], *part, dy.shape[3]), padded.dtype)
-            for i, down in _meeting_taps(k, row, stride):
-                for j, right in _meeting_taps(k, column, stride):
-                    total += window(padded, (k + down, k + right), part, 1) * taps[i, j, 0]
-            columns.append(total)
-        rows.append(jnp.stack(columns, axis=3))
-    whole = jnp.stack(rows, axis=2)
-    whole = whole.reshape(dy.shape[0], stride * part[0], stride * part[1], dy.shape[3])
-    return whole[:, : size[0], : size[1]]
-
-
-def _meeting_taps(k: int, remainder: int, stride: int) -> list[tuple[int, int]]:
-    """Taps i with (remainder + p - i) divisible by the stride, and the quotient for each."""
-    reach = remainder + (k - 1) // 2
-    return [(i, (reach - i) // stride) for i in range(k) if (reach - i) % stride == 0]
+    padded, taps = pad(_accumulable(dy), k), _accumulable(kernel)
+    return collect(lambda i, j, cut: cut(padded) * taps[i, j, 0], k=k, size=size, stride=stride)
 
 
 def _reduced_kernel_gradient(x: Array, kernel: Array, dy: Array, *, stride: int) -> Array:

@@ -200,16 +200,36 @@ class Linear(nnx.Module):
         return y + self.bias[...].astype(self.dtype)
 
 
-def max_pool(x: Float[Array, "B H W C"]) -> Float[Array, "B h w C"]:
-    """Takes the maximum of 3×3 windows at stride 2, padded by one with -∞ (ResNet's stem)."""
-    return lax.reduce_window(
-        x,
-        -jnp.inf,
-        lax.max,
-        window_dimensions=(1, 3, 3, 1),
-        window_strides=(1, 2, 2, 1),
-        padding=((0, 0), (1, 1), (1, 1), (0, 0)),
-    )
+@jax.custom_vjp
+def add_relu(x: Float[Array, "*shape"], y: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
+    """max(x + y, 0), a residual block's end, as an operation that XLA computes once.
+
+    Written as max(x, -y) + y, which is the same number to the last bit. XLA copies a program's
+    *unary* end, such as a ReLU, into all who read it, and what it depends on with it: the
+    outputs of a stage's blocks, each the sum of all before it, were read and added up again in
+    every block. An end with two operands is computed and stored.
+
+    Args:
+      x: An array.
+      y: Another of the same shape and dtype.
+
+    Returns:
+      Their rectified sum. Its gradient at 0 is 0, as a ReLU's.
+    """
+    return lax.max(x, -y) + y
+
+
+def _add_relu_forward(x: Array, y: Array) -> tuple[Array, Array]:
+    total = add_relu(x, y)
+    return total, total
+
+
+def _add_relu_backward(total: Array, cotangent: Array) -> tuple[Array, Array]:
+    gradient = lax.select(total > 0, cotangent, jnp.zeros_like(cotangent))
+    return gradient, gradient
+
+
+add_relu.defvjp(_add_relu_forward, _add_relu_backward)
 
 
 def global_average_pool(x: Float[Array, "B H W C"]) -> Float[Array, "B 1 1 C"]:

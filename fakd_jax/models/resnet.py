@@ -18,11 +18,12 @@ from fakd_jax.models.layers import (
     Conv,
     Linear,
     Pointwise,
+    add_relu,
     check_images,
     global_average_pool,
-    max_pool,
     sow,
 )
+from fakd_jax.models.max_pool import max_pool
 
 _EXPANSION = 4
 
@@ -76,7 +77,7 @@ class Bottleneck(nnx.Module):
         y = self.bn3(self.conv3(y))
         if self.downsample_conv is not None and self.downsample_bn is not None:
             x = self.downsample_bn(self.downsample_conv(x))
-        return nnx.relu(y + x)
+        return add_relu(y, x)
 
 
 class ResNet(nnx.Module):

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
+from jax import Array, lax
 
 from fakd_jax.models.layers import (
     Conv,
     Depthwise,
     Linear,
     Pointwise,
+    add_relu,
     check_images,
     global_average_pool,
-    max_pool,
     scaled_normal,
 )
 
@@ -67,9 +69,32 @@ def test_pointwise_strides_and_bias() -> None:
     np.testing.assert_allclose(layer(jnp.asarray(x)), expected, rtol=1e-5, atol=1e-5)
 
 
-def test_max_pool_pads_with_minus_infinity() -> None:
-    x = -1 - jnp.arange(16.0).reshape(1, 4, 4, 1)
-    np.testing.assert_array_equal(max_pool(x)[0, :, :, 0], [[-1, -2], [-5, -6]])
+def test_add_relu_and_its_gradient_are_those_of_a_relu() -> None:
+    random = np.random.default_rng(0)
+    x, y = (jnp.asarray(random.standard_normal((2, 3, 3, 4)), jnp.float32) for _ in range(2))
+    y = y.at[0, 0, 0].set(-x[0, 0, 0])  # sums of exactly 0
+    expected, expected_pullback = jax.vjp(lambda x, y: nnx.relu(x + y), x, y)
+    actual, pullback = jax.vjp(add_relu, x, y)
+    np.testing.assert_array_equal(actual, expected)
+    for one, other in zip(pullback(expected), expected_pullback(expected), strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert jnp.isnan(add_relu(jnp.float32(np.nan), jnp.float32(1)))
+
+
+def test_residual_blocks_do_not_add_up_their_predecessors_again() -> None:
+    """What XLA counts of bytes read and written, over six blocks with either end."""
+    kernel = jnp.eye(64)
+
+    def traffic(end: Callable[[Array, Array], Array]) -> float:
+        def blocks(x: Array) -> Array:
+            for _ in range(6):
+                x = end(jnp.dot(x, kernel), x)
+            return x
+
+        compiled = jax.jit(blocks).lower(jnp.ones((256, 64))).compile()
+        return compiled.cost_analysis()["bytes accessed"]
+
+    assert traffic(add_relu) < 0.8 * traffic(lambda x, y: lax.max(x + y, jnp.zeros_like(x)))
 
 
 def test_average_pool_sums_bfloat16_in_float32() -> None:
