@@ -1,13 +1,13 @@
-"""Dense convolutions whose kernel gradients are matrix products.
+"""Dense convolutions, written the way each platform runs them fast.
 
-The gradient of a kernel contracts batch and positions of the input with those of the cotangent.
-Autodiff writes it as a matrix product with a transposed operand (1×1), or as a convolution whose
-"channels" are the batch (k×k); XLA on CPU then copies both operands to other layouts first. The
-products here contract the operands as they lie.
+1×1 convolutions are matrix products; the gradient of their kernel contracts batch and positions of
+the input with those of the cotangent as they lie, where autodiff's would transpose one of them
+first. Of k×k convolutions, some sizes run faster on CPU in another form than XLA's own.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 
 import jax
@@ -16,10 +16,8 @@ from jax import lax
 from jaxtyping import Array, Float
 
 from fakd_jax.models.taps import pad, window
+from fakd_jax.models.winograd import winograd_conv
 
-# With fewer channels than this, one tap's matrix product is too narrow to run well: the taps of
-# a row go together.
-_NARROW = 16
 # Where the map is smaller than the kernel (ResNet's last stage on images of 64 pixels: 2×2), XLA's
 # convolution on CPU is a naive loop, up to 200 times slower than a matrix product over patches. Up
 # to this many positions the product is never slower, so that nobody needs to know the loop's rule.
@@ -28,6 +26,9 @@ _SMALL_MAP = 16
 # laying out windows: up to this product of channels, plain multiplications and additions, which
 # fuse with what follows, run twice as fast.
 _FEW_CHANNELS = 64
+# From so many channels in and out, and as many positions, the products that Winograd's algorithm
+# saves outweigh its additions: 10 to 30 % of the time.
+_MANY = 128
 
 
 @jax.custom_vjp
@@ -78,11 +79,8 @@ def dense_conv(
 
 
 def _convolve(x: Array, kernel: Array, *, stride: int) -> Array:
-    if x.shape[1] * x.shape[2] <= _SMALL_MAP:
-        on_cpu = _conv_of_patches
-    elif kernel.shape[0] <= 3 and kernel.shape[2] * kernel.shape[3] <= _FEW_CHANNELS:
-        on_cpu = _conv_by_scalars
-    else:
+    on_cpu = _fastest_on_cpu(x.shape, kernel.shape, stride)
+    if on_cpu is _plain_conv:
         return _plain_conv(x, kernel, stride=stride)
     return lax.platform_dependent(
         x,
@@ -90,6 +88,26 @@ def _convolve(x: Array, kernel: Array, *, stride: int) -> Array:
         cpu=partial(on_cpu, stride=stride),
         default=partial(_plain_conv, stride=stride),
     )
+
+
+def _fastest_on_cpu(
+    shape: tuple[int, ...], kernel_shape: tuple[int, ...], stride: int
+) -> Callable[..., Array]:
+    batch, height, width, _ = shape
+    size, _, channels, features = kernel_shape
+    if height * width <= _SMALL_MAP:
+        return _conv_of_patches
+    if size <= 3 and channels * features <= _FEW_CHANNELS:
+        return _conv_by_scalars
+    many = min(channels, features) >= _MANY and batch * height * width >= channels
+    if size == 3 and stride == 1 and many:
+        return _conv_of_tiles
+    return _plain_conv
+
+
+def _conv_of_tiles(x: Array, kernel: Array, *, stride: int) -> Array:
+    del stride  # is 1
+    return winograd_conv(x, kernel)
 
 
 def _conv_by_scalars(x: Array, kernel: Array, *, stride: int) -> Array:
@@ -133,48 +151,15 @@ def _dense_forward(x: Array, kernel: Array, stride: int) -> tuple[Array, tuple[A
 
 def _dense_backward(stride: int, residuals: tuple[Array, Array], dy: Array) -> tuple[Array, Array]:
     x, kernel = residuals
-    (dx,) = jax.vjp(lambda x: _convolve(x, kernel, stride=stride), x)[1](dy)
-    dkernel = lax.platform_dependent(
-        x,
-        kernel,
-        dy,
-        cpu=partial(_kernel_gradient_by_taps, stride=stride),
-        default=partial(_plain_kernel_gradient, stride=stride),
-    )
+    if stride == 1:  # a convolution too, with the kernel turned by 180° and its channels exchanged
+        dx = _convolve(dy, kernel[::-1, ::-1].swapaxes(2, 3), stride=1)
+    else:
+        (dx,) = jax.vjp(lambda x: _convolve(x, kernel, stride=stride), x)[1](dy)
+    (dkernel,) = jax.vjp(lambda kernel: _plain_conv(x, kernel, stride=stride), kernel)[1](dy)
     return dx, dkernel
 
 
 dense_conv.defvjp(_dense_forward, _dense_backward)
-
-
-def _plain_kernel_gradient(x: Array, kernel: Array, dy: Array, *, stride: int) -> Array:
-    (dkernel,) = jax.vjp(lambda kernel: _plain_conv(x, kernel, stride=stride), kernel)[1](dy)
-    return dkernel
-
-
-def _kernel_gradient_by_taps(x: Array, kernel: Array, dy: Array, *, stride: int) -> Array:
-    """Each tap's part is what the tap meets, times the cotangent, summed over positions.
-
-    One part after the other (`lax.map`): side by side they would need the memory of k² copies of
-    the input at once, and run no faster, since every product has all threads already.
-    """
-    k, _, features, _ = kernel.shape
-    padded, cotangent = pad(x, (k - 1) // 2), _positions(dy)
-    size = dy.shape[1:3]
-    height, width = (stride * (length - 1) + 1 for length in size)
-
-    def row(i: Array) -> Array:
-        strip = lax.dynamic_slice_in_dim(padded, i, height, axis=1)
-        met = [_positions(window(strip, (0, j), size, stride)) for j in range(k)]
-        return _over_positions(jnp.concatenate(met, axis=1), cotangent)
-
-    def tap(index: Array) -> Array:
-        start = (0, index // k, index % k, 0)
-        met = lax.dynamic_slice(padded, start, (x.shape[0], height, width, features))
-        return _over_positions(_positions(window(met, (0, 0), size, stride)), cotangent)
-
-    parts = lax.map(row, jnp.arange(k)) if features < _NARROW else lax.map(tap, jnp.arange(k * k))
-    return parts.reshape(kernel.shape)
 
 
 def _positions(x: Array) -> Array:
