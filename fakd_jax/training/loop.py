@@ -6,7 +6,6 @@ import dataclasses
 import itertools
 import math
 import time
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -28,13 +27,11 @@ from fakd_jax.training.seeds import derive_seed
 from fakd_jax.training.state import Learner, TrainState, initial_state
 from fakd_jax.training.step import Batch, Objective, Steps, Teacher, TeacherOutputs, make_steps
 from fakd_jax.training.stopping import StopRequest
+from fakd_jax.training.under_way import Losses, steps_ahead
 
 # A frozen teacher says the same of the same validation images at every epoch: its answers are
 # kept on the host up to this size (1,142 maps of layer3 at 224 pixels are 0.9 GB).
 TEACHER_MEMORY_BYTES = 2 << 30
-# How many steps the device may be behind the host: while it computes one, the host prepares and
-# sends the next, and nobody waits for a loss before its successors are under way.
-STEPS_UNDER_WAY = 2
 
 
 @dataclasses.dataclass(frozen=True)
@@ -123,6 +120,7 @@ class _PhaseRun:
         self.epoch_steps = steps_per_epoch(len(split.train), phase.batch_size)
         self.stopping = EarlyStopping(phase.patience)
         self.finished = False
+        self.steps_ahead = steps_ahead()
         self.iterator = train_iterator(
             dataset,
             split.train,
@@ -194,37 +192,35 @@ class _PhaseRun:
         )
         first_step = timed_from = self.step
         started = time.monotonic()
-        losses: deque[tuple[int, jax.Array]] = deque()
 
-        def wait_for_losses(under_way: int) -> None:
-            while len(losses) > under_way:
-                step, loss = losses.popleft()
-                self._require_finite(float(loss), step)
-                bar.set_postfix(loss=f"{float(loss):.3f}", refresh=False)
-                bar.update(batch_size)
+        def arrived(step: int, loss: float) -> None:
+            self._require_finite(loss, step)
+            bar.set_postfix(loss=f"{loss:.3f}", refresh=False)
+            bar.update(batch_size)
 
+        losses = Losses(arrived)
         with bar:
             while self.step < end:
                 batch = next(self.iterator)
                 device_batch = self.placement.batch({k: batch[k] for k in ("image", "label")})
+                losses.wait(leave=self.steps_ahead)
                 self.state, loss = self.steps.train(
                     self.state, self.teacher_variables, device_batch, self.key
                 )
                 self.step += 1
-                losses.append((self.step, loss))
-                wait_for_losses(STEPS_UNDER_WAY)
+                losses.add(self.step, loss)
                 if self.step == first_step + 1 < end:
-                    wait_for_losses(0)
+                    losses.wait()
                     started, timed_from = time.monotonic(), self.step  # compilation is no speed
                 if self.step == end:
                     break  # what is saved at an epoch's end includes its validation
                 every = self.phase.checkpoint_every_steps
                 if stop.requested or (every and self.step % every == 0):
-                    wait_for_losses(0)  # nothing that is not finite may be saved
+                    losses.wait()  # nothing that is not finite may be saved
                     self._save_last()
                 if stop.requested:
                     self._interrupt()
-            wait_for_losses(0)
+            losses.wait()
         seconds = time.monotonic() - started
         values = _means(self.state.sums, self.phase.objective)
         values["learning_rate"] = float(self.phase.schedule(end - 1))
@@ -244,10 +240,11 @@ class _PhaseRun:
         """Validates, keeps the best, and decides whether the phase has finished."""
         started = time.monotonic()
         batches = self._validation_batches(f"{self.phase.name} validation")
-        sums = [
-            self.steps.validate(self.state, answer, batch)
-            for batch, answer in zip(batches, teacher_answers, strict=False)
-        ]
+        sums: list[dict[str, jax.Array]] = []
+        for batch, answer in zip(batches, teacher_answers, strict=False):
+            if len(sums) > self.steps_ahead:
+                jax.block_until_ready(sums[-1 - self.steps_ahead])
+            sums.append(self.steps.validate(self.state, answer, batch))
         values = _means(_add_all(sums), self.phase.objective)
         values["seconds"] = time.monotonic() - started
         self.logbook.record("val", step=self.step, epoch=epoch, values=values)
