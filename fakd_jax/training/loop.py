@@ -27,7 +27,7 @@ from fakd_jax.training.seeds import derive_seed
 from fakd_jax.training.state import Learner, TrainState, initial_state
 from fakd_jax.training.step import Batch, Objective, Steps, Teacher, TeacherOutputs, make_steps
 from fakd_jax.training.stopping import StopRequest
-from fakd_jax.training.under_way import Losses, steps_ahead
+from fakd_jax.under_way import Losses, steps_ahead
 
 # A frozen teacher says the same of the same validation images at every epoch: its answers are
 # kept on the host up to this size (1,142 maps of layer3 at 224 pixels are 0.9 GB).

@@ -5,8 +5,8 @@ from __future__ import annotations
 import jax.numpy as jnp
 import pytest
 
-from fakd_jax.training import under_way
-from fakd_jax.training.under_way import Losses, steps_ahead
+from fakd_jax import under_way
+from fakd_jax.under_way import Losses, steps_ahead
 
 
 def test_losses_arrive_in_order_and_as_many_stay_as_may() -> None:

@@ -1,0 +1,54 @@
+"""Folded networks say what the networks say."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+
+from fakd_jax.models import create_model
+from fakd_jax.models.batch_norm import BatchNorm
+from fakd_jax.models.folding import fold_batch_norms
+
+
+def with_statistics(arch: str) -> nnx.Module:
+    """A network whose batch norms are nothing like the identity."""
+    model = create_model(arch, num_classes=3, rngs=nnx.Rngs(0))
+    random = np.random.default_rng(0)
+    for _, module in nnx.iter_graph(model):
+        if isinstance(module, BatchNorm):
+            for variable, low, high in (
+                (module.scale, 0.5, 1.5),
+                (module.bias, -0.5, 0.5),
+                (module.mean, -0.5, 0.5),
+                (module.var, 0.5, 2.0),
+            ):
+                drawn = random.uniform(low, high, variable[...].shape)
+                variable.set_value(jnp.asarray(drawn, jnp.float32))
+    model.eval()
+    return model
+
+
+@pytest.mark.parametrize("arch", ["tiny_resnet", "tiny_mobilenet"])
+def test_a_folded_network_gives_the_same_logits(arch: str) -> None:
+    model = with_statistics(arch)
+    before = jax.tree.map(np.asarray, nnx.state(model))
+    images = np.random.default_rng(1).standard_normal((2, 32, 32, 3)).astype(np.float32)
+    expected = np.asarray(model(jnp.asarray(images)))
+    folded = fold_batch_norms(model)
+    assert not any(isinstance(module, BatchNorm) for _, module in nnx.iter_graph(folded))
+    actual = np.asarray(folded(jnp.asarray(images)))
+    np.testing.assert_allclose(actual, expected, rtol=0, atol=1e-5 * np.abs(expected).max())
+    assert np.abs(expected).max() > 1e-3
+    jax.tree.map(np.testing.assert_array_equal, nnx.state(model), before)
+
+
+def test_a_batch_norm_without_its_convolution_is_refused() -> None:
+    class Alone(nnx.Module):
+        def __init__(self) -> None:
+            self.bn = BatchNorm(2, momentum=0.9, epsilon=1e-5)
+
+    with pytest.raises(TypeError, match=r"Alone\.bn has no convolution"):
+        fold_batch_norms(Alone())
