@@ -42,7 +42,7 @@ def use_compilation_cache() -> None:
     import jax
 
     jax.config.update("jax_compilation_cache_dir", str(compilation_cache_folder()))
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 1.0)
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
 
 
 def allocator_environment(environment: Mapping[str, str]) -> dict[str, str] | None:

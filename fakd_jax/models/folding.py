@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import jax.numpy as jnp
+import jax
 import numpy as np
 from flax import nnx
 from jax.typing import DTypeLike
@@ -26,7 +26,7 @@ class Shift(nnx.Module):
     """
 
     def __init__(self, bias: Float[np.ndarray, " C"], *, dtype: DTypeLike):
-        self.bias = nnx.Param(jnp.asarray(bias, jnp.float32))
+        self.bias = nnx.Param(jax.device_put(np.asarray(bias, np.float32)))
         self.dtype = dtype
 
     def __call__(self, x: Float[Array, "B H W C"]) -> Float[Array, "B H W C"]:
@@ -61,7 +61,7 @@ def fold_batch_norms(model: nnx.Module) -> nnx.Module:
         )
         factor = scale / np.sqrt(var + norm.epsilon)
         kernel = np.asarray(conv.kernel[...], np.float64) * factor
-        conv.kernel.set_value(jnp.asarray(kernel, jnp.float32))
+        conv.kernel.set_value(jax.device_put(np.asarray(kernel, np.float32)))
         setattr(module, name, Shift(bias - mean * factor, dtype=norm.dtype))
     return folded
 

@@ -41,12 +41,13 @@ def scaled_normal(key: Array, shape: tuple[int, ...], scale: float) -> Float32[A
     Returns:
       An array of that shape.
     """
-    # Cut and scaled in NumPy, which compiles nothing, unless under a transformation.
+    # Cut and scaled in NumPy, which compiles nothing, unless under a transformation; and put on
+    # the device as it is, where `jnp.asarray` would compile a program for every shape.
     xp: Any = jnp if isinstance(key, jax.core.Tracer) else np
     count = math.prod(shape)
     keys = [jax.random.fold_in(key, index) for index in range(-(-count // _CHUNK))]
     values = xp.concatenate([xp.asarray(_normal_chunk(chunk_key)) for chunk_key in keys])
-    return jnp.asarray(values[:count].reshape(shape) * np.float32(scale))
+    return jax.device_put(values[:count].reshape(shape) * np.float32(scale))
 
 
 def kaiming_normal_fan_out(
@@ -67,7 +68,7 @@ def kaiming_normal_fan_out(
 
 def constant(features: int, value: float) -> Float32[Array, " C"]:
     """A vector of one value, made on the host, which compiles nothing."""
-    return jnp.asarray(np.full(features, value, np.float32))
+    return jax.device_put(np.full(features, value, np.float32))
 
 
 class Conv(nnx.Module):

@@ -361,7 +361,9 @@ def _filled(tree: Mapping[Any, Any], values: Mapping[str, Any], prefix: str) -> 
         if isinstance(node, Mapping):
             filled[key] = _filled(node, values, path)
         else:
-            filled[key] = jnp.asarray(values[path], dtype=node.dtype) if path in values else node
+            filled[key] = (
+                jax.device_put(np.asarray(values[path], node.dtype)) if path in values else node
+            )
     return filled
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import logging
 import sys
@@ -63,8 +64,6 @@ class Logbook:
           phase: "teacher" or "student".
           resume_step: records of this phase after it are dropped: they will be made again.
         """
-        from tensorboardX import SummaryWriter
-
         self.workdir = workdir
         self.phase = phase
         kept = [
@@ -73,9 +72,15 @@ class Logbook:
             if record["phase"] != phase or record["step"] <= resume_step
         ]
         write_whole(workdir / METRICS_FILE, "".join(json.dumps(record) + "\n" for record in kept))
-        self._events = SummaryWriter(
-            str(workdir / "tensorboard" / phase), purge_step=resume_step + 1
-        )
+        self._first_step = resume_step + 1
+
+    @functools.cached_property
+    def _events(self) -> Any:
+        """Opened with the first record: its import takes as long as a step or two."""
+        from tensorboardX import SummaryWriter
+
+        folder = self.workdir / "tensorboard" / self.phase
+        return SummaryWriter(str(folder), purge_step=self._first_step)
 
     def record(self, kind: str, *, step: int, epoch: int, values: dict[str, float]) -> None:
         """Adds one record.
@@ -94,8 +99,9 @@ class Logbook:
         self._events.flush()
 
     def close(self) -> None:
-        """Ends the TensorBoard file."""
-        self._events.close()
+        """Ends the TensorBoard file, if there is one."""
+        if "_events" in vars(self):
+            self._events.close()
 
 
 def progress_bar(*, total: int, done: int, description: str) -> Any:

@@ -52,18 +52,23 @@ def zero_sums() -> dict[str, jax.Array]:
     return {name: jnp.zeros((), jnp.float32) for name in SUMMED}
 
 
+def _copied(array: jax.Array) -> jax.Array:
+    return jax.device_put(np.array(array))
+
+
 def initial_state(learner: Learner, optimizer: optax.GradientTransformation) -> TrainState:
     """Returns the state before the first step of training `learner`.
 
     Its arrays are copies: the first step donates them, and the learner keeps its own.
     """
     params, batch_stats = nnx.state(learner, nnx.Param, nnx.BatchStat)
-    params, batch_stats = jax.tree.map(jnp.copy, (params, batch_stats))
+    # By way of the host, and in one program: one a shape would take seconds to compile.
+    params, batch_stats = jax.tree.map(_copied, (params, batch_stats))
     return TrainState(
         step=jnp.zeros((), jnp.int32),
         params=params,
         batch_stats=batch_stats,
-        optimizer_state=optimizer.init(params),
+        optimizer_state=jax.jit(optimizer.init)(params),
         sums=zero_sums(),
     )
 
@@ -101,4 +106,4 @@ def from_named_arrays(skeleton: Any, named: dict[str, np.ndarray]) -> Any:
             problems.append(f"{name} is {array.shape} {array.dtype}, not {leaf.shape} {leaf.dtype}")
     if problems:
         raise UserError(f"the training checkpoint does not fit this config: {'; '.join(problems)}")
-    return jax.tree_util.tree_unflatten(treedef, [jnp.asarray(named[name]) for name in names])
+    return jax.tree_util.tree_unflatten(treedef, [jax.device_put(named[name]) for name in names])
