@@ -79,7 +79,7 @@ def dense_conv(
 
 
 def _convolve(x: Array, kernel: Array, *, stride: int) -> Array:
-    on_cpu = _fastest_on_cpu(x.shape, kernel.shape, stride)
+    on_cpu = _fastest_on_cpu(x, kernel, stride)
     if on_cpu is _plain_conv:
         return _plain_conv(x, kernel, stride=stride)
     return lax.platform_dependent(
@@ -90,23 +90,23 @@ def _convolve(x: Array, kernel: Array, *, stride: int) -> Array:
     )
 
 
-def _fastest_on_cpu(
-    shape: tuple[int, ...], kernel_shape: tuple[int, ...], stride: int
-) -> Callable[..., Array]:
-    batch, height, width, _ = shape
-    size, _, channels, features = kernel_shape
-    if height * width <= _SMALL_MAP:
+def _fastest_on_cpu(x: Array, kernel: Array, stride: int) -> Callable[..., Array]:
+    size, _, channels, features = kernel.shape
+    positions = x.size // channels
+    if x.shape[1] * x.shape[2] <= _SMALL_MAP:
         return _conv_of_patches
     if size <= 3 and channels * features <= _FEW_CHANNELS:
         return _conv_by_scalars
-    many = min(channels, features) >= _MANY and batch * height * width >= channels
-    if size == 3 and stride == 1 and many:
+    many = min(channels, features) >= _MANY and positions >= channels
+    exact = jnp.finfo(x.dtype).bits >= 32  # sums of rounded products show in narrower formats
+    if size == 3 and stride == 1 and many and exact:
         return _conv_of_tiles
     return _plain_conv
 
 
 def _conv_of_tiles(x: Array, kernel: Array, *, stride: int) -> Array:
-    del stride  # is 1
+    """Winograd's algorithm, which knows stride 1 alone."""
+    del stride
     return winograd_conv(x, kernel)
 
 
