@@ -23,7 +23,7 @@ from fakd_jax.models.serialization import (
     model_state,
     resolve_checkpoint,
 )
-from fakd_jax.under_way import steps_ahead
+from fakd_jax.under_way import wait_for_room
 
 DTYPES = ("auto", "float32", "bfloat16")
 LEAST_SEGMENTS = 64
@@ -219,11 +219,9 @@ class Predictor:
         rows = -(-len(shown) // self.batch_size) * self.batch_size
         padded = np.zeros((rows, width), bool)
         padded[: len(shown), : shown.shape[1]] = shown
-        ahead = steps_ahead()
         parts: list[jax.Array] = []
         for start in range(0, rows, self.batch_size):
-            if len(parts) > ahead:
-                jax.block_until_ready(parts[-1 - ahead])
+            wait_for_room(parts)
             masks = padded[start : start + self.batch_size]
             parts.append(self._hidden_logits(self._variables, image, replacement, segments, masks))
         return softmax(np.concatenate([np.asarray(part) for part in parts])[: len(shown)])

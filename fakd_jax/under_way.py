@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import jax
 
@@ -18,6 +19,17 @@ def steps_ahead() -> int:
     the host prepares the next batch while the device computes, and then waits.
     """
     return 0 if jax.default_backend() == "cpu" else _AHEAD_OF_ACCELERATOR
+
+
+def wait_for_room(sent: Sequence[Any]) -> None:
+    """Waits until no more than `steps_ahead()` of what was sent are under way.
+
+    Args:
+      sent: Results of programs, pytrees of arrays, in the order in which they were sent.
+    """
+    ahead = steps_ahead()
+    if len(sent) > ahead:
+        jax.block_until_ready(sent[-1 - ahead])
 
 
 class Losses:

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import pytest
 
 from fakd_jax import under_way
-from fakd_jax.under_way import Losses, steps_ahead
+from fakd_jax.under_way import Losses, steps_ahead, wait_for_room
 
 
 def test_losses_arrive_in_order_and_as_many_stay_as_may() -> None:
@@ -28,3 +28,17 @@ def test_only_an_accelerator_has_steps_waiting(
 ) -> None:
     monkeypatch.setattr(under_way.jax, "default_backend", lambda: backend)
     assert steps_ahead() == ahead
+
+
+@pytest.mark.parametrize(
+    ("backend", "sent", "waited_for"),
+    [("cpu", "", []), ("cpu", "abc", ["c"]), ("gpu", "ab", []), ("gpu", "abcd", ["b"])],
+)
+def test_room_is_made_by_waiting_for_the_youngest_that_may_not_be_under_way(
+    backend: str, sent: str, waited_for: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waited: list[str] = []
+    monkeypatch.setattr(under_way.jax, "default_backend", lambda: backend)
+    monkeypatch.setattr(under_way.jax, "block_until_ready", waited.append)
+    wait_for_room(list(sent))
+    assert waited == waited_for

@@ -27,7 +27,7 @@ from fakd_jax.training.seeds import derive_seed
 from fakd_jax.training.state import Learner, TrainState, initial_state
 from fakd_jax.training.step import Batch, Objective, Steps, Teacher, TeacherOutputs, make_steps
 from fakd_jax.training.stopping import StopRequest
-from fakd_jax.under_way import Losses, steps_ahead
+from fakd_jax.under_way import Losses, steps_ahead, wait_for_room
 
 # A frozen teacher says the same of the same validation images at every epoch: its answers are
 # kept on the host up to this size (1,142 maps of layer3 at 224 pixels are 0.9 GB).
@@ -120,7 +120,6 @@ class _PhaseRun:
         self.epoch_steps = steps_per_epoch(len(split.train), phase.batch_size)
         self.stopping = EarlyStopping(phase.patience)
         self.finished = False
-        self.steps_ahead = steps_ahead()
         self.iterator = train_iterator(
             dataset,
             split.train,
@@ -203,7 +202,7 @@ class _PhaseRun:
             while self.step < end:
                 batch = next(self.iterator)
                 device_batch = self.placement.batch({k: batch[k] for k in ("image", "label")})
-                losses.wait(leave=self.steps_ahead)
+                losses.wait(leave=steps_ahead())
                 self.state, loss = self.steps.train(
                     self.state, self.teacher_variables, device_batch, self.key
                 )
@@ -242,8 +241,7 @@ class _PhaseRun:
         batches = self._validation_batches(f"{self.phase.name} validation")
         sums: list[dict[str, jax.Array]] = []
         for batch, answer in zip(batches, teacher_answers, strict=False):
-            if len(sums) > self.steps_ahead:
-                jax.block_until_ready(sums[-1 - self.steps_ahead])
+            wait_for_room(sums)
             sums.append(self.steps.validate(self.state, answer, batch))
         values = _means(_add_all(sums), self.phase.objective)
         values["seconds"] = time.monotonic() - started
