@@ -48,13 +48,16 @@ def fold_batch_norms(model: nnx.Module) -> nnx.Module:
       The network for inference. It cannot be trained: there are no batch statistics left.
 
     Raises:
-      TypeError: A batch norm has no such convolution.
+      TypeError: A batch norm has no such convolution, or one with a bias of its own.
     """
     folded = nnx.clone(model)
     for module, name, norm in list(_batch_norms(folded)):
         conv = getattr(module, name.replace("bn", "conv"), None)
-        if not isinstance(conv, Conv | Depthwise | Pointwise):
-            raise TypeError(f"{type(module).__name__}.{name} has no convolution to be folded into")
+        if (
+            not isinstance(conv, Conv | Depthwise | Pointwise)
+            or getattr(conv, "bias", None) is not None
+        ):
+            raise TypeError(f"{type(module).__name__}.{name} has no convolution without bias")
         scale, bias, mean, var = (
             np.asarray(variable[...], np.float64)
             for variable in (norm.scale, norm.bias, norm.mean, norm.var)

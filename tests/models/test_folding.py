@@ -11,6 +11,7 @@ from flax import nnx
 from fakd_jax.models import create_model
 from fakd_jax.models.batch_norm import BatchNorm
 from fakd_jax.models.folding import fold_batch_norms
+from fakd_jax.models.layers import Pointwise
 
 
 def with_statistics(arch: str) -> nnx.Module:
@@ -52,3 +53,13 @@ def test_a_batch_norm_without_its_convolution_is_refused() -> None:
 
     with pytest.raises(TypeError, match=r"Alone\.bn has no convolution"):
         fold_batch_norms(Alone())
+
+
+def test_a_convolution_with_a_bias_is_refused() -> None:
+    class Biased(nnx.Module):
+        def __init__(self) -> None:
+            self.conv = Pointwise(2, 2, use_bias=True, rngs=nnx.Rngs(0))
+            self.bn = BatchNorm(2, momentum=0.9, epsilon=1e-5)
+
+    with pytest.raises(TypeError, match=r"Biased\.bn has no convolution without bias"):
+        fold_batch_norms(Biased())
