@@ -91,7 +91,7 @@ def extract_archive(archive: Path, folder: Path) -> None:
                 _write(member, target, archive)
     except (
         EOFError,
-        NotImplementedError,
+        NotImplementedError,  # zipfile's word for a compression that it does not know
         lzma.LZMAError,
         tarfile.TarError,
         zipfile.BadZipFile,

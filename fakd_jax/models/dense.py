@@ -98,8 +98,8 @@ def _fastest_on_cpu(x: Array, kernel: Array, stride: int) -> Callable[..., Array
     if size <= 3 and channels * features <= _FEW_CHANNELS:
         return _conv_by_scalars
     many = min(channels, features) >= _MANY and positions >= channels
-    exact = jnp.finfo(x.dtype).bits >= 32  # sums of rounded products show in narrower formats
-    if size == 3 and stride == 1 and many and exact:
+    wide = jnp.finfo(x.dtype).bits >= 32  # in narrower formats sums of rounded products would show
+    if size == 3 and stride == 1 and many and wide:
         return _conv_of_tiles
     return _plain_conv
 

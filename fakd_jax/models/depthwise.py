@@ -3,8 +3,8 @@
 XLA on CPU lowers a grouped convolution to a slow generic loop, and its automatic weight
 gradient to k² separate reductions. A depthwise convolution is also a sum of k² shifted, weighted
 copies of its input, which XLA fuses into one loop; the input gradient is the same kind of sum
-over the cotangent, with the taps flipped; and all k² entries of the weight gradient come
-from one *variadic* reduction, so that the input is read once. Other platforms keep XLA's own
+over the cotangent, with the taps flipped; and the k² entries of the weight gradient come from
+*variadic* reductions that read the input once for several. Other platforms keep XLA's own
 grouped convolution, which their libraries run well. The choice is made when the program is
 lowered, so that the same traced function serves every platform.
 """
@@ -113,7 +113,7 @@ def _shifted_input_gradient(
 
 
 def _reduced_kernel_gradient(x: Array, kernel: Array, dy: Array, *, stride: int) -> Array:
-    """dkernel[i, j] = Σ over b, h, w of x shifted by (i, j) times dy: one pass for all k²."""
+    """dkernel[i, j] = Σ over b, h, w of x shifted by (i, j) times dy, several taps in a pass."""
     k = kernel.shape[0]
     padding = (k - 1) // 2
     padded = pad(_accumulable(x), padding)
