@@ -31,7 +31,11 @@ def get_config(variant: str = "") -> ConfigDict:
 
     config.data = data = ConfigDict()
     data.source = "kaggle"  # or a folder, a zip or tar archive, "phantom"
+    # "official" (the paper's), "deduplicated", "grouped" or "kfold": see fakd_jax/data/splits.py.
+    # All but the first keep copies of an image together and audit the data for them when needed.
     data.split = "official"
+    data.folds = 5  # of "kfold"
+    data.fold = 0  # of "kfold": which part is tested on, from 0
     data.validation_fraction = 0.2  # of the training images, stratified by class (paper: 80/20)
     data.image_size = 224
     data.mean = (0.5, 0.5, 0.5)

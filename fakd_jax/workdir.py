@@ -79,9 +79,7 @@ def choose_ids(dataset: ImageDataset, split: str, workdir: Path | None) -> Split
     if file is not None and file.is_file():
         stored = Split.load(file)
         if stored.fingerprint == dataset.fingerprint:
-            return _not_empty(
-                getattr(stored, split), split, f"{SPLIT_FILE} ({stored.kind}, seed {stored.seed})"
-            )
+            return _not_empty(getattr(stored, split), split, f"{SPLIT_FILE} ({stored.describe()})")
     if split != "test":
         known = file is not None and file.is_file()
         where = f"{file} is of other data" if known else f"there is no {SPLIT_FILE}"

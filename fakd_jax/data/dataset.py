@@ -183,11 +183,23 @@ class ImageDataset:
         Raises:
           RuntimeError: the records are not in the order of the description.
         """
+        return decode_rgb(self.read_encoded(index), self.examples[index].id)
+
+    def read_encoded(self, index: int) -> bytes:
+        """The bytes of one image's file as the records hold them, JPEG or PNG.
+
+        Args:
+          index: into `examples`.
+
+        Raises:
+          RuntimeError: the records are not in the order of the description.
+        """
         example = self.examples[index]
         record = self._sources[example.split][self._positions[index]]
         if record["id"].decode() != example.id:
             raise RuntimeError(f"the record of {example.id} holds {record['id'].decode()}")
-        return decode_rgb(record["image"], example.id)
+        encoded: bytes = record["image"]
+        return encoded
 
     def mask_path(self, index: int) -> Path | None:
         """The ground-truth lesion mask of an image, or None if the source has none.

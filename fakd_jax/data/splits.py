@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import json
-import math
-from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from fakd_jax.data.dataset import SPLITS, Example, ImageDataset
+from fakd_jax.data.dataset import SPLITS, ImageDataset
+from fakd_jax.data.drawing import Clusters, deal, draw
 from fakd_jax.errors import UserError
 from fakd_jax.files import write_whole
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+KINDS = ("official", "deduplicated", "grouped", "kfold")
+"""The ways of splitting, see :func:`make_split`."""
+
+NEED_GROUPS = ("deduplicated", "grouped", "kfold")
 
 
 @dataclass(frozen=True)
@@ -27,10 +29,15 @@ class Split:
       val: what chooses the epoch.
       test: what is reported, and looked at once.
       kind: the way of splitting, see :func:`make_split`.
-      seed: of the choice of `val`.
+      seed: of the choice of `val`, and of `test` where it is drawn.
       validation_fraction: the share of the training images meant for `val`; None where the
         source brings its own validation folder.
       fingerprint: of the data set the ids belong to.
+      apart: test images with a copy in `train` or `val`, reported apart; empty but for
+        `deduplicated`.
+      audit: fingerprint of the audit whose groups were kept together; None for `official`.
+      folds: into how many parts `kfold` dealt the groups; None for the others.
+      fold: which of them is `test`, from 0; None for the others.
     """
 
     train: tuple[str, ...]
@@ -40,6 +47,10 @@ class Split:
     seed: int
     validation_fraction: float | None
     fingerprint: str
+    apart: tuple[str, ...] = ()
+    audit: str | None = None
+    folds: int | None = None
+    fold: int | None = None
 
     def ids(self, name: str) -> tuple[str, ...]:
         """The ids of `train`, `val` or `test`.
@@ -52,6 +63,11 @@ class Split:
         ids: tuple[str, ...] = getattr(self, name)
         return ids
 
+    def describe(self) -> str:
+        """The kind of split with what fixes it: `kfold 1 of 5, seed 0`."""
+        fold = "" if self.fold is None else f" {self.fold} of {self.folds}"
+        return f"{self.kind}{fold}, seed {self.seed}"
+
     def save(self, path: Path) -> None:
         """Writes the split as JSON.
 
@@ -62,7 +78,7 @@ class Split:
 
     @classmethod
     def load(cls, path: Path, dataset: ImageDataset | None = None) -> Split:
-        """Reads what :meth:`save` wrote.
+        """Reads what :meth:`save` wrote, in this version or the first.
 
         Args:
           path: the file.
@@ -73,9 +89,11 @@ class Split:
         """
         try:
             values = json.loads(path.read_text(encoding="utf-8"))
-            if values.pop("format_version") != FORMAT_VERSION:
+            # The first version had official splits only, without the later fields.
+            if values.pop("format_version") not in (1, FORMAT_VERSION):
                 raise ValueError("another format version")
             parts: dict[str, Any] = {part: tuple(values.pop(part)) for part in SPLITS}
+            parts["apart"] = tuple(values.pop("apart", ()))
             split = cls(**parts, **values)
         except FileNotFoundError as error:
             raise UserError(f"there is no split file {path}") from error
@@ -98,77 +116,101 @@ def make_split(
     kind: str = "official",
     validation_fraction: float = 0.2,
     seed: int,
+    groups: Mapping[str, int] | None = None,
+    audit: str | None = None,
+    folds: int = 5,
+    fold: int = 0,
 ) -> Split:
     """Divides a data set into training, validation and test ids.
 
     Args:
       dataset: the data.
-      kind: `official`: test is the source's test folder; validation is the source's own
-        folder for it or, where there is none, drawn from each class of the training folder.
+      kind: `official`: test is the source's test folder; validation is the source's own folder
+        for it or, where there is none, drawn from each class of the training folder.
+        `deduplicated`: as official, but validation is drawn by whole groups of copies, and test
+        images with a copy in training or validation are set apart.
+        `grouped`: all images are dealt anew, whole groups of copies at a time: of each class as
+        large a share is test as in the source, and of the rest `validation_fraction` is
+        validation.
+        `kfold`: the groups are dealt into `folds` parts of equal size and class shares; part
+        `fold` is test, and of the rest validation is drawn as in `grouped`.
       validation_fraction: the share of each class's n training images that is drawn,
-        `floor(fraction · n + 0.5)` of them, at least one and at most n - 1.
-      seed: of that choice. An image's place in the drawing depends on the seed and its id
-        only, so it is the same on every machine and for every version of NumPy.
+        `floor(fraction · n + 0.5)` of them, at least one and at most n - 1; where groups are
+        kept together, as near to it as they allow.
+      seed: of that choice. A place in the drawing depends on the seed and the ids only, so it is
+        the same on every machine and for every version of NumPy.
+      groups: of every id its group of copies; needed by all kinds but `official`.
+      audit: fingerprint of the audit that found the groups.
+      folds: of `kfold`, at least 2.
+      fold: of `kfold`, from 0.
 
     Returns:
       The split.
 
     Raises:
-      UserError: an unknown kind, a fraction not between 0 and 1, no training or no test
-        folder, or a class with a single training image.
+      UserError: an unknown kind, a fraction or fold out of range, no training or no test folder,
+        or a class with too few training images or groups.
+      ValueError: groups are needed and not given.
     """
-    if kind not in SPLITTERS:
-        raise UserError(f"config.data.split is {kind!r}; use {' or '.join(SPLITTERS)}")
+    if kind not in KINDS:
+        raise UserError(f"config.data.split is {kind!r}; use {', '.join(KINDS)}")
     if not 0 < validation_fraction < 1:
         raise UserError(
             f"the validation fraction is {validation_fraction}; give one between 0 and 1"
         )
-    return SPLITTERS[kind](dataset, validation_fraction, seed)
-
-
-def _official(dataset: ImageDataset, validation_fraction: float, seed: int) -> Split:
-    for name in ("train", "test"):
-        if not dataset.ids(name):
-            raise UserError(f"{dataset.source} has no folder for the {name} split; add one")
-    train, val = dataset.ids("train"), dataset.ids("val")
-    fraction = None
-    if not val:
-        fraction = validation_fraction
-        val = _draw_by_class(dataset, validation_fraction, seed)
-        train = tuple(sorted(set(train) - set(val)))
+    if kind == "kfold" and not (folds >= 2 and 0 <= fold < folds):
+        raise UserError(
+            f"config.data.fold is {fold} of {folds} folds; give at least 2 folds and a fold "
+            "from 0 to one less"
+        )
+    if kind in NEED_GROUPS and groups is None:
+        raise ValueError(f"the {kind} split needs groups of copies")
+    clusters = Clusters(dataset, groups if kind in NEED_GROUPS else None)
+    val: tuple[str, ...]
+    fraction: float | None = validation_fraction
+    if kind in ("official", "deduplicated"):
+        for name in ("train", "test"):
+            if not dataset.ids(name):
+                raise UserError(f"{dataset.source} has no folder for the {name} split; add one")
+        pool, val, test = dataset.ids("train"), dataset.ids("val"), dataset.ids("test")
+        if val:
+            fraction = None
+        else:
+            val = draw(clusters, pool, validation_fraction, seed)
+    else:
+        everything = tuple(example.id for example in dataset.examples)
+        if kind == "grouped":
+            test = draw(clusters, everything, _test_shares(dataset), seed, purpose="test")
+        else:
+            test = deal(clusters, everything, folds, seed)[fold]
+        pool = tuple(sorted(set(everything) - set(test)))
+        val = draw(clusters, pool, validation_fraction, seed)
+    train = tuple(sorted(set(pool) - set(val)))
+    apart = clusters.touched_by(test, (*train, *val)) if kind == "deduplicated" else ()
     return Split(
         train=train,
         val=val,
-        test=dataset.ids("test"),
-        kind="official",
+        test=tuple(sorted(set(test) - set(apart))),
+        kind=kind,
         seed=seed,
         validation_fraction=fraction,
         fingerprint=dataset.fingerprint,
+        apart=apart,
+        audit=audit if kind in NEED_GROUPS else None,
+        folds=folds if kind == "kfold" else None,
+        fold=fold if kind == "kfold" else None,
     )
 
 
-SPLITTERS: dict[str, Callable[[ImageDataset, float, int], Split]] = {"official": _official}
-"""The ways of splitting by name; add one here and it can be configured."""
-
-
-def _draw_by_class(dataset: ImageDataset, fraction: float, seed: int) -> tuple[str, ...]:
-    """The ids drawn for validation from each class of the training folder, sorted."""
-    by_class: dict[int, list[Example]] = defaultdict(list)
-    for example in dataset.examples:
-        if example.split == "train":
-            by_class[example.label].append(example)
-    drawn: list[str] = []
-    for label, examples in by_class.items():
-        if len(examples) < 2:
-            raise UserError(
-                f"the class {dataset.class_names[label]} of {dataset.source} has a single "
-                "training image, and validation needs one too; add images"
-            )
-        number = min(max(math.floor(fraction * len(examples) + 0.5), 1), len(examples) - 1)
-        shuffled = sorted(examples, key=lambda example: _place(seed, example.id))
-        drawn.extend(example.id for example in shuffled[:number])
-    return tuple(sorted(drawn))
-
-
-def _place(seed: int, id: str) -> str:
-    return sha256(f"{seed}\0{id}".encode()).hexdigest()
+def _test_shares(dataset: ImageDataset) -> dict[int, float]:
+    """The share of each class that lies in the source's own test folder."""
+    if not dataset.ids("test"):
+        raise UserError(
+            f"{dataset.source} has no folder for the test split, whose size a grouped split "
+            "follows; add one, or use config.data.split=kfold"
+        )
+    shares = {}
+    for label in range(len(dataset.class_names)):
+        own = [example.split == "test" for example in dataset.examples if example.label == label]
+        shares[label] = sum(own) / len(own)
+    return shares

@@ -12,12 +12,13 @@ import jax.numpy as jnp
 from flax import nnx
 from ml_collections import ConfigDict
 
+from fakd_jax.auditing.audit import audit_copies
 from fakd_jax.data.augment import Augmentation
 from fakd_jax.data.dataset import ImageDataset
 from fakd_jax.data.pipeline import CachedImages, steps_per_epoch
 from fakd_jax.data.preprocessing import Preprocessing
 from fakd_jax.data.sources import open_dataset
-from fakd_jax.data.splits import Split, make_split
+from fakd_jax.data.splits import NEED_GROUPS, Split, make_split
 from fakd_jax.distillation.alignment import Projection
 from fakd_jax.errors import UserError
 from fakd_jax.models import create_model, feature_shapes
@@ -88,11 +89,16 @@ def _split(config: ConfigDict, dataset: ImageDataset, workdir: Path) -> Split:
     if file.is_file():
         split = Split.load(file, dataset)
     else:
+        groups, audit = _groups(config, dataset)
         split = make_split(
             dataset,
             kind=config.data.split,
             validation_fraction=config.data.validation_fraction,
             seed=derive_seed(config.seed, "split"),
+            groups=groups,
+            audit=audit,
+            folds=config.data.folds,
+            fold=config.data.fold,
         )
         split.save(file)
     LOGGER.info(
@@ -106,6 +112,14 @@ def _split(config: ConfigDict, dataset: ImageDataset, workdir: Path) -> Split:
         dataset.fingerprint[:16],
     )
     return split
+
+
+def _groups(config: ConfigDict, dataset: ImageDataset) -> tuple[dict[str, int] | None, str | None]:
+    """The groups of copies that the split keeps together, and their audit's fingerprint."""
+    if config.data.split not in NEED_GROUPS:
+        return None, None
+    audit = audit_copies(dataset, config.data.cache_dir or None, LOGGER.info)
+    return audit.groups, audit.fingerprint
 
 
 class _Experiment:
@@ -293,6 +307,8 @@ class _Experiment:
                 "version": dataset.version,
                 "fingerprint": dataset.fingerprint,
                 "split": self.split.kind,
+                "split_description": self.split.describe(),
+                "audit": self.split.audit,
             },
             "config": json.loads(config.to_json()),
             "package_version": __version__,

@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 from ml_collections import ConfigDict
 
+from fakd_jax.data.splits import KINDS
 from fakd_jax.errors import UserError
 from fakd_jax.files import write_whole
 from fakd_jax.training.optimizer import SCHEDULES
@@ -37,6 +38,9 @@ RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "eval_batch_size": _POSITIVE_INTEGER,
     "dtype": _one_of("auto", *DTYPES),
     "data.source": (bool, "kaggle, phantom, a folder or an archive"),
+    "data.split": _one_of(*KINDS),
+    "data.folds": (lambda value: value >= 2, "at least 2"),
+    "data.fold": _NOT_NEGATIVE,
     "data.validation_fraction": (lambda value: 0 < value < 1, "between 0 and 1, both excluded"),
     "data.image_size": (lambda value: value >= 32, "at least 32, the networks' total stride"),
     "data.mean": (lambda value: len(value) == 3, "three numbers"),

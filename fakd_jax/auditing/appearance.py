@@ -1,0 +1,194 @@
+"""What an image looks like, apart from brightness, contrast and where its head lies.
+
+Copies of an image differ in brightness, contrast, compression, sharpness, position and size;
+slices of different heads differ in their fine structure. So images are compared by their
+*local contrast*: what a band-pass filter leaves, divided by its local strength, so that a dark,
+stretched or sharpened copy looks like its original.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from hashlib import sha256
+
+import numpy as np
+from jaxtyping import Bool, Float32, Int, UInt8
+
+from fakd_jax.data.dataset import ImageDataset
+from fakd_jax.data.preprocessing import decode_rgb
+
+SIDE = 112
+"""Side of the thumbnails in pixels: half the networks' input, twice JPEG's grain of 1 pixel."""
+
+COARSE_SIDE = SIDE // 2
+
+PROGRESS_SECONDS = 10.0
+
+
+@dataclass(frozen=True)
+class Thumbnails:
+    """Every image of a data set, small and grey, with what its file says of itself.
+
+    Attributes:
+      grey: luminance, 0 to 255.
+      digests: sha256 of each image's bytes as stored.
+      sizes: (width, height) in pixels.
+      coloured: whether any pixel's channels differ by more than `COLOUR_TOLERANCE`.
+    """
+
+    grey: Float32[np.ndarray, "N S S"]
+    digests: tuple[str, ...]
+    sizes: tuple[tuple[int, int], ...]
+    coloured: Bool[np.ndarray, " N"]
+
+
+COLOUR_TOLERANCE = 16
+"""JPEG's colour planes scatter a grey picture's channels by some levels."""
+
+
+def read_thumbnails(dataset: ImageDataset, log: Callable[[str], object] = print) -> Thumbnails:
+    """Decodes every image once, in threads.
+
+    Args:
+      dataset: the data, N images.
+      log: told the progress every ten seconds.
+
+    Returns:
+      The thumbnails, in the order of `dataset.examples`.
+    """
+    told = start = time.monotonic()
+    found = []
+    with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
+        jobs = [pool.submit(_thumbnail, dataset, index) for index in range(len(dataset))]
+        try:
+            for job in jobs:
+                found.append(job.result())
+                if time.monotonic() - told > PROGRESS_SECONDS:
+                    told = time.monotonic()
+                    rate = len(found) / (told - start)
+                    left = (len(jobs) - len(found)) / rate
+                    log(f"audit: read {len(found):,} of {len(jobs):,} images, {left:.0f} s left")
+        except BaseException:
+            pool.shutdown(cancel_futures=True)  # an interruption must not wait for thousands
+            raise
+    grey, digests, sizes, coloured = zip(*found, strict=True)
+    return Thumbnails(np.stack(grey), digests, sizes, np.array(coloured))
+
+
+def _thumbnail(
+    dataset: ImageDataset, index: int
+) -> tuple[Float32[np.ndarray, "S S"], str, tuple[int, int], bool]:
+    encoded = dataset.read_encoded(index)
+    pixels = decode_rgb(encoded, dataset.examples[index].id)
+    height, width, _ = pixels.shape
+    spread = pixels.max(axis=-1) - pixels.min(axis=-1)
+    coloured = bool(spread.max() > COLOUR_TOLERANCE)
+    return thumbnail_of(pixels), sha256(encoded).hexdigest(), (width, height), coloured
+
+
+def thumbnail_of(pixels: UInt8[np.ndarray, "H W 3"]) -> Float32[np.ndarray, "S S"]:
+    """An image's luminance, resized to a square of `SIDE` pixels with antialiasing."""
+    from PIL import Image
+
+    grey = Image.fromarray(pixels).convert("L").convert("F")
+    small = grey.resize((SIDE, SIDE), Image.Resampling.BILINEAR, reducing_gap=3.0)
+    return np.asarray(small, np.float32)
+
+
+def local_contrast(
+    images: Float32[np.ndarray, "N S S"], *, inner: float, outer: float, floor: float
+) -> Float32[np.ndarray, "N S S"]:
+    """The band between two Gaussian blurs, divided by its own local root mean square.
+
+    Invariant to a factor and an offset of the brightness, and nearly so to any smooth change of
+    it over the image or over the grey levels.
+
+    Args:
+      images: grey.
+      inner: standard deviation of the finer blur, pixels.
+      outer: standard deviation of the coarser blur, and of the window of the local strength.
+      floor: share of an image's greatest local strength below which contrast is not raised to
+        full strength, so that the empty background stays quiet.
+
+    Returns:
+      Values around 0, mostly in [-2, 2].
+    """
+    from scipy.ndimage import gaussian_filter
+
+    def blur(stack: np.ndarray, sigma: float) -> np.ndarray:
+        return gaussian_filter(stack, (0, sigma, sigma), mode="nearest")
+
+    def of_part(part: np.ndarray) -> np.ndarray:
+        band = blur(part, inner) - blur(part, outer)
+        strength = np.sqrt(blur(band * band, outer))
+        quiet = floor * strength.max(axis=(1, 2), keepdims=True)
+        return band / (strength + quiet + 1e-6)
+
+    return _in_parts(of_part, images)
+
+
+def halve(images: Float32[np.ndarray, "N S S"]) -> Float32[np.ndarray, "N S/2 S/2"]:
+    """Means of 2 × 2 pixels."""
+    n, height, width = images.shape
+    return images.reshape(n, height // 2, 2, width // 2, 2).mean(axis=(2, 4))
+
+
+BRIGHT_SHARE = 0.1
+FILLED_SHARE = 0.02
+
+
+def head_boxes(images: Float32[np.ndarray, "N S S"]) -> Int[np.ndarray, "N 4"]:
+    """The box around what is not background: (top, bottom, left, right), ends excluded.
+
+    A row or column belongs to it if more than `FILLED_SHARE` of it is brighter than
+    `BRIGHT_SHARE` of the image's 99th percentile. An image with hardly anything bright is taken
+    whole.
+    """
+    side = images.shape[-1]
+    brightest = np.percentile(images.reshape(len(images), -1), 99, axis=1)[:, None, None]
+    filled = images > BRIGHT_SHARE * brightest
+    ends = []
+    for axis in (2, 1):
+        lines = filled.mean(axis=axis) > FILLED_SHARE
+        ends += [lines.argmax(axis=1), side - lines[:, ::-1].argmax(axis=1)]
+    boxes = np.stack(ends, axis=1)
+    least = side // 8
+    small = (boxes[:, 1] - boxes[:, 0] < least) | (boxes[:, 3] - boxes[:, 2] < least)
+    boxes[small] = (0, side, 0, side)
+    return boxes
+
+
+def crop_to(
+    images: Float32[np.ndarray, "N S S"], boxes: Int[np.ndarray, "N 4"], side: int
+) -> Float32[np.ndarray, "N side side"]:
+    """Each image's box, resampled bilinearly to a square: position and size are taken out."""
+    rows = [
+        _resampling(top, bottom, images.shape[1], side)
+        @ image
+        @ _resampling(left, right, images.shape[2], side).T
+        for image, (top, bottom, left, right) in zip(images, boxes, strict=True)
+    ]
+    return np.stack(rows)
+
+
+def _resampling(low: int, high: int, source: int, target: int) -> Float32[np.ndarray, "T S"]:
+    """The matrix that samples `[low, high)` of `source` pixels at `target` centres."""
+    centres = low + (np.arange(target) + 0.5) * (high - low) / target - 0.5
+    distance = np.abs(centres[:, None] - np.arange(source)[None])
+    weights = np.maximum(0, 1 - distance)
+    return (weights / weights.sum(axis=1, keepdims=True)).astype(np.float32)
+
+
+def _in_parts(
+    function: Callable[[np.ndarray], np.ndarray], images: np.ndarray, length: int = 256
+) -> np.ndarray:
+    """Applies a function to parts of a stack, in threads."""
+    parts: Sequence[np.ndarray] = [
+        images[start : start + length] for start in range(0, len(images), length)
+    ]
+    with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
+        return np.concatenate(list(pool.map(function, parts)))

@@ -1,0 +1,40 @@
+"""The eight ways to turn and mirror a square picture: the dihedral group of the square."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Shaped
+
+
+@dataclass(frozen=True)
+class Orientation:
+    """Quarter turns counter-clockwise, then perhaps a mirroring left to right.
+
+    Attributes:
+      name: as reports call it.
+      turns: quarter turns, 0 to 3.
+      mirrored: whether left and right are swapped after turning.
+    """
+
+    name: str
+    turns: int
+    mirrored: bool
+
+    def apply(self, images: Shaped[np.ndarray, "*N S S"]) -> Shaped[np.ndarray, "*N S S"]:
+        """Turns and mirrors the last two axes; a view, nothing is copied."""
+        turned = np.rot90(images, self.turns, axes=(-2, -1))
+        return turned[..., ::-1] if self.mirrored else turned
+
+
+ORIENTATIONS = (
+    Orientation("as it is", 0, False),
+    Orientation("mirrored", 0, True),
+    Orientation("turned by 180°", 2, False),
+    Orientation("upside down", 2, True),
+    Orientation("turned by 90°", 1, False),
+    Orientation("turned by 270°", 3, False),
+    Orientation("turned by 90° and mirrored", 1, True),
+    Orientation("turned by 270° and mirrored", 3, True),
+)
