@@ -124,6 +124,11 @@ def code(text: str) -> Html:
     return Html(f"<code>{_text(text)}</code>")
 
 
+def lines(*parts: Inline) -> Html:
+    """Parts below each other, as in a cell of a table."""
+    return Html("<br>".join(map(_text, parts)))
+
+
 def subheading(text: str) -> Html:
     """A heading within a section."""
     return Html(f"<h3>{_text(text)}</h3>\n")

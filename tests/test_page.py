@@ -22,6 +22,7 @@ from fakd_jax.page import (
     definitions,
     details,
     figure,
+    lines,
     page,
     paragraph,
     shrink,
@@ -33,7 +34,7 @@ from fakd_jax.page import (
 )
 from fakd_jax.page_style import STYLE
 
-VOID = {"meta", "img"}
+VOID = {"meta", "img", "br"}
 PIXELS = np.arange(2 * 3 * 3, dtype=np.uint8).reshape(2, 3, 3)
 NASTY = "<script>alert('&amp;')</script> \"a\" & </title> --> é 脳"
 # What HTML can hold: no control characters but tab and newline, no surrogates, no noncharacters.
@@ -88,7 +89,7 @@ def everything(text: str = NASTY) -> str:
     content = (
         paragraph(text, strong(text), code(text)),
         subheading(text),
-        bullets([text, code(text)]),
+        bullets([text, code(text), lines(text, text)]),
         definitions([(text, text)]),
         table([text, text], [[text, strong(text)]], align="lr", caption=text),
         figure(PIXELS, alt=text, caption=text),
@@ -163,6 +164,10 @@ def test_the_table_of_contents_leads_to_every_section() -> None:
 
 def test_markup_is_kept_and_text_is_not_taken_for_it() -> None:
     assert paragraph("<b>", Html("<b></b>")).markup == "<p>&lt;b&gt;<b></b></p>\n"
+
+
+def test_lines_stand_below_each_other() -> None:
+    assert lines("a & b", strong("c")).markup == "a &amp; b<br><strong>c</strong>"
 
 
 def test_a_table_has_row_heads_and_alignment() -> None:
