@@ -179,10 +179,11 @@ def table(
     of_rows = ['th scope="row"', *["td"] * (len(header) - 1)]
     body = "".join(f"<tr>{line(row, of_rows)}</tr>\n" for row in rows)
     head = line(header, ['th scope="col"'] * len(header))
-    above = f"<caption>{_text(caption)}</caption>\n" if caption else ""
+    # Not <caption>: that would be as wide as the table, and scroll out of sight with it.
+    above = f"<figcaption>{_text(caption)}</figcaption>\n" if caption else ""
     return Html(
-        f'<div class="scroll">\n<table>\n{above}<thead>\n<tr>{head}</tr>\n</thead>\n'
-        f"<tbody>\n{body}</tbody>\n</table>\n</div>\n"
+        f'<figure>\n{above}<div class="scroll">\n<table>\n<thead>\n<tr>{head}</tr>\n</thead>\n'
+        f"<tbody>\n{body}</tbody>\n</table>\n</div>\n</figure>\n"
     )
 
 

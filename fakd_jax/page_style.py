@@ -36,14 +36,13 @@ nav ul { display: flex; flex-wrap: wrap; gap: .3rem 1.25rem; margin: 1.25rem aut
 nav li { margin: 0; }
 code { font: .88em/1.4 ui-monospace, SFMono-Regular, Menlo, Consolas, monospace;
   overflow-wrap: anywhere; }
-.scroll { overflow-x: auto; margin: 1rem 0; }
+.scroll { overflow-x: auto; }
 table { border-collapse: collapse; font-size: .93rem; font-variant-numeric: tabular-nums; }
-caption { padding-bottom: .5rem; color: var(--quiet); text-align: left; }
 th, td { padding: .35rem .8rem; border-bottom: 1px solid var(--rule); text-align: left;
   vertical-align: top; }
 thead th { border-bottom: 2px solid var(--rule); background: var(--raised);
   vertical-align: bottom; }
-tbody th { font-weight: 500; }
+tbody th { min-width: 8.5rem; font-weight: 500; }
 .right { text-align: right; white-space: nowrap; }
 .centre { text-align: center; }
 dl { display: grid; grid-template-columns: max-content minmax(0, 1fr); gap: .35rem 1.5rem;
@@ -51,7 +50,7 @@ dl { display: grid; grid-template-columns: max-content minmax(0, 1fr); gap: .35r
 dt { color: var(--quiet); }
 dd { margin: 0; }
 figure { margin: 1.25rem 0; }
-figcaption { max-width: 46rem; color: var(--quiet); font-size: .9rem; }
+figcaption { max-width: 46rem; margin-bottom: .5rem; color: var(--quiet); font-size: .9rem; }
 img { display: block; max-width: 100%; height: auto; border-radius: 4px; }
 figure > img { margin-bottom: .5rem; background: #ffffff; }
 .thumbnails { display: grid; grid-template-columns: repeat(auto-fill, minmax(11.5rem, 1fr));

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from fakd_jax.evaluation.html_words import images_of
 from fakd_jax.evaluation.report import percent
 
 FEW_IMAGES = 100
@@ -94,14 +95,13 @@ def _about_the_choice(metrics: Mapping[str, Any]) -> Iterator[str]:
     temperature, reject = metrics["calibration"]["temperature"], metrics["selective"]["reject"]
     if temperature is not None:
         yield (
-            f"The temperature was fitted on {temperature['fitted_on']['n']:,} "
-            f"{temperature['fitted_on']['split']} images, and is as uncertain as they are few."
+            f"The temperature was fitted on {images_of(temperature['fitted_on'])}, and is as "
+            "uncertain as they are few."
         )
     if reject is not None:
         yield (
-            f"The reject option's threshold was chosen on {reject['chosen_on']['n']:,} "
-            f"{reject['chosen_on']['split']} images. What it was chosen for there, it need not "
-            "keep elsewhere."
+            f"The reject option's threshold was chosen on {images_of(reject['chosen_on'])}. What "
+            "it was chosen for there, it need not keep elsewhere."
         )
 
 

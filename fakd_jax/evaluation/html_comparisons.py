@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Mapping
 from typing import Any
 
+from fakd_jax.evaluation.html_words import points, stacked
 from fakd_jax.evaluation.report import DASH, percent
 from fakd_jax.page import Html, Inline, Section, code, lines, paragraph, strong, table, warning
 
@@ -60,9 +61,10 @@ def comparison_section(metrics: Mapping[str, Any]) -> Section:
             ),
             counts,
             paragraph(
-                f"This network's accuracy is {_points(comparison['difference'])} percentage points "
-                f"from the other's, 95 % interval {_points(comparison['difference_ci95'][0])} to "
-                f"{_points(comparison['difference_ci95'][1])} (paired bootstrap). Of the images "
+                "Difference in accuracy, this one less the other: "
+                f"{points(comparison['difference'])} percentage points, 95 % interval "
+                f"{points(comparison['difference_ci95'][0])} to "
+                f"{points(comparison['difference_ci95'][1])} (paired bootstrap). On the images "
                 f"that only one answers right, McNemar's exact test gives p = {p:.3g}. {verdict}"
             ),
         ),
@@ -93,8 +95,8 @@ def _by_twin(subsets: Mapping[str, Any]) -> tuple[Html, ...]:
             SUBSET_TITLES[row["name"]],
             f"{row['n']:,}",
             f"{row['groups']:,}",
-            percent(row["accuracy"], row["accuracy_ci95"]),
-            percent(row["accuracy"], row["accuracy_ci95_grouped"]),
+            stacked(percent(row["accuracy"], row["accuracy_ci95"])),
+            stacked(percent(row["accuracy"], row["accuracy_ci95_grouped"])),
             percent(row["balanced_accuracy"]),
             _missed(row["missed_tumour"]),
         ]
@@ -126,8 +128,3 @@ def _missed(missed: Mapping[str, Any] | None) -> Inline:
     if missed is None or not missed["n"]:
         return DASH
     return lines(f"{missed['count']:,} of {missed['n']:,}", percent(missed["rate"], missed["ci95"]))
-
-
-def _points(difference: float) -> str:
-    """A difference of shares in percentage points, with its sign."""
-    return f"{100 * difference:+.2f}".replace("-", "−")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from fakd_jax.evaluation.html_words import images_of
 from fakd_jax.evaluation.report import percent
 from fakd_jax.page import Html, Section, bullets, figure, paragraph, table
 
@@ -77,14 +78,14 @@ def _row(name: str, figures: Mapping[str, float]) -> list[str]:
 def _about_temperature(temperature: Mapping[str, Any] | None) -> str:
     if temperature is None:
         return f"No temperature was fitted: {NO_VALIDATION}."
-    value, fitted_on = temperature["value"], temperature["fitted_on"]
+    value = temperature["value"]
     before, after = temperature["before"]["nll"], temperature["after"]["nll"]
     on_those = "too sure" if value > 1 else "not sure enough" if value < 1 else "as sure as right"
     outcome = "better" if after < before else "not better"
     return (
-        f"The temperature divides the logits and leaves every answer as it is. Fitted on "
-        f"{fitted_on['n']:,} {fitted_on['split']} images it is {value:.4g}: on those the network "
-        f"was {on_those}. On these images the log-likelihood is {outcome} with it "
+        "The temperature divides the logits and leaves every answer as it is. Fitted on "
+        f"{images_of(temperature['fitted_on'])} it is {value:.4g}: on those the network was "
+        f"{on_those}. On these images the log-likelihood is {outcome} with it "
         f"({before:.4f} before, {after:.4f} after)."
     )
 
@@ -93,12 +94,11 @@ def _reject_option(metrics: Mapping[str, Any]) -> tuple[Html, ...]:
     reject = metrics["selective"]["reject"]
     if reject is None:
         return (paragraph(f"No threshold was chosen: {NO_VALIDATION}."),)
-    chosen_on = reject["chosen_on"]
     return (
         paragraph(
             f"The reject option: answers below a confidence of {percent(reject['threshold'])} are "
-            f"left to a human. The threshold was chosen on {chosen_on['n']:,} "
-            f"{chosen_on['split']} images ({reject['rule']})."
+            f"left to a human. The threshold was chosen on {images_of(reject['chosen_on'])} "
+            f"({reject['rule']})."
         ),
         bullets(
             [
@@ -107,7 +107,7 @@ def _reject_option(metrics: Mapping[str, Any]) -> tuple[Html, ...]:
                 _risk(reject, 1 - metrics["accuracy"]),
                 *_missed(reject["missed_tumour"], metrics["missed_tumour"]),
                 f"What it costs: of the images left to a human, {reject['rejected_right']:,} would "
-                f"have been answered right; {reject['rejected_wrong']:,} wrong.",
+                f"have been answered right and {reject['rejected_wrong']:,} wrong.",
             ]
         ),
     )

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from fakd_jax.evaluation.html_words import decimal, stacked
 from fakd_jax.evaluation.report import DASH, percent
 from fakd_jax.page import (
     Html,
@@ -12,7 +13,6 @@ from fakd_jax.page import (
     Section,
     bullets,
     figure,
-    lines,
     paragraph,
     strong,
     table,
@@ -35,7 +35,7 @@ def headline_section(metrics: Mapping[str, Any]) -> Section:
             "the mean of the classes' sensitivities",
         ],
         ["missed tumours", *_share(metrics["missed_tumour"], "tumours were called {negative}")],
-        ["false alarms", *_share(metrics["false_alarm"], "{negative} were called a tumour")],
+        ["false alarms", *_share(metrics["false_alarm"], "{negative} images were called a tumour")],
         [
             "AUROC, any tumour",
             decimal(auroc["tumour"], auroc["tumour_ci95"]),
@@ -58,7 +58,7 @@ def headline_section(metrics: Mapping[str, Any]) -> Section:
     return Section(
         "Headline figures",
         (
-            table(["", "value [95 % interval]", "what it counts"], rows),
+            table(["", "value [95 % interval]", "what it counts"], rows, align="lrl"),
             _about_intervals(metrics),
             *([bullets(metrics["notes"])] if metrics["notes"] else []),
         ),
@@ -73,11 +73,11 @@ def classes_section(metrics: Mapping[str, Any], matrix_picture: bytes) -> Sectio
             name,
             f"{figures['support']:,}",
             *(
-                _stacked(percent, figures[key], figures[f"{key}_ci95"])
+                stacked(percent(figures[key], figures[f"{key}_ci95"]))
                 for key in ("recall", "specificity", "precision")
             ),
             percent(figures["f1"]),
-            _stacked(decimal, figures["auroc"], figures["auroc_ci95"]),
+            stacked(decimal(figures["auroc"], figures["auroc_ci95"])),
         ]
         for name, figures in metrics["per_class"].items()
     ]
@@ -115,18 +115,6 @@ def classes_section(metrics: Mapping[str, Any], matrix_picture: bytes) -> Sectio
     )
 
 
-def decimal(value: float | None, interval: Sequence[float] | None = None) -> str:
-    """A figure with four decimals, its interval behind it; a dash for None.
-
-    >>> decimal(0.98765, (0.97, 0.99))
-    '0.9877 [0.9700, 0.9900]'
-    """
-    if value is None:
-        return DASH
-    text = f"{value:.4f}"
-    return f"{text} [{interval[0]:.4f}, {interval[1]:.4f}]" if interval else text
-
-
 def _share(figures: Mapping[str, Any] | None, what: str) -> tuple[str, str]:
     """Value and words of missed tumours or false alarms."""
     if figures is None:
@@ -149,13 +137,6 @@ def _about_intervals(metrics: Mapping[str, Any]) -> Html:
         f"{bootstrap['resamples']:,} bootstrap resamples of {bootstrap['units']:,} "
         f"{bootstrap['unit']}s (seed {bootstrap['seed']})."
     )
-
-
-def _stacked(
-    show: Callable[[float | None], str], value: float | None, interval: Sequence[float] | None
-) -> Inline:
-    """A figure above its interval, so that a table of many stays narrow."""
-    return lines(show(value), " to ".join(map(show, interval))) if interval else show(value)
 
 
 def _told(matrix: Sequence[Sequence[int]], names: Sequence[str]) -> str:
