@@ -42,6 +42,7 @@ th, td { padding: .35rem .8rem; border-bottom: 1px solid var(--rule); text-align
   vertical-align: top; }
 thead th { border-bottom: 2px solid var(--rule); background: var(--raised);
   vertical-align: bottom; }
+td:not([class]) { min-width: 9rem; }
 tbody th { min-width: 8.5rem; font-weight: 500; }
 .right { text-align: right; white-space: nowrap; }
 .centre { text-align: center; }

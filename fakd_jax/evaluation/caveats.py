@@ -61,7 +61,7 @@ def _about_the_data(metrics: Mapping[str, Any]) -> Iterator[str]:
             "which makes the figures too good; an audit finds copies, not neighbouring slices."
         )
         yield (
-            "The images come from the source named below. Other scanners, sequences, hospitals "
+            "The images come from the source named above. Other scanners, sequences, hospitals "
             "and patients can give other figures."
         )
     if data["same_as_training"] is False:

@@ -90,7 +90,7 @@ def provenance_section(metrics: Mapping[str, Any], settings: Mapping[str, Any] |
                 else [
                     details(
                         "The training's whole configuration",
-                        definitions((name, code(value)) for name, value in flat(settings)),
+                        definitions((name, code(repr(value))) for name, value in flat(settings)),
                     )
                 ]
             ),
@@ -98,22 +98,22 @@ def provenance_section(metrics: Mapping[str, Any], settings: Mapping[str, Any] |
     )
 
 
-def flat(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+def flat(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     """Nested settings as dotted names and values, in their order.
 
     >>> list(flat({"seed": 0, "data": {"split": "official"}}))
-    [('seed', '0'), ('data.split', "'official'")]
+    [('seed', 0), ('data.split', 'official')]
     """
     for name, value in settings.items():
         if isinstance(value, Mapping):
             yield from flat(value, f"{prefix}{name}.")
         else:
-            yield f"{prefix}{name}", repr(value)
+            yield f"{prefix}{name}", value
 
 
 def _thumbnail(rank: int, mistake: Mistake) -> Thumbnail:
     probabilities = ", ".join(
-        f"{name} {100 * share:.1f} %" for name, share in mistake.probabilities.items()
+        f"{name} {100 * share:.1f}\u00a0%" for name, share in mistake.probabilities.items()
     )
     lines: list[Inline] = [
         strong(f"{rank}. {mistake.truth}, called {mistake.prediction}"),
@@ -129,6 +129,10 @@ def _thumbnail(rank: int, mistake: Mistake) -> Thumbnail:
     )
 
 
+def _listed(settings: Mapping[str, Any]) -> str:
+    return "; ".join(f"{name.replace('_', ' ')} {value}" for name, value in flat(settings))
+
+
 def _network(
     provenance: Mapping[str, Any], settings: Mapping[str, Any] | None
 ) -> list[tuple[str, Inline]]:
@@ -141,9 +145,7 @@ def _network(
         ("sha256 of the weights", code(provenance["weights_sha256"])),
         (
             "trained",
-            "; ".join(f"{name}: {value}" for name, value in flat(trained))
-            if trained
-            else f"{NOT_KNOWN}: the checkpoint does not say",
+            _listed(trained) if trained else f"{NOT_KNOWN}: the checkpoint does not say",
         ),
         (
             "seed of the training",
@@ -165,9 +167,9 @@ def _data(provenance: Mapping[str, Any]) -> list[tuple[str, Inline]]:
         ("name and version", f"{data['name']}, {data['version']}"),
         ("source", code(data["source"])),
         ("fingerprint", code(data["fingerprint"])),
-        ("the data trained on", known[data["same_as_training"]]),
+        ("same as trained on", known[data["same_as_training"]]),
         ("split", f"{provenance['split']}, from {provenance['split_origin']}"),
-        ("preprocessing", "; ".join(f"{name}: {value}" for name, value in flat(preprocessing))),
+        ("preprocessing", _listed(preprocessing)),
     ]
 
 
@@ -176,8 +178,8 @@ def _machine(provenance: Mapping[str, Any]) -> list[tuple[str, Inline]]:
     return [
         (
             "device",
-            f"{hardware['device']} ({hardware['platform']}, {hardware['device_count']} of them, "
-            f"{hardware['cpu_count']} processors)",
+            f"{hardware['device']}; platform {hardware['platform']}, devices: "
+            f"{hardware['device_count']}, usable processors: {hardware['cpu_count']}",
         ),
         ("computed in", f"{provenance['dtype']}, {provenance['batch_size']} images at once"),
         (

@@ -13,7 +13,7 @@ from fakd_jax.page import Html, Inline, Section, code, lines, paragraph, strong,
 SUBSET_TITLES = {
     "all": "all images",
     "twin in training": "with a twin in training",
-    "no twin": "without a twin: free of leaks",
+    "no twin": "without a twin",
 }
 SIGNIFICANCE = 0.05
 
@@ -105,17 +105,18 @@ def _by_twin(subsets: Mapping[str, Any]) -> tuple[Html, ...]:
     return (
         paragraph(
             "A twin is a copy, or nearly one, of an image among the training images. An answer to "
-            "an image that has one may be memory. Copies of each other make a group."
+            "an image that has one may be memory; those without are free of leaks as far as the "
+            "audit could find them. Copies of each other make a group."
         ),
         table(
             [
                 "images",
                 "n",
                 "groups",
-                "accuracy [Wilson]",
-                "accuracy [by groups]",
-                "balanced accuracy",
-                "missed tumours",
+                lines("accuracy", "[Wilson]"),
+                lines("accuracy", "[by groups]"),
+                lines("balanced", "accuracy"),
+                lines("missed", "tumours"),
             ],
             rows,
             align="lrrrrrr",

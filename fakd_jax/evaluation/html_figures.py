@@ -132,10 +132,16 @@ def _share(figures: Mapping[str, Any] | None, what: str) -> tuple[str, str]:
 
 def _about_intervals(metrics: Mapping[str, Any]) -> Html:
     bootstrap = metrics["bootstrap"]
+    not_grouped = (
+        " How wide the accuracy's is with copies kept together is not known, because the data has "
+        "not been audited."
+        if metrics["accuracy_ci95_grouped"] is None
+        else ""
+    )
     return paragraph(
         "Intervals of shares of images are Wilson's. The others come from "
         f"{bootstrap['resamples']:,} bootstrap resamples of {bootstrap['units']:,} "
-        f"{bootstrap['unit']}s (seed {bootstrap['seed']})."
+        f"{bootstrap['unit']}s (seed {bootstrap['seed']}).{not_grouped}"
     )
 
 
