@@ -127,7 +127,7 @@ def _missed(kept: Mapping[str, Any] | None, all_images: Mapping[str, Any] | None
     if kept is None or all_images is None:
         return []
     return [
-        f"It misses {kept['count']:,} tumours of the {kept['n']:,} that it answers"
+        f"Of the {kept['n']:,} tumours that it answers it misses {kept['count']:,}"
         + (f" ({percent(kept['rate'], kept['ci95'])})" if kept["n"] else "")
         + f"; without it {all_images['count']:,} of {all_images['n']:,} are missed."
     ]

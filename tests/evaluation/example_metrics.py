@@ -49,9 +49,9 @@ def subset(name: str, n: int, right: int) -> dict[str, Any]:
         "groups": n - 1,
         "accuracy": right / n,
         "accuracy_ci95": list(wilson_interval(right, n)),
-        "accuracy_ci95_grouped": [right / n - 0.1, right / n + 0.1],
+        "accuracy_ci95_grouped": [right / n - 0.1, min(right / n + 0.1, 1.0)],
         "balanced_accuracy": right / n,
-        "missed_tumour": share(1, n - 2),
+        "missed_tumour": share(1, 7 * n // 10),
     }
 
 

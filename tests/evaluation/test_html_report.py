@@ -113,7 +113,7 @@ def test_the_reject_option_and_its_price() -> None:
     assert "answers below a confidence of 76.54 % are left to a human" in text
     assert "It answers 30 of 40 images (75.00 %) and leaves 10" in text
     assert "Of its answers 10.00 % [3.46, 25.62] are wrong; of all answers 20.00 %" in text
-    assert "It misses 1 tumours of the 21 that it answers" in text
+    assert "Of the 21 tumours that it answers it misses 1 (4.76 %" in text
     assert "without it 4 of 28 are missed" in text
     assert "5 would have been answered right and 5 wrong" in text
 
