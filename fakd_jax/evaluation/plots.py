@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,19 +10,25 @@ import numpy as np
 from jaxtyping import Int
 
 from fakd_jax.errors import UserError
-from fakd_jax.files import write_whole
+from fakd_jax.evaluation.canvas import (
+    BLACK,
+    BLUE,
+    GREEN,
+    PURPLE,
+    VERMILION,
+    new_figure,
+    save_figure,
+)
 from fakd_jax.workdir import PHASES
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
-# Okabe & Ito's palette, which the colour-blind can tell apart.
 LOSS_CURVES = {
-    "loss": ("total", "#000000"),
-    "ce": ("CE", "#0072B2"),
-    "kd": ("KD", "#D55E00"),
-    "fa": ("FA", "#009E73"),
+    "loss": ("total", BLACK),
+    "ce": ("CE", BLUE),
+    "kd": ("KD", VERMILION),
+    "fa": ("FA", GREEN),
 }
 # Filled or hollow, so that single epochs can be told apart too.
 STYLES: dict[str, dict[str, Any]] = {
@@ -32,8 +37,8 @@ STYLES: dict[str, dict[str, Any]] = {
 }
 # The least ratio of the loss axis's ends: ticks at 1, 2 and 5 then show at least twice.
 MIN_LOSS_RATIO = 6.0
-ACCURACY_COLOUR = "#000000"
-BEST_COLOUR = "#CC79A7"
+ACCURACY_COLOUR = BLACK
+BEST_COLOUR = PURPLE
 
 
 def plot_curves(records: Iterable[Mapping[str, Any]], path: Path) -> None:
@@ -50,12 +55,13 @@ def plot_curves(records: Iterable[Mapping[str, Any]], path: Path) -> None:
     series = _by_phase(records)
     if not series:
         raise UserError("no epoch is recorded yet: there are no curves to draw")
-    figure, axes = _figure(2, len(series), width=6.0 * len(series), height=8.0)
+    figure = new_figure(width=6.0 * len(series), height=8.0)
+    axes = figure.subplots(2, len(series), squeeze=False)
     for column, (phase, kinds) in enumerate(series.items()):
         _draw_losses(axes[0, column], kinds)
         _draw_accuracy(axes[1, column], kinds)
         axes[0, column].set_title(phase.capitalize())
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def plot_confusion_matrix(
@@ -75,8 +81,8 @@ def plot_confusion_matrix(
     shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
     count = len(class_names)
     side = max(4.5, 1.1 * count)
-    figure, axes = _figure(1, 1, width=side + 1.5, height=side + 0.5)
-    ax = axes[0, 0]
+    figure = new_figure(width=side + 1.5, height=side + 0.5)
+    ax = figure.subplots()
     picture = ax.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     for row, column in np.ndindex(matrix.shape):
         ax.text(
@@ -92,7 +98,7 @@ def plot_confusion_matrix(
     ax.set_yticks(range(count), class_names)
     ax.set(xlabel="prediction", ylabel="truth", title=title)
     figure.colorbar(picture, ax=ax, label="share of the true class", shrink=0.8)
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def _by_phase(
@@ -166,19 +172,3 @@ def _finish(ax: Axes) -> None:
     ax.set_xlabel("epoch")
     ax.grid(alpha=0.3)
     ax.legend(fontsize="small", ncols=4, loc="upper center", bbox_to_anchor=(0.5, -0.14))
-
-
-def _figure(rows: int, columns: int, *, width: float, height: float) -> tuple[Figure, Any]:
-    """A figure of its own, outside pyplot: no global state, no display needed."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width, height), dpi=150, layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure, figure.subplots(rows, columns, squeeze=False)
-
-
-def _save(figure: Figure, path: Path) -> None:
-    picture = io.BytesIO()
-    figure.savefig(picture, format="png")
-    write_whole(path, picture.getvalue())

@@ -11,7 +11,6 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from fakd_jax.errors import UserError
-from fakd_jax.evaluation import plots
 from fakd_jax.evaluation.plots import plot_confusion_matrix, plot_curves
 
 
@@ -22,20 +21,6 @@ def records(phase: str, epochs: int, terms: tuple[str, ...]) -> list[dict[str, A
         for epoch in range(1, epochs + 1)
         for kind in ("train", "val")
     ]
-
-
-@pytest.fixture
-def figures(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
-    """Every figure that is saved, kept to be looked into."""
-    kept: list[Figure] = []
-    save = plots._save
-
-    def keep(figure: Figure, path: Path) -> None:
-        kept.append(figure)
-        save(figure, path)
-
-    monkeypatch.setattr(plots, "_save", keep)
-    return kept
 
 
 def labels(figure: Figure, axes: int) -> list[str]:

@@ -1,0 +1,131 @@
+"""Sections of the HTML report that compare: images with twins and without, two networks."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from typing import Any
+
+from fakd_jax.evaluation.html_words import points, stacked
+from fakd_jax.evaluation.report import DASH, percent
+from fakd_jax.page import Html, Inline, Section, code, lines, paragraph, strong, table, warning
+
+SUBSET_TITLES = {
+    "all": "all images",
+    "twin in training": "with a twin in training",
+    "no twin": "without a twin",
+}
+SIGNIFICANCE = 0.05
+
+
+def copies_section(metrics: Mapping[str, Any]) -> Section:
+    """All images, those with a twin in training and those without, or that nobody has looked."""
+    return Section(
+        "Copies in the training images",
+        _not_audited(metrics) if metrics["subsets"] is None else _by_twin(metrics["subsets"]),
+    )
+
+
+def comparison_section(metrics: Mapping[str, Any]) -> Section:
+    """Another network's answers to the same images, and whether the difference can be chance."""
+    comparison = metrics["comparison"]
+    if comparison is None:
+        content = (paragraph("No other checkpoint was given to compare this one with."),)
+        return Section("Compared with another network", content)
+    other = comparison["with"]
+    keys = {"right": ("both_right", "only_this_right"), "wrong": ("only_other_right", "both_wrong")}
+    counts = table(
+        ["", "the other right", "the other wrong"],
+        [
+            [f"this one {outcome}", *(f"{comparison[key]:,}" for key in pair)]
+            for outcome, pair in keys.items()
+        ],
+        align="lrr",
+        caption=f"Answers to the same {comparison['n']:,} images",
+    )
+    p = comparison["mcnemar_p"]
+    verdict = (
+        "Chance alone gives such a difference rarely."
+        if p < SIGNIFICANCE
+        else "Chance alone can give such a difference: this does not show that one is better."
+    )
+    return Section(
+        "Compared with another network",
+        (
+            paragraph(
+                f"The other is {other['arch']} (config {other['config'] or 'not known'}, ",
+                code(other["checkpoint"]),
+                ", sha256 ",
+                code(f"{other['weights_sha256'][:16]}…"),
+                ").",
+            ),
+            counts,
+            paragraph(
+                "Difference in accuracy, this one less the other: "
+                f"{points(comparison['difference'])} percentage points, 95 % interval "
+                f"{points(comparison['difference_ci95'][0])} to "
+                f"{points(comparison['difference_ci95'][1])} (paired bootstrap). On the images "
+                f"that only one answers right, McNemar's exact test gives p = {p:.3g}. {verdict}"
+            ),
+        ),
+    )
+
+
+def _not_audited(metrics: Mapping[str, Any]) -> tuple[Html, ...]:
+    source = shlex.quote(metrics["provenance"]["data"]["source"])
+    return (
+        warning(
+            paragraph(
+                strong("The data has not been audited."),
+                " How many of these images have a copy among the training images is not known. "
+                "Whatever was copied makes every figure on this page too good.",
+            ),
+            paragraph(
+                "To find out: ",
+                code(f"python -m fakd_jax.audit --data {source}"),
+                ", then evaluate again.",
+            ),
+        ),
+    )
+
+
+def _by_twin(subsets: Mapping[str, Any]) -> tuple[Html, ...]:
+    rows = [
+        [
+            SUBSET_TITLES[row["name"]],
+            f"{row['n']:,}",
+            f"{row['groups']:,}",
+            stacked(percent(row["accuracy"], row["accuracy_ci95"])),
+            stacked(percent(row["accuracy"], row["accuracy_ci95_grouped"])),
+            percent(row["balanced_accuracy"]),
+            _missed(row["missed_tumour"]),
+        ]
+        for row in subsets["rows"]
+    ]
+    return (
+        paragraph(
+            "A twin is a copy, or nearly one, of an image among the training images. An answer to "
+            "an image that has one may be memory; those without are free of leaks as far as the "
+            "audit could find them. Copies of each other make a group."
+        ),
+        table(
+            [
+                "images",
+                "n",
+                "groups",
+                lines("accuracy", "[Wilson]"),
+                lines("accuracy", "[by groups]"),
+                lines("balanced", "accuracy"),
+                lines("missed", "tumours"),
+            ],
+            rows,
+            align="lrrrrrr",
+        ),
+        paragraph("By the audit ", code(f"{subsets['audit'][:16]}…"), "."),
+    )
+
+
+def _missed(missed: Mapping[str, Any] | None) -> Inline:
+    if missed is None or not missed["n"]:
+        return DASH
+    return lines(f"{missed['count']:,} of {missed['n']:,}", percent(missed["rate"], missed["ci95"]))

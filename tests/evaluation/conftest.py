@@ -1,0 +1,25 @@
+"""Fixtures for the tests of pictures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from matplotlib.figure import Figure
+
+from fakd_jax.evaluation import confidence_plots, plots
+from fakd_jax.evaluation.canvas import save_figure
+
+
+@pytest.fixture
+def figures(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
+    """Every figure that is saved, kept to be looked into."""
+    kept: list[Figure] = []
+
+    def keep(figure: Figure, path: Path) -> None:
+        kept.append(figure)
+        save_figure(figure, path)
+
+    for module in (plots, confidence_plots):
+        monkeypatch.setattr(module, "save_figure", keep)
+    return kept

@@ -1,0 +1,215 @@
+"""A `metrics.json` made by hand, with every key, for the tests of what is drawn and told from it.
+
+Forty images of three classes, `negative` among them; 32 right. Six have a twin in training.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fakd_jax.evaluation.metrics import metrics_of_confusion, wilson_interval
+
+NAMES = ("astro", "negative", "zoster")
+MATRIX = [[12, 3, 1], [2, 10, 0], [1, 1, 10]]
+SHA = "0123456789abcdef" * 4
+FINGERPRINT = "fedcba9876543210" * 4
+
+
+def share(count: int, n: int) -> dict[str, Any]:
+    """`{count, n, rate, ci95}` as `metrics.json` has it."""
+    interval = list(wilson_interval(count, n)) if n else None
+    return {"count": count, "n": n, "rate": count / n if n else None, "ci95": interval}
+
+
+def reliability_bin(low: float, n: int, confidence: float, right: int) -> dict[str, Any]:
+    return {
+        "low": low,
+        "high": low + 0.25,
+        "n": n,
+        "confidence": confidence if n else None,
+        "accuracy": right / n if n else None,
+        "accuracy_ci95": list(wilson_interval(right, n)) if n else None,
+    }
+
+
+def curve_point(n: int, wrong: int) -> dict[str, Any]:
+    return {
+        "coverage": n / 40,
+        "n": n,
+        "threshold": 1 - n / 80,
+        "risk": wrong / n,
+        "risk_ci95": list(wilson_interval(wrong, n)),
+    }
+
+
+def subset(name: str, n: int, right: int) -> dict[str, Any]:
+    return {
+        "name": name,
+        "n": n,
+        "groups": n - 1,
+        "accuracy": right / n,
+        "accuracy_ci95": list(wilson_interval(right, n)),
+        "accuracy_ci95_grouped": [right / n - 0.1, min(right / n + 0.1, 1.0)],
+        "balanced_accuracy": right / n,
+        "missed_tumour": share(1, 7 * n // 10),
+    }
+
+
+def example_metrics() -> dict[str, Any]:
+    """A fresh dict, which a test may change."""
+    import numpy as np
+
+    metrics = metrics_of_confusion(np.array(MATRIX), NAMES, "negative")
+    for name, figures in metrics["per_class"].items():
+        figures |= {
+            "precision_ci95": [0.61, 0.91],
+            "specificity": 0.875,
+            "specificity_ci95": [0.75, 0.95],
+            "auroc": 0.9321 if name == "astro" else 0.95,
+            "auroc_ci95": [0.88, 0.97],
+        }
+    metrics |= {
+        "balanced_accuracy_ci95": [0.6789, 0.9012],
+        "false_alarm": share(2, 12)
+        | {"negative_class": "negative", "by_class": {"astro": 2, "zoster": 0}},
+        "auroc": {
+            "macro": 0.9441,
+            "macro_ci95": [0.9, 0.98],
+            "tumour": 0.9123,
+            "tumour_ci95": [0.85, 0.96],
+        },
+        "ece": 0.0812,
+        "nll": 0.6543,
+        "brier": 0.3219,
+        "calibration": {
+            "bins": [
+                reliability_bin(0.0, 0, 0, 0),
+                reliability_bin(0.25, 4, 0.4, 1),
+                reliability_bin(0.5, 10, 0.65, 7),
+                reliability_bin(0.75, 26, 0.93, 24),
+            ],
+            "temperature": {
+                "value": 1.37,
+                "fitted_on": {"split": "val", "n": 24},
+                "before": {"ece": 0.0812, "nll": 0.6543, "brier": 0.3219},
+                "after": {"ece": 0.0345, "nll": 0.6001, "brier": 0.3102},
+                "bins_after": [
+                    reliability_bin(0.0, 0, 0, 0),
+                    reliability_bin(0.25, 8, 0.4, 3),
+                    reliability_bin(0.5, 12, 0.65, 10),
+                    reliability_bin(0.75, 20, 0.93, 19),
+                ],
+            },
+        },
+        "selective": {
+            "curve": [curve_point(10, 0), curve_point(20, 1), curve_point(40, 8)],
+            "aurc": 0.0777,
+            "reject": {
+                "threshold": 0.7654,
+                "rule": "the lowest threshold whose validation risk is at most 5 %",
+                "chosen_on": {"split": "val", "n": 24},
+                "coverage": 0.75,
+                "n_kept": 30,
+                "n_rejected": 10,
+                "risk": 0.1,
+                "risk_ci95": [0.0346, 0.2562],
+                "missed_tumour": share(1, 21),
+                "rejected_right": 5,
+                "rejected_wrong": 5,
+            },
+        },
+        "accuracy_ci95_grouped": [0.6512, 0.9023],
+        "bootstrap": {"resamples": 2000, "seed": 0, "unit": "duplicate group", "units": 37},
+        "subsets": {
+            "audit": "aa" * 32,
+            "rows": [
+                subset("all", 40, 32),
+                subset("twin in training", 6, 6),
+                subset("no twin", 34, 26),
+            ],
+        },
+        "comparison": {
+            "with": {
+                "arch": "tiny_resnet",
+                "config": "teacher_only",
+                "checkpoint": "teacher/best/9",
+                "weights_sha256": "ee" * 32,
+            },
+            "n": 40,
+            "both_right": 28,
+            "only_this_right": 4,
+            "only_other_right": 6,
+            "both_wrong": 2,
+            "mcnemar_p": 0.7539,
+            "difference": -0.05,
+            "difference_ci95": [-0.2, 0.1],
+        },
+        "latency": [
+            {
+                "batch": 1,
+                "device": "A Processor",
+                "dtype": "float32",
+                "repeats": 100,
+                "median_ms": 1.25,
+                "p95_ms": 1.5,
+                "median_ms_per_image": 1.25,
+            }
+        ],
+        "provenance": {
+            "checkpoint": "student/best/7",
+            "weights_sha256": SHA,
+            "arch": "tiny_mobilenet",
+            "head": "trained",
+            "config": "fakd",
+            "trained": {"phase": "student", "step": 7, "epoch": 3, "val_accuracy": 0.875},
+            "data": {
+                "source": "hospital scans.zip",
+                "name": "scans",
+                "version": "fedcba987654",
+                "fingerprint": FINGERPRINT,
+                "same_as_training": True,
+            },
+            "split": "test",
+            "split_origin": "split.json (official, seed 11)",
+            "preprocessing": {
+                "image_size": 32,
+                "mean": [0.5, 0.5, 0.5],
+                "std": [0.5, 0.5, 0.5],
+                "interpolation": "bilinear",
+            },
+            "dtype": "float32",
+            "batch_size": 8,
+            "hardware": {
+                "platform": "cpu",
+                "device": "A Processor",
+                "device_count": 1,
+                "cpu_count": 2,
+                "python": "3.11.7",
+                "jax": "0.10.2",
+            },
+            "package_version": "0.1.0",
+        },
+    }
+    return metrics
+
+
+def metrics_with_nothing_known() -> dict[str, Any]:
+    """As :func:`example_metrics`, but every key that may be None is."""
+    metrics = example_metrics()
+    metrics |= {
+        "missed_tumour": None,
+        "false_alarm": None,
+        "accuracy_ci95_grouped": None,
+        "subsets": None,
+        "comparison": None,
+        "auroc": dict.fromkeys(metrics["auroc"]),
+        "balanced_accuracy_ci95": None,
+        "bootstrap": {"resamples": 2000, "seed": 0, "unit": "image", "units": 40},
+    }
+    metrics["calibration"]["temperature"] = None
+    metrics["selective"]["reject"] = None
+    for figures in metrics["per_class"].values():
+        figures |= {key: None for key in figures if key != "support"}
+    metrics["provenance"] |= {"config": None, "trained": None}
+    metrics["provenance"]["data"]["same_as_training"] = None
+    return metrics
