@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from fakd_jax.evaluation.metrics import metrics_of_confusion
+from fakd_jax.evaluation.confusion import metrics_of_confusion
 from fakd_jax.evaluation.report import percent, table2
 
 NAMES = ("glioma", "meningioma", "notumor", "pituitary")
