@@ -137,39 +137,51 @@ def add_validation(
     """
     class_names = metrics["class_names"]
     _check_inputs(validation.probabilities, validation.labels, class_names, negative_class)
-    chosen_on = {"split": "val", "n": len(validation.labels)}
-    temperature, temperature_note = fit_temperature(validation.logits, validation.labels)
-    scaled = scale_logits(test.logits, temperature)
+    temperature, temperature_notes = _temperature(metrics, test, validation)
+    reject, reject_notes = _reject(test, validation, _index(class_names, negative_class))
+    return {
+        **metrics,
+        "calibration": {**metrics["calibration"], "temperature": temperature},
+        "selective": {**metrics["selective"], "reject": reject},
+        "notes": [*metrics["notes"], *temperature_notes, *reject_notes],
+    }
+
+
+def _temperature(
+    metrics: Mapping[str, Any], test: Answers, validation: Answers
+) -> tuple[dict[str, Any], list[str]]:
+    """`calibration.temperature`, and what must be known of it."""
+    value, note = fit_temperature(validation.logits, validation.labels)
+    scaled = scale_logits(test.logits, value)
     fitted = {
-        "value": temperature,
-        "fitted_on": chosen_on,
+        "value": value,
+        "fitted_on": {"split": "val", "n": len(validation.labels)},
         "before": {key: metrics[key] for key in ("ece", "nll", "brier")},
         "after": calibration_scores(scaled, test.labels),
         "bins_after": reliability_bins(scaled, test.labels),
     }
-    threshold = choose_threshold(
-        validation.probabilities.max(axis=1),
-        validation.probabilities.argmax(axis=1) != validation.labels,
+    return fitted, [note] if note else []
+
+
+def _reject(
+    test: Answers, validation: Answers, negative: int | None
+) -> tuple[dict[str, Any] | None, list[str]]:
+    """`selective.reject`; or None, and why."""
+    predictions = validation.probabilities.argmax(axis=1)
+    choice = choose_threshold(
+        validation.probabilities.max(axis=1), predictions != validation.labels
     )
-    reject = threshold and {
-        "threshold": threshold.value,
-        "rule": threshold.rule,
-        "chosen_on": chosen_on,
-        **reject_option(
-            threshold.value,
-            test.probabilities.max(axis=1),
-            test.labels,
-            test.probabilities.argmax(axis=1),
-            _index(class_names, negative_class),
-        ),
-    }
-    notes = [temperature_note, None if threshold else NO_THRESHOLD]
-    return {
-        **metrics,
-        "calibration": {**metrics["calibration"], "temperature": fitted},
-        "selective": {**metrics["selective"], "reject": reject},
-        "notes": [*metrics["notes"], *filter(None, notes)],
-    }
+    if choice is None:
+        return None, [NO_THRESHOLD]
+    cost = reject_option(
+        choice.threshold,
+        test.probabilities.max(axis=1),
+        test.labels,
+        test.probabilities.argmax(axis=1),
+        negative,
+    )
+    chosen_on = {"split": "val", "n": len(validation.labels)}
+    return {**choice._asdict(), "chosen_on": chosen_on, **cost}, []
 
 
 def _auroc(

@@ -85,10 +85,10 @@ def curve_rows(curve: RiskCoverage, points: int = CURVE_POINTS) -> list[dict[str
     return rows
 
 
-class Threshold(NamedTuple):
-    """A threshold of confidence and the rule that chose it, in words."""
+class Choice(NamedTuple):
+    """A threshold of confidence, and in words the rule that chose it."""
 
-    value: float
+    threshold: float
     rule: str
 
 
@@ -96,7 +96,7 @@ def choose_threshold(
     confidence: Float[np.ndarray, " N"],
     wrong: Bool[np.ndarray, " N"],
     target_share: float = TARGET_SHARE,
-) -> Threshold | None:
+) -> Choice | None:
     """The lowest threshold at which the risk is at most `target_share` of the whole error.
 
     Lowest, because it gives up the fewest answers. The target is relative: an absolute one would
@@ -120,7 +120,7 @@ def choose_threshold(
         f"lowest threshold at which the error of the answers kept is at most {target_share:g} "
         f"times that of all ({errors} of {n} wrong)"
     )
-    return Threshold(float(curve.thresholds[reached[-1]]), rule)
+    return Choice(float(curve.thresholds[reached[-1]]), rule)
 
 
 def reject_option(

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from fakd_jax.evaluation.calibration import scale_logits
+from fakd_jax.evaluation.metrics import Answers
+
 NAMES = ("glioma", "meningioma", "notumor", "pituitary")
 # The only confusion matrix that fits the paper's Table 2.
 PAPER = np.array([[297, 3, 0, 0], [0, 303, 2, 1], [0, 0, 405, 0], [0, 1, 0, 299]])
@@ -16,9 +19,14 @@ def random_logits(seed: int, n: int = 200) -> tuple[np.ndarray, np.ndarray]:
     return random.standard_normal((n, 4)) + 1.2 * np.eye(4)[labels], labels
 
 
-def random_probabilities(seed: int, n: int = 200) -> tuple[np.ndarray, np.ndarray]:
-    """Their softmax as float32, and the labels."""
+def random_answers(seed: int, n: int = 200, sharpness: float = 1.0) -> Answers:
+    """All of it together; a sharpness above 1 makes the network too sure of itself."""
     logits, labels = random_logits(seed, n)
-    exponentials = np.exp(logits)
-    probabilities = exponentials / exponentials.sum(axis=1, keepdims=True)
-    return probabilities.astype(np.float32), labels
+    probabilities = scale_logits(sharpness * logits, 1.0).astype(np.float32)
+    return Answers(sharpness * logits, probabilities, labels)
+
+
+def random_probabilities(seed: int, n: int = 200) -> tuple[np.ndarray, np.ndarray]:
+    """The probabilities and the labels alone."""
+    answers = random_answers(seed, n)
+    return answers.probabilities, answers.labels

@@ -13,14 +13,7 @@ from fakd_jax.evaluation.calibration import calibration_scores, fit_temperature,
 from fakd_jax.evaluation.confusion import confusion_matrix, metrics_of_confusion
 from fakd_jax.evaluation.metrics import Answers, add_validation, classification_metrics
 from fakd_jax.evaluation.selective import choose_threshold
-from tests.evaluation.answers import NAMES, random_logits, random_probabilities
-
-
-def random_answers(seed: int, n: int = 200, sharpness: float = 1.0) -> Answers:
-    logits, labels = random_logits(seed, n)
-    return Answers(
-        sharpness * logits, scale_logits(sharpness * logits, 1.0).astype(np.float32), labels
-    )
+from tests.evaluation.answers import NAMES, random_answers, random_probabilities
 
 
 def test_the_figures_fit_each_other() -> None:

@@ -83,7 +83,7 @@ def test_the_threshold_is_the_lowest_that_halves_the_error() -> None:
     wrong = np.zeros(10, bool)
     wrong[[0, 2, 3, 8]] = True
     chosen = choose_threshold(confidence, wrong)
-    assert chosen.value == 0.4
+    assert chosen.threshold == 0.4
     assert chosen.rule == (
         "lowest threshold at which the error of the answers kept is at most 0.5 times that of "
         "all (4 of 10 wrong)"
@@ -97,7 +97,7 @@ def test_the_threshold_by_trying_all(rows: list[tuple[int, bool]]) -> None:
     fits = [level for level in confidence if 2 * wrong[confidence >= level].mean() <= wrong.mean()]
     chosen = choose_threshold(confidence, wrong)
     if wrong.any() and fits:
-        assert chosen.value == min(fits)
+        assert chosen.threshold == min(fits)
     else:
         assert chosen is None
 
