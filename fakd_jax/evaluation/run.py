@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -119,15 +119,17 @@ def evaluate_checkpoint(
     metrics["latency"] = measure_latency(predictor)
     metrics["provenance"] = describe_provenance(predictor, dataset, split, chosen, workdir)
 
-    write_whole(folder / METRICS_FILE, json.dumps(metrics, indent=2, allow_nan=False) + "\n")
-    write_whole(folder / PREDICTIONS_FILE, predictions_text(chosen.ids, answers, names))
-    if validation:
-        text = predictions_text(validation_ids, validation, names)
-        write_whole(folder / VALIDATION_PREDICTIONS_FILE, text)
-    else:  # an earlier evaluation's would not belong to these figures
-        (folder / VALIDATION_PREDICTIONS_FILE).unlink(missing_ok=True)
     table = table2(metrics)
-    write_whole(folder / TABLE_FILE, table)
+    _write_texts(
+        folder,
+        {
+            METRICS_FILE: json.dumps(metrics, indent=2, allow_nan=False) + "\n",
+            PREDICTIONS_FILE: predictions_text(chosen.ids, answers, names),
+            VALIDATION_PREDICTIONS_FILE: validation
+            and predictions_text(validation_ids, validation, names),
+            TABLE_FILE: table,
+        },
+    )
     accuracy = percent(metrics["accuracy"], metrics["accuracy_ci95"])
     title = f"{predictor.arch} on the {split} split of {dataset.name}\naccuracy {accuracy}"
     matrix = np.array(metrics["confusion_matrix"])
@@ -137,6 +139,15 @@ def evaluate_checkpoint(
     log(f"\n{table}")
     log(f"report: {folder} ({', '.join(sorted(path.name for path in folder.glob('[a-z]*.*')))})")
     return metrics
+
+
+def _write_texts(folder: Path, texts: Mapping[str, str | None]) -> None:
+    """Writes files; None removes what an earlier evaluation left, which would not belong here."""
+    for name, text in texts.items():
+        if text is None:
+            (folder / name).unlink(missing_ok=True)
+        else:
+            write_whole(folder / name, text)
 
 
 def _open_data(
