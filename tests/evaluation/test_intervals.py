@@ -93,6 +93,16 @@ def test_the_bootstraps_spread_is_the_standard_error_of_a_mean() -> None:
     assert (high - low) / (2 * 1.96) == pytest.approx(values.std() / 20, rel=0.03)
 
 
+def test_the_ends_are_percentiles_of_the_resamples() -> None:
+    def ranks(weights: np.ndarray) -> Mapping[str, np.ndarray]:
+        return {"rank": np.arange(len(weights)) / 1000}
+
+    units = np.arange(5)
+    assert bootstrap(ranks, units, resamples=1001)["rank"] == pytest.approx([0.025, 0.975])
+    drawn = bootstrap(ranks, units, resamples=1001, confidence=0.8)["rank"]
+    assert drawn == pytest.approx([0.1, 0.9])
+
+
 def test_every_image_of_a_unit_is_drawn_with_it() -> None:
     units = np.array([7, -3, 7, 5, 5, 5])
     seen = []
