@@ -34,6 +34,17 @@ def make_parser() -> DoorParser:
         action="store_true",
         help="evaluate a network whose head was never trained, and which guesses",
     )
+    parser.add_argument(
+        "--no_calibration",
+        action="store_true",
+        help="save time: leave the validation images, and with them the temperature and the "
+        "reject threshold",
+    )
+    parser.add_argument(
+        "--compare",
+        help="another model's evaluation of the same images: its predictions.csv, or its workdir "
+        "or checkpoint",
+    )
     return parser
 
 
@@ -52,6 +63,8 @@ def main(argv: list[str]) -> None:
         batch_size=flags.batch_size,
         dtype=flags.dtype,
         allow_untrained=flags.allow_untrained,
+        calibration=not flags.no_calibration,
+        compare=flags.compare,
     )
 
 

@@ -119,14 +119,51 @@ def open_data(
     """
     from fakd_jax.data.sources import open_dataset
 
-    settings = (metadata.get("config") or {}).get("data") or {}
+    settings = _data_settings(metadata)
     source = source or settings.get("source") or (metadata.get("data") or {}).get("source")
     if not source:
         raise UserError("the checkpoint does not say what data it was trained on; give --data")
     return open_dataset(
         source,
-        cache_dir=cache_dir or settings.get("cache_dir") or None,
+        cache_dir=data_cache_dir(metadata, cache_dir),
         unreadable=settings.get("unreadable", "error"),
         phantom=settings.get("phantom"),
         log=log,
     )
+
+
+def data_cache_dir(
+    metadata: Mapping[str, Any], cache_dir: Path | str | None = None
+) -> Path | str | None:
+    """The folder of prepared data: the one given, else the checkpoint's, else None (the user's)."""
+    return cache_dir or _data_settings(metadata).get("cache_dir") or None
+
+
+def training_ids(dataset: ImageDataset, workdir: Path | None) -> tuple[str, ...] | None:
+    """The images of this data that a run trained on or chose its epoch by.
+
+    Args:
+      dataset: the data.
+      workdir: of the run; None if there is none.
+
+    Returns:
+      Ids of training and validation images; None where no `split.json` of this data tells them.
+    """
+    file = workdir / SPLIT_FILE if workdir else None
+    if file is None or not file.is_file():
+        return None
+    split = Split.load(file)
+    return (*split.train, *split.val) if split.fingerprint == dataset.fingerprint else None
+
+
+def ids_set_apart(dataset: ImageDataset, workdir: Path | None) -> tuple[str, ...]:
+    """The test images that a `deduplicated` run keeps out of its figures; () for other runs."""
+    file = workdir / SPLIT_FILE if workdir else None
+    if file is None or not file.is_file():
+        return ()
+    split = Split.load(file)
+    return split.apart if split.fingerprint == dataset.fingerprint else ()
+
+
+def _data_settings(metadata: Mapping[str, Any]) -> Mapping[str, Any]:
+    return (metadata.get("config") or {}).get("data") or {}

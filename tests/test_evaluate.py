@@ -47,7 +47,8 @@ def test_every_flag_reaches_the_evaluation(monkeypatch: pytest.MonkeyPatch) -> N
         lambda *args, **keywords: calls.append((args, keywords)),
     )
     flags = "--checkpoint C --data D --split val --output O --cache_dir K --batch_size 8"
-    evaluate.main([*flags.split(), "--dtype", "bfloat16", "--allow_untrained"])
+    flags += " --dtype bfloat16 --allow_untrained --no_calibration --compare E"
+    evaluate.main(flags.split())
     evaluate.main(["--checkpoint", "C"])
     assert calls[0] == (
         ("C",),
@@ -59,10 +60,14 @@ def test_every_flag_reaches_the_evaluation(monkeypatch: pytest.MonkeyPatch) -> N
             "batch_size": 8,
             "dtype": "bfloat16",
             "allow_untrained": True,
+            "calibration": False,
+            "compare": "E",
         },
     )
     assert calls[1][1]["source"] is None
     assert calls[1][1]["split"] == "test"
+    assert calls[1][1]["calibration"] is True
+    assert calls[1][1]["compare"] is None
 
 
 def test_the_module_is_a_door(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ def table2(metrics: Mapping[str, Any]) -> str:
         *([_heading(metrics["provenance"])] if "provenance" in metrics else []),
         _per_class_table(metrics),
         _summary(metrics),
+        *([_subsets(metrics["subsets"]["rows"])] if metrics.get("subsets") else []),
         *([_latency(metrics["latency"])] if metrics.get("latency") else []),
         *([_provenance(metrics["provenance"])] if "provenance" in metrics else []),
     ]
@@ -53,7 +54,16 @@ def _heading(provenance: Mapping[str, Any]) -> str:
 
 
 def _per_class_table(metrics: Mapping[str, Any]) -> str:
-    header = ["class", "images", "precision", "recall", "its 95 % interval", "F1"]
+    header = [
+        "class",
+        "images",
+        "precision",
+        "recall",
+        "its 95 % interval",
+        "specificity",
+        "F1",
+        "AUROC",
+    ]
     classes = [
         [
             name,
@@ -61,7 +71,9 @@ def _per_class_table(metrics: Mapping[str, Any]) -> str:
             percent(figures["precision"]),
             percent(figures["recall"]),
             _interval(figures["recall_ci95"]),
+            percent(figures["specificity"]),
             percent(figures["f1"]),
+            _area(figures.get("auroc")),
         ]
         for name, figures in metrics["per_class"].items()
     ]
@@ -71,7 +83,9 @@ def _per_class_table(metrics: Mapping[str, Any]) -> str:
         precision, recall, f1 = map(
             percent, (figures[key] for key in ("precision", "recall", "f1"))
         )
-        averages.append([f"{name} average", f"{metrics['n']:,}", precision, recall, "", f1])
+        area = _area(metrics["auroc"]["macro"]) if name == "macro" and "auroc" in metrics else ""
+        row = [f"{name} average", f"{metrics['n']:,}", precision, recall, "", "", f1, area]
+        averages.append(row)
     return _ruled([header], classes, averages)
 
 
@@ -84,28 +98,73 @@ def _ruled(*sections: list[list[str]]) -> str:
     def line(row: list[str]) -> str:
         first, *others = zip(row, widths, strict=True)
         cells = [first[0].ljust(first[1]), *(cell.rjust(width) for cell, width in others)]
-        return "  ".join(cells)
+        return "  ".join(cells).rstrip()
 
     return rule.join("\n".join(map(line, section)) for section in sections)
 
 
 def _summary(metrics: Mapping[str, Any]) -> str:
-    wrong = metrics["n"] - round(metrics["accuracy"] * metrics["n"])
+    """One figure a line; those that need probabilities, or another model, where they are there."""
     pairs = [
-        (
-            "accuracy",
-            f"{percent(metrics['accuracy'], metrics['accuracy_ci95'])}"
-            f"  ({wrong:,} of {metrics['n']:,} wrong)",
-        ),
-        ("balanced accuracy", percent(metrics["balanced_accuracy"])),
-        ("missed tumours", _missed(metrics["missed_tumour"])),
+        *_counted(metrics),
+        *(_of_probabilities(metrics) if "ece" in metrics else []),
+        *([("compared", _comparison(metrics["comparison"]))] if metrics.get("comparison") else []),
     ]
-    if "ece" in metrics:
-        pairs.append(("calibration error", f"{percent(metrics['ece'])}  (ECE, 15 bins)"))
-        pairs.append(("neg. log-likelihood", f"{metrics['nll']:.4f} nats"))
     lines = [f"{name:<20} {text}" for name, text in pairs]
     lines += [f"note: {note}" for note in metrics["notes"]]
     return "\n".join(lines)
+
+
+def _counted(metrics: Mapping[str, Any]) -> list[tuple[str, str]]:
+    wrong = metrics["n"] - round(metrics["accuracy"] * metrics["n"])
+    grouped = metrics.get("accuracy_ci95_grouped")
+    return [
+        (
+            "accuracy",
+            f"{percent(metrics['accuracy'], metrics['accuracy_ci95'])}"
+            f"  ({wrong:,} of {metrics['n']:,} wrong)"
+            + (f"; by duplicate groups {_interval(grouped)}" if grouped else ""),
+        ),
+        (
+            "balanced accuracy",
+            percent(metrics["balanced_accuracy"], metrics.get("balanced_accuracy_ci95")),
+        ),
+        ("missed tumours", _missed(metrics["missed_tumour"])),
+        ("false alarms", _false_alarms(metrics["false_alarm"])),
+    ]
+
+
+def _of_probabilities(metrics: Mapping[str, Any]) -> list[tuple[str, str]]:
+    auroc, temperature = metrics["auroc"], metrics["calibration"]["temperature"]
+    reject = metrics["selective"]["reject"]
+    return [
+        (
+            "AUROC",
+            f"{_area(auroc['macro'], auroc['macro_ci95'])} (macro), "
+            f"{_area(auroc['tumour'], auroc['tumour_ci95'])} (tumour or not)",
+        ),
+        ("calibration error", f"{percent(metrics['ece'])}  (ECE, 15 bins)"),
+        ("neg. log-likelihood", f"{metrics['nll']:.4f} nats"),
+        ("Brier score", f"{metrics['brier']:.4f}  (0 to 2)"),
+        *([("with a temperature", _temperature(temperature))] if temperature else []),
+        *([("reject option", _reject(reject))] if reject else []),
+    ]
+
+
+def _temperature(temperature: Mapping[str, Any]) -> str:
+    """What dividing the logits by one number makes of the three figures above."""
+    after = temperature["after"]
+    return (
+        f"ECE {percent(after['ece'])}, {after['nll']:.4f} nats, Brier {after['brier']:.4f}  "
+        f"(T = {temperature['value']:.3f}, by {temperature['fitted_on']['n']:,} validation images)"
+    )
+
+
+def _area(value: float | None, interval: Sequence[float] | None = None) -> str:
+    """An area under a curve with four decimals, its interval behind it; a dash for None."""
+    if value is None:
+        return DASH
+    return f"{value:.4f}" + (f" [{interval[0]:.4f}, {interval[1]:.4f}]" if interval else "")
 
 
 def _missed(missed: Mapping[str, Any] | None) -> str:
@@ -114,12 +173,63 @@ def _missed(missed: Mapping[str, Any] | None) -> str:
         return f"{DASH}  (no class is named as free of tumour)"
     if not missed["n"]:
         return f"{DASH}  (no tumour among the images)"
-    text = (
-        f"{missed['count']:,} of {missed['n']:,} called {missed['negative_class']}: "
-        f"{percent(missed['rate'], missed['ci95'])}"
-    )
-    by_class = [f"{count} {name}" for name, count in missed["by_class"].items() if count]
+    return _shares_by_class(missed, f"called {missed['negative_class']}")
+
+
+def _false_alarms(alarms: Mapping[str, Any] | None) -> str:
+    """Healthy images called a tumour: how many, of how many, and which."""
+    if alarms is None:
+        return f"{DASH}  (no class is named as free of tumour)"
+    if not alarms["n"]:
+        return f"{DASH}  (no {alarms['negative_class']} among the images)"
+    return _shares_by_class(alarms, "called a tumour")
+
+
+def _shares_by_class(share: Mapping[str, Any], what: str) -> str:
+    text = f"{share['count']:,} of {share['n']:,} {what}: {percent(share['rate'], share['ci95'])}"
+    by_class = [f"{count} {name}" for name, count in share["by_class"].items() if count]
     return f"{text}  ({', '.join(by_class)})" if by_class else text
+
+
+def _reject(reject: Mapping[str, Any]) -> str:
+    """What giving up the least confident answers costs, and what it gains."""
+    missed = reject["missed_tumour"]
+    left = f", {missed['count']:,} tumours missed" if missed else ""
+    return (
+        f"{reject['n_rejected']:,} below {reject['threshold']:.3f} given up "
+        f"({reject['rejected_right']:,} right); {reject['n_kept']:,} kept, "
+        f"{percent(reject['risk'], reject['risk_ci95'])} wrong{left}"
+    )
+
+
+def _comparison(comparison: Mapping[str, Any]) -> str:
+    """The difference to another model, and whether chance would give as much."""
+    other, interval = comparison["with"], comparison["difference_ci95"]
+    return (
+        f"{100 * comparison['difference']:+.2f} points"
+        + (f" {_interval(interval)}" if interval else "")
+        + f" to {other['arch']} ({other['config']}): {comparison['only_this_right']:,} right here, "
+        f"{comparison['only_other_right']:,} there; McNemar p = {comparison['mcnemar_p']:.2g}"
+    )
+
+
+def _subsets(rows: Sequence[Mapping[str, Any]]) -> str:
+    """The images with and without a copy in training, side by side."""
+    header = ["images", *(row["name"] for row in rows)]
+    figures = [
+        ["number", *(f"{row['n']:,}" for row in rows)],
+        ["duplicate groups", *(f"{row['groups']:,}" for row in rows)],
+        ["accuracy", *(percent(row["accuracy"], row["accuracy_ci95"]) for row in rows)],
+        ["  by groups", *(_interval(row["accuracy_ci95_grouped"]) for row in rows)],
+        ["balanced accuracy", *(percent(row["balanced_accuracy"]) for row in rows)],
+        ["missed tumours", *(_missed_of(row["missed_tumour"]) for row in rows)],
+    ]
+    return _ruled([header], figures)
+
+
+def _missed_of(missed: Mapping[str, Any] | None) -> str:
+    """As short as a cell of a table must be."""
+    return f"{missed['count']:,} of {missed['n']:,}" if missed else DASH
 
 
 def _latency(rows: Sequence[Mapping[str, Any]]) -> str:

@@ -2,25 +2,42 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from jaxtyping import Float32, Int
 
+from fakd_jax.auditing.audit import Audit, find_audit
+from fakd_jax.auditing.findings import twins_in_training
 from fakd_jax.errors import UserError
-from fakd_jax.evaluation.latency import describe_hardware, measure_latency
-from fakd_jax.evaluation.metrics import classification_metrics
+from fakd_jax.evaluation.latency import measure_latency
+from fakd_jax.evaluation.layout import (
+    METRICS_FILE,
+    PREDICTIONS_FILE,
+    TABLE_FILE,
+    VALIDATION_PREDICTIONS_FILE,
+    default_output,
+)
+from fakd_jax.evaluation.measuring import Duplicates, measure
 from fakd_jax.evaluation.plots import plot_confusion_matrix, plot_curves
+from fakd_jax.evaluation.predicting import predict, predictions_text
+from fakd_jax.evaluation.provenance import describe_provenance
 from fakd_jax.evaluation.report import percent, table2
+from fakd_jax.evaluation.report_files import write_report
+from fakd_jax.evaluation.rival import Rival, open_rival, require_same_images
 from fakd_jax.files import require_writable, write_whole
-from fakd_jax.predictor import Predictor, read_metadata, softmax
-from fakd_jax.version import __version__
-from fakd_jax.workdir import SplitIds, choose_ids, find_workdir, open_data, read_metrics
+from fakd_jax.predictor import Predictor, read_metadata
+from fakd_jax.workdir import (
+    choose_ids,
+    data_cache_dir,
+    find_workdir,
+    ids_set_apart,
+    open_data,
+    read_metrics,
+    training_ids,
+)
 
 if TYPE_CHECKING:
     from fakd_jax.data.dataset import ImageDataset
@@ -39,12 +56,15 @@ def evaluate_checkpoint(
     batch_size: int | None = None,
     dtype: str | None = None,
     allow_untrained: bool = False,
+    calibration: bool = True,
+    compare: Path | str | None = None,
     log: Log = print,
 ) -> dict[str, Any]:
     """Evaluates a checkpoint on one split and writes the report.
 
-    Writes `metrics.json`, `predictions.csv`, `table2.txt`, `confusion_matrix.png` and, where the
-    workdir has `metrics.jsonl`, `curves.png`; each replaced atomically.
+    Writes `metrics.json`, `predictions.csv`, `table2.txt`, `confusion_matrix.png`, where the run's
+    validation images are known `val_predictions.csv`, and where the workdir has `metrics.jsonl`
+    `curves.png`; each replaced atomically.
 
     Args:
       checkpoint: a workdir (its best student), or any checkpoint in it.
@@ -58,14 +78,18 @@ def evaluate_checkpoint(
         evaluation print the very same figures.
       dtype: see :meth:`fakd_jax.predictor.Predictor.from_checkpoint`; None takes the training's.
       allow_untrained: see there.
+      calibration: predict the run's validation images too, and fit the temperature and the reject
+        threshold to them.
+      compare: another model's evaluation of the same images, see
+        :func:`fakd_jax.evaluation.rival.open_rival`; None compares with none.
       log: takes lines for the user.
 
     Returns:
       What `metrics.json` holds.
 
     Raises:
-      UserError: no such checkpoint, data or split; other classes than the checkpoint's; an
-        output folder that cannot be written.
+      UserError: no such checkpoint, data, split or other evaluation; other classes than the
+        checkpoint's; an output folder that cannot be written.
     """
     if split not in SPLITS:
         raise UserError(f"unknown split {split!r}; choose one of {', '.join(SPLITS)}")
@@ -77,38 +101,79 @@ def evaluate_checkpoint(
         allow_untrained=allow_untrained,
     )
     workdir = find_workdir(predictor.checkpoint)
-    folder = Path(output) if output else _default_output(predictor.checkpoint, workdir)
+    folder = Path(output) if output else default_output(predictor.checkpoint, workdir)
     require_writable(folder)
     dataset = _open_data(predictor, source, cache_dir, log)
     chosen = choose_ids(dataset, split, workdir)
+    rival = _open_rival(compare, dataset, chosen.ids) if compare else None
+    validation_ids, notes = _validation_ids(dataset, split, workdir, calibration)
+
     log(f"evaluation: {predictor.arch} on {len(chosen.ids):,} images ({split} of {dataset.name})")
-
-    logits, labels = _predict(predictor, dataset, chosen.ids)
-    probabilities = softmax(logits)
-    names, negative = predictor.class_names, predictor.metadata.get("negative_class") or None
-    metrics = classification_metrics(
-        probabilities, labels, names, negative if negative in names else None
+    answers = predict(predictor, dataset, chosen.ids, "evaluating")
+    validation = None
+    if validation_ids:
+        log(f"calibration: {len(validation_ids):,} validation images")
+        validation = predict(predictor, dataset, validation_ids, "calibrating")
+    audit = find_audit(dataset, data_cache_dir(predictor.metadata, cache_dir))
+    duplicates, audit_notes = _duplicates(predictor, dataset, audit, split, workdir)
+    names = predictor.class_names
+    negative, negative_notes = _negative_class(predictor)
+    metrics = measure(
+        chosen.ids,
+        answers,
+        names,
+        negative,
+        validation=validation,
+        duplicates=duplicates,
+        rival=rival,
     )
-    if negative and negative not in names:
-        metrics["notes"].append(
-            f"missed tumours are not counted: no class is called {negative}, the negative class"
-        )
+    metrics["notes"] += [*notes, *negative_notes, *audit_notes]
     metrics["latency"] = measure_latency(predictor)
-    metrics["provenance"] = _provenance(predictor, dataset, split, chosen, workdir)
+    metrics["provenance"] = describe_provenance(predictor, dataset, split, chosen, workdir)
 
-    write_whole(folder / "metrics.json", json.dumps(metrics, indent=2, allow_nan=False) + "\n")
-    write_whole(folder / "predictions.csv", _predictions(chosen.ids, labels, probabilities, names))
-    text = table2(metrics)
-    write_whole(folder / "table2.txt", text)
+    table = table2(metrics)
+    _write_texts(
+        folder,
+        {
+            METRICS_FILE: json.dumps(metrics, indent=2, allow_nan=False) + "\n",
+            PREDICTIONS_FILE: predictions_text(chosen.ids, answers, names),
+            VALIDATION_PREDICTIONS_FILE: validation
+            and predictions_text(validation_ids, validation, names),
+            TABLE_FILE: table,
+        },
+    )
     accuracy = percent(metrics["accuracy"], metrics["accuracy_ci95"])
     title = f"{predictor.arch} on the {split} split of {dataset.name}\naccuracy {accuracy}"
     matrix = np.array(metrics["confusion_matrix"])
     plot_confusion_matrix(matrix, names, folder / "confusion_matrix.png", title=title)
     if workdir and (records := read_metrics(workdir)):
         plot_curves(records, folder / "curves.png")
-    log(f"\n{text}")
+    twins = None
+    if audit is not None and duplicates is not None:
+        found = twins_in_training(audit, chosen.ids, duplicates.training_ids)
+        twins = {id: twin.training for id, twin in found.items()}
+    write_report(
+        folder,
+        metrics,
+        dataset,
+        chosen.ids,
+        answers.labels,
+        answers.probabilities,
+        workdir,
+        twins=twins,
+    )
+    log(f"\n{table}")
     log(f"report: {folder} ({', '.join(sorted(path.name for path in folder.glob('[a-z]*.*')))})")
     return metrics
+
+
+def _write_texts(folder: Path, texts: Mapping[str, str | None]) -> None:
+    """Writes files; None removes what an earlier evaluation left, which would not belong here."""
+    for name, text in texts.items():
+        if text is None:
+            (folder / name).unlink(missing_ok=True)
+        else:
+            write_whole(folder / name, text)
 
 
 def _open_data(
@@ -124,85 +189,54 @@ def _open_data(
     return dataset
 
 
-def _predict(
-    predictor: Predictor, dataset: ImageDataset, ids: tuple[str, ...]
-) -> tuple[Float32[np.ndarray, "N C"], Int[np.ndarray, " N"]]:
-    """Logits and labels of the images, in their order."""
-    from tqdm import tqdm
-
-    from fakd_jax.data.pipeline import eval_batches
-
-    logits, labels = [], []
-    # disable=None: no bar where the output is no terminal.
-    with tqdm(total=len(ids), desc="evaluating", unit=" images", leave=False, disable=None) as bar:
-        for batch in eval_batches(
-            dataset,
-            ids,
-            batch_size=predictor.batch_size,
-            image_size=predictor.preprocessing.image_size,
-        ):
-            mask = np.asarray(batch["mask"])
-            logits.append(predictor.logits_of_batch(batch["image"])[mask])
-            labels.append(np.asarray(batch["label"])[mask])
-            bar.update(int(mask.sum()))
-    return np.concatenate(logits), np.concatenate(labels)
+def _open_rival(compare: Path | str, dataset: ImageDataset, ids: Sequence[str]) -> Rival:
+    """Opens the other evaluation and compares the images, before minutes are spent on ours."""
+    rival = open_rival(compare)
+    labels = [dataset.examples[dataset.index_of(id)].label for id in ids]
+    require_same_images(rival, ids, [dataset.class_names[label] for label in labels])
+    return rival
 
 
-def _provenance(
+def _validation_ids(
+    dataset: ImageDataset, split: str, workdir: Path | None, calibration: bool
+) -> tuple[tuple[str, ...], list[str]]:
+    """The validation images to choose a temperature and a threshold on; or none, and a note why."""
+    if not calibration:
+        why = "not asked for"
+    elif split == "val":
+        why = "the images evaluated are the validation images"
+    else:
+        try:
+            return choose_ids(dataset, "val", workdir).ids, []
+        except UserError:  # a damaged split.json has been told before, by the split evaluated
+            why = "no split.json of a run names validation images of this data"
+    return (), [f"no temperature and no reject threshold: {why}"]
+
+
+def _duplicates(
     predictor: Predictor,
     dataset: ImageDataset,
+    audit: Audit | None,
     split: str,
-    chosen: SplitIds,
     workdir: Path | None,
-) -> dict[str, Any]:
-    """All that the figures hang on: weights, data, split, program, machine."""
-    metadata = predictor.metadata
-    config, trained_on = metadata.get("config") or {}, metadata.get("data") or {}
-    checkpoint = predictor.checkpoint
-    known = trained_on.get("fingerprint")
-    return {
-        "checkpoint": str(checkpoint.relative_to(workdir) if workdir else checkpoint),
-        "weights_sha256": predictor.weights_digest(),
-        "arch": predictor.arch,
-        "head": metadata.get("head"),
-        "config": config.get("name"),
-        "trained": metadata.get("source"),
-        "data": {
-            "source": dataset.source,
-            "name": dataset.name,
-            "version": dataset.version,
-            "fingerprint": dataset.fingerprint,
-            "same_as_training": dataset.fingerprint == known if known else None,
-        },
-        "split": split,
-        "split_origin": chosen.origin,
-        "preprocessing": predictor.preprocessing.to_dict(),
-        "dtype": predictor.dtype,
-        "batch_size": predictor.batch_size,
-        "hardware": describe_hardware(),
-        "package_version": __version__,
-    }
+) -> tuple[Duplicates | None, list[str]]:
+    """What the audit of the data says about this run; or None, and a note why."""
+    if audit is None:
+        command = f"python -m fakd_jax.audit --data {dataset.source}"
+        return None, [f"nobody has looked for copies of training images: {command}"]
+    learnt = training_ids(dataset, workdir)
+    if learnt is None:
+        return None, ["the run's training images are not known among these: no figures by copies"]
+    apart = ids_set_apart(dataset, workdir) if split == "test" else ()
+    answers = (apart, predict(predictor, dataset, apart, "those set apart")) if apart else None
+    return Duplicates(audit.groups, audit.fingerprint, learnt, answers), []
 
 
-def _predictions(
-    ids: tuple[str, ...],
-    labels: Int[np.ndarray, " N"],
-    probabilities: Float32[np.ndarray, "N C"],
-    class_names: tuple[str, ...],
-) -> str:
-    """The text of `predictions.csv`; nine digits give every float32 back exactly."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["id", "label", "prediction", *(f"p_{name}" for name in class_names)])
-    for id, label, row in zip(ids, labels, probabilities, strict=True):
-        prediction = class_names[int(row.argmax())]
-        writer.writerow([id, class_names[int(label)], prediction, *(f"{p:.9g}" for p in row)])
-    return text.getvalue()
-
-
-def _default_output(checkpoint: Path, workdir: Path | None) -> Path:
-    """The workdir's `evaluation/`, where a teacher must not overwrite its student's report."""
-    if workdir is None:
-        return Path("evaluation")
-    of_teacher = checkpoint.is_relative_to(workdir / "teacher")
-    return workdir / "evaluation" / "teacher" if of_teacher else workdir / "evaluation"
+def _negative_class(predictor: Predictor) -> tuple[str | None, list[str]]:
+    """The class without a tumour, and a note where the data has no class of that name."""
+    negative = predictor.metadata.get("negative_class") or None
+    if negative is None or negative in predictor.class_names:
+        return negative, []
+    return None, [
+        f"missed tumours are not counted: no class is called {negative}, the negative class"
+    ]

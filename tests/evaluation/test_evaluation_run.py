@@ -21,6 +21,7 @@ from fakd_jax.data.sources import open_dataset
 from fakd_jax.data.splits import make_split
 from fakd_jax.errors import UserError
 from fakd_jax.evaluation import run
+from fakd_jax.evaluation.calibration import fit_temperature
 from fakd_jax.evaluation.latency import measure_latency
 from fakd_jax.evaluation.run import evaluate_checkpoint
 from fakd_jax.models import create_model
@@ -30,6 +31,7 @@ NAMES = ("glioma", "notumor", "pituitary")
 REPORT = {
     "metrics.json",
     "predictions.csv",
+    "val_predictions.csv",
     "table2.txt",
     "confusion_matrix.png",
     "curves.png",
@@ -133,8 +135,8 @@ def evaluate(checkpoint: Path, **options: Any) -> dict[str, Any]:
     return evaluate_checkpoint(checkpoint, **{"log": silent} | options)
 
 
-def read_csv(folder: Path) -> list[dict[str, str]]:
-    with (folder / "predictions.csv").open(encoding="utf-8", newline="") as file:
+def read_csv(folder: Path, name: str = "predictions.csv") -> list[dict[str, str]]:
+    with (folder / name).open(encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file))
 
 
@@ -218,6 +220,80 @@ def test_the_validation_images_that_the_run_chose(workdir: Path, tmp_path: Path)
     assert {row["id"] for row in read_csv(tmp_path / "report")} == chosen
 
 
+def test_validation_images_choose_temperature_and_threshold(evaluated: Evaluated) -> None:
+    workdir, metrics, lines = evaluated
+    rows = read_csv(workdir / "evaluation", "val_predictions.csv")
+    assert {row["id"] for row in rows} == set(
+        json.loads((workdir / "split.json").read_text())["val"]
+    )
+    fitted = metrics["calibration"]["temperature"]
+    assert fitted["fitted_on"] == {"split": "val", "n": 6}
+    predictor = Predictor.from_checkpoint(workdir, batch_size=4)
+    images = np.stack([np.asarray(Image.open(data_of(metrics) / row["id"])) for row in rows])
+    labels = np.array([NAMES.index(row["label"]) for row in rows])
+    expected = fit_temperature(predictor.predict_logits(images), labels).value
+    assert fitted["value"] == pytest.approx(expected)
+    assert any("6 validation images" in line for line in lines)
+
+
+def data_of(metrics: dict[str, Any]) -> Path:
+    return Path(metrics["provenance"]["data"]["source"])
+
+
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        ({"calibration": False}, "not asked for"),
+        ({"split": "val"}, "are the validation images"),
+    ],
+)
+def test_without_validation_images_there_is_a_note(
+    workdir: Path, options: dict[str, Any], why: str
+) -> None:
+    folder = workdir / "evaluation"
+    folder.mkdir()
+    (folder / "val_predictions.csv").write_text("of an earlier evaluation")
+    metrics = evaluate(workdir, **options)
+    assert metrics["calibration"]["temperature"] is metrics["selective"]["reject"] is None
+    assert why in metrics["notes"][-1]
+    assert not (folder / "val_predictions.csv").exists()
+
+
+def test_nobody_has_looked_for_duplicates_and_nobody_is_compared(evaluated: Evaluated) -> None:
+    assert evaluated.metrics["subsets"] is None
+    assert evaluated.metrics["comparison"] is None
+    assert evaluated.metrics["accuracy_ci95_grouped"] is None
+    assert evaluated.metrics["bootstrap"]["unit"] == "image"
+
+
+def test_two_models_on_the_same_images(workdir: Path) -> None:
+    teacher = evaluate(workdir / "teacher")
+    student = evaluate(workdir, compare=workdir / "teacher")
+    compared = student["comparison"]
+    assert compared["with"] == {
+        key: teacher["provenance"][key]
+        for key in ("arch", "config", "checkpoint", "weights_sha256")
+    }
+    assert compared["with"]["checkpoint"] == "teacher/best/7"
+    assert compared["n"] == 9
+    assert compared["difference"] == pytest.approx(student["accuracy"] - teacher["accuracy"])
+    right = compared["both_right"] + compared["only_this_right"]
+    assert right == round(9 * student["accuracy"])
+    for same in (
+        workdir / "evaluation" / "teacher",
+        workdir / "evaluation/teacher/predictions.csv",
+    ):
+        assert evaluate(workdir, compare=same)["comparison"] == compared
+
+
+def test_a_comparison_across_images_is_refused_before_the_work(workdir: Path) -> None:
+    evaluate(workdir, split="val", output=workdir / "of val", calibration=False)
+    lines: list[str] = []
+    with pytest.raises(UserError, match=r"other images \(6 there, 9 here"):
+        evaluate(workdir, compare=workdir / "of val", log=lines.append)
+    assert not any(line.startswith("evaluation:") for line in lines)
+
+
 def test_the_teachers_report_leaves_the_students_alone(workdir: Path) -> None:
     teacher = evaluate(workdir / "teacher")
     assert not (workdir / "evaluation" / "metrics.json").exists()
@@ -233,7 +309,7 @@ def test_a_checkpoint_outside_a_workdir(
     monkeypatch.chdir(tmp_path)
     assert evaluate(alone)["provenance"]["split_origin"] == "the data itself"
     written = {path.name for path in (tmp_path / "evaluation").iterdir()}
-    assert written == REPORT - {"curves.png"}
+    assert written == REPORT - {"curves.png", "val_predictions.csv"}
     with pytest.raises(UserError, match="known only to the run"):
         evaluate(alone, split="val")
 
@@ -243,6 +319,8 @@ def test_other_data_of_the_same_classes(workdir: Path, cache: Path, tmp_path: Pa
     metrics = evaluate(workdir, source=str(other), cache_dir=cache)
     assert metrics["provenance"]["data"]["same_as_training"] is False
     assert metrics["provenance"]["split_origin"] == "the data itself"
+    assert metrics["calibration"]["temperature"] is None
+    assert "no split.json of a run names validation images" in metrics["notes"][-1]
     with pytest.raises(UserError, match="other data"):
         evaluate(workdir, source=str(other), cache_dir=cache, split="train")
 
