@@ -7,12 +7,15 @@ from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fakd_jax.data.cache import ADVICE, data_cache_folder
 from fakd_jax.data.dataset import ImageDataset
 from fakd_jax.errors import UserError
 from fakd_jax.files import write_whole
+
+if TYPE_CHECKING:
+    from fakd_jax.auditing.appearance import Thumbnails
 
 METHOD = "v1"
 """Part of the fingerprint: raise it when other pairs would be found."""
@@ -114,10 +117,31 @@ def audit_copies(
     if known is not None:
         return known
     from fakd_jax.auditing.appearance import read_thumbnails
-    from fakd_jax.auditing.copies import find_copies
 
     log(f"audit: looking for copies among the {len(dataset):,} images of {dataset.name}")
-    search = find_copies(read_thumbnails(dataset, log), log)
+    return search_and_keep(dataset, read_thumbnails(dataset, log), cache_dir, log)
+
+
+def search_and_keep(
+    dataset: ImageDataset,
+    thumbnails: Thumbnails,
+    cache_dir: Path | str | None = None,
+    log: Log = print,
+) -> Audit:
+    """Makes the audit of a data set and keeps it beside the prepared data.
+
+    Args:
+      dataset: the data.
+      thumbnails: of all its images.
+      cache_dir: see :func:`find_audit`.
+      log: told what is going on.
+
+    Raises:
+      UserError: the cache can't be written.
+    """
+    from fakd_jax.auditing.copies import find_copies
+
+    search = find_copies(thumbnails, log)
     ids = [example.id for example in dataset.examples]
 
     def named(pairs: Iterable[Any]) -> tuple[CopyRecord, ...]:

@@ -7,16 +7,41 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from fakd_jax.auditing.audit import Audit, CopyRecord
+from fakd_jax.auditing.audit import METHOD, Audit, CopyRecord
 from fakd_jax.auditing.copies import ALTERATIONS, IDENTICAL
 from fakd_jax.auditing.orientations import ORIENTATIONS
+from fakd_jax.auditing.shortcuts import Shortcut
 from fakd_jax.data.dataset import ImageDataset
+from fakd_jax.version import __version__
 
 THROUGH_ANOTHER = "through another copy"
 """A test image whose group reaches into training, but which itself was not paired with one."""
 
 SIMILAR = 0.80
 """Correlation from which on two different pictures are very much alike, as neighbouring slices."""
+
+
+@dataclass(frozen=True)
+class Findings:
+    """All that an audit says.
+
+    Attributes:
+      data: name, version, source and fingerprint of the data.
+      audit: the fingerprint of the groups, which splits and evaluations quote.
+      inventory: see :func:`fakd_jax.auditing.inventory.take_inventory`.
+      summary: see :func:`summarise`.
+      shortcuts: see :mod:`fakd_jax.auditing.shortcuts`.
+      method: version of the search.
+      package_version: of fakd_jax.
+    """
+
+    data: dict[str, str]
+    audit: str
+    inventory: dict[str, Any]
+    summary: dict[str, Any]
+    shortcuts: tuple[Shortcut, ...]
+    method: str = METHOD
+    package_version: str = __version__
 
 
 @dataclass(frozen=True)

@@ -71,7 +71,7 @@ def write_phantoms(
     *,
     train_per_class: int = 300,
     test_per_class: int = 75,
-    size: int = 128,
+    size: int = 72,
     seed: int = 0,
 ) -> None:
     """Writes a set in the layout of the Kaggle data, with masks beside it.
