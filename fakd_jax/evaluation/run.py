@@ -127,7 +127,7 @@ def evaluate_checkpoint(
         duplicates=duplicates,
         rival=rival,
     )
-    metrics["notes"] += [*notes, *negative_notes, *audit_notes]
+    metrics["notes"] += [*audit_notes, *notes, *negative_notes]
     metrics["latency"] = measure_latency(predictor)
     metrics["provenance"] = describe_provenance(predictor, dataset, split, chosen, workdir)
 

@@ -12,11 +12,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
-from flax import nnx
 from PIL import Image
 
 from fakd_jax import Predictor, __version__
-from fakd_jax.data.preprocessing import Preprocessing
 from fakd_jax.data.sources import open_dataset
 from fakd_jax.data.splits import make_split
 from fakd_jax.errors import UserError
@@ -24,17 +22,18 @@ from fakd_jax.evaluation import run
 from fakd_jax.evaluation.calibration import fit_temperature
 from fakd_jax.evaluation.latency import measure_latency
 from fakd_jax.evaluation.run import evaluate_checkpoint
-from fakd_jax.models import create_model
-from fakd_jax.models.serialization import model_state, save_model
+from tests.evaluation.runs import NAMES, write_images, write_run
 
-NAMES = ("glioma", "notumor", "pituitary")
 REPORT = {
     "metrics.json",
     "predictions.csv",
     "val_predictions.csv",
     "table2.txt",
     "confusion_matrix.png",
+    "reliability.png",
+    "risk_coverage.png",
     "curves.png",
+    "report.html",
 }
 
 
@@ -57,52 +56,11 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("cache")
 
 
-def write_images(folder: Path, names: tuple[str, ...], seed: int = 0) -> Path:
-    random = np.random.default_rng(seed)
-    for part, count in (("Training", 5), ("Testing", 3)):
-        for name in names:
-            (folder / part / name).mkdir(parents=True)
-            for index in range(count):
-                pixels = random.integers(0, 256, (36, 40, 3), dtype=np.uint8)
-                Image.fromarray(pixels).save(folder / part / name / f"{index}.png")
-    return folder
-
-
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory, data: Path, cache: Path) -> Path:
-    """A workdir as training leaves it, its networks drawn at random."""
     workdir = tmp_path_factory.mktemp("run") / "workdir"
     dataset = open_dataset(str(data), cache_dir=cache, log=silent)
-    metadata = {
-        "arch": "tiny_mobilenet",
-        "num_classes": 3,
-        "class_names": list(NAMES),
-        "overrides": {},
-        "preprocessing": Preprocessing(image_size=32).to_dict(),
-        "negative_class": "notumor",
-        "head": "trained",
-        "source": {"step": 7, "epoch": 2},
-        "data": {
-            "source": str(data),
-            "fingerprint": dataset.fingerprint,
-            "version": dataset.version,
-        },
-        "config": {
-            "name": "fakd",
-            "eval_batch_size": 4,
-            "dtype": "float32",
-            "data": {"source": str(data), "cache_dir": str(cache)},
-        },
-        "package_version": __version__,
-    }
-    for phase, seed in (("teacher", 1), ("student", 0)):
-        model = create_model("tiny_mobilenet", num_classes=3, rngs=nnx.Rngs(seed))
-        save_model(workdir / phase / "best" / "7", model_state(model), metadata)
-    make_split(dataset, seed=3, validation_fraction=0.4).save(workdir / "split.json")
-    record = {"phase": "student", "epoch": 1, "step": 7, "loss": 1.0, "accuracy": 0.5}
-    lines = [json.dumps(record | {"kind": kind}) for kind in ("train", "val")]
-    (workdir / "metrics.jsonl").write_text("\n".join(lines) + '\n{"phase": "stu')
-    return workdir
+    return write_run(workdir, dataset, cache, make_split(dataset, seed=3, validation_fraction=0.4))
 
 
 class Evaluated(NamedTuple):
@@ -174,6 +132,8 @@ def test_every_figure_can_be_traced(evaluated: Evaluated, data: Path) -> None:
         "trained": {"step": 7, "epoch": 2},
         "split": "test",
         "split_origin": "split.json (official, seed 3)",
+        "trained_on_split": "official, seed 3",
+        "trained_on_audit": None,
         "preprocessing": predictor.preprocessing.to_dict(),
         "dtype": "float32",
         "batch_size": 4,

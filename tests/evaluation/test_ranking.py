@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
-from fakd_jax.intervals import point_estimates
 from fakd_jax.evaluation.ranking import ranking_statistics, weighted_auroc
+from fakd_jax.intervals import point_estimates
 from tests.evaluation.answers import random_probabilities
 
 

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from fakd_jax.evaluation.confusion import metrics_of_confusion
-from fakd_jax.intervals import counted_share
 from fakd_jax.evaluation.measuring import Duplicates, measure
 from fakd_jax.evaluation.report import percent, table2
+from fakd_jax.intervals import counted_share
 from tests.evaluation.answers import NAMES, PAPER, random_answers
 
 ODD = {f"{i}": i // 2 for i in range(200)} | {"learnt": 3}

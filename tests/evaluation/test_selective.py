@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fakd_jax.intervals import counted_share, wilson_interval
 from fakd_jax.evaluation.selective import (
     area_under_risk_coverage,
     choose_threshold,
@@ -15,6 +14,7 @@ from fakd_jax.evaluation.selective import (
     reject_option,
     risk_coverage,
 )
+from fakd_jax.intervals import counted_share, wilson_interval
 
 CONFIDENCE = np.array([0.9, 0.6, 0.8, 0.6, 0.7])
 WRONG = np.array([False, True, False, False, True])

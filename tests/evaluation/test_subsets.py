@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fakd_jax.intervals import counted_share, wilson_interval
 from fakd_jax.evaluation.subsets import group_numbers, subset_rows
+from fakd_jax.intervals import counted_share, wilson_interval
 
 NAMES = ("glioma", "notumor")
 

@@ -1,0 +1,88 @@
+"""Evaluation of data that was audited: figures with and without copies of training images."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image, ImageOps
+
+from fakd_jax.auditing.audit import audit_copies
+from fakd_jax.data.sources import open_dataset
+from fakd_jax.data.splits import make_split
+from fakd_jax.evaluation import run
+from fakd_jax.evaluation.latency import measure_latency
+from fakd_jax.evaluation.run import evaluate_checkpoint
+from tests.evaluation.runs import write_images, write_run
+
+COPIED = "Testing/glioma/1.png"
+ORIGINAL = "Training/glioma/2.png"
+
+
+def silent(line: str) -> None:
+    pass
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """Noise, in which one test image is a training image mirrored."""
+    folder = write_images(tmp_path / "images", ("glioma", "notumor", "pituitary"))
+    with Image.open(folder / ORIGINAL) as original:
+        ImageOps.mirror(original).save(folder / COPIED)
+    return folder
+
+
+def evaluate(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> tuple[dict[str, Any], Path]:
+    monkeypatch.setattr("fakd_jax.evaluation.latency.SECONDS_PER_BATCH_SIZE", 0.0)
+    monkeypatch.setattr(run, "measure_latency", lambda predictor: measure_latency(predictor, (4,)))
+    cache = tmp_path / "cache"
+    dataset = open_dataset(str(data), cache_dir=cache, log=silent)
+    audit = audit_copies(dataset, cache, silent)
+    split = make_split(dataset, kind=kind, seed=0, groups=audit.groups, audit=audit.fingerprint)
+    workdir = write_run(tmp_path / "workdir", dataset, cache, split)
+    metrics = evaluate_checkpoint(workdir, log=silent)
+    assert metrics["subsets"]["audit"] == audit.fingerprint
+    return metrics, workdir / "evaluation"
+
+
+def test_the_official_test_is_told_with_and_without_copies(data, tmp_path, monkeypatch):
+    metrics, folder = evaluate(data, tmp_path, monkeypatch, "official")
+    every, twin, no_twin = metrics["subsets"]["rows"]
+    assert (metrics["n"], every["n"], twin["n"], no_twin["n"]) == (9, 9, 1, 8)
+    assert every["accuracy"] == metrics["accuracy"]
+    assert metrics["bootstrap"]["unit"] == "duplicate group"
+    assert "no twin" in (folder / "table2.txt").read_text(encoding="utf-8")
+
+
+def test_a_deduplicated_run_leaves_copies_out_of_its_figures_and_tells_them_apart(
+    data, tmp_path, monkeypatch
+):
+    metrics, folder = evaluate(data, tmp_path, monkeypatch, "deduplicated")
+    every, twin, no_twin = metrics["subsets"]["rows"]
+    assert (metrics["n"], every["n"], twin["n"], no_twin["n"]) == (8, 9, 1, 8)
+    assert no_twin["accuracy"] == metrics["accuracy"]
+    assert COPIED not in (folder / "predictions.csv").read_text(encoding="utf-8")
+    assert metrics["provenance"]["trained_on_split"] == "deduplicated, seed 0"
+    assert metrics["provenance"]["trained_on_audit"] == metrics["subsets"]["audit"]
+
+
+def test_a_grouped_run_has_no_twins(data, tmp_path, monkeypatch):
+    metrics, _ = evaluate(data, tmp_path, monkeypatch, "grouped")
+    every, twin, no_twin = metrics["subsets"]["rows"]
+    assert twin["n"] == 0
+    assert every["n"] == no_twin["n"] == metrics["n"]
+
+
+def test_an_audit_is_asked_for_where_there_is_none(data, tmp_path, monkeypatch):
+    monkeypatch.setattr(run, "measure_latency", lambda predictor: measure_latency(predictor, (4,)))
+    cache = tmp_path / "cache"
+    dataset = open_dataset(str(data), cache_dir=cache, log=silent)
+    split = make_split(dataset, seed=0)
+    metrics = evaluate_checkpoint(
+        write_run(tmp_path / "workdir", dataset, cache, split), log=silent
+    )
+    assert metrics["subsets"] is None
+    assert f"python -m fakd_jax.audit --data {data}" in "; ".join(metrics["notes"])
