@@ -21,7 +21,6 @@ GROUPS_SHOWN = 4
 MEMBERS_SHOWN = 24
 COLUMNS = 4
 PICTURE = 150
-CAPTION_LINES = 3
 LINE = 13
 GAP = 8
 
@@ -94,7 +93,7 @@ def render(sheet: Sheet) -> bytes:
     side_by_side = max(len(pictures) for pictures, _ in sheet.cells)
     columns = COLUMNS * 2 // side_by_side
     width = side_by_side * PICTURE + GAP
-    height = PICTURE + CAPTION_LINES * LINE + GAP
+    height = PICTURE + max(len(lines) for _, lines in sheet.cells) * LINE + GAP
     rows = -(-len(sheet.cells) // columns)
     canvas = Image.new("RGB", (columns * width, rows * height), "white")
     pen, font = ImageDraw.Draw(canvas), ImageFont.load_default(size=10)
@@ -125,11 +124,11 @@ def _pair(
     by_name = {orientation.name: orientation for orientation in ORIENTATIONS}
     first, second = _picture(dataset, pair.first), _picture(dataset, pair.second)
     turned = by_name[pair.orientation].apply(second.transpose(2, 0, 1)).transpose(1, 2, 0)
-    kind = pair.orientation
+    figures = f"whole {pair.whole:.3f}, parts {pair.parts:.3f}, {pair.orientation}"
+    caption = [pair.first, pair.second, figures]
     if pair.alteration != DIFFERENT:
-        kind += f", {pair.alteration}"
-    figures = f"whole {pair.whole:.3f}, parts {pair.parts:.3f}: {kind}"
-    return [first, np.ascontiguousarray(turned)], [pair.first, pair.second, figures]
+        caption.append(pair.alteration)
+    return [first, np.ascontiguousarray(turned)], caption
 
 
 def _member(dataset: ImageDataset, id: str) -> tuple[list[UInt8[np.ndarray, "P P 3"]], list[str]]:
