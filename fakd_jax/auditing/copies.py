@@ -28,7 +28,7 @@ SAME_LEVELS = 1.5
 IDENTICAL, REENCODED, LEVELS, MOVED = (
     "identical file",
     "re-encoded",
-    "brightness, contrast or sharpness changed",
+    "other grey levels",
     "moved or resized",
 )
 ALTERATIONS = (IDENTICAL, REENCODED, LEVELS, MOVED)
