@@ -107,7 +107,9 @@ def draw(
         for cluster in shuffled:  # fewer images than all are wanted, so one cluster is left
             if len(taken) + len(cluster) <= wanted:
                 taken.extend(cluster)
-        drawn.extend(taken or min(shuffled, key=len))  # if each is larger than what is wanted
+        if not taken:  # every cluster is larger than what is wanted
+            taken.extend(min(shuffled, key=len))
+        drawn.extend(taken)
     return tuple(sorted(drawn))
 
 
