@@ -107,9 +107,8 @@ def draw(
         for cluster in shuffled:  # fewer images than all are wanted, so one cluster is left
             if len(taken) + len(cluster) <= wanted:
                 taken.extend(cluster)
-        if not taken:  # every cluster is larger than what is wanted
-            taken.extend(min(shuffled, key=len))
-        drawn.extend(taken)
+        smallest = min(shuffled, key=len)
+        drawn.extend(taken or smallest)  # every cluster may be larger than what is wanted
     return tuple(sorted(drawn))
 
 

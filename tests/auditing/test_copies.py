@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageEnhance
 
@@ -171,6 +171,7 @@ def test_components_by_hand():
     assert connect(0, []).tolist() == []
 
 
+@settings(deadline=None)
 @given(st.data())
 def test_components_are_numbered_by_their_first_members(data):
     count = data.draw(st.integers(1, 12))

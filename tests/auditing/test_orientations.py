@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fakd_jax.auditing.orientations import ORIENTATIONS
@@ -40,11 +40,13 @@ def number_of(picture: np.ndarray) -> int:
     return number
 
 
+@settings(deadline=None)
 @given(NUMBERS, NUMBERS)
 def test_two_after_each_other_are_one_of_them(first, second):
     number_of(ORIENTATIONS[second].apply(ORIENTATIONS[first].apply(PICTURE)))
 
 
+@settings(deadline=None)
 @given(NUMBERS)
 def test_each_is_undone_by_exactly_one(number):
     turned = ORIENTATIONS[number].apply(PICTURE)

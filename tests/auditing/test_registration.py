@@ -3,7 +3,7 @@ from __future__ import annotations
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fakd_jax.auditing.registration import (
@@ -78,6 +78,7 @@ BOXES = st.tuples(
 ).map(lambda drawn: np.array([[drawn[0], drawn[0] + drawn[1], drawn[2], drawn[2] + drawn[3]]]))
 
 
+@settings(deadline=None)
 @given(box=BOXES, other=BOXES)
 def test_one_box_is_carried_into_the_other(box, other):
     side = 100

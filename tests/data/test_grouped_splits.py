@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 import pytest
-from hypothesis import given, reject
+from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 
 from fakd_jax.data.dataset import ImageDataset
@@ -51,6 +51,7 @@ SEEDS = st.integers(0, 2**32)
 FRACTIONS = st.floats(0.1, 0.5)
 
 
+@settings(deadline=None)
 @given(data=grouped_data(), seed=SEEDS, fraction=FRACTIONS, kind=st.sampled_from(["grouped", "k"]))
 def test_no_group_is_torn_apart(data, seed, fraction, kind):
     dataset, groups = data
@@ -67,6 +68,7 @@ def test_no_group_is_torn_apart(data, seed, fraction, kind):
     assert split.audit == "the audit"
 
 
+@settings(deadline=None)
 @given(data=grouped_data(largest=4), seed=SEEDS, fraction=FRACTIONS)
 def test_deduplicated_sets_every_copied_test_image_apart(data, seed, fraction):
     dataset, groups = data
@@ -82,6 +84,7 @@ def test_deduplicated_sets_every_copied_test_image_apart(data, seed, fraction):
     assert list(split.apart) == sorted(split.apart)
 
 
+@settings(deadline=None)
 @given(data=grouped_data(largest=4), seed=SEEDS, folds=st.integers(2, 5))
 def test_the_folds_test_every_image_once(data, seed, folds):
     dataset, groups = data
@@ -93,6 +96,7 @@ def test_the_folds_test_every_image_once(data, seed, folds):
     assert [(split.folds, split.fold) for split in splits] == [(folds, n) for n in range(folds)]
 
 
+@settings(deadline=None)
 @given(data=grouped_data(largest=4), seed=SEEDS, kind=st.sampled_from(["deduplicated", "grouped"]))
 def test_the_same_seed_gives_the_same_split_in_whatever_order_the_groups_are(data, seed, kind):
     dataset, groups = data
