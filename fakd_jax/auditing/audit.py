@@ -86,6 +86,8 @@ def find_audit(dataset: ImageDataset, cache_dir: Path | str | None = None) -> Au
     file = _file(dataset, cache_dir)
     try:
         values = json.loads(file.read_text(encoding="utf-8"))
+        if set(values["groups"]) != {example.id for example in dataset.examples}:
+            raise ValueError("its groups are of other images")
         return Audit(
             data_fingerprint=values["data_fingerprint"],
             copies=_records(values["copies"]),

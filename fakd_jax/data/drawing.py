@@ -103,13 +103,12 @@ def draw(
         fraction = share[label] if isinstance(share, Mapping) else share
         wanted = min(max(math.floor(fraction * total + 0.5), 1), total - 1)
         shuffled = sorted(members, key=lambda cluster: _place(seed, purpose, cluster[0]))
-        taken: list[tuple[str, ...]] = []
-        for cluster in shuffled[: len(members)]:
-            if sum(map(len, taken)) + len(cluster) <= wanted and len(taken) < len(members) - 1:
-                taken.append(cluster)
-        if not taken:  # every cluster is larger than what is wanted
-            taken = [min(shuffled, key=len)]
-        drawn.extend(id for cluster in taken for id in cluster)
+        taken: list[str] = []
+        for cluster in shuffled:  # fewer images than all are wanted, so one cluster is left
+            if len(taken) + len(cluster) <= wanted:
+                taken.extend(cluster)
+        smallest = min(shuffled, key=len)
+        drawn.extend(taken or smallest)  # every cluster may be larger than what is wanted
     return tuple(sorted(drawn))
 
 

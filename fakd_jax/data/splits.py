@@ -149,7 +149,8 @@ def make_split(
 
     Raises:
       UserError: an unknown kind, a fraction or fold out of range, no training or no test folder,
-        or a class with too few training images or groups.
+        a class with too few training images or groups, or no test image without a copy in
+        training.
       ValueError: groups are needed and not given.
     """
     if kind not in KINDS:
@@ -187,6 +188,11 @@ def make_split(
         val = draw(clusters, pool, validation_fraction, seed)
     train = tuple(sorted(set(pool) - set(val)))
     apart = clusters.touched_by(test, (*train, *val)) if kind == "deduplicated" else ()
+    if len(apart) == len(test):
+        raise UserError(
+            f"every test image of {dataset.source} has a copy among its training images; "
+            "use config.data.split=grouped"
+        )
     return Split(
         train=train,
         val=val,

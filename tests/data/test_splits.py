@@ -5,34 +5,19 @@ import math
 from collections import Counter
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fakd_jax.data.dataset import Example, ImageDataset
 from fakd_jax.data.splits import Split, make_split
 from fakd_jax.errors import UserError
-
-
-def dataset_of(counts: dict[str, list[int]], fingerprint: str = "f" * 64) -> ImageDataset:
-    """A data set without images: `{split: [images of class 0, of class 1, …]}`."""
-    examples = [
-        Example(f"{split}/{label}/{index}.png", label, split)
-        for split, numbers in counts.items()
-        for label, number in enumerate(numbers)
-        for index in range(number)
-    ]
-    dataset = object.__new__(ImageDataset)
-    dataset.examples = tuple(sorted(examples, key=lambda example: example.id))
-    dataset.class_names = tuple("abcdefgh"[: len(counts["train"])])
-    dataset.fingerprint = fingerprint
-    dataset.source = "somewhere"
-    return dataset
+from tests.data.listed import dataset_of
 
 
 def labels(ids: tuple[str, ...]) -> Counter[str]:
     return Counter(id.split("/")[1] for id in ids)
 
 
+@settings(deadline=None)
 @given(
     numbers=st.lists(st.integers(2, 60), min_size=1, max_size=5),
     fraction=st.floats(0.01, 0.99),
@@ -132,3 +117,31 @@ def test_a_missing_or_unwritable_file_is_told(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="cannot write"):
         make_split(dataset_of({"train": [4], "test": [1]}), seed=0).save(tmp_path / "file" / "s")
+
+
+def test_a_split_of_the_first_version_is_still_read(tmp_path):
+    path = tmp_path / "split.json"
+    values = {
+        "format_version": 1,
+        "train": ["train/0/0.png"],
+        "val": ["train/0/1.png"],
+        "test": ["test/0/0.png"],
+        "kind": "official",
+        "seed": 3,
+        "validation_fraction": 0.2,
+        "fingerprint": "f" * 64,
+    }
+    path.write_text(json.dumps(values))
+    assert Split.load(path) == Split(
+        train=("train/0/0.png",),
+        val=("train/0/1.png",),
+        test=("test/0/0.png",),
+        kind="official",
+        seed=3,
+        validation_fraction=0.2,
+        fingerprint="f" * 64,
+        apart=(),
+        audit=None,
+        folds=None,
+        fold=None,
+    )

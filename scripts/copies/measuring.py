@@ -1,0 +1,203 @@
+"""Searching for copies among images whose copies are known, and counting what is found."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from copies.alterations import Kind
+from jaxtyping import Int
+from PIL import Image
+
+from fakd_jax.auditing.appearance import Thumbnails, read_thumbnails
+from fakd_jax.auditing.copies import find_copies
+from fakd_jax.data.dataset import Example, ImageDataset
+from fakd_jax.data.preprocessing import decode_rgb
+from fakd_jax.errors import UserError
+from fakd_jax.evaluation.metrics import wilson_interval
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """Encoded images in memory: as much of a data set as `read_thumbnails` asks for."""
+
+    examples: tuple[Example, ...]
+    encoded: tuple[bytes, ...]
+
+    def __len__(self) -> int:
+        return len(self.examples)
+
+    def read_encoded(self, index: int) -> bytes:
+        """The bytes of one image's file."""
+        return self.encoded[index]
+
+
+@dataclass(frozen=True)
+class Found:
+    """What one search for copies of one kind found among n originals and their n copies.
+
+    Attributes:
+      kind: of the copies.
+      hits: how many originals share a group with their copy.
+      wrong: pairs of one group that are different pictures, and of which one at least is a copy.
+      wrong_originals: pairs of originals in one group, by their numbers.
+    """
+
+    kind: Kind
+    hits: int
+    wrong: int
+    wrong_originals: frozenset[tuple[int, int]]
+
+
+def draw_different(
+    dataset: ImageDataset, groups: Mapping[str, int], count: int, seed: int
+) -> Pictures:
+    """Draws images at random, of every group of copies at most one.
+
+    Args:
+      dataset: the data.
+      groups: of every id the number of its group.
+      count: of the images.
+      seed: of the drawing.
+
+    Raises:
+      UserError: the data has fewer groups.
+    """
+    members: dict[int, list[Example]] = {}
+    for example in dataset.examples:
+        members.setdefault(groups[example.id], []).append(example)
+    if len(members) < count:
+        raise UserError(
+            f"{dataset.source} has {len(members):,} images of which none is a copy of another, "
+            f"fewer than --images {count}; ask for at most {len(members)}"
+        )
+    rng = np.random.default_rng(seed)
+    numbers = sorted(members)
+    chosen = [members[numbers[place]] for place in rng.permutation(len(numbers))[:count]]
+    examples = tuple(ones[rng.integers(len(ones))] for ones in chosen)
+    encoded = tuple(dataset.read_encoded(dataset.index_of(example.id)) for example in examples)
+    return Pictures(examples, encoded)
+
+
+def copies_of(originals: Pictures, kind: Kind, seed: int) -> Pictures:
+    """A copy of each, through the decoder, the alteration and the encoder.
+
+    Args:
+      originals: the images.
+      kind: of the copies.
+      seed: of what is random in an alteration.
+    """
+    encoded = [
+        kind.copy_of(Image.fromarray(decode_rgb(original, example.id)), _generator(seed, number))
+        for number, (example, original) in enumerate(
+            zip(originals.examples, originals.encoded, strict=True)
+        )
+    ]
+    return Pictures(originals.examples, tuple(encoded))
+
+
+def search(originals: Pictures, known: Thumbnails, kind: Kind, seed: int) -> Found:
+    """Searches originals and copies of one kind together, as an audit would.
+
+    Args:
+      originals: different images.
+      known: their thumbnails.
+      kind: of the copies.
+      seed: see :func:`copies_of`.
+    """
+    copies = read_thumbnails(copies_of(originals, kind, seed), _quietly)
+    return count_found(kind, find_copies(joined(known, copies), _quietly).groups)
+
+
+def count_found(kind: Kind, groups: Int[np.ndarray, " 2*n"]) -> Found:
+    """Compares groups with the truth: of each original i the copy i + n, and nothing else.
+
+    Args:
+      kind: of the copies.
+      groups: of the n originals and then of the n copies.
+    """
+    n = len(groups) // 2
+    originals, copies = groups[:n], groups[n:]
+    crossed = originals[:, None] == copies[None]
+    hits = int(crossed.diagonal().sum())
+    among_copies = np.triu(copies[:, None] == copies[None], k=1)
+    among_originals = np.argwhere(np.triu(originals[:, None] == originals[None], k=1))
+    return Found(
+        kind=kind,
+        hits=hits,
+        wrong=int(crossed.sum()) - hits + int(among_copies.sum()),
+        wrong_originals=frozenset((int(one), int(other)) for one, other in among_originals),
+    )
+
+
+def different_pairs(n: int) -> int:
+    """How many pairs of different pictures a search has of which one at least is a copy."""
+    return n * (n - 1) + n * (n - 1) // 2
+
+
+def summarise(found: Sequence[Found], n: int) -> dict[str, Any]:
+    """All searches as JSON.
+
+    A pair counts as called copies when both are in one group, whether it was compared or other
+    pairs connect it. The pairs of originals are the same in all searches and count once.
+
+    Args:
+      found: of every search.
+      n: the number of originals.
+
+    Returns:
+      `kinds`: recall and wrong pairs of each; `precision`: over all searches, with the number of
+      different pairs compared, of which none should be found.
+    """
+    originals = frozenset().union(*(one.wrong_originals for one in found))
+    right = sum(one.hits for one in found)
+    wrong = sum(one.wrong for one in found) + len(originals)
+    return {
+        "images": n,
+        "kinds": [
+            {
+                "name": one.kind.name,
+                "tuned": one.kind.tuned,
+                "remark": one.kind.remark,
+                **_share(one.hits, n),
+                "wrong": one.wrong,
+                "different": different_pairs(n),
+            }
+            for one in found
+        ],
+        "precision": {
+            **_share(right, right + wrong),
+            "wrong": wrong,
+            "wrong_originals": len(originals),
+            "different": len(found) * different_pairs(n) + n * (n - 1) // 2,
+        },
+    }
+
+
+def joined(one: Thumbnails, other: Thumbnails) -> Thumbnails:
+    """The thumbnails of both, in turn."""
+    return Thumbnails(
+        np.concatenate([one.grey, other.grey]),
+        one.digests + other.digests,
+        one.sizes + other.sizes,
+        np.concatenate([one.coloured, other.coloured]),
+    )
+
+
+def _share(count: int, n: int) -> dict[str, Any]:
+    return {
+        "count": count,
+        "n": n,
+        "share": count / n if n else None,
+        "ci95": list(wilson_interval(count, n)) if n else None,
+    }
+
+
+def _generator(seed: int, number: int) -> np.random.Generator:
+    return np.random.default_rng([seed, number])
+
+
+def _quietly(line: str) -> None:
+    """Searches of seconds need not tell their progress."""

@@ -1,0 +1,115 @@
+"""Measures how well copies are found: recall of each constructed kind, and precision.
+
+    python scripts/measure_copies.py --data DIR|ARCHIVE|kaggle|phantom --output DIR
+
+Draws images of the data of which none is a copy of another, makes one copy of each, and searches
+originals and copies together, kind by kind, as `fakd_jax.auditing` searches a data set.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from copies.alterations import KINDS
+from copies.measuring import draw_different, search, summarise
+
+from fakd_jax.auditing.appearance import read_thumbnails
+from fakd_jax.auditing.audit import audit_copies
+from fakd_jax.cli import DoorParser, run_door, use_compilation_cache
+from fakd_jax.data.dataset import ImageDataset
+from fakd_jax.data.sources import open_dataset
+from fakd_jax.files import require_writable, write_whole
+
+FILE = "copies.json"
+
+
+def main(argv: list[str]) -> None:
+    parser = DoorParser(prog="measure_copies.py", description=__doc__.splitlines()[0])
+    parser.add_argument("--data", required=True, help="DIR, ARCHIVE, kaggle or phantom")
+    parser.add_argument("--images", type=_at_least_two, default=300, help="to copy [300]")
+    parser.add_argument("--seed", type=int, default=0, help="of the drawing and of the noise [0]")
+    parser.add_argument("--output", type=Path, help=f"folder for {FILE}")
+    flags = parser.parse_args(argv)
+    if flags.output:
+        require_writable(flags.output)
+    use_compilation_cache()
+    dataset = open_dataset(flags.data)
+    originals = draw_different(dataset, groups_of(dataset), flags.images, flags.seed)
+    known = read_thumbnails(originals)
+    found = []
+    for kind in KINDS:
+        start = time.monotonic()
+        found.append(search(originals, known, kind, flags.seed))
+        print(f"searched: {kind.name}, {time.monotonic() - start:.0f} s", flush=True)
+    record = {
+        "source": dataset.source,
+        "fingerprint": dataset.fingerprint,
+        "seed": flags.seed,
+        **summarise(found, flags.images),
+    }
+    print(table(record))
+    if flags.output:
+        write_whole(flags.output / FILE, json.dumps(record, indent=2, ensure_ascii=False) + "\n")
+
+
+def groups_of(dataset: ImageDataset) -> dict[str, int]:
+    """Every image's group of copies: as an audit finds them, or as the phantoms' drawing knows."""
+    if dataset.source == "phantom":
+        return {example.id: number for number, example in enumerate(dataset.examples)}
+    return audit_copies(dataset).groups
+
+
+def table(record: Mapping[str, Any]) -> str:
+    """The measurement as Markdown, with what it does not show."""
+    lines = [
+        f"{record['images']} images of {record['source']}, one copy of each and kind, "
+        f"seed {record['seed']}",
+        "",
+        "| kind of copy | seen in tuning | found | recall | 95 % interval | wrong pairs |",
+        "|---|---|---:|---:|---:|---:|",
+    ]
+    for row in record["kinds"]:
+        name = row["name"] + (f" ({row['remark']})" if row["remark"] else "")
+        low, high = row["ci95"]
+        lines.append(
+            f"| {name} | {'yes' if row['tuned'] else 'no'} | {row['count']} of {row['n']} "
+            f"| {row['share']:.1%} | {low:.1%} to {high:.1%} | {row['wrong']} |"
+        )
+    return "\n".join([*lines, "", *_precision(record)])
+
+
+def _precision(record: Mapping[str, Any]) -> list[str]:
+    precision = record["precision"]
+    lines = [
+        f"Different pairs called copies: {precision['wrong']:,} of {precision['different']:,} "
+        f"compared, {precision['wrong_originals']:,} of them pairs of originals."
+    ]
+    if precision["n"]:
+        low, high = precision["ci95"]
+        lines.append(
+            f"Precision: {precision['count']:,} of {precision['n']:,} pairs called copies are, "
+            f"{precision['share']:.2%} ({low:.2%} to {high:.2%}); every different pair stands "
+            "against one constructed copy, so among real images it depends on how many are copies."
+        )
+    if record["source"] != "phantom":
+        lines.append(
+            "The originals are different because the same search finds them so: pairs of "
+            "originals cannot be found wrong here, and whatever the search takes for a copy in "
+            "the data themselves is not counted."
+        )
+    return lines
+
+
+def _at_least_two(text: str) -> int:
+    if not text.isdecimal() or int(text) < 2:
+        raise argparse.ArgumentTypeError(f"must be a whole number of at least 2, not {text}")
+    return int(text)
+
+
+if __name__ == "__main__":
+    run_door(main)
