@@ -50,12 +50,12 @@ def plot_curves(records: Iterable[Mapping[str, Any]], path: Path) -> None:
     series = _by_phase(records)
     if not series:
         raise UserError("no epoch is recorded yet: there are no curves to draw")
-    figure, axes = _figure(2, len(series), width=6.0 * len(series), height=8.0)
+    figure, axes = new_figure(2, len(series), width=6.0 * len(series), height=8.0)
     for column, (phase, kinds) in enumerate(series.items()):
         _draw_losses(axes[0, column], kinds)
         _draw_accuracy(axes[1, column], kinds)
         axes[0, column].set_title(phase.capitalize())
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def plot_confusion_matrix(
@@ -75,7 +75,7 @@ def plot_confusion_matrix(
     shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
     count = len(class_names)
     side = max(4.5, 1.1 * count)
-    figure, axes = _figure(1, 1, width=side + 1.5, height=side + 0.5)
+    figure, axes = new_figure(1, 1, width=side + 1.5, height=side + 0.5)
     ax = axes[0, 0]
     picture = ax.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     for row, column in np.ndindex(matrix.shape):
@@ -92,7 +92,7 @@ def plot_confusion_matrix(
     ax.set_yticks(range(count), class_names)
     ax.set(xlabel="prediction", ylabel="truth", title=title)
     figure.colorbar(picture, ax=ax, label="share of the true class", shrink=0.8)
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def _by_phase(
@@ -168,7 +168,7 @@ def _finish(ax: Axes) -> None:
     ax.legend(fontsize="small", ncols=4, loc="upper center", bbox_to_anchor=(0.5, -0.14))
 
 
-def _figure(rows: int, columns: int, *, width: float, height: float) -> tuple[Figure, Any]:
+def new_figure(rows: int, columns: int, *, width: float, height: float) -> tuple[Figure, Any]:
     """A figure of its own, outside pyplot: no global state, no display needed."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -178,7 +178,12 @@ def _figure(rows: int, columns: int, *, width: float, height: float) -> tuple[Fi
     return figure, figure.subplots(rows, columns, squeeze=False)
 
 
-def _save(figure: Figure, path: Path) -> None:
+def save_figure(figure: Figure, path: Path) -> None:
+    """Writes a figure as PNG, replaced atomically.
+
+    Raises:
+      UserError: the file cannot be written.
+    """
     picture = io.BytesIO()
     figure.savefig(picture, format="png")
     write_whole(path, picture.getvalue())

@@ -72,10 +72,10 @@ def _per_class_table(metrics: Mapping[str, Any]) -> str:
             percent, (figures[key] for key in ("precision", "recall", "f1"))
         )
         averages.append([f"{name} average", f"{metrics['n']:,}", precision, recall, "", f1])
-    return _ruled([header], classes, averages)
+    return ruled([header], classes, averages)
 
 
-def _ruled(*sections: list[list[str]]) -> str:
+def ruled(*sections: list[list[str]]) -> str:
     """Columns of equal width, rules between the sections; the first column to the left."""
     columns = zip(*(row for section in sections for row in section), strict=True)
     widths = [max(map(len, column)) for column in columns]

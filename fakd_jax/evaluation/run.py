@@ -39,6 +39,7 @@ def evaluate_checkpoint(
     batch_size: int | None = None,
     dtype: str | None = None,
     allow_untrained: bool = False,
+    latency: bool = True,
     log: Log = print,
 ) -> dict[str, Any]:
     """Evaluates a checkpoint on one split and writes the report.
@@ -58,6 +59,7 @@ def evaluate_checkpoint(
         evaluation print the very same figures.
       dtype: see :meth:`fakd_jax.predictor.Predictor.from_checkpoint`; None takes the training's.
       allow_untrained: see there.
+      latency: whether to time the network; `latency` in the report is None otherwise.
       log: takes lines for the user.
 
     Returns:
@@ -93,7 +95,7 @@ def evaluate_checkpoint(
         metrics["notes"].append(
             f"missed tumours are not counted: no class is called {negative}, the negative class"
         )
-    metrics["latency"] = measure_latency(predictor)
+    metrics["latency"] = measure_latency(predictor) if latency else None
     metrics["provenance"] = _provenance(predictor, dataset, split, chosen, workdir)
 
     write_whole(folder / "metrics.json", json.dumps(metrics, indent=2, allow_nan=False) + "\n")
