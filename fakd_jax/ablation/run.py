@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from fakd_jax.ablation.summary import summarise
 from fakd_jax.ablation.table import study_rows, study_table
 from fakd_jax.errors import UserError
 from fakd_jax.files import write_whole
-from fakd_jax.training.experiment import ExperimentData, open_data
+from fakd_jax.training.experiment import ExperimentData, open_experiment_data
 from fakd_jax.training.logbook import LOGGER, start_logging
 from fakd_jax.training.settings import PLACE_KEYS, keep_config
 from fakd_jax.trial import train_and_evaluate
@@ -44,16 +45,12 @@ def run_study(config: ConfigDict, workdir: Path) -> dict[str, Any]:
     shared = ConfigDict({"base": config.base.to_dict(), "changes": config.changes.to_dict()})
     keep_config(shared, workdir, {f"base.{key}" for key in PLACE_KEYS})
     cells = cells_of(config)
-    data: ExperimentData | None = None
-    for number, cell in enumerate(cells, start=1):
-        if is_finished(workdir, cell):
-            continue
-        remaining = [other for other in cells if not is_finished(workdir, other)]
-        left = time_left(seconds_left(remaining, collect(config, workdir, cells)))
-        LOGGER.info("cell %d of %d: %s; %s", number, len(cells), cell, left)
-        data = data or open_data(cell_config(config, cell, workdir))
-        _run_cell(config, cell, workdir, data)
-        write_report(config, workdir)
+    try:
+        _run_cells(config, cells, workdir)
+    except KeyboardInterrupt:
+        finished = sum(is_finished(workdir, cell) for cell in cells)
+        LOGGER.info("%d of %d cells have ended; the same command goes on", finished, len(cells))
+        raise
     report = write_report(config, workdir)
     LOGGER.info("\n%s", study_table(report))
     LOGGER.info("report: %s (study.csv, study.json, study.png, study.txt)", workdir)
@@ -75,6 +72,21 @@ def write_report(config: ConfigDict, workdir: Path) -> dict[str, Any]:
     write_whole(workdir / "study.txt", study_table(report))
     plot_study(report, workdir / "study.png")
     return report
+
+
+def _run_cells(config: ConfigDict, cells: Sequence[Cell], workdir: Path) -> None:
+    """Runs the cells that have not finished, one after the other, and reports after each."""
+    data: ExperimentData | None = None
+    for number, cell in enumerate(cells, start=1):
+        if is_finished(workdir, cell):
+            continue
+        remaining = [other for other in cells if not is_finished(workdir, other)]
+        left = time_left(seconds_left(remaining, collect(config, workdir, cells)))
+        LOGGER.info("cell %d of %d: %s; %s", number, len(cells), cell, left)
+        # All cells read the same images: they are decoded once.
+        data = data or open_experiment_data(cell_config(config, cell, workdir))
+        _run_cell(config, cell, workdir, data)
+        write_report(config, workdir)
 
 
 def _run_cell(config: ConfigDict, cell: Cell, workdir: Path, data: ExperimentData) -> None:

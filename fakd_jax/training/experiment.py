@@ -60,7 +60,7 @@ class ExperimentData:
     images: CachedImages
 
 
-def open_data(config: ConfigDict) -> ExperimentData:
+def open_experiment_data(config: ConfigDict) -> ExperimentData:
     """Opens the data that `config.data` names.
 
     Raises:
@@ -95,7 +95,7 @@ def run_experiment(
     """
     validate(config)
     keep_config(config, workdir)
-    data = data or open_data(config)
+    data = data or open_experiment_data(config)
     split = _split(config, data.dataset, workdir)
     experiment = _Experiment(config, workdir, data, split)
     objective = Objective(**config.distillation.to_dict())

@@ -18,7 +18,9 @@ from fakd_jax.workdir import CONFIG_FILE
 
 DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
 # Keys that say where the run happens, not what it computes: they may differ when resuming.
-PLACE_KEYS = {"data.cache_dir", "checkpoint_every_steps"}
+PLACE_KEYS = frozenset({"data.cache_dir", "checkpoint_every_steps"})
+# Differing keys that an error names: a whole other config would fill the screen.
+MOST_TOLD = 8
 
 
 def _one_of(*known: str) -> tuple[Callable[[Any], bool], str]:
@@ -128,7 +130,10 @@ def keep_config(
         if before.get(key) != after.get(key) and key not in place_keys
     ]
     if differing:
+        shown = differing[:MOST_TOLD]
+        more = len(differing) - len(shown)
         raise UserError(
-            f"the workdir {workdir} holds a run of another config ({'; '.join(differing)}); "
+            f"the workdir {workdir} holds a run of another config "
+            f"({'; '.join(shown)}{f'; and {more} more' if more else ''}); "
             "choose another --workdir, or delete that one"
         )

@@ -85,7 +85,7 @@ def test_figures_are_those_of_the_cells_reports(whole):
 def test_a_finished_study_only_tells_its_report_again(whole, data, cache, monkeypatch):
     workdir, report = whole
     before = times_of_change(workdir)
-    monkeypatch.setattr(run, "open_data", lambda config: pytest.fail("opened the data"))
+    monkeypatch.setattr(run, "open_experiment_data", lambda config: pytest.fail("opened the data"))
     assert run_study(tiny_study(data, cache, **SMALL), workdir) == report
     assert times_of_change(workdir) == before
 
@@ -207,5 +207,7 @@ def test_a_study_killed_at_any_moment_ends_as_if_nothing_had_happened(
     finally:
         process.kill()
     assert code == (-signal.SIGKILL if kill == signal.SIGKILL else 130)
+    told = "cells have ended; the same command goes on" in (tmp_path / "study.log").read_text()
+    assert told == (kill == signal.SIGINT)
     report = run_study(tiny_study(data, cache, **SMALL), tmp_path)
     assert without_times(report) == without_times(whole[1])
