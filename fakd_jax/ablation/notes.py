@@ -24,15 +24,28 @@ def notes_on(report: Mapping[str, Any]) -> list[str]:
     for split in study["splits"]:
         notes += _differences([row for row in rows if row["split"] == split], study["baseline"])
     if any(row["seeds"] for row in rows):
-        notes += [
-            "an interval over seeds is about these test images and other seeds; McNemar's test is "
-            "about two trained networks and other images like these; neither speaks for other "
-            "hospitals",
-            "McNemar's p values stand seed by seed: all seeds of a split share its test images, "
-            "so that joining them would count the same images again",
+        notes += _test_images(report["same_test_images"])
+        notes.append(
             f"no p value is corrected for comparing {len(study['methods']) - 1} methods with the "
-            "baseline",
-        ]
+            "baseline, and no figure here speaks for other hospitals"
+        )
+    return notes
+
+
+def _test_images(same: Mapping[str, bool]) -> list[str]:
+    """What is random between seeds, by whether all seeds of a split share their test images."""
+    notes = []
+    if shared := [split for split, is_same in same.items() if is_same]:
+        notes.append(
+            f"{', '.join(shared)}: an interval over seeds is about these test images and other "
+            "seeds, McNemar's test about two trained networks and other images like these; its p "
+            "values stand seed by seed, for joining them would count the same images again"
+        )
+    if drawn := [split for split, is_same in same.items() if not is_same]:
+        notes.append(
+            f"{', '.join(drawn)}: every seed draws its own test images, but from the same data, so "
+            "that seeds are not independent and their intervals may be too narrow"
+        )
     return notes
 
 

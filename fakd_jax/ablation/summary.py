@@ -27,8 +27,9 @@ def summarise(config: ConfigDict, results: Sequence[CellResult]) -> dict[str, An
     Returns:
       `study` (what it runs over), `losses` (by method), `cells` (a row each, finished ones),
       `missing` (the others), `summary` (a row a split and method: figures over the seeds),
-      `differences` (likewise, to the baseline, with McNemar's test a seed), `notes`,
-      `package_version`. Shares are in [0, 1]; what is undefined is None.
+      `differences` (likewise, to the baseline, with McNemar's test a seed), `same_test_images`
+      (by split, whether its seeds share them), `notes`, `package_version`. Shares are in [0, 1];
+      what is undefined is None.
 
     Raises:
       UserError: two cells that must be compared were tested on different images.
@@ -59,6 +60,7 @@ def summarise(config: ConfigDict, results: Sequence[CellResult]) -> dict[str, An
             for method in grid.methods
             if method != grid.baseline and grid.baseline in grid.methods
         ],
+        "same_test_images": {split: _same_test_images(wholes, split) for split in grid.splits},
         "package_version": __version__,
     }
     return report | {"notes": notes_on(report)}
@@ -72,6 +74,11 @@ def _loss(config: ConfigDict, method: str) -> str:
 def _of(wholes: Sequence[Replicate], split: str, method: str) -> dict[int, Replicate]:
     """The replicates of a split and method by their seeds."""
     return {whole.seed: whole for whole in wholes if (whole.split, whole.method) == (split, method)}
+
+
+def _same_test_images(wholes: Sequence[Replicate], split: str) -> bool:
+    """Whether all that has finished on a split was tested on the same images."""
+    return len({frozenset(whole.right) for whole in wholes if whole.split == split}) <= 1
 
 
 def _cell_row(result: CellResult) -> dict[str, Any]:

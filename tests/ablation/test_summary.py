@@ -138,3 +138,18 @@ def test_one_seed_is_said_to_settle_nothing(make_result):
     results = [make_result(method, 0, "10") for method in ("student", "kd")]
     notes = summarise(study(seeds=(0,)), results)["notes"]
     assert any(note.startswith("one seed: no spread") for note in notes)
+
+
+def test_notes_say_whether_seeds_share_their_test_images(make_result):
+    shared = [make_result(method, seed, "10") for method in ("student", "kd") for seed in (0, 1)]
+    report = summarise(study(), shared)
+    assert report["same_test_images"] == {"official": True}
+    assert any("would count the same images again" in note for note in report["notes"])
+    drawn = [
+        make_result(method, seed, "1" * (seed + 2))
+        for method in ("student", "kd")
+        for seed in (0, 1)
+    ]
+    report = summarise(study(), drawn)
+    assert report["same_test_images"] == {"official": False}
+    assert any("draws its own test images" in note for note in report["notes"])
