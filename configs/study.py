@@ -45,8 +45,7 @@ def _phantom() -> dict:
         "study": {"seeds": (0, 1, 2)},
         "base": {
             "data": {"image_size": 48, "phantom": {"train_per_class": 200}},
-            "teacher": {"num_epochs": 4},
+            "teacher": {"num_epochs": 5},
             "student": {"num_epochs": 6},
-            "optimizer": {"learning_rate": 2e-3},
         },
     }
