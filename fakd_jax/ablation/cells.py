@@ -128,12 +128,13 @@ def needs_teacher(config: ConfigDict) -> bool:
 
 
 def loss_terms(config: ConfigDict) -> str:
-    """The loss of a cell's run by its config, e.g. '0.5 CE + 0.5 KD + 1 FA'."""
+    """The loss of a cell's run by its config, e.g. '0.5 CE + 0.5 KD + FA'."""
     alpha, beta = config.distillation.alpha, config.distillation.beta
     if config.train == "teacher":
         alpha = beta = 0.0
     weights = ((1 - alpha, "CE"), (alpha, "KD"), (beta, "FA"))
-    return " + ".join(f"{weight:g} {term}" for weight, term in weights if weight)
+    told = [term if weight == 1 else f"{weight:g} {term}" for weight, term in weights if weight]
+    return " + ".join(told)
 
 
 def check_study(config: ConfigDict) -> None:

@@ -33,6 +33,7 @@ def plot_study(report: Mapping[str, Any], path: Path) -> None:
     width = max(5.0, 1.4 * len(methods))
     figure, axes = new_figure(1, len(splits), width=width * len(splits), height=5.0)
     for ax, split in zip(axes[0], splits, strict=True):
+        ax.sharey(axes[0, 0])
         _draw_seeds(ax, split, report)
         _draw_means(ax, split, report)
         ax.set_title(split)

@@ -52,7 +52,7 @@ def test_every_seed_is_a_line_through_the_methods(draw, make_result):
     means = [container.lines[0].get_ydata()[0] for container in ax.containers]
     assert means == [50.0, 75.0]
     assert [text.get_text() for text in ax.get_xticklabels()] == [
-        "student\n1 CE",
+        "student\nCE",
         "kd\n0.5 CE\n+ 0.5 KD",
     ]
 

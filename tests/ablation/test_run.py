@@ -203,7 +203,7 @@ def test_a_study_killed_at_any_moment_ends_as_if_nothing_had_happened(
     try:
         wait_for(conditions[where], process)
         process.send_signal(kill)
-        code = process.wait(60)
+        code = process.wait(240)
     finally:
         process.kill()
     assert code == (-signal.SIGKILL if kill == signal.SIGKILL else 130)
