@@ -161,7 +161,7 @@ cli.run_door(study.main, sys.argv[1:])
 """
 
 
-def wait_for(condition, process, timeout=240.0):
+def wait_for(condition, process, timeout=900.0):
     deadline = time.monotonic() + timeout
     while not condition():
         assert process.poll() is None, "the study ended before it could be interrupted"
@@ -203,7 +203,7 @@ def test_a_study_killed_at_any_moment_ends_as_if_nothing_had_happened(
     try:
         wait_for(conditions[where], process)
         process.send_signal(kill)
-        code = process.wait(240)
+        code = process.wait(600)
     finally:
         process.kill()
     assert code == (-signal.SIGKILL if kill == signal.SIGKILL else 130)
