@@ -8,10 +8,11 @@ from ml_collections import ConfigDict
 
 from configs import fakd
 
+CHANGES = {"name": "feature", "distillation": {"alpha": 0.0}}
+
 
 def get_config(variant: str = "") -> ConfigDict:
     """Returns the settings of `configs/fakd.py` with what makes this experiment another."""
     config = fakd.get_config(variant)
-    config.name = "feature"
-    config.distillation.alpha = 0.0
+    config.update(CHANGES)
     return config

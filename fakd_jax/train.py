@@ -17,30 +17,13 @@ def main(argv: list[str]) -> None:
     workdir = workdir or config_flags.default_workdir(config, argv)
     cli.use_compilation_cache()
 
-    from fakd_jax.evaluation.plots import plot_curves
-    from fakd_jax.evaluation.run import evaluate_checkpoint
-    from fakd_jax.training.experiment import run_experiment
     from fakd_jax.training.logbook import LOGGER, start_logging
-    from fakd_jax.workdir import read_metrics
+    from fakd_jax.trial import train_and_evaluate
 
     end_logging = start_logging(workdir)
     try:
         LOGGER.info("workdir: %s", workdir)
-        result = run_experiment(config, workdir)
-        plot_curves(read_metrics(workdir), workdir / "curves.png")
-        for role, checkpoint, output in (
-            ("teacher", result.teacher, workdir / "evaluation" / "teacher"),
-            ("student", result.student, workdir / "evaluation"),
-        ):
-            if checkpoint is not None:
-                LOGGER.info("evaluating the %s on the test images", role)
-                evaluate_checkpoint(
-                    checkpoint,
-                    output=output,
-                    batch_size=config.eval_batch_size,
-                    cache_dir=config.data.cache_dir or None,
-                    log=LOGGER.info,
-                )
+        train_and_evaluate(config, workdir)
     finally:
         end_logging()
 

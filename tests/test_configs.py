@@ -9,7 +9,8 @@ from fakd_jax.training.settings import validate
 from fakd_jax.training.step import Objective
 
 FOLDER = Path(__file__).resolve().parent.parent / "configs"
-NAMES = sorted(file.stem for file in FOLDER.glob("*.py") if file.stem != "__init__")
+STUDY = "study"
+NAMES = sorted(file.stem for file in FOLDER.glob("*.py") if file.stem not in ("__init__", STUDY))
 WEIGHTS = {  # (alpha, beta): loss = (1 - alpha) CE + alpha KD + beta FA
     "fakd": (0.5, 1.0),
     "feature": (0.0, 1.0),
@@ -38,7 +39,15 @@ def test_config_is_valid_and_named_after_its_file(name, variant):
     assert config.train == ("teacher" if name == "teacher" else "student")
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("variant", ["", "phantom"])
+def test_the_study_runs_every_experiment(variant):
+    config = get_config(STUDY, variant)
+    assert config.name == STUDY
+    assert set(config.study.methods) == set(config.changes) == set(NAMES)
+    assert config.study.baseline in NAMES
+
+
+@pytest.mark.parametrize("name", [*NAMES, STUDY])
 def test_unknown_variant_is_refused(name):
     with pytest.raises(ValueError, match="phantom"):
         get_config(name, "nonsense")

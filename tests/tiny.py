@@ -78,3 +78,19 @@ def tiny_config(name: str, data: Path, cache: Path, **more: object) -> ConfigDic
     config = importlib.import_module(f"configs.{name}").get_config()
     config.update_from_flattened_dict(tiny_overrides(data, cache) | more)
     return config
+
+
+def tiny_study_overrides(data: Path, cache: Path) -> dict[str, object]:
+    """What makes `configs/study.py` tiny: one epoch of four steps a network."""
+    base = tiny_overrides(data, cache) | {"teacher.num_epochs": 1, "student.num_epochs": 1}
+    return {f"base.{key}": value for key, value in base.items()}
+
+
+def tiny_study(data: Path, cache: Path, **study: object) -> ConfigDict:
+    """Reads `configs/study.py` and makes it tiny; keywords are keys of its group `study`."""
+    from configs.study import get_config
+
+    config = get_config()
+    config.update_from_flattened_dict(tiny_study_overrides(data, cache))
+    config.study.update(study)
+    return config

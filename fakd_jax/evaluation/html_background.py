@@ -7,6 +7,7 @@ from typing import Any
 
 from fakd_jax.evaluation.mistakes import Mistake
 from fakd_jax.page import (
+    Html,
     Inline,
     Section,
     Thumbnail,
@@ -69,21 +70,7 @@ def provenance_section(metrics: Mapping[str, Any], settings: Mapping[str, Any] |
             definitions(_data(provenance)),
             subheading("Machine"),
             definitions(_machine(provenance)),
-            table(
-                ["images at once", "median", "95th percentile", "an image", "repeats"],
-                [
-                    [
-                        f"{row['batch']:,}",
-                        f"{row['median_ms']:.2f} ms",
-                        f"{row['p95_ms']:.2f} ms",
-                        f"{row['median_ms_per_image']:.2f} ms",
-                        f"{row['repeats']:,}",
-                    ]
-                    for row in metrics["latency"]
-                ],
-                align="lrrrr",
-                caption="How long the network takes, without decoding and resizing",
-            ),
+            _latency(metrics["latency"]),
             *(
                 []
                 if settings is None
@@ -188,3 +175,23 @@ def _machine(provenance: Mapping[str, Any]) -> list[tuple[str, Inline]]:
             f"Python {hardware['python']}",
         ),
     ]
+
+
+def _latency(rows: Sequence[Mapping[str, Any]] | None) -> Html:
+    if rows is None:
+        return paragraph("How long the network takes was not measured.")
+    return table(
+        ["images at once", "median", "95th percentile", "an image", "repeats"],
+        [
+            [
+                f"{row['batch']:,}",
+                f"{row['median_ms']:.2f} ms",
+                f"{row['p95_ms']:.2f} ms",
+                f"{row['median_ms_per_image']:.2f} ms",
+                f"{row['repeats']:,}",
+            ]
+            for row in rows
+        ],
+        align="lrrrr",
+        caption="How long the network takes, without decoding and resizing",
+    )

@@ -86,10 +86,10 @@ def _per_class_table(metrics: Mapping[str, Any]) -> str:
         area = _area(metrics["auroc"]["macro"]) if name == "macro" and "auroc" in metrics else ""
         row = [f"{name} average", f"{metrics['n']:,}", precision, recall, "", "", f1, area]
         averages.append(row)
-    return _ruled([header], classes, averages)
+    return ruled([header], classes, averages)
 
 
-def _ruled(*sections: list[list[str]]) -> str:
+def ruled(*sections: list[list[str]]) -> str:
     """Columns of equal width, rules between the sections; the first column to the left."""
     columns = zip(*(row for section in sections for row in section), strict=True)
     widths = [max(map(len, column)) for column in columns]
@@ -224,7 +224,7 @@ def _subsets(rows: Sequence[Mapping[str, Any]]) -> str:
         ["balanced accuracy", *(percent(row["balanced_accuracy"]) for row in rows)],
         ["missed tumours", *(_missed_of(row["missed_tumour"]) for row in rows)],
     ]
-    return _ruled([header], figures)
+    return ruled([header], figures)
 
 
 def _missed_of(missed: Mapping[str, Any] | None) -> str:

@@ -58,6 +58,7 @@ def evaluate_checkpoint(
     allow_untrained: bool = False,
     calibration: bool = True,
     compare: Path | str | None = None,
+    latency: bool = True,
     log: Log = print,
 ) -> dict[str, Any]:
     """Evaluates a checkpoint on one split and writes the report.
@@ -82,6 +83,7 @@ def evaluate_checkpoint(
         threshold to them.
       compare: another model's evaluation of the same images, see
         :func:`fakd_jax.evaluation.rival.open_rival`; None compares with none.
+      latency: whether to time the network; `latency` in the report is None otherwise.
       log: takes lines for the user.
 
     Returns:
@@ -128,7 +130,7 @@ def evaluate_checkpoint(
         rival=rival,
     )
     metrics["notes"] += [*audit_notes, *notes, *negative_notes]
-    metrics["latency"] = measure_latency(predictor)
+    metrics["latency"] = measure_latency(predictor) if latency else None
     metrics["provenance"] = describe_provenance(predictor, dataset, split, chosen, workdir)
 
     table = table2(metrics)

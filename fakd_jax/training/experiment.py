@@ -48,12 +48,44 @@ class ExperimentResult:
     student: Path | None
 
 
-def run_experiment(config: ConfigDict, workdir: Path) -> ExperimentResult:
+@dataclasses.dataclass(frozen=True)
+class ExperimentData:
+    """Data that several runs may share.
+
+    Attributes:
+      dataset: the data.
+      images: its images, decoded once at the size of `config.data.image_size`, if they fit.
+    """
+
+    dataset: ImageDataset
+    images: CachedImages
+
+
+def open_experiment_data(config: ConfigDict) -> ExperimentData:
+    """Opens the data that `config.data` names.
+
+    Raises:
+      UserError: as :func:`fakd_jax.data.sources.open_dataset`.
+    """
+    dataset = open_dataset(
+        config.data.source,
+        cache_dir=config.data.cache_dir or None,
+        unreadable=config.data.unreadable,
+        phantom=config.data.phantom.to_dict(),
+        log=LOGGER.info,
+    )
+    return ExperimentData(dataset, CachedImages(dataset, config.data.image_size))
+
+
+def run_experiment(
+    config: ConfigDict, workdir: Path, data: ExperimentData | None = None
+) -> ExperimentResult:
     """Runs an experiment from `configs/`, going on where an earlier run of it stopped.
 
     Args:
       config: as `configs/fakd.py` has it.
       workdir: of the run; see `docs/ARCHITECTURE.md` for what is in it.
+      data: of a config with the same `data` group, if it is open already.
 
     Returns:
       The checkpoints of the teacher and the student.
@@ -64,15 +96,9 @@ def run_experiment(config: ConfigDict, workdir: Path) -> ExperimentResult:
     """
     validate(config)
     keep_config(config, workdir)
-    dataset = open_dataset(
-        config.data.source,
-        cache_dir=config.data.cache_dir or None,
-        unreadable=config.data.unreadable,
-        phantom=config.data.phantom.to_dict(),
-        log=LOGGER.info,
-    )
-    split = _split(config, dataset, workdir)
-    experiment = _Experiment(config, workdir, dataset, split)
+    data = data or open_experiment_data(config)
+    split = _split(config, data.dataset, workdir)
+    experiment = _Experiment(config, workdir, data, split)
     objective = Objective(**config.distillation.to_dict())
     if config.train == "teacher":
         return ExperimentResult(experiment.train_teacher().checkpoint, None)
@@ -126,11 +152,13 @@ class _Experiment:
     """What all phases of one run share."""
 
     def __init__(
-        self, config: ConfigDict, workdir: Path, dataset: ImageDataset, split: Split
+        self, config: ConfigDict, workdir: Path, data: ExperimentData, split: Split
     ) -> None:
         self.config = config
         self.workdir = workdir
-        self.dataset = dataset
+        self.dataset = data.dataset
+        # All phases read the same pixels at every epoch: each image is decoded once.
+        self.images = data.images
         self.split = split
         self.dtype = compute_dtype(config.dtype)
         self.preprocessing = Preprocessing(
@@ -138,8 +166,6 @@ class _Experiment:
             mean=tuple(config.data.mean),
             std=tuple(config.data.std),
         )
-        # Both phases read the same pixels at every epoch: decode each image once, if they fit.
-        self.images = CachedImages(dataset, self.preprocessing.image_size)
 
     def teacher(self) -> tuple[Path | None, Teacher]:
         """The frozen teacher: given, fine-tuned now, or (only when asked for) untrained."""

@@ -18,11 +18,15 @@ LOGGER = logging.getLogger("fakd_jax")
 LOG_FILE = "train.log"
 
 
-def start_logging(workdir: Path) -> Callable[[], None]:
-    """Sends the package's log to the console and, with times, to `train.log`.
+def start_logging(
+    workdir: Path, file_name: str = LOG_FILE, *, console: bool = True
+) -> Callable[[], None]:
+    """Sends the package's log to a file, with times and details, and to the console.
 
     Args:
       workdir: made if absent; the log is appended to.
+      file_name: of the log in it.
+      console: False for the file alone, where the console has the log already.
 
     Returns:
       A function that ends it.
@@ -32,21 +36,25 @@ def start_logging(workdir: Path) -> Callable[[], None]:
     """
     try:
         workdir.mkdir(parents=True, exist_ok=True)
-        file = logging.FileHandler(workdir / LOG_FILE, encoding="utf-8")
+        file = logging.FileHandler(workdir / file_name, encoding="utf-8")
     except OSError as error:
         raise UserError(
             f"cannot write to the workdir {workdir}: {error.strerror}; choose another --workdir"
         ) from error
     file.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%Y-%m-%d %H:%M:%S"))
-    console = logging.StreamHandler(sys.stdout)
-    console.setFormatter(logging.Formatter("%(message)s"))
-    LOGGER.setLevel(logging.INFO)
+    handlers: list[logging.Handler] = [file]
+    if console:
+        screen = logging.StreamHandler(sys.stdout)
+        screen.setFormatter(logging.Formatter("%(message)s"))
+        screen.setLevel(logging.INFO)
+        handlers.append(screen)
+    LOGGER.setLevel(logging.DEBUG)
     LOGGER.propagate = False
-    for handler in (file, console):
+    for handler in handlers:
         LOGGER.addHandler(handler)
 
     def end() -> None:
-        for handler in (file, console):
+        for handler in handlers:
             LOGGER.removeHandler(handler)
         file.close()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,9 @@ from fakd_jax.workdir import CONFIG_FILE
 
 DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
 # Keys that say where the run happens, not what it computes: they may differ when resuming.
-PLACE_KEYS = {"data.cache_dir", "checkpoint_every_steps"}
+PLACE_KEYS = frozenset({"data.cache_dir", "checkpoint_every_steps"})
+# Differing keys that an error names: a whole other config would fill the screen.
+MOST_TOLD = 8
 
 
 def _one_of(*known: str) -> tuple[Callable[[Any], bool], str]:
@@ -73,21 +75,25 @@ def _flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def validate(config: ConfigDict) -> None:
+def validate(config: ConfigDict, prefix: str = "config.") -> None:
     """Checks every value that has a range.
+
+    Args:
+      config: as `configs/fakd.py` has it.
+      prefix: of the keys' names on the command line, for messages.
 
     Raises:
       UserError: naming every key whose value is out of its range, or that is absent.
     """
     values = _flat(config.to_dict())
-    problems = [f"config.{key} is missing" for key in RULES if key not in values]
+    problems = [f"{prefix}{key} is missing" for key in RULES if key not in values]
     problems += [
-        f"config.{key}={values[key]!r} must be {told}"
+        f"{prefix}{key}={values[key]!r} must be {told}"
         for key, (holds, told) in RULES.items()
         if key in values and not holds(values[key])
     ]
     if config.get("train") == "teacher" and values.get("teacher.num_epochs") == 0:
-        problems.append("config.teacher.num_epochs=0 trains nothing; it must be at least 1")
+        problems.append(f"{prefix}teacher.num_epochs=0 trains nothing; it must be at least 1")
     if problems:
         raise UserError("; ".join(problems))
 
@@ -99,8 +105,15 @@ def compute_dtype(name: str) -> Any:
     return DTYPES[name]
 
 
-def keep_config(config: ConfigDict, workdir: Path) -> None:
+def keep_config(
+    config: ConfigDict, workdir: Path, place_keys: Collection[str] = PLACE_KEYS
+) -> None:
     """Writes `config.json`, or checks that a run that goes on has the config it began with.
+
+    Args:
+      config: of the run.
+      workdir: of the run.
+      place_keys: the keys that may differ.
 
     Raises:
       UserError: the workdir holds a run of another config: the keys that differ.
@@ -118,10 +131,13 @@ def keep_config(config: ConfigDict, workdir: Path) -> None:
     differing = [
         f"{key} was {before.get(key)!r}, is {after.get(key)!r}"
         for key in sorted(before.keys() | after.keys())
-        if before.get(key) != after.get(key) and key not in PLACE_KEYS
+        if before.get(key) != after.get(key) and key not in place_keys
     ]
     if differing:
+        shown = differing[:MOST_TOLD]
+        more = len(differing) - len(shown)
         raise UserError(
-            f"the workdir {workdir} holds a run of another config ({'; '.join(differing)}); "
+            f"the workdir {workdir} holds a run of another config "
+            f"({'; '.join(shown)}{f'; and {more} more' if more else ''}); "
             "choose another --workdir, or delete that one"
         )

@@ -1,4 +1,5 @@
 import pytest
+from ml_collections import ConfigDict
 
 from configs import fakd
 from fakd_jax.errors import UserError
@@ -45,3 +46,16 @@ def test_a_workdir_keeps_its_config(tmp_path):
     config.seed = 5
     with pytest.raises(UserError, match="seed was 0, is 5"):
         keep_config(config, tmp_path)
+
+
+def test_a_wholly_different_config_is_told_in_few_words(tmp_path):
+    keep_config(ConfigDict({f"key{index}": 1 for index in range(12)}), tmp_path)
+    with pytest.raises(UserError, match=r"key0 was 1, is 2; .*; and 4 more\)"):
+        keep_config(ConfigDict({f"key{index}": 2 for index in range(12)}), tmp_path)
+
+
+def test_a_study_names_keys_as_its_command_line_does():
+    config = fakd.get_config()
+    config.batch_size = 0
+    with pytest.raises(UserError, match=r"^config\.base\.batch_size=0 must be at least 1$"):
+        validate(config, prefix="config.base.")

@@ -1,0 +1,51 @@
+"""The ablation: teacher, labels only, logits only, features only and FAKD, over seeds and splits.
+
+    python -m fakd_jax.study --config configs/study.py           # Kaggle's data, hours on a GPU
+    python -m fakd_jax.study --config configs/study.py:phantom   # synthetic MRI, minutes on a CPU
+    python -m fakd_jax.study --config configs/study.py --config.study.seeds=0,1,2 \
+        --config.base.student.num_epochs=5
+
+Every method, seed and split is a cell: an ordinary run of `fakd_jax.train` with a workdir of its
+own. The teacher of a split and a seed is trained once and serves all methods that need one.
+"""
+
+from ml_collections import ConfigDict
+
+from configs import fakd, feature, kd, student, teacher
+
+
+def get_config(variant: str = "") -> ConfigDict:
+    """Returns the study of the paper's settings, or with `variant="phantom"` a small one."""
+    config = ConfigDict()
+    config.name = "study"
+
+    config.study = ConfigDict()
+    config.study.methods = ("teacher", "student", "kd", "feature", "fakd")  # names in `changes`
+    config.study.seeds = (0, 1, 2, 3, 4)  # of weights, order, augmentation and validation images
+    config.study.splits = ("official",)  # values of config.data.split
+    config.study.baseline = "student"  # the others are compared with it, seed by seed
+
+    # What all cells share: every key of configs/fakd.py but those that make a cell another.
+    config.base = base = fakd.get_config(variant)
+    del base.name, base.train, base.seed, base.data.split, base.teacher.checkpoint
+
+    # What each method changes; a method of your own is one more entry.
+    config.changes = ConfigDict({"fakd": {}})
+    for method in (teacher, student, kd, feature):
+        config.changes[method.CHANGES["name"]] = ConfigDict(method.CHANGES)
+
+    if variant == "phantom":
+        config.update(_phantom())
+    return config
+
+
+def _phantom() -> dict:
+    """Fewer and smaller images than `configs/fakd.py:phantom` has, and fewer epochs of them."""
+    return {
+        "study": {"seeds": (0, 1)},
+        "base": {
+            "data": {"image_size": 48, "phantom": {"train_per_class": 200}},
+            "teacher": {"num_epochs": 5},
+            "student": {"num_epochs": 6},
+        },
+    }
