@@ -62,8 +62,9 @@ def _spread(seeds: int) -> str:
             "one seed: no spread, no interval and no test over seeds; another seed may turn the "
             "order of the methods round"
         )
+    degrees = "1 degree" if seeds == 2 else f"{seeds - 1} degrees"
     return (
-        f"{seeds} seeds at most: the intervals are Student's with {seeds - 1} degrees of freedom "
+        f"{seeds} seeds at most: the intervals are Student's with {degrees} of freedom "
         f"(mean ± {t_factor(seeds):.2f} sd / √{seeds})"
     )
 
