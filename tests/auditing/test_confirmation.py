@@ -133,15 +133,15 @@ def test_order_of_the_pairs_is_kept():
 
 @pytest.fixture(scope="module")
 def moved() -> tuple[np.ndarray, np.ndarray]:
-    """A head at one place, then for each orientation the head, displaced, so turned.
+    """The contrast of a head at one place, then of the head displaced, once so turned each way.
 
-    The displacement is beyond what the pictures alone lead across, so that only the boxes do.
+    Its texture is finer than the displacement, so that only the boxes, beside it, tell that.
     """
     side, height, width = 56, 36, 28
-    head = 40 * smooth(1, side, 1.2, seed=4)[0, :height, :width] + 150
+    head = smooth(1, side, 1.2, seed=4)[0, :height, :width]
     plain, displaced = np.zeros((2, side, side), np.float32)
-    plain[8 : 8 + height, 16 : 16 + width] = head
-    displaced[14 : 14 + height, 11 : 11 + width] = head
+    plain[8 : 8 + height, 16 : 16 + width] = head + 10
+    displaced[14 : 14 + height, 11 : 11 + width] = head + 10
     pictures = [plain]
     for orientation in ORIENTATIONS:
         (undone,) = (
@@ -151,15 +151,14 @@ def moved() -> tuple[np.ndarray, np.ndarray]:
         )
         pictures.append(np.ascontiguousarray(undone.apply(displaced)))
     stack = np.stack(pictures)
-    return stack, head_boxes(stack)
+    return np.where(stack > 0, stack - 10, 0), head_boxes(stack)
 
 
 EIGHT = ([0] * 8, list(range(1, 9)), list(range(8)))
 
 
 def test_heads_are_laid_over_each_other_by_their_boxes_in_every_orientation(moved):
-    stack, boxes = moved
-    contrasts = stack - stack.mean(axis=(1, 2), keepdims=True)
+    contrasts, boxes = moved
     compared = compare_laid_over(halve(contrasts), contrasts, boxes, pairs_of(*EIGHT))
     assert compared.is_copy().all()
     np.testing.assert_allclose(compared.whole, 1, atol=0.01)
@@ -168,15 +167,18 @@ def test_heads_are_laid_over_each_other_by_their_boxes_in_every_orientation(move
     np.testing.assert_allclose(compared.placement, expected, atol=0.004)
 
 
+def test_without_the_right_boxes_they_are_not(moved):
+    contrasts, boxes = moved
+    whole = np.tile([0, 56, 0, 56], (len(boxes), 1))
+    compared = compare_laid_over(halve(contrasts), contrasts, whole, pairs_of(*EIGHT))
+    assert not compared.is_copy().any()
+
+
 def test_what_only_fits_after_an_implausible_move_is_no_copy(moved):
-    stack, _ = moved
-    pair = stack[:2]
-    shifted = np.roll(pair[1], 6, axis=0)  # 12 pixels down in all, 0.21 of the side
-    stack = np.stack([pair[0], shifted])
-    contrasts = stack - stack.mean(axis=(1, 2), keepdims=True)
-    compared = compare_laid_over(
-        halve(contrasts), contrasts, head_boxes(stack), pairs_of([0], [1], [0])
-    )
+    contrasts, boxes = moved
+    contrasts = np.stack([contrasts[0], np.roll(contrasts[1], 6, axis=0)])
+    boxes = np.add(boxes[:2], [[0, 0, 0, 0], [6, 6, 0, 0]])  # 12 pixels down, 0.21 of the side
+    compared = compare_laid_over(halve(contrasts), contrasts, boxes, pairs_of([0], [1], [0]))
     assert compared.whole[0] == -1
     assert not compared.is_copy().any()
 

@@ -164,6 +164,17 @@ def test_the_same_file_many_times_is_one_group():
     assert {(0, 2), (0, 3)} <= {(copy.first, copy.second) for copy in found.copies}
 
 
+def test_of_a_symmetric_head_the_closer_orientation_is_told():
+    image = phantom(2, "notumor", SIZE).image
+    half = image[:, : image.shape[1] // 2]
+    symmetric = np.concatenate([half, half[:, ::-1]], axis=1)
+    noise = np.random.default_rng(0).normal(0, 4, symmetric.shape[:2])[..., None]
+    first = np.clip(symmetric + noise, 0, 255).astype(np.uint8)
+    for copy, orientation in ((first, "as it is"), (first[:, ::-1], "mirrored")):
+        (found,) = find_copies(thumbnails([first, jpeg(copy)]), lambda line: None).copies
+        assert found.orientation == orientation
+
+
 def test_components_by_hand():
     assert connect(6, []).tolist() == [0, 1, 2, 3, 4, 5]
     assert connect(6, [(4, 1), (5, 4)]).tolist() == [0, 1, 2, 3, 1, 1]

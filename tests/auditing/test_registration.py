@@ -120,6 +120,17 @@ def test_every_step_leads_towards_the_placement(fixed, moving):
     assert (wrong_after[wrong_before > 0] < wrong_before[wrong_before > 0]).all()
 
 
+def test_one_step_nearly_suffices_close_by_at_other_scales():
+    moving = smooth(1, SIDE, sigma=2.5)
+    target = np.array([[1.2, 0.8, 0.01, -0.01]], np.float32)
+    fixed = overlay(moving, target)[0]
+    for index in range(4):
+        begin = target.copy()
+        begin[0, index] += 0.01
+        found = register(fixed, moving, begin, steps=1)[1]
+        np.testing.assert_allclose(found, target, atol=0.0025)
+
+
 def test_registration_never_makes_it_worse():
     one, other = smooth(6, SIDE, 1.5, seed=1), smooth(6, SIDE, 1.5, seed=2)
     before = [np.corrcoef(a.ravel(), b.ravel())[0, 1] for a, b in zip(one, other, strict=True)]
