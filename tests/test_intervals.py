@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy.stats import binom, binomtest
 from statsmodels.stats.proportion import proportion_confint
 
-from fakd_jax.evaluation import intervals
+from fakd_jax import intervals
 from fakd_jax.evaluation.confusion import accuracy_statistics
 from fakd_jax.intervals import (
     Statistics,

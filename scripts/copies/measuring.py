@@ -16,7 +16,7 @@ from fakd_jax.auditing.copies import find_copies
 from fakd_jax.data.dataset import Example, ImageDataset
 from fakd_jax.data.preprocessing import decode_rgb
 from fakd_jax.errors import UserError
-from fakd_jax.evaluation.metrics import wilson_interval
+from fakd_jax.intervals import wilson_interval
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from fakd_jax.data.phantom import phantom, write_phantoms
 from fakd_jax.data.preprocessing import decode_rgb
 from fakd_jax.data.sources import open_dataset
 from fakd_jax.errors import UserError
-from fakd_jax.evaluation.metrics import wilson_interval
+from fakd_jax.intervals import wilson_interval
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
 
