@@ -27,7 +27,7 @@ def get_config(variant: str = "") -> ConfigDict:
 
     # What all cells share: every key of configs/fakd.py but those that make a cell another.
     config.base = base = fakd.get_config(variant)
-    del base.name, base.train, base.seed, base.data.split, base.teacher.checkpoint
+    del base.name, base.train, base.seed, base.data.split, base.data.fold, base.teacher.checkpoint
 
     # What each method changes; a method of your own is one more entry.
     config.changes = ConfigDict({"fakd": {}})

@@ -75,12 +75,11 @@ def choose_ids(dataset: ImageDataset, split: str, workdir: Path | None) -> Split
     Raises:
       UserError: the split is not known for this data, or has no images.
     """
-    file = workdir / SPLIT_FILE if workdir else None
-    if file is not None and file.is_file():
-        stored = Split.load(file)
-        if stored.fingerprint == dataset.fingerprint:
-            return _not_empty(getattr(stored, split), split, f"{SPLIT_FILE} ({stored.describe()})")
+    own = own_split(dataset, workdir)
+    if own is not None:
+        return _not_empty(own.ids(split), split, f"{SPLIT_FILE} ({own.describe()})")
     if split != "test":
+        file = workdir / SPLIT_FILE if workdir else None
         known = file is not None and file.is_file()
         where = f"{file} is of other data" if known else f"there is no {SPLIT_FILE}"
         raise UserError(
@@ -139,30 +138,17 @@ def data_cache_dir(
     return cache_dir or _data_settings(metadata).get("cache_dir") or None
 
 
-def training_ids(dataset: ImageDataset, workdir: Path | None) -> tuple[str, ...] | None:
-    """The images of this data that a run trained on or chose its epoch by.
+def own_split(dataset: ImageDataset, workdir: Path | None) -> Split | None:
+    """The split that a run made of this very data; None if it has none, or of other data.
 
-    Args:
-      dataset: the data.
-      workdir: of the run; None if there is none.
-
-    Returns:
-      Ids of training and validation images; None where no `split.json` of this data tells them.
+    Raises:
+      UserError: its `split.json` is damaged.
     """
     file = workdir / SPLIT_FILE if workdir else None
     if file is None or not file.is_file():
         return None
     split = Split.load(file)
-    return (*split.train, *split.val) if split.fingerprint == dataset.fingerprint else None
-
-
-def ids_set_apart(dataset: ImageDataset, workdir: Path | None) -> tuple[str, ...]:
-    """The test images that a `deduplicated` run keeps out of its figures; () for other runs."""
-    file = workdir / SPLIT_FILE if workdir else None
-    if file is None or not file.is_file():
-        return ()
-    split = Split.load(file)
-    return split.apart if split.fingerprint == dataset.fingerprint else ()
+    return split if split.fingerprint == dataset.fingerprint else None
 
 
 def _data_settings(metadata: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -105,8 +105,7 @@ def cell_config(config: ConfigDict, cell: Cell, workdir: Path) -> ConfigDict:
     made = ConfigDict(config.base.to_dict())
     made.update({"name": cell.method, "train": "student", "seed": cell.seed})
     made.data.split = cell.split
-    if cell.fold is not None:
-        made.data.fold = cell.fold
+    made.data.fold = cell.fold or 0
     made.teacher.checkpoint = ""
     made.update(config.changes[cell.method].to_dict())
     if needs_teacher(made):

@@ -7,7 +7,8 @@ import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from fakd_jax.evaluation.report import DASH, percent, ruled
+from fakd_jax.evaluation.report import DASH, percent
+from fakd_jax.text_table import ruled
 
 
 def study_table(report: Mapping[str, Any]) -> str:

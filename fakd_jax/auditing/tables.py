@@ -12,6 +12,7 @@ from fakd_jax.auditing.findings import Findings, Twin
 from fakd_jax.auditing.shortcuts import Shortcut
 from fakd_jax.data.dataset import ImageDataset
 from fakd_jax.intervals import wilson_interval
+from fakd_jax.text_table import ruled
 
 
 def twin_rows(twins: Mapping[str, Any], by: str) -> tuple[list[str], list[list[str]]]:
@@ -103,21 +104,6 @@ def groups_csv(dataset: ImageDataset, audit: Audit, twins: Mapping[str, Twin]) -
     return text.getvalue()
 
 
-def ruled(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Columns of equal width, a rule below the header; the first two to the left."""
-    widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
-
-    def line(row: Sequence[str]) -> str:
-        cells = zip(row, widths, strict=True)
-        return "  ".join(
-            cell.ljust(width) if place == 0 else cell.rjust(width)
-            for place, (cell, width) in enumerate(cells)
-        )
-
-    rule = "  ".join("-" * width for width in widths)
-    return "\n".join([line(header), rule, *map(line, rows)])
-
-
 def summary_text(findings: Findings) -> str:
     """The findings for a terminal."""
     summary, inventory = findings.summary, findings.inventory
@@ -132,8 +118,8 @@ def summary_text(findings: Findings) -> str:
     ]
     if found:
         blocks += [
-            "By how the copy lies:\n" + ruled(*twin_rows(summary["twins"], "by_orientation")),
-            "By what else differs:\n" + ruled(*twin_rows(summary["twins"], "by_alteration")),
+            "By how the copy lies:\n" + _table(*twin_rows(summary["twins"], "by_orientation")),
+            "By what else differs:\n" + _table(*twin_rows(summary["twins"], "by_alteration")),
         ]
     blocks += [
         f"groups of copies     {groups['number']:,} with {groups['images']:,} images, "
@@ -142,7 +128,11 @@ def summary_text(findings: Findings) -> str:
         f"very similar         {similar['test_images']:,} of the other {similar['of']:,} test "
         f"images have a different picture in training that correlates {similar['correlation']:.2f} "
         "or more:\n                     probably slices of the same head",
-        "What one reaches without medicine:\n" + ruled(*shortcut_rows(findings.shortcuts)),
+        "What one reaches without medicine:\n" + _table(*shortcut_rows(findings.shortcuts)),
         f"audit {findings.audit[:16]}… of data {findings.data['fingerprint'][:16]}…",
     ]
     return "\n\n".join(blocks)
+
+
+def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    return ruled([header], rows)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from fakd_jax.text_table import ruled
+
 DASH = "–"
 
 
@@ -87,20 +89,6 @@ def _per_class_table(metrics: Mapping[str, Any]) -> str:
         row = [f"{name} average", f"{metrics['n']:,}", precision, recall, "", "", f1, area]
         averages.append(row)
     return ruled([header], classes, averages)
-
-
-def ruled(*sections: list[list[str]]) -> str:
-    """Columns of equal width, rules between the sections; the first column to the left."""
-    columns = zip(*(row for section in sections for row in section), strict=True)
-    widths = [max(map(len, column)) for column in columns]
-    rule = "\n" + "  ".join("-" * width for width in widths) + "\n"
-
-    def line(row: list[str]) -> str:
-        first, *others = zip(row, widths, strict=True)
-        cells = [first[0].ljust(first[1]), *(cell.rjust(width) for cell, width in others)]
-        return "  ".join(cells).rstrip()
-
-    return rule.join("\n".join(map(line, section)) for section in sections)
 
 
 def _summary(metrics: Mapping[str, Any]) -> str:

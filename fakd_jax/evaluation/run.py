@@ -33,10 +33,9 @@ from fakd_jax.workdir import (
     choose_ids,
     data_cache_dir,
     find_workdir,
-    ids_set_apart,
     open_data,
+    own_split,
     read_metrics,
-    training_ids,
 )
 
 if TYPE_CHECKING:
@@ -152,7 +151,8 @@ def evaluate_checkpoint(
         plot_curves(records, folder / "curves.png")
     twins = None
     if audit is not None and duplicates is not None:
-        found = twins_in_training(audit, chosen.ids, duplicates.training_ids)
+        others = set(duplicates.training_ids).difference(chosen.ids)
+        found = twins_in_training(audit, chosen.ids, others)
         twins = {id: twin.training for id, twin in found.items()}
     write_report(
         folder,
@@ -226,12 +226,12 @@ def _duplicates(
     if audit is None:
         command = f"python -m fakd_jax.audit --data {dataset.source}"
         return None, [f"nobody has looked for copies of training images: {command}"]
-    learnt = training_ids(dataset, workdir)
-    if learnt is None:
+    own = own_split(dataset, workdir)
+    if own is None:
         return None, ["the run's training images are not known among these: no figures by copies"]
-    apart = ids_set_apart(dataset, workdir) if split == "test" else ()
+    apart = own.apart if split == "test" else ()
     answers = (apart, predict(predictor, dataset, apart, "those set apart")) if apart else None
-    return Duplicates(audit.groups, audit.fingerprint, learnt, answers), []
+    return Duplicates(audit.groups, audit.fingerprint, (*own.train, *own.val), answers), []
 
 
 def _negative_class(predictor: Predictor) -> tuple[str | None, list[str]]:

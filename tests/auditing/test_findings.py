@@ -15,9 +15,10 @@ from fakd_jax.auditing.findings import (
     twins_in_training,
 )
 from fakd_jax.auditing.shortcuts import Shortcut
-from fakd_jax.auditing.tables import groups_csv, ruled, shortcut_rows, twin_rows
+from fakd_jax.auditing.tables import groups_csv, shortcut_rows, twin_rows
 from fakd_jax.data.dataset import Example, ImageDataset
 from fakd_jax.intervals import wilson_interval
+from fakd_jax.text_table import ruled
 
 MIRRORED, PLAIN = "mirrored", "as it is"
 # t* are test images, r* training images; t0, r0 and r1 are one picture, t1 reaches r2 through t2.
@@ -81,7 +82,7 @@ def test_the_table_leaves_out_what_never_occurs_and_adds_up() -> None:
     header, rows = twin_rows(summarise(dataset(), AUDIT)["twins"], "by_orientation")
     assert header == ["class", "test images", "with a twin", "share", PLAIN, THROUGH_ANOTHER]
     assert rows[-1] == ["all", "5", "3", "60.0 %", "2", "1"]
-    text = ruled(header, rows).splitlines()
+    text = ruled([header], rows).splitlines()
     assert len(text) == 2 + len(rows)
     assert len({len(line) for line in text}) == 1
 
