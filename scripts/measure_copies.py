@@ -70,7 +70,7 @@ def table(record: Mapping[str, Any]) -> str:
         f"{record['images']} images of {record['source']}, one copy of each and kind, "
         f"seed {record['seed']}",
         "",
-        "| kind of copy | seen in tuning | found | recall | 95 % interval | wrong pairs |",
+        "| kind of copy | used in tuning | found | recall | 95 % interval | wrong pairs |",
         "|---|---|---:|---:|---:|---:|",
     ]
     for row in record["kinds"]:

@@ -116,9 +116,8 @@ def compare_laid_over(
         one, other = fine[close.first], _oriented(fine, close)
         at = start + near
         whole[at], placement[at] = register(one, other, found[near], steps=2)
-        if len(at):
-            moved, inside = overlay(other, placement[at])
-            parts[at] = agreement_of_parts(one * inside, moved * inside)
+        moved, inside = overlay(other, placement[at])
+        parts[at] = agreement_of_parts(one * inside, moved * inside)
     return Comparison(whole, parts, placement)
 
 

@@ -89,31 +89,39 @@ def register(
     Returns:
       The correlation over the overlap, and the placement of each pair.
     """
-    improve = _improver(steps)
-    correlations, found = [], []
-    for start in range(0, len(fixed), BATCH):
-        part = slice(start, start + BATCH)
-        count = len(fixed[part])
-        padding = ((0, BATCH - count), (0, 0), (0, 0))
-        begin = np.concatenate([placements[part], np.tile(IDENTITY, (BATCH - count, 1))])
-        correlation, placement = improve(
-            np.pad(fixed[part], padding), np.pad(moving[part], padding), begin
-        )
-        correlations.append(np.asarray(correlation)[:count])
-        found.append(np.asarray(placement)[:count])
-    empty = (np.zeros(0, np.float32), np.zeros((0, 4), np.float32))
-    return np.concatenate([empty[0], *correlations]), np.concatenate([empty[1], *found])
+    return _in_batches(_improver(steps), fixed, moving, placements)
 
 
 def overlay(
     moving: Float32[np.ndarray, "P S S"], placements: Float32[np.ndarray, "P 4"]
 ) -> tuple[Float32[np.ndarray, "P S S"], Bool[np.ndarray, "P S S"]]:
     """:func:`lay_over` for many pairs."""
-    pictures, insides = _overlay_all(moving, placements)
-    return np.asarray(pictures), np.asarray(insides)
+    return _in_batches(_overlay_batch, moving, placements)
 
 
-_overlay_all = jax.jit(jax.vmap(lay_over))
+_overlay_batch = jax.jit(jax.vmap(lay_over))
+
+
+def _in_batches(
+    function: Callable[..., tuple[Array, Array]], *arrays: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Applies a function of rows to `BATCH` rows at a time, so that it compiles once.
+
+    The last batch is filled with copies of its last row; without any row, one of zeros
+    tells the shapes of the results and is dropped.
+    """
+    total = len(arrays[0])
+    if not total:
+        arrays = tuple(np.zeros((1, *array.shape[1:]), array.dtype) for array in arrays)
+    parts = []
+    for start in range(0, max(total, 1), BATCH):
+        rows = [array[start : start + BATCH] for array in arrays]
+        count = min(len(rows[0]), total - start)
+        room = BATCH - len(rows[0])
+        filled = [np.pad(row, ((0, room), *[(0, 0)] * (row.ndim - 1)), mode="edge") for row in rows]
+        parts.append(tuple(np.asarray(result)[:count] for result in function(*filled)))
+    first, second = zip(*parts, strict=True)
+    return np.concatenate(first), np.concatenate(second)
 
 
 @functools.cache

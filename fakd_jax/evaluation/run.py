@@ -62,9 +62,10 @@ def evaluate_checkpoint(
 ) -> dict[str, Any]:
     """Evaluates a checkpoint on one split and writes the report.
 
-    Writes `metrics.json`, `predictions.csv`, `table2.txt`, `confusion_matrix.png`, where the run's
-    validation images are known `val_predictions.csv`, and where the workdir has `metrics.jsonl`
-    `curves.png`; each replaced atomically.
+    Writes `metrics.json`, `predictions.csv`, `table2.txt`, `report.html`, `confusion_matrix.png`,
+    `reliability.png`, `risk_coverage.png`, where the run's validation images are known
+    `val_predictions.csv`, and where the workdir has `metrics.jsonl` `curves.png`; each replaced
+    atomically.
 
     Args:
       checkpoint: a workdir (its best student), or any checkpoint in it.
