@@ -10,8 +10,8 @@ def make_parser() -> DoorParser:
     parser = DoorParser(
         prog="python -m fakd_jax.evaluate",
         description="Evaluates a checkpoint: figures with their intervals, predictions, "
-        "calibration, the paper's Table 2 and Fig. 3, latency, and a page of it all (report.html). Research "
-        "software: not for diagnosis.",
+        "calibration, the paper's Table 2 and Fig. 3, latency, and a page of it all "
+        "(report.html). Research software: not for diagnosis.",
     )
     parser.add_argument(
         "--checkpoint", required=True, help="a workdir (its best student) or any checkpoint in it"
