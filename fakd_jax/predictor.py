@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -110,8 +110,19 @@ class Predictor:
             shown_pixels = shown_pixels.reshape(len(shown), *segments.shape, 1)
             return logits(variables, jnp.where(shown_pixels, image, replacement))
 
+        def masked_logits(
+            variables: list[jax.Array],
+            image: jax.Array,
+            replacement: jax.Array,
+            opacity: jax.Array,
+        ) -> jax.Array:
+            own, other = image.astype(jnp.float32), replacement.astype(jnp.float32)
+            blended = other + opacity[..., None] * (own - other)
+            return logits(variables, jnp.rint(blended).astype(jnp.uint8))
+
         self._logits = jax.jit(logits, compiler_options=compiler_options())
         self._hidden_logits = jax.jit(hidden_logits, compiler_options=compiler_options())
+        self._masked_logits = jax.jit(masked_logits, compiler_options=compiler_options())
 
     @classmethod
     def from_checkpoint(
@@ -216,15 +227,49 @@ class Predictor:
         """
         # A few widths serve images of any number of segments: the network compiles once.
         width = max(LEAST_SEGMENTS, 1 << (shown.shape[1] - 1).bit_length())
-        rows = -(-len(shown) // self.batch_size) * self.batch_size
-        padded = np.zeros((rows, width), bool)
-        padded[: len(shown), : shown.shape[1]] = shown
+        padded = np.pad(shown, ((0, 0), (0, width - shown.shape[1])))
+
+        def ask(masks: np.ndarray) -> jax.Array:
+            return self._hidden_logits(self._variables, image, replacement, segments, masks)
+
+        return self._predict_rows(ask, padded)
+
+    def predict_masked(
+        self,
+        image: UInt8[np.ndarray, "S S 3"],
+        replacement: UInt8[np.ndarray, "S S 3"],
+        opacity: Float32[np.ndarray, "N S S"],
+    ) -> Float32[np.ndarray, "N C"]:
+        """Computes the probabilities of copies of one image whose pixels are partly replaced.
+
+        The copies are blended on the device, batch by batch, and rounded to 8 bits as all images
+        are.
+
+        Args:
+          image: uint8, at the network's input size.
+          replacement: what the image is blended with, likewise.
+          opacity: for each copy, how much of the image's own pixel is seen, in [0, 1].
+
+        Returns:
+          NumPy float32 `[N, num_classes]`, rows that sum to 1.
+        """
+
+        def ask(opacities: np.ndarray) -> jax.Array:
+            return self._masked_logits(self._variables, image, replacement, opacities)
+
+        return self._predict_rows(ask, opacity)
+
+    def _predict_rows(
+        self, ask: Callable[[np.ndarray], jax.Array], rows: Shaped[np.ndarray, "N ..."]
+    ) -> Float32[np.ndarray, "N C"]:
+        """Probabilities of rows that go to the device batch by batch; the last is filled up."""
         parts: list[jax.Array] = []
-        for start in range(0, rows, self.batch_size):
+        for start in range(0, len(rows), self.batch_size):
             wait_for_room(parts)
-            masks = padded[start : start + self.batch_size]
-            parts.append(self._hidden_logits(self._variables, image, replacement, segments, masks))
-        return softmax(np.concatenate([np.asarray(part) for part in parts])[: len(shown)])
+            chunk = rows[start : start + self.batch_size]
+            missing = self.batch_size - len(chunk)
+            parts.append(ask(np.pad(chunk, [(0, missing)] + [(0, 0)] * (rows.ndim - 1))))
+        return softmax(np.concatenate([np.asarray(part) for part in parts])[: len(rows)])
 
     def logits_of_batch(self, batch: UInt8[np.ndarray, "B S S 3"]) -> Float32[np.ndarray, "B C"]:
         """Runs the network on prepared images as they are; each batch size compiles once.

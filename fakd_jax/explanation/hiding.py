@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
-from jaxtyping import Bool, Int32, UInt8
+from jaxtyping import Bool, Float32, Int32, UInt8
 
-from fakd_jax.explanation.result import HiddenPredictFunction, PredictFunction
+from fakd_jax.explanation.network import (
+    HiddenPredictFunction,
+    MaskedPredictFunction,
+    PredictFunction,
+)
 
 
 def mean_colours(
@@ -57,3 +61,18 @@ def hiding_on_host(predict_proba: PredictFunction) -> HiddenPredictFunction:
         return predict_proba(hide(image, replacement, segments, shown))
 
     return predict_hidden
+
+
+def masking_on_host(predict_proba: PredictFunction) -> MaskedPredictFunction:
+    """Gives a network that can only predict images the third way to be asked."""
+
+    def predict_masked(
+        image: UInt8[np.ndarray, "H W 3"],
+        replacement: UInt8[np.ndarray, "H W 3"],
+        opacity: Float32[np.ndarray, "N H W"],
+    ) -> np.ndarray:
+        own, other = image.astype(np.float32), replacement.astype(np.float32)
+        blended = other + opacity[..., None] * (own - other)
+        return predict_proba(np.rint(blended).astype(np.uint8))
+
+    return predict_masked

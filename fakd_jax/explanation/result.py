@@ -2,94 +2,141 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol, TypeAlias, runtime_checkable
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
-from jaxtyping import Bool, Float, Int32, UInt8
+from jaxtyping import Bool, Float, Int32
 
-PredictFunction: TypeAlias = Callable[[np.ndarray], np.ndarray]
-"""Images uint8 ``[N, H, W, 3]`` to class probabilities float32 ``[N, C]``, for any N from 1."""
-
-HiddenPredictFunction: TypeAlias = Callable[
-    [np.ndarray, np.ndarray, np.ndarray, np.ndarray], np.ndarray
-]
-"""Image, replacement (uint8 ``[H, W, 3]``), segments (int32 ``[H, W]``) and, for each of N
-copies, which of the S superpixels are shown (bool ``[N, S]``), to probabilities ``[N, C]``."""
+from fakd_jax.explanation.network import Network
+from fakd_jax.explanation.scene import Scene, mean_by_superpixel
 
 NEGLIGIBLE = 1e-6
 """Less than this is rounding: probabilities come as float32, whose step near 1 is 6e-8."""
 
 
 @dataclass(frozen=True)
+class LocalFit:
+    """The linear model of the network near one image that LIME and KernelSHAP fit.
+
+    Attributes:
+      intercept: its output with every superpixel hidden.
+      prediction: its output for the whole image.
+      r2: its R² on the perturbed images, weighted as in the fit; 1 where it follows the network
+        exactly, 0 where it says nothing. None where the probability never moved: then there was
+        nothing to follow.
+    """
+
+    intercept: float
+    prediction: float
+    r2: float | None
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How sure a method that draws perturbations at random is of its weights.
+
+    Attributes:
+      num_samples: perturbed images drawn.
+      low: of each superpixel's weight, the lower end of its 95 % interval, ``[S]``.
+      high: the upper end.
+      top: how many superpixels count as the top.
+      jaccard: how much of the top two runs with other seeds are expected to share: the mean
+        Jaccard index, in [0, 1].
+      target: the Jaccard index from which the explanation counts as stable.
+    """
+
+    num_samples: int
+    low: Float[np.ndarray, " S"]
+    high: Float[np.ndarray, " S"]
+    top: int
+    jaccard: float
+    target: float
+
+    @property
+    def stable(self) -> bool:
+        """Whether another seed would show much the same."""
+        return self.jaccard >= self.target
+
+
+@dataclass(frozen=True)
 class Explanation:
-    """One image's superpixels and what each contributes to one class's probability.
+    """What of one image speaks for and against one class.
+
+    Every method tells it twice: by pixel, and by the scene's superpixels, so that methods can be
+    laid side by side. A method that weighs superpixels paints them in their weight; a method that
+    weighs pixels gives a superpixel their mean.
 
     Attributes:
       class_index: the class that is explained.
-      segments: label map int32 ``[H, W]``; superpixels are numbered 0 … S-1 without gaps.
-      weights: float64 ``[S]``; `weights[s]` is how much showing superpixel `s` adds to the
-        probability of the class in the local linear model (negative: it takes away).
-      intercept: the local model's output with every superpixel hidden.
-      local_prediction: the local model's output for the whole image.
-      fidelity_r2: the local model's R² on the perturbed images, weighted by their proximity;
-        1 where it follows the network exactly, 0 where it says nothing. None where the
-        probability never moved: then there was nothing to follow.
+      segments: label map int32 ``[H, W]`` of the scene: superpixels 0 … S-1, background -1.
+      weights: float64 ``[S]``, positive where a superpixel speaks for the class.
+      heat: float64 ``[H, W]``, likewise of every pixel.
+      fit: the local linear model, where the method has one.
+      sampling: how sure the weights are, where the method draws at random and tells.
     """
 
     class_index: int
     segments: Int32[np.ndarray, "H W"]
     weights: Float[np.ndarray, " S"]
-    intercept: float
-    local_prediction: float
-    fidelity_r2: float | None
+    heat: Float[np.ndarray, "H W"]
+    fit: LocalFit | None = None
+    sampling: Sampling | None = None
 
 
-@dataclass(frozen=True)
-class Network:
-    """What is explained: how it can be asked, and what must be known of it.
+def from_weights(
+    scene: Scene,
+    class_index: int,
+    weights: Float[np.ndarray, " S"],
+    *,
+    fit: LocalFit | None = None,
+    sampling: Sampling | None = None,
+) -> Explanation:
+    """The explanation of a method that weighs superpixels; the background is 0."""
+    heat = np.append(weights, 0.0)[scene.superpixels]
+    return Explanation(class_index, scene.superpixels, weights, heat, fit, sampling)
 
-    Attributes:
-      predict_proba: uint8 images ``[N, S, S, 3]`` to probabilities ``[N, C]``.
-      predict_hidden: the same for copies of one image in which superpixels are hidden.
-      batch_size: N, the same at every call: what is ragged gets filled up.
-      class_names: of its C outputs, in their order.
-      image_size: S, the side of its input.
-      provenance: where it comes from, as JSON-able values; goes into every result.
-    """
 
-    predict_proba: PredictFunction
-    predict_hidden: HiddenPredictFunction
-    batch_size: int
-    class_names: Sequence[str]
-    image_size: int
-    provenance: Mapping[str, Any]
+def from_heat(scene: Scene, class_index: int, heat: Float[np.ndarray, "H W"]) -> Explanation:
+    """The explanation of a method that weighs pixels."""
+    weights = mean_by_superpixel(scene, heat)
+    return Explanation(class_index, scene.superpixels, weights, heat.astype(np.float64))
 
 
 @runtime_checkable
 class Explainer(Protocol):
-    """A method of explanation."""
+    """A method of explanation.
+
+    Attributes:
+      name: by which it is registered.
+      seeded: whether its result depends on the seed.
+      needs_gradients: whether it asks for `Network.gradients`.
+    """
 
     name: ClassVar[str]
+    seeded: ClassVar[bool]
+    needs_gradients: ClassVar[bool]
 
     def settings(self) -> dict[str, Any]:
-        """Every choice that the result depends on, seed aside, as JSON-able values."""
+        """Every choice that the result depends on, scene and seed aside, as JSON-able values."""
         ...
 
     @property
     def num_predictions(self) -> int:
-        """How many images the network predicts for one explanation (for progress)."""
+        """How many images the network predicts at most for one explanation (for progress)."""
         ...
 
-    def explain(
-        self,
-        image: UInt8[np.ndarray, "H W 3"],
-        network: Network,
-        class_index: int,
-        seed: int,
-    ) -> Explanation:
-        """Explains the probability that `network` gives `image` for `class_index`."""
+    def explain(self, scene: Scene, network: Network, class_index: int, seed: int) -> Explanation:
+        """Explains the score that `network` gives `scene.image` for `class_index`.
+
+        Args:
+          scene: the image with its superpixels and what hides them.
+          network: who is asked.
+          class_index: in [0, C).
+          seed: in [0, 2**31); equal arguments give equal results, bit for bit, as far as the
+            network is deterministic.
+        """
         ...
 
 
@@ -119,14 +166,13 @@ def top_superpixels(explanation: Explanation, count: int) -> list[TopSuperpixel]
     Superpixels of negligible weight say nothing and are never among them, so fewer than
     `count` may come back. Ties go to the smaller number.
     """
-    areas = np.bincount(explanation.segments.ravel(), minlength=len(explanation.weights))
-    order = np.argsort(-np.abs(explanation.weights), kind="stable")[:count]
+    weights, segments = explanation.weights, explanation.segments
+    areas = np.bincount(segments[segments >= 0], minlength=len(weights)) / segments.size
+    order: Sequence[int] = np.argsort(-np.abs(weights), kind="stable")[:count].tolist()
     return [
-        TopSuperpixel(
-            int(s), float(explanation.weights[s]), float(areas[s] / explanation.segments.size)
-        )
+        TopSuperpixel(s, float(weights[s]), float(areas[s]))
         for s in order
-        if abs(explanation.weights[s]) >= NEGLIGIBLE
+        if abs(weights[s]) >= NEGLIGIBLE
     ]
 
 

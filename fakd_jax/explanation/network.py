@@ -1,0 +1,76 @@
+"""What is explained: the ways in which an explainer can ask a network."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+
+PredictFunction: TypeAlias = Callable[[np.ndarray], np.ndarray]
+"""Images uint8 ``[N, H, W, 3]`` to class probabilities float32 ``[N, C]``, for any N from 1."""
+
+HiddenPredictFunction: TypeAlias = Callable[
+    [np.ndarray, np.ndarray, np.ndarray, np.ndarray], np.ndarray
+]
+"""Image, replacement (uint8 ``[H, W, 3]``), segments (int32 ``[H, W]``, from 0) and, for each of
+N copies, which of the S segments are shown (bool ``[N, S]``), to probabilities ``[N, C]``."""
+
+MaskedPredictFunction: TypeAlias = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
+"""Image, replacement (uint8 ``[H, W, 3]``) and, for each of N copies, how much of every pixel is
+shown (float32 ``[N, H, W]`` in [0, 1]; the rest is the replacement's), to probabilities."""
+
+PixelGradientFunction: TypeAlias = Callable[[np.ndarray, int], np.ndarray]
+"""Images float32 ``[N, S, S, 3]``, grey levels 0 to 255 that need not be whole, and a class, to
+the gradients of its logit with respect to the grey levels, float32 ``[N, S, S, 3]``."""
+
+FeatureGradientFunction: TypeAlias = Callable[
+    [np.ndarray, int, str], tuple[np.ndarray, np.ndarray]
+]
+"""An image uint8 ``[S, S, 3]``, a class and a layer, to the layer's feature map and the gradient
+of the class's logit with respect to it, both float32 ``[h, w, K]``."""
+
+
+@dataclass(frozen=True)
+class Gradients:
+    """What a network that can be differentiated answers besides.
+
+    Attributes:
+      of_pixels: see :data:`PixelGradientFunction`.
+      of_features: see :data:`FeatureGradientFunction`.
+      layers: the feature maps there are, by name, from the first to the last.
+      default_layer: the last of them that has a place for evidence (more than one position).
+    """
+
+    of_pixels: PixelGradientFunction
+    of_features: FeatureGradientFunction
+    layers: Sequence[str]
+    default_layer: str
+
+
+@dataclass(frozen=True)
+class Network:
+    """What is explained: how it can be asked, and what must be known of it.
+
+    Attributes:
+      predict_proba: uint8 images ``[N, S, S, 3]`` to probabilities ``[N, C]``.
+      predict_hidden: the same for copies of one image in which segments are replaced.
+      predict_masked: the same for copies of one image of which every pixel is partly replaced.
+      batch_size: N, the same at every call: what is ragged gets filled up.
+      class_names: of its C outputs, in their order.
+      image_size: S, the side of its input.
+      provenance: where it comes from, as JSON-able values; goes into every result.
+      gradients: where it can be differentiated.
+      randomised: gives, for a seed, the network with all its weights drawn anew, where it can be.
+    """
+
+    predict_proba: PredictFunction
+    predict_hidden: HiddenPredictFunction
+    predict_masked: MaskedPredictFunction
+    batch_size: int
+    class_names: Sequence[str]
+    image_size: int
+    provenance: Mapping[str, Any]
+    gradients: Gradients | None = None
+    randomised: Callable[[int], Network] | None = None

@@ -1,0 +1,1 @@
+"""Many methods on many images: their figures of merit, compared, tabulated and drawn."""
