@@ -1,171 +1,207 @@
-"""LIME (Ribeiro et al. 2016), the paper's explainer, fully seeded.
+"""LIME (Ribeiro et al. 2016), the paper's explainer, fully seeded and on the network's device.
 
-The superpixels are scikit-image's, the perturbations are drawn as the lime package draws them
-and its regression fits the weights; the perturbed images between the two are made by the
-network's own device, from superpixels and masks.
+Superpixels are hidden at random, the network predicts each perturbed image, and a ridge regression
+from "shown or hidden" to the class's probability, weighted by closeness to the whole image, gives
+every superpixel its weight. The perturbations are those the lime package draws, its kernel and its
+regression are written out; the images are made by the network's own device from superpixels and
+masks. :mod:`.lime_package` runs the package itself.
 
-Superpixels are hidden at random (replaced by their mean colour), the network predicts each
-perturbed image, and a ridge regression from "shown or hidden" to the class's probability,
-weighted by closeness to the whole image, gives every superpixel its weight.
-
-A superpixel's mean colour keeps its mean brightness: evidence that lies in nothing but that is
-not hidden by hiding it, and gets no weight. Such is LIME's default, which the paper follows.
+Unlike the package, LIME here goes on drawing until the heaviest superpixels no longer depend on
+the seed, or the budget is spent, and tells which.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
-from jaxtyping import Bool, Float, Float32, Int32, UInt8
+from jaxtyping import Bool, Float
 
 from fakd_jax.errors import UserError
-from fakd_jax.explanation.hiding import mean_colours
-from fakd_jax.explanation.result import NEGLIGIBLE, Explanation, Network
-from fakd_jax.explanation.superpixels import Quickshift
+from fakd_jax.explanation.methods.resampling import TARGET, resampled_sampling
+from fakd_jax.explanation.network import Network
+from fakd_jax.explanation.result import (
+    NEGLIGIBLE,
+    Explanation,
+    LocalFit,
+    Sampling,
+    from_weights,
+)
+from fakd_jax.explanation.scene import Scene, predict_shown
+
+FIRST_ROUND = 500
 
 
 @dataclass(frozen=True)
 class LimeExplainer:
-    """LIME with the package's defaults (the paper states only `num_samples`), all seeded.
+    """LIME with the package's kernel and regression.
 
     Attributes:
-      num_samples: perturbed images, the whole image being the first; at least 2.
+      num_samples: perturbed images, the whole image being the first; None draws rounds, each as
+        many as all before it, until the top is stable.
+      max_samples: the budget where `num_samples` is None.
+      top: how many of the heaviest superpixels have to be stable.
+      target: the Jaccard index from which they are.
       kernel_width: width of the exponential kernel that turns distance into weight.
-      distance_metric: of the shown/hidden vectors, by scikit-learn's name.
       ridge_alpha: regularisation of the local linear model.
-      segmenter: what cuts the image into superpixels.
     """
 
     name: ClassVar[str] = "lime"
+    seeded: ClassVar[bool] = True
+    needs_gradients: ClassVar[bool] = False
 
-    num_samples: int = 1000
+    num_samples: int | None = None
+    max_samples: int = 4000
+    top: int = 3
+    target: float = TARGET
     kernel_width: float = 0.25
-    distance_metric: str = "cosine"
     ridge_alpha: float = 1.0
-    segmenter: Quickshift = field(default_factory=Quickshift)
 
     def __post_init__(self) -> None:
-        if self.num_samples < 2:
+        if self.num_samples is not None and self.num_samples < 2:
             raise UserError(
-                f"num_samples is {self.num_samples}; LIME needs at least 2 (default 1000)"
+                f"num_samples is {self.num_samples}; LIME needs at least 2 (the paper: 1000)"
             )
+        if self.max_samples < 2:
+            raise UserError(f"max_samples is {self.max_samples}; LIME needs at least 2")
+        if self.kernel_width <= 0:
+            raise UserError(f"kernel_width is {self.kernel_width}; it must be above 0")
 
     def settings(self) -> dict[str, Any]:
-        """Every choice that the weights depend on, seed aside, with the libraries' versions."""
-        from importlib.metadata import version
-
+        """Every choice that the weights depend on, scene and seed aside."""
         return {
             "method": self.name,
-            "num_samples": self.num_samples,
+            "num_samples": self.num_samples or "auto",
+            "max_samples": self.num_predictions,
+            "stable": {"top": self.top, "jaccard": self.target},
             "kernel": "exponential",
             "kernel_width": self.kernel_width,
-            "distance_metric": self.distance_metric,
-            "hide_color": "mean of the superpixel",
+            "distance_metric": "cosine",
             "regressor": "ridge",
             "ridge_alpha": self.ridge_alpha,
             "features": "all superpixels",
-            "segmenter": {
-                "name": "quickshift",
-                "kernel_size": self.segmenter.kernel_size,
-                "max_dist": self.segmenter.max_dist,
-                "ratio": self.segmenter.ratio,
-            },
-            "versions": {
-                name: version(name) for name in ("lime", "scikit-image", "scikit-learn", "numpy")
-            },
         }
 
     @property
     def num_predictions(self) -> int:
-        """How many images the network predicts for one explanation."""
-        return self.num_samples
+        """How many images the network predicts at most for one explanation."""
+        return self.num_samples or self.max_samples
 
-    def explain(
-        self,
-        image: UInt8[np.ndarray, "H W 3"],
-        network: Network,
-        class_index: int,
-        seed: int,
-    ) -> Explanation:
-        """Explains one class's probability for one image.
+    def explain(self, scene: Scene, network: Network, class_index: int, seed: int) -> Explanation:
+        """Explains one class's probability (see :class:`~fakd_jax.explanation.result.Explainer`).
 
-        Args:
-          image: uint8 ``[H, W, 3]``, at the network's input size.
-          network: asked once, for all perturbed images, by its `predict_hidden`.
-          class_index: the class, in [0, C).
-          seed: decides superpixels and perturbations; in [0, 2**31).
-
-        Returns:
-          The explanation; equal arguments give equal results, bit for bit, as far as the
-          network is deterministic.
+        The fit is LIME's local model of the class's probability, and `sampling` tells whether
+        another seed would show the same top.
         """
-        segments = self.segmenter(image, seed)
-        shown = draw_shown(self.num_samples, int(segments.max()) + 1, seed)
-        probabilities = network.predict_hidden(
-            image, mean_colours(image, segments), segments, shown
+        shown = draw_shown(self.num_predictions, scene.count, seed)
+        values = np.zeros(0)
+        for size in self._rounds():
+            answers = predict_shown(network, scene, shown[len(values) : size])
+            values = np.append(values, answers[:, class_index].astype(np.float64))
+            sampling = self._sampling(shown[:size], values, seed)
+            if sampling.stable:
+                break
+        shown = shown[: len(values)]
+        closeness = self._closeness(shown)
+        weights, intercepts = weighted_ridge(shown, values, closeness[None], self.ridge_alpha)
+        fitted = shown @ weights[0] + intercepts[0]
+        fit = LocalFit(
+            intercept=float(intercepts[0]),
+            prediction=float(fitted[0]),
+            r2=weighted_r2(values, fitted, closeness),
         )
-        return self.fit(segments, shown, probabilities, class_index, seed)
+        return from_weights(scene, class_index, weights[0], fit=fit, sampling=sampling)
 
-    def fit(
-        self,
-        segments: Int32[np.ndarray, "H W"],
-        shown: Bool[np.ndarray, "N S"],
-        probabilities: Float32[np.ndarray, "N C"],
-        class_index: int,
-        seed: int,
-    ) -> Explanation:
-        """Fits the local linear model: the lime package's own code, given what was predicted.
+    def _rounds(self) -> Iterator[int]:
+        """How many samples there are after each round."""
+        if self.num_samples is not None:
+            yield self.num_samples
+            return
+        size = FIRST_ROUND
+        while size < self.max_samples:
+            yield size
+            size *= 2
+        yield self.max_samples
 
-        Args:
-          segments: label map of the superpixels.
-          shown: which of them each perturbed image shows; the first shows all.
-          probabilities: what the network said of each.
-          class_index: the class explained.
-          seed: of the regression (Ridge solves exactly and does not use it).
+    def _sampling(
+        self, shown: Bool[np.ndarray, "N S"], values: Float[np.ndarray, " N"], seed: int
+    ) -> Sampling:
+        closeness = self._closeness(shown)
+
+        def refit(times: Float[np.ndarray, "B N"]) -> Float[np.ndarray, "B S"]:
+            return weighted_ridge(shown, values, times * closeness, self.ridge_alpha)[0]
+
+        return resampled_sampling(
+            refit, len(values), top=self.top, target=self.target, seed=seed
+        )
+
+    def _closeness(self, shown: Bool[np.ndarray, "N S"]) -> Float[np.ndarray, " N"]:
+        """The weight of each perturbed image, as in `lime.lime_image`: √exp(-d²/width²).
+
+        d is the cosine distance of "shown or hidden" from all ones, 1 - √(share shown).
         """
-        from lime.lime_base import LimeBase
-        from sklearn.linear_model import Ridge
-        from sklearn.metrics import pairwise_distances
-
-        base = LimeBase(self._closeness, random_state=np.random.RandomState(seed))
-        samples = shown.astype(np.int64)
-        distances = pairwise_distances(samples, samples[:1], metric=self.distance_metric).ravel()
-        intercept, pairs, score, local_prediction = base.explain_instance_with_data(
-            samples,
-            probabilities,
-            distances,
-            class_index,
-            samples.shape[1],
-            feature_selection="none",
-            model_regressor=Ridge(alpha=self.ridge_alpha, random_state=seed),
-        )
-        weights = np.zeros(samples.shape[1])
-        for superpixel, weight in pairs:
-            weights[superpixel] = weight
-        moved = np.ptp(probabilities[:, class_index])
-        return Explanation(
-            class_index=class_index,
-            segments=segments,
-            weights=weights,
-            intercept=float(intercept),
-            local_prediction=float(local_prediction[0]),
-            # scikit-learn calls the fit of a constant perfect.
-            fidelity_r2=None if moved < NEGLIGIBLE else float(score),
-        )
-
-    def _closeness(self, distances: Float[np.ndarray, " N"]) -> Float[np.ndarray, " N"]:
-        """The exponential kernel as in `lime.lime_image`: √exp(-d²/width²)."""
+        distances = 1 - np.sqrt(shown.mean(axis=1))
         return np.sqrt(np.exp(-(distances**2) / self.kernel_width**2))
 
 
 def draw_shown(num_samples: int, num_superpixels: int, seed: int) -> Bool[np.ndarray, "N S"]:
     """Which superpixels each perturbed image shows: fair coins, the first image showing all.
 
-    The very draw of the lime package with `random_state=np.random.RandomState(seed)`.
+    The very draw of the lime package with `random_state=np.random.RandomState(seed)`. Of a longer
+    draw with the same seed it is the beginning.
     """
     drawn = np.random.RandomState(seed).randint(0, 2, num_samples * num_superpixels)
     shown = drawn.reshape(num_samples, num_superpixels).astype(bool)
     shown[0] = True
     return shown
+
+
+def weighted_ridge(
+    shown: Bool[np.ndarray, "N S"],
+    values: Float[np.ndarray, " N"],
+    sample_weights: Float[np.ndarray, "B N"],
+    alpha: float,
+) -> tuple[Float[np.ndarray, "B S"], Float[np.ndarray, " B"]]:
+    """Ridge regressions of the same values under B weightings of the samples.
+
+    Minimises Σₙ cₙ (yₙ - w·xₙ - b)² + α |w|², b being free, as scikit-learn's `Ridge` does; α
+    above 0 makes the solution unique.
+
+    Args:
+      shown: xₙ, a row a sample.
+      values: yₙ.
+      sample_weights: cₙ, a row a regression; not negative, with a positive sum.
+      alpha: α, above 0.
+
+    Returns:
+      Weights ``[B, S]`` and intercepts ``[B]``.
+    """
+    rows = shown.astype(np.float64)
+    totals = sample_weights.sum(axis=1)
+    mean_rows = sample_weights @ rows / totals[:, None]
+    mean_values = sample_weights @ values / totals
+    # Centred by the means of all rows first: sums of ones would lose digits to the means' squares.
+    centred, residuals = rows - rows.mean(axis=0), values - values.mean()
+    off, off_values = mean_rows - rows.mean(axis=0), mean_values - values.mean()
+    weights = np.empty_like(mean_rows)
+    for b, importance in enumerate(sample_weights):
+        scaled = centred * importance[:, None]
+        gram = scaled.T @ centred - totals[b] * np.outer(off[b], off[b])
+        moment = scaled.T @ residuals - totals[b] * off[b] * off_values[b]
+        weights[b] = np.linalg.solve(gram + alpha * np.eye(rows.shape[1]), moment)
+    return weights, mean_values - np.sum(weights * mean_rows, axis=1)
+
+
+def weighted_r2(
+    values: Float[np.ndarray, " N"],
+    fitted: Float[np.ndarray, " N"],
+    sample_weights: Float[np.ndarray, " N"],
+) -> float | None:
+    """R² of a fit, weighted; None where the values never moved, and there was nothing to fit."""
+    if np.ptp(values) < NEGLIGIBLE:
+        return None
+    mean = np.average(values, weights=sample_weights)
+    unexplained = sample_weights @ (values - fitted) ** 2
+    return float(1 - unexplained / (sample_weights @ (values - mean) ** 2))

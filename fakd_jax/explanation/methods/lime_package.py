@@ -1,0 +1,88 @@
+"""The lime package itself: the reference that our LIME is held to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Any, ClassVar
+
+import numpy as np
+
+from fakd_jax.errors import UserError
+from fakd_jax.explanation.hiding import mean_colours
+from fakd_jax.explanation.network import Network
+from fakd_jax.explanation.result import Explanation, LocalFit, from_weights
+from fakd_jax.explanation.scene import Scene
+
+
+@dataclass(frozen=True)
+class LimePackageExplainer:
+    """`lime.lime_image` with its defaults, given a scene's superpixels.
+
+    It makes the perturbed images in host memory, hides by mean colours and knows no background.
+
+    Attributes:
+      num_samples: perturbed images, the whole image being the first; at least 2.
+    """
+
+    name: ClassVar[str] = "lime-package"
+    seeded: ClassVar[bool] = True
+    needs_gradients: ClassVar[bool] = False
+
+    num_samples: int = 1000
+
+    def __post_init__(self) -> None:
+        if self.num_samples < 2:
+            raise UserError(f"num_samples is {self.num_samples}; LIME needs at least 2")
+
+    def settings(self) -> dict[str, Any]:
+        """Every choice that the weights depend on, scene and seed aside."""
+        return {
+            "method": self.name,
+            "num_samples": self.num_samples,
+            "versions": {name: version(name) for name in ("lime", "scikit-learn")},
+        }
+
+    @property
+    def num_predictions(self) -> int:
+        """How many images the network predicts for one explanation."""
+        return self.num_samples
+
+    def explain(self, scene: Scene, network: Network, class_index: int, seed: int) -> Explanation:
+        """Explains one class's probability (see :class:`~fakd_jax.explanation.result.Explainer`).
+
+        Raises:
+          UserError: the scene has a background, or hides by something else than mean colours.
+        """
+        from lime.lime_image import LimeImageExplainer
+
+        as_meant = scene.foreground.all() and np.array_equal(
+            scene.replacement, mean_colours(scene.image, scene.superpixels)
+        )
+        if not as_meant:
+            raise UserError(
+                "the lime package hides by mean colours and knows no background: "
+                "use --preset paper with it"
+            )
+        explainer = LimeImageExplainer(random_state=np.random.RandomState(seed))
+        result = explainer.explain_instance(
+            scene.image,
+            network.predict_proba,
+            labels=(class_index,),
+            top_labels=None,
+            num_features=scene.count,
+            num_samples=self.num_samples,
+            batch_size=network.batch_size,
+            segmentation_fn=lambda image: scene.superpixels,
+            random_seed=seed,
+            progress_bar=False,
+        )
+        weights = np.zeros(scene.count)
+        for superpixel, weight in result.local_exp[class_index]:
+            weights[superpixel] = weight
+        fit = LocalFit(
+            intercept=float(result.intercept[class_index]),
+            prediction=float(result.local_pred[class_index][0]),
+            r2=float(result.score[class_index]),
+        )
+        return from_weights(scene, class_index, weights, fit=fit)

@@ -1,0 +1,52 @@
+"""How sure weights are that were fitted to random perturbations, without asking the network again.
+
+Drawing the perturbations that are there anew, with replacement, and fitting again shows how the
+weights would vary had others been drawn (the bootstrap: Efron & Tibshirani 1993). Two such fits
+differ from each other as much as two runs with different seeds do: that is the Jaccard index here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from fakd_jax.explanation.quality.stability import mean_pairwise_jaccard, top_members
+from fakd_jax.explanation.result import Sampling
+
+RESAMPLES = 100
+TARGET = 0.8
+"""A mean Jaccard index from which the top counts as stable: of a top 3, two runs in three agree in
+all, the third in all but one."""
+
+
+def resampled_sampling(
+    refit: Callable[[Float[np.ndarray, "B N"]], Float[np.ndarray, "B S"]],
+    num_samples: int,
+    *,
+    units: Int[np.ndarray, " N"] | None = None,
+    top: int,
+    target: float = TARGET,
+    seed: int,
+    resamples: int = RESAMPLES,
+) -> Sampling:
+    """Intervals of weights and the stability of their top, by the bootstrap.
+
+    Args:
+      refit: the weights of B fits at once, each given how often it counts every sample.
+      num_samples: N, the perturbed images there are.
+      units: what is drawn as one, such as a coalition and its complement, numbered from 0
+        without gaps; None draws the samples one by one.
+      top: how many superpixels count as the top.
+      target: see :class:`~fakd_jax.explanation.result.Sampling`.
+      seed: of the draws.
+      resamples: their number B, at least 2.
+    """
+    units = np.arange(num_samples) if units is None else units
+    count = int(units.max()) + 1
+    drawn = np.random.default_rng(seed).multinomial(count, [1 / count] * count, size=resamples)
+    weights = refit(drawn.astype(np.float64)[:, units])
+    low, high = np.percentile(weights, [2.5, 97.5], axis=0)
+    jaccard = mean_pairwise_jaccard(top_members(weights, top))
+    return Sampling(num_samples, low, high, top, jaccard, target)
