@@ -54,7 +54,28 @@ def make_parser() -> DoorParser:
     )
     parser.add_argument("--method", default="lime", help="how to explain [lime]")
     parser.add_argument(
-        "--num_samples", type=int, default=1000, help="perturbed images for one image [1000]"
+        "--num_samples",
+        type=int,
+        metavar="N",
+        help="perturbed images for one image [LIME: as many as it takes until the top is stable]",
+    )
+    parser.add_argument(
+        "--max_samples", type=int, metavar="N", help="the most that LIME takes until then [4000]"
+    )
+    parser.add_argument("--layer", metavar="NAME", help="of Grad-CAM [the last with a place]")
+    parser.add_argument(
+        "--preset",
+        choices=("default", "paper"),
+        default="default",
+        help="paper: quickshift, hidden by mean colours, air included, 1000 samples [default]",
+    )
+    parser.add_argument("--segmenter", metavar="NAME", help="slic or quickshift [slic]")
+    parser.add_argument(
+        "--superpixels", type=int, metavar="N", help="about how many slic is asked for [48]"
+    )
+    parser.add_argument("--hide", metavar="HOW", help="by mean, blur or inpaint [inpaint]")
+    parser.add_argument(
+        "--whole_image", action="store_true", help="let the air around the head be evidence too"
     )
     parser.add_argument("--top", type=_whole_number(1), default=3, help="superpixels to show [3]")
     parser.add_argument("--output", metavar="DIR", help="[explanation/ in the workdir]")
@@ -80,10 +101,25 @@ def main(argv: list[str]) -> None:
     flags = make_parser().parse_args(argv)
     if flags.image and (flags.split or flags.per_class is not None):
         raise UserError("--split and --per_class choose from --data; leave them out with --image")
-    from fakd_jax.explanation.registry import create_explainer
+    from fakd_jax.explanation.options import choose_explainers, choose_staging
     from fakd_jax.explanation.subjects import subjects_from_files
 
-    explainer = create_explainer(flags.method, num_samples=flags.num_samples)
+    staging = choose_staging(
+        flags.preset,
+        segmenter=flags.segmenter,
+        superpixels=flags.superpixels,
+        hide=flags.hide,
+        whole_image=flags.whole_image,
+    )
+    (explainer,) = choose_explainers(
+        [flags.method],
+        flags.preset,
+        {
+            "num_samples": flags.num_samples,
+            "max_samples": flags.max_samples,
+            "layer": flags.layer,
+        },
+    )
     subjects = subjects_from_files(flags.image or [])
 
     use_compilation_cache()
@@ -104,6 +140,7 @@ def main(argv: list[str]) -> None:
             subjects,
             network_of(predictor, workdir),
             explainer,
+            staging,
             output,
             top=flags.top,
             seed=flags.seed,

@@ -1,12 +1,14 @@
-"""A predict function that only ever sees one batch shape."""
+"""A network that only ever sees one batch shape, and is counted."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
-from fakd_jax.explanation.result import PredictFunction
+from fakd_jax.explanation.network import Network, PredictFunction
 
 
 def in_fixed_batches(
@@ -17,7 +19,7 @@ def in_fixed_batches(
     """Wraps `predict_proba` so that each of its calls gets exactly `batch_size` rows.
 
     A row is an image, or what stands for one (see
-    :data:`fakd_jax.explanation.result.HiddenPredictFunction`).
+    :data:`fakd_jax.explanation.network.HiddenPredictFunction`).
 
     A ragged last batch would make a jitted network compile again; here it is filled up with
     copies of its first row, whose probabilities are dropped.
@@ -54,3 +56,33 @@ def in_fixed_batches(
         return np.concatenate(answers)
 
     return predict
+
+
+def network_in_fixed_batches(
+    network: Network, on_images: Callable[[int], None] | None = None
+) -> Network:
+    """The network, asked for probabilities in batches of its own size only, and counted.
+
+    Args:
+      network: whoever is to be asked; its gradients are left as they are.
+      on_images: see :func:`in_fixed_batches`.
+    """
+
+    def predict_hidden(
+        image: np.ndarray, replacement: np.ndarray, segments: np.ndarray, shown: np.ndarray
+    ) -> np.ndarray:
+        ask = partial(network.predict_hidden, image, replacement, segments)
+        return in_fixed_batches(ask, network.batch_size, on_images)(shown)
+
+    def predict_masked(
+        image: np.ndarray, replacement: np.ndarray, opacity: np.ndarray
+    ) -> np.ndarray:
+        ask = partial(network.predict_masked, image, replacement)
+        return in_fixed_batches(ask, network.batch_size, on_images)(opacity)
+
+    return replace(
+        network,
+        predict_proba=in_fixed_batches(network.predict_proba, network.batch_size, on_images),
+        predict_hidden=predict_hidden,
+        predict_masked=predict_masked,
+    )

@@ -16,6 +16,8 @@ from fakd_jax.explanation.result import (
     top_superpixels,
 )
 
+from fakd_jax.explanation.words import UNSTABLE
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -23,8 +25,9 @@ if TYPE_CHECKING:
 POSITIVE_COLOUR = "#1fd655"
 NEGATIVE_COLOUR = "#ff3b30"
 NOTHING_MATTERS = "no superpixel changes the probability"
+_ALARM = "#c0392b"
 _TINT = 0.38  # enough to see the colour, little enough to see the tissue under it
-_SIZE_INCHES = (16.0, 5.8)
+_SIZE_INCHES = (16.0, 6.1)
 _WEIGHTS_LISTED = 6  # what fits under a panel
 _DOTS_PER_INCH = 100
 
@@ -37,6 +40,7 @@ def draw_explanation(
     title: str,
     subtitle: str,
     class_name: str,
+    remark: str = "",
 ) -> bytes:
     """Draws the four panels as a PNG, 1600 pixels wide; equal arguments give equal bytes.
 
@@ -50,6 +54,7 @@ def draw_explanation(
       title: the prediction, its probability, the true class where it is known.
       subtitle: the image's id and how it was explained.
       class_name: the explained class, for the legend.
+      remark: whether the explanation is stable.
 
     Returns:
       The PNG file's content.
@@ -64,7 +69,7 @@ def draw_explanation(
     with matplotlib.style.context("default"):
         figure = Figure(figsize=_SIZE_INCHES, dpi=_DOTS_PER_INCH)
         panels = figure.subplots(1, 4)
-        figure.subplots_adjust(left=0.01, right=0.99, bottom=0.15, top=0.82, wspace=0.03)
+        figure.subplots_adjust(left=0.01, right=0.99, bottom=0.19, top=0.83, wspace=0.03)
         headings = (
             "Original",
             f"Positive: for {class_name}",
@@ -83,7 +88,7 @@ def draw_explanation(
             panel.set_title(heading, fontsize=13, parse_math=False)
             if note:
                 _write_note(panel, note)
-        _write_texts(figure, title, subtitle, class_name)
+        _write_texts(figure, title, subtitle, remark, class_name)
         buffer = io.BytesIO()
         # 'Software' would carry matplotlib's version into the bytes.
         figure.savefig(buffer, format="png", metadata={"Software": None})
@@ -169,7 +174,9 @@ def _write_note(panel: Axes, note: str) -> None:
     )
 
 
-def _write_texts(figure: Figure, title: str, subtitle: str, class_name: str) -> None:
+def _write_texts(
+    figure: Figure, title: str, subtitle: str, remark: str, class_name: str
+) -> None:
     """Writes title, subtitle, legend and the note on use."""
     from matplotlib.patches import Patch
 
@@ -181,6 +188,11 @@ def _write_texts(figure: Figure, title: str, subtitle: str, class_name: str) -> 
     figure.text(
         0.5, 0.895, subtitle, fontsize=11, color="0.35", ha="center", va="center",
         parse_math=False,
+    )  # fmt: skip
+    figure.text(
+        0.5, 0.1, remark, fontsize=13, ha="center", va="center",
+        color=_ALARM if remark.startswith(UNSTABLE) else "0.35",
+        fontweight="bold" if remark.startswith(UNSTABLE) else "normal",
     )  # fmt: skip
     legend = figure.legend(
         handles=[
@@ -198,7 +210,7 @@ def _write_texts(figure: Figure, title: str, subtitle: str, class_name: str) -> 
     figure.text(
         0.99,
         0.042,
-        "weights of the local linear model, heaviest first · research software, not for diagnosis",
+        "superpixels by weight, heaviest first · research software, not for diagnosis",
         fontsize=11,
         color="0.35",
         ha="right",

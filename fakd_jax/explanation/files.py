@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from jaxtyping import Int32
+from jaxtyping import Float, Int32
 
 
 def json_bytes(value: Mapping[str, Any]) -> bytes:
@@ -22,11 +22,18 @@ def json_bytes(value: Mapping[str, Any]) -> bytes:
 
 
 def label_map_bytes(segments: Int32[np.ndarray, "H W"]) -> bytes:
-    """A label map as a 16-bit greyscale PNG: pixel value = number of the superpixel."""
+    """A label map as a 16-bit greyscale PNG: 0 is background, superpixel s has the value s + 1."""
     from PIL import Image
 
     buffer = io.BytesIO()
-    Image.fromarray(segments.astype(np.uint16)).save(buffer, format="PNG")
+    Image.fromarray((segments + 1).astype(np.uint16)).save(buffer, format="PNG")
+    return buffer.getvalue()
+
+
+def array_bytes(values: Float[np.ndarray, "..."]) -> bytes:
+    """Numbers as NumPy's own file format, in float32."""
+    buffer = io.BytesIO()
+    np.save(buffer, values.astype(np.float32))
     return buffer.getvalue()
 
 

@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any
 
-from fakd_jax.explanation.run import fidelity_text, percent
+from fakd_jax.explanation.result import Explanation
+from fakd_jax.explanation.words import fit_words, percent, sampling_words
 
 
 class Progress:
@@ -18,7 +19,7 @@ class Progress:
 
     Args:
       images: how many will be explained.
-      predictions_per_image: how many images the network predicts for each.
+      predictions_per_image: how many images the network predicts for each, at most.
       log: takes the lines; None writes them to standard output, above the bar.
     """
 
@@ -35,7 +36,7 @@ class Progress:
             total=images * predictions_per_image, unit=" predictions", leave=False, disable=None
         )
         self._log = log or self._bar.write
-        self._images, self._done = images, 0
+        self._images, self._per_image, self._done = images, predictions_per_image, 0
         self._start = time.monotonic()
 
     def __enter__(self) -> Progress:
@@ -53,15 +54,25 @@ class Progress:
         """Moves the bar."""
         self._bar.update(count)
 
-    def on_done(self, entry: Mapping[str, Any]) -> None:
+    def on_done(self, entry: Mapping[str, Any], explanation: Explanation) -> None:
         """Tells what came out for one image, and how long the others will take."""
         self._done += 1
+        # Fewer predictions than planned were enough where the explanation was stable early.
+        self._bar.update(self._done * self._per_image - self._bar.n)
         truth = f", true class {entry['true_class']}" if entry["true_class"] is not None else ""
         left = self._images - self._done
         seconds = (time.monotonic() - self._start) / self._done * left
         self._log(
             f"[{self._done}/{self._images}] {entry['id']}: "
-            f"{entry['prediction']} {percent(entry['probability'])}{truth}, "
-            + fidelity_text(entry["fidelity_r2"])
+            + ", ".join(
+                filter(
+                    None,
+                    [
+                        f"{entry['prediction']} {percent(entry['probability'])}{truth}",
+                        fit_words(explanation.fit),
+                        sampling_words(explanation.sampling),
+                    ],
+                )
+            )
             + (f" (about {seconds:.0f} s left)" if left else "")
         )

@@ -84,6 +84,18 @@ class Explanation:
     fit: LocalFit | None = None
     sampling: Sampling | None = None
 
+    @property
+    def by_superpixel(self) -> bool:
+        """Whether the heat is nothing but the superpixels in their weights."""
+        return np.array_equal(self.heat, painted(self.segments, self.weights))
+
+
+def painted(
+    segments: Int32[np.ndarray, "H W"], weights: Float[np.ndarray, " S"]
+) -> Float[np.ndarray, "H W"]:
+    """The superpixels in their weights; the background is 0."""
+    return np.append(weights, 0.0)[segments]
+
 
 def from_weights(
     scene: Scene,
@@ -94,7 +106,7 @@ def from_weights(
     sampling: Sampling | None = None,
 ) -> Explanation:
     """The explanation of a method that weighs superpixels; the background is 0."""
-    heat = np.append(weights, 0.0)[scene.superpixels]
+    heat = painted(scene.superpixels, weights)
     return Explanation(class_index, scene.superpixels, weights, heat, fit, sampling)
 
 

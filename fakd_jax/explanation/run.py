@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,21 +13,32 @@ from jaxtyping import Float32, UInt8
 
 from fakd_jax.data.preprocessing import resize
 from fakd_jax.errors import UserError
-from fakd_jax.explanation.batching import in_fixed_batches
+from fakd_jax.explanation.batching import network_in_fixed_batches
 from fakd_jax.explanation.figure import draw_explanation
-from fakd_jax.explanation.files import folder_names, json_bytes, label_map_bytes
+from fakd_jax.explanation.files import array_bytes, folder_names, json_bytes, label_map_bytes
+from fakd_jax.explanation.network import Network
 from fakd_jax.explanation.result import (
     Explainer,
     Explanation,
-    Network,
+    Sampling,
     TopSuperpixel,
     top_superpixels,
 )
+from fakd_jax.explanation.staging import Staging
+from fakd_jax.explanation.words import figure_title, fit_words, sampling_words, shortened
 from fakd_jax.files import write_whole
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 INDEX_FILE = "explanations.json"
-_INDEX_KEYS = ("id", "true_class", "prediction", "probability", "explained_class", "fidelity_r2")
+_INDEX_KEYS = (
+    "id",
+    "true_class",
+    "prediction",
+    "probability",
+    "explained_class",
+    "fidelity_r2",
+    "stability",
+)
 
 
 @dataclass(frozen=True)
@@ -50,26 +60,29 @@ def explain_images(
     subjects: Sequence[Subject],
     network: Network,
     explainer: Explainer,
+    staging: Staging,
     output: Path,
     *,
     top: int = 3,
     seed: int = 0,
     data: Mapping[str, Any] | None = None,
     on_predictions: Callable[[int], None] | None = None,
-    on_done: Callable[[Mapping[str, Any]], None] | None = None,
+    on_done: Callable[[Mapping[str, Any], Explanation], None] | None = None,
 ) -> dict[str, Any]:
     """Explains each image's predicted class and writes what came out.
 
     Images are first resized to the network's input, as in training: what is explained is what
     the network sees. Every image gets its own folder under `output` with `figure.png`,
-    `segments.png` (label map, 16 bits) and `explanation.json`, written last, so that it vouches
-    for the others; `output/explanations.json` lists what is done so far. Files are replaced
+    `segments.png` (label map, 16 bits: 0 is background, superpixel s is s + 1), for methods that
+    weigh pixels `heat.npy` (float32 ``[S, S]``), and `explanation.json`, written last, so that it
+    vouches for the others; `output/explanations.json` lists what is done so far. Files are replaced
     whole: after an interruption, what is there is good.
 
     Args:
       subjects: the images; their ids must differ.
       network: whose decisions are explained.
       explainer: the method.
+      staging: superpixels and what hides them.
       output: a folder, made if need be.
       top: how many superpixels each panel of the figure shows and `top` of the record lists
         (the heaviest of either sign); at least 1.
@@ -77,7 +90,7 @@ def explain_images(
         neither the order nor the names of the images matter.
       data: where the images come from, as JSON-able values; None for loose files.
       on_predictions: called with the number of images that the network has just predicted.
-      on_done: called after each image with its entry of the index.
+      on_done: called after each image with its entry of the index and its explanation.
 
     Returns:
       The index, as written.
@@ -90,10 +103,10 @@ def explain_images(
         raise UserError(f"top is {top}; show at least 1 superpixel")
     if seed < 0:
         raise UserError(f"seed is {seed}; it must not be negative")
-    network = _in_fixed_batches(network, on_predictions)
+    network = network_in_fixed_batches(network, on_predictions)
     common = {
         "format_version": FORMAT_VERSION,
-        "config": {**explainer.settings(), "top": top, "seed": seed},
+        "config": {**explainer.settings(), "scene": staging.settings(), "top": top, "seed": seed},
         "checkpoint": dict(network.provenance),
         "data": dict(data) if data is not None else None,
     }
@@ -102,46 +115,32 @@ def explain_images(
     write_whole(output / INDEX_FILE, json_bytes(index))  # an unwritable folder shows at once
     names = folder_names([subject.id for subject in subjects])
     for subject, name in zip(subjects, names, strict=True):
-        record = _explain_one(subject, network, explainer, output / name, common)
+        record, explanation = _explain_one(subject, network, explainer, staging, output / name, common)
         paths = {"explanation": f"{name}/explanation.json", "figure": f"{name}/figure.png"}
         entries.append({key: record[key] for key in _INDEX_KEYS} | paths)
         write_whole(output / INDEX_FILE, json_bytes(index))
         if on_done is not None:
-            on_done(entries[-1])
+            on_done(entries[-1], explanation)
     return index
-
-
-def _in_fixed_batches(network: Network, on_images: Callable[[int], None] | None) -> Network:
-    """The network, asked in batches of its own size only, and counted."""
-
-    def predict_hidden(
-        image: np.ndarray, replacement: np.ndarray, segments: np.ndarray, shown: np.ndarray
-    ) -> np.ndarray:
-        ask = partial(network.predict_hidden, image, replacement, segments)
-        return in_fixed_batches(ask, network.batch_size, on_images)(shown)
-
-    return replace(
-        network,
-        predict_proba=in_fixed_batches(network.predict_proba, network.batch_size, on_images),
-        predict_hidden=predict_hidden,
-    )
 
 
 def _explain_one(
     subject: Subject,
     network: Network,
     explainer: Explainer,
+    staging: Staging,
     folder: Path,
     common: Mapping[str, Any],
-) -> dict[str, Any]:
-    """Explains one image, writes its three files and returns its record."""
+) -> tuple[dict[str, Any], Explanation]:
+    """Explains one image, writes its files and returns its record and explanation."""
     original = subject.read()
     image = resize(original, network.image_size)
     probabilities = network.predict_proba(image[None])[0]
     predicted = int(probabilities.argmax())
     config = common["config"]
     seed_of_image = image_seed(config["seed"], image)
-    explanation = explainer.explain(image, network, predicted, seed_of_image)
+    scene = staging.scene(image, seed_of_image)
+    explanation = explainer.explain(scene, network, predicted, seed_of_image)
     heaviest = top_superpixels(explanation, config["top"])
     class_name = network.class_names[predicted]
     figure = draw_explanation(
@@ -154,9 +153,10 @@ def _explain_one(
                 shortened(subject.id, 70),
                 config["method"].upper(),
                 f"seed {config['seed']}",
-                fidelity_text(explanation.fidelity_r2),
+                *filter(None, [fit_words(explanation.fit)]),
             ]
         ),
+        remark=sampling_words(explanation.sampling),
         class_name=class_name,
     )
     record = {
@@ -174,8 +174,10 @@ def _explain_one(
     }
     write_whole(folder / "figure.png", figure)
     write_whole(folder / "segments.png", label_map_bytes(explanation.segments))
+    if not explanation.by_superpixel:
+        write_whole(folder / "heat.npy", array_bytes(explanation.heat))
     write_whole(folder / "explanation.json", json_bytes(record))
-    return record
+    return record, explanation
 
 
 def _decision_record(
@@ -196,11 +198,13 @@ def _explanation_record(
     explanation: Explanation, heaviest: Sequence[TopSuperpixel]
 ) -> dict[str, Any]:
     """An explanation as JSON-able values; its label map is a picture beside them."""
-    sizes = np.bincount(explanation.segments.ravel(), minlength=len(explanation.weights))
+    segments, weights, fit = explanation.segments, explanation.weights, explanation.fit
+    sizes = np.bincount(segments[segments >= 0], minlength=len(weights))
     return {
-        "fidelity_r2": explanation.fidelity_r2,
-        "local_prediction": explanation.local_prediction,
-        "intercept": explanation.intercept,
+        "fidelity_r2": fit.r2 if fit else None,
+        "local_prediction": fit.prediction if fit else None,
+        "intercept": fit.intercept if fit else None,
+        "stability": _sampling_record(explanation.sampling),
         "top": [
             {
                 "superpixel": superpixel.superpixel,
@@ -212,10 +216,26 @@ def _explanation_record(
         ],
         "segments": {
             "file": "segments.png",
-            "count": len(explanation.weights),
+            "count": len(weights),
+            "background": int((segments < 0).sum()),
             "pixels": sizes.tolist(),
         },
-        "weights": explanation.weights.tolist(),
+        "weights": weights.tolist(),
+        "heat": None if explanation.by_superpixel else "heat.npy",
+    }
+
+
+def _sampling_record(sampling: Sampling | None) -> dict[str, Any] | None:
+    """How sure the weights are, as JSON-able values."""
+    if sampling is None:
+        return None
+    return {
+        "num_samples": sampling.num_samples,
+        "top": sampling.top,
+        "jaccard": sampling.jaccard,
+        "target": sampling.target,
+        "stable": sampling.stable,
+        "ci95": np.stack([sampling.low, sampling.high], axis=1).tolist(),
     }
 
 
@@ -223,39 +243,3 @@ def image_seed(seed: int, image: UInt8[np.ndarray, "H W 3"]) -> int:
     """The seed of one image, in [0, 2**31): a hash of the run's seed and the image's pixels."""
     digest = hashlib.sha256(f"{seed} {image.shape} ".encode() + image.tobytes()).digest()
     return int.from_bytes(digest[:4], "big") >> 1
-
-
-def figure_title(prediction: str, probability: float, true_class: str | None) -> str:
-    """The figure's title: prediction, its probability, and the truth where it is known."""
-    title = f"Predicted: {prediction} ({percent(probability)})"
-    if true_class is None:
-        return title
-    verdict = "true class" if true_class == prediction else "WRONG, true class"
-    return f"{title} · {verdict}: {true_class}"
-
-
-def fidelity_text(fidelity_r2: float | None) -> str:
-    """How well the local model follows the network, in words.
-
-    >>> fidelity_text(0.829), fidelity_text(None)
-    ('local fit R² 0.83', 'the probability never moved')
-    """
-    if fidelity_r2 is None:
-        return "the probability never moved"
-    return f"local fit R² {fidelity_r2:.2f}"
-
-
-def percent(probability: float) -> str:
-    """A probability with one decimal, never rounded up to certainty.
-
-    >>> percent(0.98765), percent(0.99999)
-    ('98.8 %', '> 99.9 %')
-    """
-    if 0.9995 <= probability < 1:
-        return "> 99.9 %"
-    return f"{100 * probability:.1f} %"
-
-
-def shortened(text: str, length: int) -> str:
-    """Cuts the beginning off a long path: its end tells more."""
-    return text if len(text) <= length else "…" + text[1 - length :]

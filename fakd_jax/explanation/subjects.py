@@ -11,7 +11,7 @@ from typing import Any
 from fakd_jax.data.dataset import ImageDataset
 from fakd_jax.data.preprocessing import decode_rgb
 from fakd_jax.errors import UserError
-from fakd_jax.explanation.result import Network
+from fakd_jax.explanation.network import Network
 from fakd_jax.explanation.run import Subject
 from fakd_jax.predictor import Predictor
 
@@ -30,6 +30,7 @@ def network_of(predictor: Predictor, workdir: Path | None) -> Network:
     return Network(
         predict_proba=predictor.predict_proba,
         predict_hidden=predictor.predict_hidden,
+        predict_masked=predictor.predict_masked,
         batch_size=predictor.batch_size,
         class_names=predictor.class_names,
         image_size=predictor.preprocessing.image_size,

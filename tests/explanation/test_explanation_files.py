@@ -13,15 +13,23 @@ from PIL import Image
 from fakd_jax.errors import UserError
 from fakd_jax.explanation.figure import draw_explanation, signed
 from fakd_jax.explanation.files import folder_names, json_bytes, label_map_bytes
-from fakd_jax.explanation.hiding import hiding_on_host
-from fakd_jax.explanation.lime import LimeExplainer
-from fakd_jax.explanation.result import Explanation, Network, top_superpixels
-from fakd_jax.explanation.run import (
-    Subject,
-    explain_images,
+from fakd_jax.explanation.hiding import hiding_on_host, masking_on_host
+from fakd_jax.explanation.methods.lime import LimeExplainer
+from fakd_jax.explanation.network import Network
+from fakd_jax.explanation.result import (
+    Explanation,
+    LocalFit,
+    Sampling,
+    painted,
+    top_superpixels,
+)
+from fakd_jax.explanation.run import Subject, explain_images, image_seed
+from fakd_jax.explanation.staging import PAPER
+from fakd_jax.explanation.words import (
     figure_title,
-    image_seed,
+    fit_words,
     percent,
+    sampling_words,
     shortened,
 )
 
@@ -31,7 +39,8 @@ CLASSES = ("dark", "bright")
 def an_explanation(weights: list[float]) -> Explanation:
     """Superpixels as four quarters of a 32 × 32 image."""
     segments = np.kron(np.arange(4, dtype=np.int32).reshape(2, 2), np.ones((16, 16), np.int32))
-    return Explanation(1, segments, np.array(weights), 0.1, 0.6, 0.8)
+    values = np.array(weights)
+    return Explanation(1, segments, values, painted(segments, values), LocalFit(0.1, 0.6, 0.8))
 
 
 def left_half(images: np.ndarray) -> np.ndarray:
@@ -40,7 +49,12 @@ def left_half(images: np.ndarray) -> np.ndarray:
 
 
 def a_network(predict=left_half) -> Network:
-    return Network(predict, hiding_on_host(predict), 8, CLASSES, 32, {"arch": "fake"})
+    return Network(
+        predict,
+        hiding_on_host(predict),
+        masking_on_host(predict),
+        *(8, CLASSES, 32, {"arch": "fake"}),
+    )
 
 
 def subjects(*seeds: int, prefix: str = "") -> list[Subject]:
@@ -64,7 +78,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 def run(output: Path, what: list[Subject], **options: int) -> dict[str, bytes]:
-    explain_images(what, a_network(), LimeExplainer(20), output, **options)
+    explain_images(what, a_network(), LimeExplainer(20), PAPER, output, **options)
     return contents(output)
 
 
@@ -110,12 +124,12 @@ def test_record_holds_decision_superpixels_fidelity_and_config(tmp_path: Path) -
     assert record["image"]["original_size"] == [40, 48]
     assert record["image"]["explained_size"] == [32, 32]
     assert record["checkpoint"] == {"arch": "fake"}
-    assert record["config"]["segmenter"]["name"] == "quickshift"
+    assert record["config"]["scene"]["segmenter"]["name"] == "quickshift"
     for key, value in {"num_samples": 20, "top": 3, "seed": 0, "kernel_width": 0.25}.items():
         assert record["config"][key] == value
 
     labels = np.asarray(Image.open(io.BytesIO(files["Testing_bright_1/segments.png"])))
-    counts = np.bincount(labels.ravel())
+    counts = np.bincount(labels.ravel())[1:]  # 0 is background
     assert labels.shape == (32, 32)
     assert record["segments"]["pixels"] == counts.tolist()
     assert record["segments"]["count"] == len(counts) == len(record["weights"])
@@ -141,7 +155,9 @@ def test_network_sees_one_shape_only_and_progress_adds_up(tmp_path: Path) -> Non
         return left_half(images)
 
     explainer = LimeExplainer(21)
-    explain_images(subjects(1), a_network(predict), explainer, tmp_path, on_predictions=told.append)
+    explain_images(
+        subjects(1), a_network(predict), explainer, PAPER, tmp_path, on_predictions=told.append
+    )
     assert shapes == {((8, 32, 32, 3), np.dtype(np.uint8))}
     assert sum(told) == explainer.num_predictions + 1
 
@@ -157,7 +173,9 @@ def test_interruption_leaves_whole_files_of_what_was_done(tmp_path: Path) -> Non
         return left_half(images)
 
     with pytest.raises(KeyboardInterrupt):
-        explain_images(subjects(1, 2, 3), a_network(interrupted), LimeExplainer(20), tmp_path)
+        explain_images(
+            subjects(1, 2, 3), a_network(interrupted), LimeExplainer(20), PAPER, tmp_path
+        )
     files = contents(tmp_path)
     index = json.loads(files["explanations.json"])
     assert [entry["id"] for entry in index["explanations"]] == ["Testing/bright/1.png"]
@@ -179,7 +197,7 @@ def test_figure_is_a_wide_png_without_software_or_time() -> None:
     first = draw_explanation(image, explanation, 3, **arguments)
     assert first == draw_explanation(image, explanation, 3, **arguments)
     with Image.open(io.BytesIO(first)) as figure:
-        assert figure.size == (1600, 580)
+        assert figure.size == (1600, 610)
         assert set(figure.info) <= {"dpi"}
 
 
@@ -273,7 +291,7 @@ def test_folder_names_are_safe_unique_and_independent_of_order() -> None:
 def test_label_map_keeps_more_than_256_superpixels() -> None:
     segments = np.arange(900, dtype=np.int32).reshape(30, 30)
     with Image.open(io.BytesIO(label_map_bytes(segments))) as image:
-        np.testing.assert_array_equal(np.asarray(image), segments)
+        np.testing.assert_array_equal(np.asarray(image), segments + 1)
 
 
 def test_json_refuses_what_json_lacks() -> None:
@@ -292,3 +310,39 @@ def test_seed_of_an_image_is_a_31_bit_function_of_pixels_and_seed() -> None:
 def test_long_ids_keep_their_end() -> None:
     assert shortened("short", 10) == "short"
     assert shortened("0123456789abc", 10) == "…456789abc"
+
+
+def a_sampling(jaccard: float) -> Sampling:
+    return Sampling(1500, np.zeros(4), np.ones(4), 3, jaccard, 0.8)
+
+
+def test_instability_is_said_in_words_and_in_the_figure() -> None:
+    assert sampling_words(a_sampling(0.8)) == "top 3 stable (Jaccard 0.80, 1,500 samples)"
+    unstable = sampling_words(a_sampling(0.79))
+    assert unstable.startswith("UNSTABLE: another seed would show another top 3")
+    assert sampling_words(None) == ""
+    image = np.full((32, 32, 3), 90, np.uint8)
+    figures = [
+        draw_explanation(
+            image, an_explanation([0.3, 0, 0, 0.1]), 3,
+            title="t", subtitle="s", class_name="c", remark=remark,
+        )
+        for remark in ("", unstable)
+    ]  # fmt: skip
+    assert figures[0] != figures[1]
+
+
+def test_fit_in_words() -> None:
+    assert fit_words(LocalFit(0, 1, 0.829)) == "local fit R² 0.83"
+    assert fit_words(LocalFit(0, 1, None)) == "the probability never moved"
+    assert fit_words(None) == ""
+
+
+def test_record_tells_how_sure_the_weights_are(tmp_path: Path) -> None:
+    record = json.loads(run(tmp_path, subjects(1))["Testing_bright_1/explanation.json"])
+    stability = record["stability"]
+    assert stability["num_samples"] == 20
+    assert stability["stable"] == (stability["jaccard"] >= stability["target"])
+    low, high = np.array(stability["ci95"]).T
+    assert (low <= high).all()
+    assert len(low) == len(record["weights"])

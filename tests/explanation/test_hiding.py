@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from lime.lime_image import LimeImageExplainer
 
-from fakd_jax.explanation.hiding import hide, hiding_on_host, mean_colours
-from fakd_jax.explanation.lime import draw_shown
+from fakd_jax.explanation.hiding import blurred, hide, hiding_on_host, inpainted, mean_colours
+from fakd_jax.explanation.methods.lime import draw_shown
 
 SIDE = 24
 
@@ -55,3 +55,35 @@ def test_a_plain_predict_function_is_asked_with_such_images() -> None:
     ask = hiding_on_host(lambda images: images.mean(axis=(1, 2, 3))[:, None])
     expected = hide(image, image * 0, segments, shown).mean(axis=(1, 2, 3))[:, None]
     np.testing.assert_array_equal(ask(image, image * 0, segments, shown), expected)
+
+
+def test_inpainting_continues_what_lies_around() -> None:
+    """A ramp is harmonic: what was put on it is gone, and the ramp is whole again."""
+    ramp = np.repeat(np.tile(np.arange(SIDE) * 8, (SIDE, 1))[..., None], 3, axis=2)
+    image = ramp.astype(np.uint8)
+    segments = np.full((SIDE, SIDE), -1, np.int32)
+    segments[8:16, 8:16] = 0
+    image[segments == 0] = 255
+    np.testing.assert_array_equal(inpainted(image, segments), ramp)
+
+
+def test_inpainting_is_the_mean_of_the_four_neighbours_within_a_superpixel() -> None:
+    image, segments = an_image()
+    filled = inpainted(image, segments).astype(float)
+    for y, x in ((3, 3), (12, 12), (20, 11)):
+        around = [filled[y - 1, x], filled[y + 1, x], filled[y, x - 1], filled[y, x + 1]]
+        np.testing.assert_allclose(filled[y, x], np.mean(around, axis=0), atol=1.01)
+
+
+def test_a_superpixel_without_neighbours_is_filled_by_its_mean() -> None:
+    image, _ = an_image()
+    everything = np.zeros((SIDE, SIDE), np.int32)
+    difference = inpainted(image, everything).astype(int) - mean_colours(image, everything)
+    assert np.abs(difference).max() <= 1
+
+
+def test_blur_takes_no_air_into_the_head() -> None:
+    segments = np.full((SIDE, SIDE), -1, np.int32)
+    segments[6:18, 6:18] = 0
+    image = np.where(segments[..., None] == 0, 100, 0).repeat(3, axis=2).astype(np.uint8)
+    np.testing.assert_array_equal(blurred(image, segments), image)

@@ -75,14 +75,13 @@ class LimePackageExplainer:
             batch_size=network.batch_size,
             segmentation_fn=lambda image: scene.superpixels,
             random_seed=seed,
-            progress_bar=False,
         )
         weights = np.zeros(scene.count)
         for superpixel, weight in result.local_exp[class_index]:
             weights[superpixel] = weight
         fit = LocalFit(
             intercept=float(result.intercept[class_index]),
-            prediction=float(result.local_pred[class_index][0]),
-            r2=float(result.score[class_index]),
+            prediction=float(result.local_pred[0]),
+            r2=float(result.score),
         )
         return from_weights(scene, class_index, weights, fit=fit)

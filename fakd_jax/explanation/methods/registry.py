@@ -2,14 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
+from dataclasses import fields
 from typing import Any
 
 from fakd_jax.errors import UserError
-from fakd_jax.explanation.lime import LimeExplainer
+from fakd_jax.explanation.methods.lime import LimeExplainer
+from fakd_jax.explanation.methods.lime_package import LimePackageExplainer
 from fakd_jax.explanation.result import Explainer
 
-EXPLAINERS: dict[str, Callable[..., Explainer]] = {LimeExplainer.name: LimeExplainer}
+METHODS: Mapping[str, type] = {
+    explainer.name: explainer
+    for explainer in (
+        LimeExplainer,
+    )
+}
+"""The methods that are compared unless others are named."""
+
+CONTROLS: Mapping[str, type] = {
+}
+"""What every method is held against: none of them looks at the network."""
+
+EXPLAINERS: Mapping[str, type] = {
+    **METHODS,
+    LimePackageExplainer.name: LimePackageExplainer,
+    **CONTROLS,
+}
 
 
 def create_explainer(name: str, **options: Any) -> Explainer:
@@ -17,11 +35,24 @@ def create_explainer(name: str, **options: Any) -> Explainer:
 
     Args:
       name: a key of :data:`EXPLAINERS`.
-      **options: the explainer's own settings, e.g. `num_samples` and `batch_size` of LIME.
+      **options: its own settings, e.g. `num_samples` of LIME; the others keep their defaults.
 
     Raises:
       UserError: no such method (the known ones are listed), or a setting out of range.
     """
+    return _find(name)(**options)
+
+
+def settings_of(name: str) -> list[str]:
+    """The names of the settings that a method has.
+
+    Raises:
+      UserError: no such method.
+    """
+    return [field.name for field in fields(_find(name))]
+
+
+def _find(name: str) -> type:
     if name not in EXPLAINERS:
-        raise UserError(f"unknown method {name!r}; known: {', '.join(sorted(EXPLAINERS))}")
-    return EXPLAINERS[name](**options)
+        raise UserError(f"unknown method {name!r}; known: {', '.join(EXPLAINERS)}")
+    return EXPLAINERS[name]

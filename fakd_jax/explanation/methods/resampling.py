@@ -12,7 +12,7 @@ from collections.abc import Callable
 import numpy as np
 from jaxtyping import Float, Int
 
-from fakd_jax.explanation.quality.stability import mean_pairwise_jaccard, top_members
+from fakd_jax.explanation.quality.overlap import mean_pairwise_jaccard, top_members
 from fakd_jax.explanation.result import Sampling
 
 RESAMPLES = 100

@@ -1,0 +1,79 @@
+"""From what the user asks for to methods and scenes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from fakd_jax.errors import UserError
+from fakd_jax.explanation.methods.lime import LimeExplainer
+from fakd_jax.explanation.methods.registry import create_explainer, settings_of
+from fakd_jax.explanation.result import Explainer
+from fakd_jax.explanation.staging import PAPER, SEGMENTERS, Staging
+from fakd_jax.explanation.superpixels import Slic
+
+PAPER_SAMPLES = 1000
+PRESETS: Mapping[str, Staging] = {"default": Staging(), "paper": PAPER}
+"""Scenes by the name that `--preset` takes."""
+
+
+def choose_staging(
+    preset: str,
+    *,
+    segmenter: str | None = None,
+    superpixels: int | None = None,
+    hide: str | None = None,
+    whole_image: bool = False,
+) -> Staging:
+    """A preset with what the user wants otherwise.
+
+    Args:
+      preset: a key of :data:`PRESETS`.
+      segmenter: a key of :data:`~fakd_jax.explanation.staging.SEGMENTERS`.
+      superpixels: how many SLIC is asked for.
+      hide: a key of :data:`~fakd_jax.explanation.hiding.HIDE`.
+      whole_image: count the air around the head in.
+
+    Raises:
+      UserError: an unknown name, a number out of range, or a number of superpixels for quickshift.
+    """
+    staging = PRESETS[preset]
+    if segmenter is not None:
+        if segmenter not in SEGMENTERS:
+            raise UserError(f"unknown segmenter {segmenter!r}; known: {', '.join(SEGMENTERS)}")
+        staging = replace(staging, segmenter=SEGMENTERS[segmenter]())
+    if superpixels is not None:
+        if not isinstance(staging.segmenter, Slic):
+            raise UserError("quickshift finds its number itself; --superpixels is for slic")
+        staging = replace(staging, segmenter=replace(staging.segmenter, count=superpixels))
+    if hide is not None:
+        staging = replace(staging, hide=hide)
+    return replace(staging, head_only=False) if whole_image else staging
+
+
+def choose_explainers(
+    names: list[str], preset: str, options: Mapping[str, Any]
+) -> list[Explainer]:
+    """The methods of these names, each with those of the options that it has.
+
+    Args:
+      names: of methods.
+      preset: with 'paper', LIME draws as many samples as the paper unless the options say.
+      options: settings by name; None leaves a method its own.
+
+    Raises:
+      UserError: an unknown method, a setting out of range, or one that none of them has.
+    """
+    given = {key: value for key, value in options.items() if value is not None}
+    left, explainers = set(given), []
+    for name in dict.fromkeys(names):
+        known = settings_of(name)
+        own = {key: value for key, value in given.items() if key in known}
+        if preset == "paper" and name == LimeExplainer.name:
+            own = {"num_samples": PAPER_SAMPLES, **own}
+        explainers.append(create_explainer(name, **own))
+        left -= set(known)
+    if left:
+        raise UserError(f"{', '.join(names)} has no setting {', '.join(sorted(left))}")
+    return explainers

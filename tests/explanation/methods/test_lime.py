@@ -1,0 +1,228 @@
+"""LIME: finds planted evidence, repeats itself exactly, agrees with the package run by hand."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import pytest
+from scipy.ndimage import gaussian_filter
+
+from fakd_jax.errors import UserError
+from fakd_jax.explanation.hiding import hiding_on_host, masking_on_host
+from fakd_jax.explanation.methods.lime import (
+    FIRST_ROUND,
+    LimeExplainer,
+    draw_shown,
+    weighted_r2,
+    weighted_ridge,
+)
+from fakd_jax.explanation.methods.lime_package import LimePackageExplainer
+from fakd_jax.explanation.network import Network, PredictFunction
+from fakd_jax.explanation.quality.overlap import mean_pairwise_jaccard, top_members
+from fakd_jax.explanation.scene import Scene
+from fakd_jax.explanation.staging import PAPER, Staging
+
+SIDE = 96
+SQUARE = (slice(20, 60), slice(40, 80))
+
+
+def textured_image(seed: int = 0) -> np.ndarray:
+    """A dim, blotchy image with a brighter, speckled square at `SQUARE`."""
+    generator = np.random.default_rng(seed)
+    noise = gaussian_filter(generator.normal(size=(SIDE, SIDE, 1)), (6, 6, 0))
+    image = np.repeat(70 + 50 * noise / np.abs(noise).max(), 3, axis=2)
+    image[SQUARE] = generator.choice([165, 195], size=(40, 40, 1))
+    return image.astype(np.uint8)
+
+
+def looks_at_square(images: np.ndarray) -> np.ndarray:
+    """A classifier that knows nothing but how many pixels of the square are bright.
+
+    Not the mean brightness: LIME hides a superpixel behind its mean, which keeps that.
+    """
+    bright = (images[(slice(None), *SQUARE)] > 185).mean(axis=(1, 2, 3))
+    return np.stack([1 - bright, bright], axis=1).astype(np.float32)
+
+
+def network(predict: PredictFunction = looks_at_square) -> Network:
+    return Network(
+        predict,
+        hiding_on_host(predict),
+        masking_on_host(predict),
+        *(32, ("other", "square"), SIDE, {}),
+    )
+
+
+def a_scene(image: np.ndarray, seed: int = 0) -> Scene:
+    return PAPER.scene(image, seed)
+
+
+def test_planted_evidence_is_the_top_superpixel() -> None:
+    explanation = LimeExplainer(num_samples=200).explain(a_scene(textured_image()), network(), 1, 3)
+    top = explanation.segments == np.abs(explanation.weights).argmax()
+    square = np.zeros((SIDE, SIDE), bool)
+    square[SQUARE] = True
+    assert (top & square).sum() > 0.8 * square.sum()
+    assert (top & square).sum() > 0.8 * top.sum()
+    assert explanation.weights[explanation.segments[40, 60]] > 0.1
+    assert explanation.fit is not None
+    assert explanation.fit.r2 is not None
+    assert explanation.fit.r2 > 0.9
+
+
+def test_evidence_counts_against_the_other_class() -> None:
+    weights = {
+        label: LimeExplainer(num_samples=100).explain(a_scene(textured_image()), network(), label, 3)
+        for label in (0, 1)
+    }
+    np.testing.assert_allclose(weights[0].weights, -weights[1].weights, atol=1e-6)
+
+
+def test_local_prediction_is_intercept_plus_all_weights() -> None:
+    explanation = LimeExplainer(num_samples=60).explain(a_scene(textured_image()), network(), 1, 0)
+    assert explanation.fit is not None
+    total = explanation.fit.intercept + explanation.weights.sum()
+    assert explanation.fit.prediction == pytest.approx(total, abs=1e-6)
+
+
+def test_same_seed_repeats_bit_for_bit_and_another_does_not() -> None:
+    image, explainer = textured_image(), LimeExplainer(num_samples=60)
+    first, again, other = (explainer.explain(a_scene(image), network(), 1, seed) for seed in (5, 5, 6))
+    np.testing.assert_array_equal(first.weights, again.weights)
+    np.testing.assert_array_equal(first.segments, again.segments)
+    assert first.fit == again.fit
+    assert (first.weights != other.weights).any()
+
+
+def test_nothing_depends_on_the_global_random_state() -> None:
+    image, explainer = textured_image(), LimeExplainer(num_samples=60)
+    results = []
+    for seed in (1, 2):
+        np.random.seed(seed)  # noqa: NPY002 - the very state that lime falls back to
+        results.append(explainer.explain(a_scene(image), network(), 1, 5).weights)
+    np.testing.assert_array_equal(*results)
+
+
+def test_weights_are_those_of_the_lime_package() -> None:
+    scene, seed = a_scene(textured_image()), 11
+    ours = LimeExplainer(num_samples=100).explain(scene, network(), 1, seed)
+    theirs = LimePackageExplainer(num_samples=100).explain(scene, network(), 1, seed)
+    np.testing.assert_allclose(ours.weights, theirs.weights, atol=1e-9)
+    assert ours.fit is not None
+    assert theirs.fit is not None
+    for name in ("intercept", "prediction", "r2"):
+        assert getattr(ours.fit, name) == pytest.approx(getattr(theirs.fit, name), abs=1e-9)
+
+
+def test_the_package_refuses_scenes_that_it_cannot_show() -> None:
+    for staging in (Staging(), Staging(head_only=False, hide="inpaint")):
+        with pytest.raises(UserError, match="--preset paper"):
+            LimePackageExplainer(20).explain(
+                staging.scene(textured_image(), 0), network(), 1, 0
+            )
+
+
+def test_no_output_and_no_warning(capfd: pytest.CaptureFixture[str]) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        LimeExplainer(num_samples=40).explain(a_scene(textured_image()), network(), 1, 0)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_uniform_image_and_constant_network_explain_nothing() -> None:
+    def constant(images: np.ndarray) -> np.ndarray:
+        return np.full((len(images), 3), 1 / 3, np.float32)
+
+    scene = Staging().scene(np.zeros((64, 64, 3), np.uint8), 0)
+    explanation = LimeExplainer(num_samples=20).explain(scene, network(constant), 2, 0)
+    np.testing.assert_allclose(explanation.weights, 0, atol=1e-6)
+    assert explanation.fit is not None
+    assert explanation.fit.r2 is None
+
+
+def test_draws_more_until_the_top_is_stable_and_tells_when_it_is_not() -> None:
+    image = textured_image()
+    clear = LimeExplainer(top=1).explain(a_scene(image), network(), 1, 0)
+    assert clear.sampling is not None
+    assert clear.sampling.stable
+    assert clear.sampling.num_samples == FIRST_ROUND
+
+    def noise(images: np.ndarray) -> np.ndarray:
+        odd = images.sum(axis=(1, 2, 3), dtype=np.int64) % 97 / 97
+        return np.stack([1 - odd, odd], axis=1).astype(np.float32)
+
+    lost = LimeExplainer(max_samples=1500).explain(a_scene(image), network(noise), 1, 0)
+    assert lost.sampling is not None
+    assert not lost.sampling.stable
+    assert lost.sampling.num_samples == 1500
+
+
+def test_stopping_early_gives_the_explanation_of_so_many_samples() -> None:
+    scene = a_scene(textured_image())
+    grown = LimeExplainer(top=1, max_samples=3000).explain(scene, network(), 1, 2)
+    assert grown.sampling is not None
+    fixed = LimeExplainer(num_samples=grown.sampling.num_samples).explain(scene, network(), 1, 2)
+    np.testing.assert_array_equal(grown.weights, fixed.weights)
+
+
+def test_a_shorter_draw_is_the_beginning_of_a_longer_one() -> None:
+    np.testing.assert_array_equal(draw_shown(700, 37, 5)[:500], draw_shown(500, 37, 5))
+
+
+def test_intervals_hold_the_weights_of_other_seeds() -> None:
+    """Of all weights by other seeds, about as many as 95 % lie in twice-sampled intervals."""
+    scene, explainer = a_scene(textured_image()), LimeExplainer(num_samples=300)
+
+    def noisy(images: np.ndarray) -> np.ndarray:
+        extra = images.sum(axis=(1, 2, 3), dtype=np.int64) % 89 / 200
+        bright = 0.5 * looks_at_square(images)[:, 1] + extra
+        return np.stack([1 - bright, bright], axis=1).astype(np.float32)
+
+    runs = [explainer.explain(scene, network(noisy), 1, seed) for seed in range(20)]
+    truth = np.mean([run.weights for run in runs], axis=0)
+    inside = [
+        (run.sampling.low <= truth) & (truth <= run.sampling.high)
+        for run in runs
+        if run.sampling is not None
+    ]
+    assert 0.88 <= np.mean(inside) <= 1
+
+
+def test_told_stability_is_that_of_other_seeds() -> None:
+    scene, explainer = a_scene(textured_image()), LimeExplainer(num_samples=200, top=5)
+
+    def noisy(images: np.ndarray) -> np.ndarray:
+        extra = images.sum(axis=(1, 2, 3), dtype=np.int64) % 89 / 200
+        bright = 0.5 * looks_at_square(images)[:, 1] + extra
+        return np.stack([1 - bright, bright], axis=1).astype(np.float32)
+
+    runs = [explainer.explain(scene, network(noisy), 1, seed) for seed in range(16)]
+    measured = mean_pairwise_jaccard(top_members(np.stack([run.weights for run in runs]), 5))
+    told = np.mean([run.sampling.jaccard for run in runs if run.sampling is not None])
+    assert told == pytest.approx(measured, abs=0.15)
+
+
+def test_ridge_is_scikit_learns_under_every_weighting() -> None:
+    from sklearn.linear_model import Ridge
+
+    generator = np.random.default_rng(0)
+    rows = generator.random((40, 9)) < 0.5
+    values = generator.normal(size=40) + 100
+    importance = generator.random((3, 40)) * generator.integers(0, 3, (3, 40))
+    weights, intercepts = weighted_ridge(rows, values, importance, 0.7)
+    for b in range(3):
+        model = Ridge(alpha=0.7).fit(rows, values, sample_weight=importance[b])
+        np.testing.assert_allclose(weights[b], model.coef_, atol=1e-10)
+        assert intercepts[b] == pytest.approx(model.intercept_, abs=1e-9)
+        fitted = rows @ weights[b] + intercepts[b]
+        r2 = weighted_r2(values, fitted, importance[b])
+        assert r2 == pytest.approx(model.score(rows, values, sample_weight=importance[b]))
+
+
+@pytest.mark.parametrize(
+    "options", [{"num_samples": 1}, {"max_samples": 0}, {"kernel_width": 0.0}]
+)
+def test_settings_out_of_range_are_refused(options: dict[str, float]) -> None:
+    with pytest.raises(UserError, match=next(iter(options))):
+        LimeExplainer(**options)
