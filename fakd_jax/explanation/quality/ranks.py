@@ -1,0 +1,57 @@
+"""Spearman's rank correlation of explanations, where silence and ties have their defined values."""
+
+from __future__ import annotations
+
+import numpy as np
+from jaxtyping import Float
+from scipy.stats import rankdata
+
+
+def rank_correlations(
+    one: Float[np.ndarray, "N S"], other: Float[np.ndarray, "M S"]
+) -> Float[np.ndarray, "N M"]:
+    """Spearman's ρ (1904) of every row of `one` with every row of `other`; ties share their rank.
+
+    A row whose S values are all equal ranks nothing, and Spearman's ρ with it is 0/0. Here it is
+    0 with a row that does rank: they have nothing in common. With another such row it is 1: both
+    say that no superpixel matters more than another, and show the same picture.
+
+    Ranks are whole numbers throughout, so that equal rankings give exactly 1.
+
+    Args:
+      one: finite values, at least one a row.
+      other: likewise, of the same superpixels.
+
+    Returns:
+      Values in [-1, 1].
+
+    Raises:
+      ValueError: rows of other lengths, empty ones, or values that are not finite.
+
+    >>> rank_correlations(np.array([[1.0, 2.0, 3.0]]), np.array([[9.0, 5.0, 5.0], [7.0, 7.0, 7.0]]))
+    array([[-0.8660254,  0.       ]])
+    """
+    for rows in (one, other):
+        if rows.ndim != 2 or not rows.size or not np.isfinite(rows).all():
+            raise ValueError(f"finite weights [rows, superpixels] are meant, not {rows.shape}")
+    a, b = _centred_ranks(one), _centred_ranks(other)
+    spread_a, spread_b = np.sum(a**2, axis=1), np.sum(b**2, axis=1)
+    spreads = np.outer(spread_a, spread_b)
+    both_silent = np.outer(spread_a == 0, spread_b == 0).astype(np.float64)
+    return np.divide(a @ b.T, np.sqrt(spreads), out=both_silent, where=spreads > 0)
+
+
+def mean_over_pairs(correlations: Float[np.ndarray, "N N"]) -> float:
+    """The mean over pairs of different rows, of a symmetric table of rows with themselves.
+
+    Raises:
+      ValueError: fewer than two rows.
+    """
+    if len(correlations) < 2:
+        raise ValueError("agreement between runs needs at least two of them")
+    return float(correlations[np.triu_indices(len(correlations), 1)].mean())
+
+
+def _centred_ranks(rows: Float[np.ndarray, "N S"]) -> Float[np.ndarray, "N S"]:
+    """Twice the ranks less their mean: whole numbers, of ties too."""
+    return 2 * rankdata(rows, axis=1) - (rows.shape[1] + 1)
