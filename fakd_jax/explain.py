@@ -17,7 +17,7 @@ from fakd_jax.cli import DoorParser, run_door, use_compilation_cache
 from fakd_jax.errors import UserError
 
 if TYPE_CHECKING:
-    from fakd_jax.explanation.run import Subject
+    from fakd_jax.explanation.subjects import Subject
     from fakd_jax.predictor import Predictor
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +24,7 @@ from fakd_jax.explanation.result import (
     top_superpixels,
 )
 from fakd_jax.explanation.staging import Staging
+from fakd_jax.explanation.subjects import Subject
 from fakd_jax.explanation.words import figure_title, fit_words, sampling_words, shortened
 from fakd_jax.files import write_whole
 
@@ -39,21 +39,6 @@ _INDEX_KEYS = (
     "fidelity_r2",
     "stability",
 )
-
-
-@dataclass(frozen=True)
-class Subject:
-    """An image to explain.
-
-    Attributes:
-      id: its path in the data, or the file as it was named.
-      true_class: the name of its class, or None where nobody said.
-      read: gives its pixels, uint8 ``[H, W, 3]``, at the original size.
-    """
-
-    id: str
-    true_class: str | None
-    read: Callable[[], UInt8[np.ndarray, "H W 3"]]
 
 
 def explain_images(
@@ -161,7 +146,7 @@ def _explain_one(
     )
     record = {
         "id": subject.id,
-        **_decision_record(probabilities, network.class_names, subject.true_class),
+        **decision_record(probabilities, network.class_names, subject.true_class),
         "explained_class": network.class_names[explanation.class_index],
         **_explanation_record(explanation, heaviest),
         "image": {
@@ -180,7 +165,7 @@ def _explain_one(
     return record, explanation
 
 
-def _decision_record(
+def decision_record(
     probabilities: Float32[np.ndarray, " C"], class_names: Sequence[str], true_class: str | None
 ) -> dict[str, Any]:
     """What the network said of an image, as JSON-able values."""

@@ -4,16 +4,36 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+from jaxtyping import UInt8
 
 from fakd_jax.data.dataset import ImageDataset
 from fakd_jax.data.preprocessing import decode_rgb
 from fakd_jax.errors import UserError
 from fakd_jax.explanation.network import Network
-from fakd_jax.explanation.run import Subject
 from fakd_jax.predictor import Predictor
+
+
+@dataclass(frozen=True)
+class Subject:
+    """An image to explain.
+
+    Attributes:
+      id: its path in the data, or the file as it was named.
+      true_class: the name of its class, or None where nobody said.
+      read: gives its pixels, uint8 ``[H, W, 3]``, at the original size.
+      mask: the file of its lesion's mask, or None where there is none.
+    """
+
+    id: str
+    true_class: str | None
+    read: Callable[[], UInt8[np.ndarray, "H W 3"]]
+    mask: Path | None = None
 
 
 def network_of(predictor: Predictor, workdir: Path | None) -> Network:
@@ -95,6 +115,7 @@ def subjects_from_dataset(
     *,
     per_class: int,
     seed: int,
+    masks: Path | None = None,
     log: Callable[[str], object] = print,
 ) -> list[Subject]:
     """Some images of every class of a data set, class by class.
@@ -109,10 +130,13 @@ def subjects_from_dataset(
       class_names: those of the network; the data's must be among them.
       per_class: at least 1.
       seed: of the choice.
+      masks: a folder with masks of lesions, `<id with the suffix .png>`; None takes those that
+        lie beside the data, if any.
       log: is told of a class that has fewer images than asked for.
 
     Raises:
-      UserError: `per_class` is below 1, or a class of the data is unknown to the network.
+      UserError: `per_class` is below 1, a class of the data is unknown to the network, or the
+        folder has a mask of none of the images.
     """
     if per_class < 1:
         raise UserError(f"per_class is {per_class}; it must be at least 1")
@@ -125,13 +149,22 @@ def subjects_from_dataset(
     def rank(id: str) -> str:
         return hashlib.sha256(f"{seed} {id}".encode()).hexdigest()
 
+    def mask(id: str) -> Path | None:
+        if masks is None:
+            return dataset.mask_path(dataset.index_of(id))
+        path = masks / Path(id).with_suffix(".png")
+        return path if path.is_file() else None
+
     subjects = []
     for label, name in enumerate(dataset.class_names):
         of_class = [id for id in ids if dataset.examples[dataset.index_of(id)].label == label]
         if len(of_class) < per_class:
             log(f"class {name} has only {len(of_class)} images here, {per_class} were asked for")
         subjects += [
-            Subject(id=id, true_class=name, read=partial(dataset.read, dataset.index_of(id)))
+            Subject(id, name, partial(dataset.read, dataset.index_of(id)), mask(id))
             for id in sorted(of_class, key=rank)[:per_class]
         ]
+    if masks is not None and all(subject.mask is None for subject in subjects):
+        expected = masks / Path(subjects[0].id).with_suffix(".png")
+        raise UserError(f"{masks} has a mask of none of the images, such as {expected}")
     return subjects

@@ -23,8 +23,9 @@ from fakd_jax.explanation.result import (
     painted,
     top_superpixels,
 )
-from fakd_jax.explanation.run import Subject, explain_images, image_seed
+from fakd_jax.explanation.run import explain_images, image_seed
 from fakd_jax.explanation.staging import PAPER
+from fakd_jax.explanation.subjects import Subject
 from fakd_jax.explanation.words import (
     figure_title,
     fit_words,

@@ -12,7 +12,7 @@ from collections.abc import Callable
 import numpy as np
 from jaxtyping import Float, Int
 
-from fakd_jax.explanation.quality.overlap import mean_pairwise_jaccard, top_members
+from fakd_jax.explanation.quality.stability import mean_jaccard, top_masks, without_negligible
 from fakd_jax.explanation.result import Sampling
 
 RESAMPLES = 100
@@ -48,5 +48,5 @@ def resampled_sampling(
     drawn = np.random.default_rng(seed).multinomial(count, [1 / count] * count, size=resamples)
     weights = refit(drawn.astype(np.float64)[:, units])
     low, high = np.percentile(weights, [2.5, 97.5], axis=0)
-    jaccard = mean_pairwise_jaccard(top_members(weights, top))
+    jaccard = mean_jaccard(top_masks(without_negligible(weights), top))
     return Sampling(num_samples, low, high, top, jaccard, target)

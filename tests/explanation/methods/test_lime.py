@@ -19,7 +19,7 @@ from fakd_jax.explanation.methods.lime import (
 )
 from fakd_jax.explanation.methods.lime_package import LimePackageExplainer
 from fakd_jax.explanation.network import Network, PredictFunction
-from fakd_jax.explanation.quality.overlap import mean_pairwise_jaccard, top_members
+from fakd_jax.explanation.quality.stability import stability_of
 from fakd_jax.explanation.scene import Scene
 from fakd_jax.explanation.staging import PAPER, Staging
 
@@ -198,7 +198,7 @@ def test_told_stability_is_that_of_other_seeds() -> None:
         return np.stack([1 - bright, bright], axis=1).astype(np.float32)
 
     runs = [explainer.explain(scene, network(noisy), 1, seed) for seed in range(16)]
-    measured = mean_pairwise_jaccard(top_members(np.stack([run.weights for run in runs]), 5))
+    measured = stability_of(np.stack([run.weights for run in runs]), 5).jaccard
     told = np.mean([run.sampling.jaccard for run in runs if run.sampling is not None])
     assert told == pytest.approx(measured, abs=0.15)
 

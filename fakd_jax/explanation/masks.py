@@ -1,0 +1,42 @@
+"""Ground-truth masks of lesions, at the network's input size."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Bool
+
+from fakd_jax.errors import UserError
+
+
+def read_mask(path: Path, original_size: tuple[int, int], side: int) -> Bool[np.ndarray, "S S"]:
+    """Reads a mask and brings it to the size at which the image is explained.
+
+    Args:
+      path: a greyscale picture, 0 where there is no lesion.
+      original_size: height and width of the image it belongs to.
+      side: S, the side of the network's input.
+
+    Returns:
+      True where at least half of what the pixel covers is lesion. A lesion too small for that
+      anywhere keeps the pixels it covers most.
+
+    Raises:
+      UserError: it cannot be read, or its size is not the image's.
+    """
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with Image.open(path) as picture:
+            drawn = np.asarray(picture.convert("L")) > 0
+    except (OSError, UnidentifiedImageError, SyntaxError) as error:
+        raise UserError(f"cannot read the mask {path}: {error}") from error
+    if drawn.shape != original_size:
+        raise UserError(
+            f"the mask {path} has {drawn.shape[1]} × {drawn.shape[0]} pixels, its image "
+            f"{original_size[1]} × {original_size[0]}; give a mask of the same size"
+        )
+    shares = Image.fromarray(drawn.astype(np.float32)).resize((side, side), Image.Resampling.BOX)
+    covered = np.asarray(shares)
+    return covered >= min(0.5, covered.max()) if drawn.any() else np.zeros((side, side), bool)

@@ -1,0 +1,201 @@
+"""A scorecard from images and methods to files; cell by cell, so that it can be interrupted."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from fakd_jax.data.preprocessing import resize
+from fakd_jax.explanation.batching import network_in_fixed_batches
+from fakd_jax.explanation.files import folder_names
+from fakd_jax.explanation.heat import overlay
+from fakd_jax.explanation.masks import read_mask
+from fakd_jax.explanation.network import Network
+from fakd_jax.explanation.result import Explainer
+from fakd_jax.explanation.run import decision_record, image_seed
+from fakd_jax.explanation.scorecard.cells import CELLS, fingerprint, load_cell, save_cell
+from fakd_jax.explanation.scorecard.measuring import Stage, Trial, measure, set_stage
+from fakd_jax.explanation.scorecard.outputs import write_scorecard
+from fakd_jax.explanation.staging import Staging
+from fakd_jax.explanation.subjects import Subject
+from fakd_jax.files import require_writable, write_whole
+from fakd_jax.page import png_bytes
+
+FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a scorecard measures.
+
+    Attributes:
+      methods: to be judged.
+      controls: what they are held against.
+      staging: superpixels and what hides them.
+      seeds: runs of a method that draws at random, at least 2.
+      redraws: how often the network's weights are drawn anew, 0 for never.
+      top: how many superpixels count as the top.
+      seed: decides about everything that is random.
+    """
+
+    methods: Sequence[Explainer]
+    controls: Sequence[Explainer]
+    staging: Staging
+    seeds: int = 3
+    redraws: int = 2
+    top: int = 3
+    seed: int = 0
+
+    def record(self) -> dict[str, Any]:
+        """The plan as JSON-able values."""
+        return {
+            "methods": {method.name: method.settings() for method in self.methods},
+            "controls": {control.name: control.settings() for control in self.controls},
+            "scene": self.staging.settings(),
+            "seeds": self.seeds,
+            "redraws": self.redraws,
+            "top": self.top,
+            "seed": self.seed,
+        }
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """A plan for one network.
+
+    Attributes:
+      plan: what is measured.
+      network: whose decisions are explained, counted and in batches of one size.
+    """
+
+    plan: Plan
+    network: Network
+
+    @cached_property
+    def trial(self) -> Trial:
+        """What all cells share; the redrawn networks are made when the first cell needs them."""
+        redraw, plan = self.network.randomised, self.plan
+        redrawn = [
+            network_in_fixed_batches(redraw(plan.seed + index))
+            for index in range(plan.redraws if redraw else 0)
+        ]
+        return Trial(plan.seeds, plan.top, redrawn)
+
+
+def run_scorecard(
+    subjects: Sequence[Subject],
+    network: Network,
+    plan: Plan,
+    output: Path,
+    *,
+    data: Mapping[str, Any] | None = None,
+    groups: Mapping[str, int] | None = None,
+    on_predictions: Callable[[int], None] | None = None,
+    on_cell: Callable[[str, str, bool], None] | None = None,
+) -> dict[str, Any]:
+    """Explains every image by every method, judges each explanation, and compares the methods.
+
+    A cell, one image and method, is written as soon as it is measured; the same command goes on
+    after an interruption, and measures again only what was measured under other conditions.
+
+    Args:
+      subjects: the images; their ids must differ.
+      network: whose decisions are explained.
+      plan: what is measured.
+      output: a folder, made if need be.
+      data: where the images come from, as JSON-able values.
+      groups: group of copies by id, where an audit knows them.
+      on_predictions: called with the number of images that the network has just predicted.
+      on_cell: called after each cell with the image's id, the method, and whether the cell was
+        there already.
+
+    Returns:
+      What `scorecard.json` holds.
+
+    Raises:
+      UserError: an image or a mask that cannot be read, or an output that cannot be written.
+    """
+    require_writable(output)
+    benchmark = Benchmark(plan, network_in_fixed_batches(network, on_predictions))
+    names = folder_names([subject.id for subject in subjects])
+    cells: list[dict[str, Any]] = []
+    for subject, name in zip(subjects, names, strict=True):
+        cells += _cells_of(subject, output / CELLS / name, benchmark, on_cell)
+    facts = {
+        "format_version": FORMAT_VERSION,
+        "config": plan.record(),
+        "checkpoint": dict(network.provenance),
+        "data": dict(data) if data is not None else None,
+    }
+    methods = [method.name for method in plan.methods]
+    controls = [control.name for control in plan.controls]
+    return write_scorecard(output, cells, methods, controls, facts, groups)
+
+
+def _cells_of(
+    subject: Subject,
+    folder: Path,
+    benchmark: Benchmark,
+    on_cell: Callable[[str, str, bool], None] | None,
+) -> list[dict[str, Any]]:
+    """The cells of one image, from disk or measured now."""
+    plan, network = benchmark.plan, benchmark.network
+    original = subject.read()
+    image = resize(original, network.image_size)
+    lesion = None
+    if subject.mask is not None:
+        lesion = read_mask(subject.mask, original.shape[:2], network.image_size)
+    seed = image_seed(plan.seed, image)
+    shared = {
+        "format_version": FORMAT_VERSION,
+        "weights": network.provenance,
+        "image": hashlib.sha256(image.tobytes()).hexdigest(),
+        "lesion": None if lesion is None else hashlib.sha256(lesion.tobytes()).hexdigest(),
+        "true_class": subject.true_class,
+        "scene": plan.staging.settings(),
+        "trial": [plan.seeds, plan.redraws, plan.top, plan.seed],
+    }
+    stage: Stage | None = None
+    cells = []
+    for explainer in (*plan.methods, *plan.controls):
+        key = fingerprint(**shared, method=explainer.settings())
+        cell = load_cell(folder, explainer.name, key)
+        known = cell is not None
+        if cell is None:
+            if stage is None:
+                scene = plan.staging.scene(image, seed)
+                stage = set_stage(scene, network, seed, lesion, subject.true_class)
+                write_whole(folder / "image.png", png_bytes(image))
+            cell = _measure_cell(subject, explainer, stage, benchmark, folder, key)
+        cells.append(cell)
+        if on_cell is not None:
+            on_cell(subject.id, explainer.name, known)
+    return cells
+
+
+def _measure_cell(
+    subject: Subject,
+    explainer: Explainer,
+    stage: Stage,
+    benchmark: Benchmark,
+    folder: Path,
+    key: str,
+) -> dict[str, Any]:
+    """Measures one cell and writes it with its picture."""
+    network = benchmark.network
+    explanation, figures = measure(explainer, stage, network, benchmark.trial)
+    cell = {
+        "id": subject.id,
+        **decision_record(stage.probabilities, network.class_names, subject.true_class),
+        "explained_class": network.class_names[stage.class_index],
+        "method": explainer.name,
+        **figures,
+        "fingerprint": key,
+    }
+    picture = overlay(stage.scene.image, explanation.heat, mask=stage.lesion)
+    save_cell(folder, cell, png_bytes(picture))
+    return cell
