@@ -65,7 +65,7 @@ def estimate_means(
     Returns:
       By figure its estimate, over the images for which it is defined.
     """
-    if not len(units):
+    if not (columns and len(units)):
         return {key: Estimate(None, None, 0, 0) for key in columns}
     values = np.stack(list(columns.values()), axis=1)
     defined = ~np.isnan(values)
