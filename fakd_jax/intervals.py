@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from statistics import NormalDist
 from typing import Any
 
@@ -62,6 +62,12 @@ def counted_share(count: int, n: int) -> dict[str, Any]:
         "rate": count / n if n else None,
         "ci95": list(wilson_interval(count, n)) if n else None,
     }
+
+
+def group_numbers(ids: Sequence[str], groups: Mapping[str, int]) -> Int[np.ndarray, " N"]:
+    """The duplicate group of each image; an id that `groups` lacks is a group of its own."""
+    free = max(groups.values(), default=-1) + 1
+    return np.array([groups.get(id, free + i) for i, id in enumerate(ids)], np.int64)
 
 
 def bootstrap(

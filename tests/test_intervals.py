@@ -17,6 +17,7 @@ from fakd_jax.intervals import (
     Statistics,
     bootstrap,
     counted_share,
+    group_numbers,
     point_estimates,
     wilson_interval,
 )
@@ -70,6 +71,14 @@ def test_a_counted_share() -> None:
         "ci95": list(wilson_interval(3, 4)),
     }
     assert counted_share(0, 0) == {"count": 0, "n": 0, "rate": None, "ci95": None}
+
+
+def test_an_unknown_id_is_a_group_of_its_own() -> None:
+    numbers = group_numbers(["a", "b", "c", "d"], {"a": 5, "c": 5, "elsewhere": 9})
+    assert numbers[0] == numbers[2]
+    assert len(set(numbers)) == 3
+    assert set(numbers[[1, 3]]).isdisjoint({5, 9})
+    assert len(set(group_numbers(["a", "b"], {}))) == 2
 
 
 def accuracy_of(right: np.ndarray) -> Statistics:

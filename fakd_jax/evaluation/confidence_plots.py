@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Float
 
-from fakd_jax.evaluation.canvas import BLACK, BLUE, VERMILION, new_figure, save_figure
+from fakd_jax.canvas import BLACK, BLUE, VERMILION, new_figure, save_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -10,7 +10,8 @@ from jaxtyping import Int
 
 from fakd_jax.evaluation.metrics import Answers, add_validation, classification_metrics
 from fakd_jax.evaluation.rival import Rival, compare_with_rival
-from fakd_jax.evaluation.subsets import group_numbers, subset_rows
+from fakd_jax.evaluation.subsets import subset_rows
+from fakd_jax.intervals import group_numbers
 
 
 class Duplicates(NamedTuple):

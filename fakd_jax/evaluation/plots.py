@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Int
 
-from fakd_jax.errors import UserError
-from fakd_jax.evaluation.canvas import (
+from fakd_jax.canvas import (
     BLACK,
     BLUE,
     GREEN,
@@ -19,6 +18,7 @@ from fakd_jax.evaluation.canvas import (
     new_figure,
     save_figure,
 )
+from fakd_jax.errors import UserError
 from fakd_jax.workdir import PHASES
 
 if TYPE_CHECKING:

@@ -14,15 +14,9 @@ from fakd_jax.evaluation.confusion import (
     count_missed_tumours,
     metrics_of_confusion,
 )
-from fakd_jax.intervals import bootstrap
+from fakd_jax.intervals import bootstrap, group_numbers
 
 FROM_COUNTS = ("n", "accuracy", "accuracy_ci95", "balanced_accuracy")
-
-
-def group_numbers(ids: Sequence[str], groups: Mapping[str, int]) -> Int[np.ndarray, " N"]:
-    """The duplicate group of each image; an id that `groups` lacks is a group of its own."""
-    free = max(groups.values(), default=-1) + 1
-    return np.array([groups.get(id, free + i) for i, id in enumerate(ids)], np.int64)
 
 
 def subset_rows(

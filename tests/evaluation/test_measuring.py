@@ -9,7 +9,8 @@ from fakd_jax.evaluation.measuring import Duplicates, measure
 from fakd_jax.evaluation.metrics import add_validation, classification_metrics
 from fakd_jax.evaluation.predicting import NamedAnswer
 from fakd_jax.evaluation.rival import Rival
-from fakd_jax.evaluation.subsets import group_numbers, subset_rows
+from fakd_jax.evaluation.subsets import subset_rows
+from fakd_jax.intervals import group_numbers
 from tests.evaluation.answers import NAMES, random_answers
 
 IDS = [f"Testing/{index}.png" for index in range(200)]

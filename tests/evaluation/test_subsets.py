@@ -5,18 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fakd_jax.evaluation.subsets import group_numbers, subset_rows
+from fakd_jax.evaluation.subsets import subset_rows
 from fakd_jax.intervals import counted_share, wilson_interval
 
 NAMES = ("glioma", "notumor")
-
-
-def test_an_unknown_id_is_a_group_of_its_own() -> None:
-    numbers = group_numbers(["a", "b", "c", "d"], {"a": 5, "c": 5, "elsewhere": 9})
-    assert numbers[0] == numbers[2]
-    assert len(set(numbers)) == 3
-    assert set(numbers[[1, 3]]).isdisjoint({5, 9})
-    assert len(set(group_numbers(["a", "b"], {}))) == 2
 
 
 def test_rows_by_hand() -> None:

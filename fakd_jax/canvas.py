@@ -1,4 +1,4 @@
-"""What every picture of an evaluation is drawn on: figures without global state, a palette."""
+"""What every picture of figures is drawn on: matplotlib without global state, a palette."""
 
 from __future__ import annotations
 

@@ -1,0 +1,78 @@
+"""What a scorecard tells, in plain words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from fakd_jax.explanation.scorecard.estimates import MIN_UNITS
+from fakd_jax.explanation.scorecard.measures import MEASURES
+from fakd_jax.explanation.scorecard.verdicts import MIN_DEPENDENCE, Verdict, controls_by_verdict
+
+WORDS: Mapping[Verdict | None, str] = {
+    "above": "better than",
+    "not told apart": "not told apart from",
+    "below": "worse than",
+    None: "not comparable with",
+}
+
+
+def verdict_sentences(report: Mapping[str, Any], method: str) -> list[str]:
+    """How a method stands to the controls, measures of like verdicts in one sentence.
+
+    Args:
+      report: of :func:`fakd_jax.explanation.scorecard.summary.summarise`.
+      method: one that is no control.
+
+    Returns:
+      Such as "deletion, insertion: better than random and centre; not told apart from edges".
+      Measures that no image has for the method and a control are left out.
+    """
+    measures_of: dict[str, list[str]] = {}
+    for measure in MEASURES:
+        rows = [
+            row
+            for row in report["verdicts"]
+            if row["method"] == method and row["measure"] == measure.key
+        ]
+        if any(row["n"] for row in rows):
+            controls = controls_by_verdict(rows, method, measure.key)
+            told = "; ".join(
+                f"{words} {enumeration(controls[verdict])}"
+                for verdict, words in WORDS.items()
+                if verdict in controls
+            )
+            measures_of.setdefault(told, []).append(measure.name)
+    return [f"{', '.join(names)}: {told}" for told, names in measures_of.items()]
+
+
+def sanity_sentences(report: Mapping[str, Any]) -> list[str]:
+    """Which methods pass the sanity check, which do not, and of which it is not known.
+
+    Args:
+      report: of :func:`fakd_jax.explanation.scorecard.summary.summarise`.
+    """
+    outcomes: dict[bool | None, list[str]] = {}
+    for row in report["sanity"]:
+        control = " (a control)" if row["method"] in report["controls"] else ""
+        outcomes.setdefault(row["passes"], []).append(row["method"] + control)
+    words = {
+        True: f"passed, dependence on weights is surely {MIN_DEPENDENCE:g} or more",
+        False: "not passed, much of the explanation may stay when the network has learnt nothing",
+        None: f"not measured on {MIN_UNITS} images or more",
+    }
+    return [
+        f"{told}: {', '.join(outcomes[passes])}"
+        for passes, told in words.items()
+        if passes in outcomes
+    ]
+
+
+def enumeration(names: Sequence[str]) -> str:
+    """One name or more as a reader expects them.
+
+    >>> enumeration(["random", "centre", "edges"])
+    'random, centre and edges'
+    """
+    *others, last = names
+    return f"{', '.join(others)} and {last}" if others else last

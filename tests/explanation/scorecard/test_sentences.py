@@ -1,0 +1,59 @@
+"""Verdicts in words: measures of like verdicts together, nothing said of what was not measured."""
+
+from __future__ import annotations
+
+from fakd_jax.explanation.scorecard.sentences import (
+    enumeration,
+    sanity_sentences,
+    verdict_sentences,
+)
+
+
+def verdict(measure: str, control: str, told: str | None, n: int = 30) -> dict:
+    return {"method": "lime", "measure": measure, "control": control, "verdict": told, "n": n}
+
+
+def test_measures_of_like_verdicts_share_a_sentence() -> None:
+    report = {
+        "verdicts": [
+            verdict("deletion", "random", "above"),
+            verdict("deletion", "centre", "not told apart"),
+            verdict("deletion", "edges", "above"),
+            verdict("insertion", "random", "above"),
+            verdict("insertion", "centre", "not told apart"),
+            verdict("insertion", "edges", "above"),
+            verdict("dependence", "random", None, n=0),
+            verdict("dependence", "centre", "below"),
+            verdict("dependence", "edges", "below"),
+            verdict("dice", "random", None, n=0),
+            verdict("dice", "centre", None, n=0),
+            verdict("pointing", "edges", None, n=4),
+            verdict("gap", "edges", "below") | {"method": "rise"},
+        ]
+    }
+    assert verdict_sentences(report, "lime") == [
+        "deletion, insertion: better than random and edges; not told apart from centre",
+        "dependence on weights: worse than centre and edges; not comparable with random",
+        "pointing game: not comparable with edges",
+    ]
+
+
+def test_the_sanity_check_names_who_passes_who_does_not_and_who_is_not_measured() -> None:
+    rows = [("lime", True), ("grad-cam", False), ("rise", True), ("random", None), ("edges", False)]
+    report = {
+        "controls": ["random", "edges"],
+        "sanity": [{"method": method, "passes": passes} for method, passes in rows],
+    }
+    passed, failed, unknown = sanity_sentences(report)
+    assert passed.startswith("passed")
+    assert passed.endswith(": lime, rise")
+    assert failed.startswith("not passed")
+    assert failed.endswith(": grad-cam, edges (a control)")
+    assert unknown == "not measured on 10 images or more: random (a control)"
+    report["sanity"] = report["sanity"][:1]
+    assert len(sanity_sentences(report)) == 1
+
+
+def test_names_are_enumerated() -> None:
+    assert enumeration(["a"]) == "a"
+    assert enumeration(["a", "b"]) == "a and b"
