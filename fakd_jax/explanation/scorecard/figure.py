@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fakd_jax.canvas import BLACK, BLUE, VERMILION, new_figure, save_figure
+from fakd_jax.explanation.quality.randomisation import DEPENDENT
 from fakd_jax.explanation.scorecard.measures import Measure, measured
 from fakd_jax.explanation.scorecard.summary import ALL
-from fakd_jax.explanation.scorecard.verdicts import MIN_DEPENDENCE, controls_by_verdict
+from fakd_jax.explanation.scorecard.verdicts import controls_by_verdict
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -104,7 +105,7 @@ def _draw(
     if measure.compared:
         _mark_best_control(ax, measure, rows, report["controls"])
     if measure.key == "dependence":
-        ax.axvline(MIN_DEPENDENCE, **NEEDED)
+        ax.axvline(DEPENDENT, **NEEDED)
     drawn = set()
     for place, row in enumerate(rows):
         standing = _standing(report, row["method"], measure)

@@ -127,9 +127,9 @@ MEASURES = (
         "higher",
         None,
         1,
-        True,
-        "How far the explanation changes, beyond the change of seed, when the network's weights "
-        "are drawn anew: 1 if nothing of it is left, 0 if it stays.",
+        False,
+        "How much of what seeds agree on is gone when the network's weights are drawn anew: 1 if "
+        "nothing of it is left, 0 if it stays.",
     ),
     Measure(
         "randomised_correlation",

@@ -20,19 +20,23 @@ class Observations(NamedTuple):
       explained: by method, which images it has explained.
       values: by method and measure, the value of each image; NaN where it is undefined or the
         method has not explained the image.
+      randomisations: by method, the fields of each image's
+        :class:`~fakd_jax.explanation.quality.randomisation.Randomisation`; None where no network
+        was redrawn.
     """
 
     ids: Sequence[str]
     classes: np.ndarray
     explained: Mapping[str, Bool[np.ndarray, " N"]]
     values: Mapping[tuple[str, str], Float[np.ndarray, " N"]]
+    randomisations: Mapping[str, Sequence[Mapping[str, float] | None]]
 
 
 def observe(cells: Sequence[Mapping[str, Any]], methods: Sequence[str]) -> Observations:
     """Sorts cells by image and method, so that methods can be compared image by image.
 
     Args:
-      cells: `id`, `method`, `explained_class` and `measures` of each; those of other methods are
+      cells: `id`, `method`, `explained_class`, `measures` and `randomisation` of each; those of other methods are
         not looked at, and a measure that a cell lacks is undefined.
       methods: to be looked at.
 
@@ -49,15 +53,20 @@ def observe(cells: Sequence[Mapping[str, Any]], methods: Sequence[str]) -> Obser
         for method in methods
         for measure in MEASURES
     }
+    randomisations: dict[str, list[Mapping[str, float] | None]] = {
+        method: [None] * len(ids) for method in methods
+    }
     for cell in of_methods:
         method, image = cell["method"], place[cell["id"]]
         if explained[method][image]:
             raise ValueError(f"{cell['id']} has two cells of {method}")
         explained[method][image] = True
+        randomisations[method][image] = cell["randomisation"]
         for measure in MEASURES:
             value = cell["measures"].get(measure.key)
             values[method, measure.key][image] = np.nan if value is None else value
-    return Observations(ids, np.array([classes[id] for id in ids], str), explained, values)
+    of_class = np.array([classes[id] for id in ids], str)
+    return Observations(ids, of_class, explained, values, randomisations)
 
 
 def _class_of_each(cells: Sequence[Mapping[str, Any]]) -> dict[str, str]:

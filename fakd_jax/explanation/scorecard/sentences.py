@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from fakd_jax.explanation.quality.randomisation import DEPENDENT
 from fakd_jax.explanation.scorecard.estimates import MIN_UNITS
 from fakd_jax.explanation.scorecard.measures import MEASURES
-from fakd_jax.explanation.scorecard.verdicts import MIN_DEPENDENCE, Verdict, controls_by_verdict
+from fakd_jax.explanation.scorecard.verdicts import Verdict, controls_by_verdict
 
 WORDS: Mapping[Verdict | None, str] = {
     "above": "better than",
@@ -57,7 +58,7 @@ def sanity_sentences(report: Mapping[str, Any]) -> list[str]:
         control = " (a control)" if row["method"] in report["controls"] else ""
         outcomes.setdefault(row["passes"], []).append(row["method"] + control)
     words = {
-        True: f"passed, dependence on weights is surely {MIN_DEPENDENCE:g} or more",
+        True: f"passed, dependence on weights is surely {DEPENDENT:g} or more",
         False: "not passed, much of the explanation may stay when the network has learnt nothing",
         None: f"not measured on {MIN_UNITS} images or more",
     }

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Int
 
+from fakd_jax.explanation.quality.randomisation import Randomisation, Sanity, sanity_of
 from fakd_jax.explanation.scorecard.estimates import MIN_UNITS, Estimate, estimate_means
 from fakd_jax.explanation.scorecard.measures import BY_KEY, MEASURES
 from fakd_jax.explanation.scorecard.observations import Observations, observe
-from fakd_jax.explanation.scorecard.verdicts import compare_with_controls, sanity_of
+from fakd_jax.explanation.scorecard.verdicts import compare_with_controls
 from fakd_jax.intervals import RESAMPLES, SEED, group_numbers
 
 ALL = "all"
@@ -29,9 +31,9 @@ def summarise(
     """Sums up what was measured of many methods on many images.
 
     Args:
-      cells: one an image and method, in any order: `id`, `method`, `explained_class` and
-        `measures` (by key of :data:`~fakd_jax.explanation.scorecard.measures.MEASURES`, None
-        where undefined). Cells of methods that are not named are not looked at.
+      cells: one an image and method, in any order: `id`, `method`, `explained_class`, `measures`
+        (by key of :data:`~fakd_jax.explanation.scorecard.measures.MEASURES`, None where
+        undefined) and `randomisation` (None where no network was redrawn). Cells of methods that are not named are not looked at.
       methods: to be judged, in the order of the rows.
       controls: what needs no network to be drawn, to be held against; their rows come last.
       groups: id to duplicate group, where an audit knows them: copies of a slice are then drawn
@@ -43,8 +45,9 @@ def summarise(
       `rows` (a method and explained class, or "all": `method`, `class`, `n` images, and by
       measure `mean`, `ci95`, `n`), `verdicts` (see
       :func:`~fakd_jax.explanation.scorecard.verdicts.compare_with_controls`), `sanity` (see
-      :func:`~fakd_jax.explanation.scorecard.verdicts.sanity_of`), `bootstrap` (`resamples`,
-      `seed`, `unit`, `units`) and `notes`.
+      :func:`~fakd_jax.explanation.quality.randomisation.sanity_of`; the rows' `dependence` is the
+      same figure, no mean of the cells'), `bootstrap` (`resamples`, `seed`, `unit`, `units`) and
+      `notes`.
 
     Raises:
       ValueError: a method that is a control, two cells of one image and method, or of one image
@@ -57,6 +60,11 @@ def summarise(
     units = group_numbers(observed.ids, groups or {})
     classes = sorted(set(observed.classes.tolist()))
     estimates = {name: _estimates(observed, name, units, seed) for name in (ALL, *classes)}
+    sanity = {
+        (name, method): _sanity(observed, method, name, units, seed)
+        for name in (ALL, *classes)
+        for method in everyone
+    }
     verdicts = compare_with_controls(observed, methods, controls, units, seed=seed)
     return {
         "measures": [
@@ -66,12 +74,12 @@ def summarise(
         "methods": everyone,
         "controls": list(controls),
         "rows": [
-            _row(observed, method, name, of_class)
+            _row(observed, method, name, of_class, sanity[name, method])
             for name, of_class in estimates.items()
             for method in everyone
         ],
         "verdicts": verdicts,
-        "sanity": [sanity_of(method, estimates[ALL][method, "dependence"]) for method in everyone],
+        "sanity": [{"method": method, **asdict(sanity[ALL, method])} for method in everyone],
         "bootstrap": {
             "resamples": RESAMPLES,
             "seed": seed,
@@ -101,6 +109,7 @@ def _row(
     method: str,
     name: str,
     estimates: Mapping[tuple[str, str], Estimate],
+    sanity: Sanity,
 ) -> dict[str, Any]:
     figures = {measure.key: estimates[method, measure.key] for measure in MEASURES}
     return {
@@ -114,8 +123,21 @@ def _row(
                 "n": figure.n,
             }
             for key, figure in figures.items()
+        }
+        | {
+            "dependence": {"mean": sanity.dependence, "ci95": sanity.ci95, "n": sanity.n},
         },
     }
+
+
+def _sanity(
+    observed: Observations, method: str, name: str, units: Int[np.ndarray, " N"], seed: int
+) -> Sanity:
+    """The sanity check of a method on the images explained for one class, or for any."""
+    compared = np.array([image is not None for image in observed.randomisations[method]], bool)
+    members = np.flatnonzero(_members(observed, name) & compared)
+    images = [Randomisation(**observed.randomisations[method][member]) for member in members]
+    return sanity_of(images, units[members], seed=seed)
 
 
 def _notes(

@@ -15,12 +15,6 @@ from fakd_jax.intervals import SEED
 
 Verdict = Literal["above", "below", "not told apart"]
 
-# Agreed with the measure itself: at 0.5 the explanation of a random network has lost half of the
-# likeness that another seed would keep.
-MIN_DEPENDENCE = 0.5
-"""The dependence on the network's weights from which a method passes the sanity check."""
-
-
 def compare_with_controls(
     observed: Observations,
     methods: Sequence[str],
@@ -82,22 +76,6 @@ def verdict_of(difference: Estimate) -> Verdict | None:
     if low > 0:
         return "above"
     return "below" if high < 0 else "not told apart"
-
-
-def sanity_of(method: str, dependence: Estimate) -> dict[str, Any]:
-    """Whether a method shows what the network has learnt (after Adebayo et al. 2018).
-
-    Returns:
-      `method`, `dependence` (its mean), `ci95`, `n` and `passes`: whether the lower end of the
-      interval reaches :data:`MIN_DEPENDENCE`; None where there are too few images.
-    """
-    return {
-        "method": method,
-        "dependence": dependence.mean,
-        "ci95": dependence.ci95 and list(dependence.ci95),
-        "n": dependence.n,
-        "passes": None if dependence.ends is None else dependence.ends[0] >= MIN_DEPENDENCE,
-    }
 
 
 def controls_by_verdict(

@@ -45,6 +45,21 @@ def cell(id: str, method: str, explained_class: str = "glioma", **measures: Any)
         "method": method,
         "explained_class": explained_class,
         "measures": dict.fromkeys(BY_KEY) | measures,
+        "randomisation": _randomisation(**measures),
+    }
+
+
+def _randomisation(
+    dependence: float | None = None, rank_correlation: float = 1.0, **measures: Any
+) -> dict[str, float] | None:
+    """Correlations that give such a dependence at such a stability; signs tell nothing here."""
+    if dependence is None:
+        return None
+    return {
+        "signed": (1 - dependence) * rank_correlation,
+        "absolute": 0.0,
+        "stability_signed": rank_correlation,
+        "stability_absolute": 0.0,
     }
 
 
