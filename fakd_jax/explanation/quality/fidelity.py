@@ -4,8 +4,8 @@ Every method is read as an additive model: the probability with some superpixels
 constant and, times one scale, the sum of what the shown ones contribute. How much of the network's
 answers to new hidings that model follows is R², LIME's own score (Ribeiro, Singh & Guestrin 2016),
 but taken on hidings that no method was fitted to and by the same rule for all. It is the square of
-the faithfulness correlation of Bhatt, Weller & Moura (2020), and one less the infidelity of Yeh et
-al. (2019) under their best scale, in units of the variance.
+the faithfulness correlation of Bhatt, Weller & Moura (2020), and 1 less the infidelity of Yeh et
+al. (2019) at the best scale and offset, over the variance of the probability.
 """
 
 from __future__ import annotations

@@ -28,9 +28,8 @@ from fakd_jax.explanation.quality.stability import without_negligible
 from fakd_jax.intervals import bootstrap
 
 REPRODUCIBLE = 0.2
-"""A mean rank correlation between seeds at or below this shows nothing that could depend on the
-network: it is what one run shares with another where 4 % of the variance is not noise's, and what
-noise reaches by chance on a single image of some 20 superpixels."""
+"""At or below this mean rank correlation between seeds, four fifths or more of a run are its seed's
+doing, and there is too little left that could depend on the network."""
 
 DEPENDENT = 0.5
 """At least half of what is reproducible must go with the weights: less, and the picture shows the
@@ -71,7 +70,9 @@ class Randomisation:
         chance, up or down, and what falls below 0 is cut off here, so that a mean of these is
         too low. :func:`sanity_of` takes means first.
         """
-        return dependence_of_means([self], np.ones((1, 1))).tolist()[0] if _speaks([self]) else None
+        if not _reproducible([self]):
+            return None
+        return float(dependence_of_means([self], np.ones((1, 1)))[0])
 
 
 @dataclass(frozen=True)
@@ -95,26 +96,23 @@ class Sanity:
 
 def randomisation_of(
     trained: Float[np.ndarray, "N S"], randomised: Float[np.ndarray, "M S"]
-) -> Randomisation | None:
+) -> Randomisation:
     """Compares explanations of one image and class.
 
+    An explanation that ranks nothing correlates with none, itself included: what is never said is
+    not reproducible, and cannot depend on anything.
+
     Args:
-      trained: superpixel weights of N >= 2 runs on the network, with different seeds. A method
-        that draws nothing gives equal rows.
+      trained: superpixel weights of N >= 2 runs on the network, with different seeds; negligible
+        ones count as 0. A method that draws nothing gives equal rows.
       randomised: of M >= 1 networks drawn anew, with other seeds of the method too: what both
         draw alike looks like likeness of the networks. Their weights are taken as they are,
         however small, for such a network may answer on another scale.
-
-    Returns:
-      None where no run on the network ranks anything (all its weights negligible, or all equal):
-      nothing is said that could depend on something.
 
     Raises:
       ValueError: too few rows, other superpixels, or weights that are not finite.
     """
     own = without_negligible(trained)
-    if (np.ptp(own, axis=1) == 0).all():
-        return None
     return Randomisation(
         signed=float(rank_correlations(own, randomised).mean()),
         absolute=float(rank_correlations(np.abs(own), np.abs(randomised)).mean()),
@@ -127,16 +125,17 @@ def sanity_of(images: Sequence[Randomisation], units: Int[np.ndarray, " N"]) -> 
     """The verdict over images.
 
     Dependence is 1 - max(0, mean similarity) / mean stability, of means over images. What two
-    maps have in common by chance cancels in the mean, so that it neither helps nor harms, where a
-    mean of ratios would count it whenever it is positive, most where stability is least. What is
-    left, the larger of two means near 0 being above it, goes as 1/√n and makes the test stricter.
+    maps have in common by chance cancels in the mean, so that it neither helps nor harms; a mean of
+    the images' own dependences would count it whenever it is positive, most where stability is
+    least. What is left, the larger of two means near 0 being above it, goes as 1/√n and makes
+    the test stricter.
 
     Args:
       images: one each.
       units: the unit of each image in the bootstrap: `arange(N)`, or groups of copies.
     """
     n = len(images)
-    if not n or not _speaks(images):
+    if not n or not _reproducible(images):
         return Sanity(None, None, n, False if n >= LEAST_IMAGES else None)
 
     def statistics(weights: Float[np.ndarray, "R N"]) -> Mapping[str, Float[np.ndarray, " R"]]:
@@ -153,7 +152,8 @@ def dependence_of_means(
 ) -> Float[np.ndarray, " R"]:
     """The dependence of weighted images, for the bootstrap.
 
-    A reading, signed or absolute, that is not reproducible is left out; where neither is, there
+    A reading, signed or absolute, that is not reproducible is left out (without reproducible
+    magnitudes, a mere flip of signs cannot be told from another picture); where neither is, there
     is nothing that goes with the weights: 0.
     """
     values = np.array([astuple(image) for image in images])
@@ -168,7 +168,7 @@ def dependence_of_means(
     return np.where(np.isneginf(kept), 0.0, 1 - kept)
 
 
-def _speaks(images: Sequence[Randomisation]) -> bool:
+def _reproducible(images: Sequence[Randomisation]) -> bool:
     """Whether anything is reproducible, in the mean over images."""
     stability = np.mean([(i.stability_signed, i.stability_absolute) for i in images], axis=0)
     return bool((stability > REPRODUCIBLE).any())

@@ -1,9 +1,9 @@
-"""Spearman's rank correlation of explanations, where silence and ties have their defined values."""
+"""Spearman's rank correlation of explanations, defined for ties and for silence too."""
 
 from __future__ import annotations
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from scipy.stats import rankdata
 
 
@@ -12,9 +12,8 @@ def rank_correlations(
 ) -> Float[np.ndarray, "N M"]:
     """Spearman's ρ (1904) of every row of `one` with every row of `other`; ties share their rank.
 
-    A row whose S values are all equal ranks nothing, and Spearman's ρ with it is 0/0. Here it is
-    0 with a row that does rank: they have nothing in common. With another such row it is 1: both
-    say that no superpixel matters more than another, and show the same picture.
+    A row whose S values are all equal is silent: it ranks nothing. Spearman's ρ with it is 0/0;
+    here it is 0, with silent rows too, for there is no order that two of them could share.
 
     Ranks are whole numbers throughout, so that equal rankings give exactly 1.
 
@@ -37,8 +36,12 @@ def rank_correlations(
     a, b = _centred_ranks(one), _centred_ranks(other)
     spread_a, spread_b = np.sum(a**2, axis=1), np.sum(b**2, axis=1)
     spreads = np.outer(spread_a, spread_b)
-    both_silent = np.outer(spread_a == 0, spread_b == 0).astype(np.float64)
-    return np.divide(a @ b.T, np.sqrt(spreads), out=both_silent, where=spreads > 0)
+    return np.divide(a @ b.T, np.sqrt(spreads), out=np.zeros_like(spreads), where=spreads > 0)
+
+
+def silent(rows: Float[np.ndarray, "N S"]) -> Bool[np.ndarray, " N"]:
+    """Which rows rank nothing, all their values being equal."""
+    return np.ptp(rows, axis=1) == 0
 
 
 def mean_over_pairs(correlations: Float[np.ndarray, "N N"]) -> float:

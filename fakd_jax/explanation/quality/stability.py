@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 from scipy.stats import t as student
 
-from fakd_jax.explanation.quality.ranks import mean_over_pairs, rank_correlations
+from fakd_jax.explanation.quality.ranks import mean_over_pairs, rank_correlations, silent
 from fakd_jax.explanation.result import NEGLIGIBLE
 
 CONFIDENCE = 0.95
@@ -65,7 +65,7 @@ def stability_of(weights: Float[np.ndarray, "N S"], top: int) -> Stability:
     if top < 1:
         raise ValueError(f"the top must have at least one superpixel, not {top}")
     speaking = without_negligible(weights)
-    rank_correlation = mean_over_pairs(rank_correlations(speaking, speaking))
+    rank_correlation = mean_rank_agreement(speaking)
     tops = top_masks(speaking, top)
     mean, low, high = prediction_interval(weights)
     return Stability(
@@ -83,6 +83,17 @@ def stability_of(weights: Float[np.ndarray, "N S"], top: int) -> Stability:
 def without_negligible(weights: Float[np.ndarray, "N S"]) -> Float[np.ndarray, "N S"]:
     """The weights, those that say nothing being exactly 0."""
     return np.where(np.abs(weights) < NEGLIGIBLE, 0.0, weights)
+
+
+def mean_rank_agreement(weights: Float[np.ndarray, "N S"]) -> float:
+    """Spearman's ρ of two runs' weights, the mean over pairs of runs.
+
+    Two runs of which neither ranks anything show the same, that no superpixel matters more than
+    another: 1. One that ranks nothing and one that ranks have nothing in common: 0.
+    """
+    correlations = rank_correlations(weights, weights)
+    quiet = silent(weights)
+    return mean_over_pairs(np.where(np.outer(quiet, quiet), 1.0, correlations))
 
 
 def top_masks(weights: Float[np.ndarray, "N S"], top: int) -> Bool[np.ndarray, "N S"]:
@@ -124,7 +135,7 @@ def prediction_interval(
 ) -> tuple[Float[np.ndarray, " S"], Float[np.ndarray, " S"], Float[np.ndarray, " S"]]:
     """Where one more run's weights would fall: mean ± t·s·√(1 + 1/N), and the mean itself.
 
-    A prediction interval (Hahn & Meeker 1991, section 4.7), not the interval of the mean: a reader
+    A prediction interval (Hahn & Meeker 1991), not the interval of the mean: a reader
     holds one run in hand and asks how far another may be from it. It takes weights to be
     normal over seeds, as those of a regression on many drawn images nearly are.
 

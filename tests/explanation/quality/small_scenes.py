@@ -1,0 +1,47 @@
+"""A scene of few superpixels, and networks that are functions of how much of each is shown."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from fakd_jax.explanation.hiding import hiding_on_host, masking_on_host
+from fakd_jax.explanation.network import Network
+from fakd_jax.explanation.scene import Scene
+
+SIDE = 6
+SHOWN, HIDDEN, OUTSIDE = 200, 0, 77
+
+SUPERPIXELS = np.full((SIDE, SIDE), -1, np.int32)
+SUPERPIXELS[0:2, 0:4] = 0  # 8 pixels
+SUPERPIXELS[2:4, 0:2] = 1  # 4
+SUPERPIXELS[2:4, 2:4] = 2  # 4
+SUPERPIXELS[4:6, 0:4] = 3  # 8
+AREAS = np.array([8, 4, 4, 8])
+
+
+def small_scene() -> Scene:
+    """Four superpixels of grey 200 where shown and 0 where hidden, and a background of 77."""
+    image = np.where(SUPERPIXELS >= 0, SHOWN, OUTSIDE).astype(np.uint8)
+    colours = np.repeat(image[..., None], 3, axis=2)
+    return Scene(colours, SUPERPIXELS, np.full_like(colours, HIDDEN))
+
+
+def network_of(probability: Callable[[np.ndarray], np.ndarray]) -> Network:
+    """A network whose class 1 has a probability by how much of each superpixel is shown.
+
+    Args:
+      probability: of shares ``[N, 4]`` in [0, 1].
+    """
+
+    def predict(images: np.ndarray) -> np.ndarray:
+        assert (images[:, SUPERPIXELS < 0] == OUTSIDE).all()  # the background is never touched
+        grey = images[..., 0].astype(float) / SHOWN
+        shown = np.stack([grey[:, s == SUPERPIXELS].mean(axis=1) for s in range(4)], axis=1)
+        p = probability(shown)
+        return np.stack([1 - p, p], axis=1).astype(np.float32)
+
+    return Network(
+        predict, hiding_on_host(predict), masking_on_host(predict), 8, ("no", "yes"), SIDE, {}
+    )

@@ -1,0 +1,141 @@
+"""Deletion and insertion: opacities by hand and by drawing, curves of networks that are known."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fakd_jax.explanation.quality.faithfulness import (
+    Curves,
+    area_under,
+    deletion_insertion,
+    deletion_opacities,
+    insertion_opacities,
+)
+from tests.explanation.quality.small_scenes import SUPERPIXELS, network_of, small_scene
+
+FOREGROUND = np.array([[True, True, True], [True, True, False]])
+
+grey = st.sampled_from([-2.0, -0.0, 0.0, 1.0, 3.0])
+heats = st.lists(grey, min_size=6, max_size=6).map(lambda v: np.array(v).reshape(2, 3))
+
+
+def painted(weights: list[float]) -> np.ndarray:
+    return np.append(weights, 0.0)[SUPERPIXELS]
+
+
+def test_the_order_by_hand() -> None:
+    heat = np.array([[-1.0, 4.0, 0.0], [3.0, 2.0, 99.0]])
+    gone = [
+        [[1, 1, 1], [1, 1, 1]],
+        [[1, 0, 1], [1, 1, 1]],
+        [[1, 0, 1], [0, 1, 1]],
+        [[1, 0, 1], [0, 0, 1]],
+        [[1, 0, 0], [0, 0, 1]],
+        [[0, 0, 0], [0, 0, 1]],  # what speaks against the class goes last
+    ]
+    found = deletion_opacities(heat, FOREGROUND, 5)
+    assert found.dtype == np.float32
+    np.testing.assert_array_equal(found, gone)
+    back = np.where(FOREGROUND, 1 - np.array(gone), 1)
+    np.testing.assert_array_equal(insertion_opacities(heat, FOREGROUND, 5), back)
+
+
+def test_ties_and_broken_shares_fade() -> None:
+    heat = np.array([[5.0, 1.0, 1.0], [1.0, 0.0, 0.0]])
+    found = deletion_opacities(heat, FOREGROUND, 2)[1]  # half of 5 pixels: 2.5
+    np.testing.assert_allclose(found, [[0, 0.5, 0.5], [0.5, 1, 1]])
+
+
+@given(heats, st.integers(1, 7))
+def test_each_step_takes_an_equal_share_and_never_gives_back(heat: np.ndarray, steps: int) -> None:
+    deletion = deletion_opacities(heat, FOREGROUND, steps)
+    insertion = insertion_opacities(heat, FOREGROUND, steps)
+    assert deletion.shape == insertion.shape == (steps + 1, 2, 3)
+    taken = (1 - deletion)[:, FOREGROUND]
+    np.testing.assert_allclose(taken.sum(axis=1), 5 * np.arange(steps + 1) / steps, atol=1e-5)
+    assert (np.diff(taken, axis=0) >= 0).all()
+    np.testing.assert_allclose(insertion[:, FOREGROUND], taken, atol=1e-6)
+    assert (deletion[:, ~FOREGROUND] == 1).all()
+    assert (insertion[:, ~FOREGROUND] == 1).all()
+    np.testing.assert_array_equal(deletion, deletion_opacities(7 * heat + 2, FOREGROUND, steps))
+
+
+@settings(max_examples=25)
+@given(heats)
+def test_opacities_are_the_expected_ones_over_all_orders_of_ties(heat: np.ndarray) -> None:
+    random = np.random.default_rng(0)
+    shown = np.zeros((6, 2, 3))
+    for _ in range(200):
+        distinct = np.argsort(np.lexsort((random.random(6), heat.ravel()))).reshape(2, 3)
+        shown += deletion_opacities(distinct.astype(float), FOREGROUND, 5)
+    np.testing.assert_allclose(deletion_opacities(heat, FOREGROUND, 5), shown / 200, atol=0.18)
+
+
+@given(heats, st.permutations(range(6)))
+def test_no_place_in_the_image_is_favoured(heat: np.ndarray, order: list[int]) -> None:
+    moved = deletion_opacities(
+        heat.ravel()[order].reshape(2, 3), FOREGROUND.ravel()[order].reshape(2, 3), 4
+    )
+    expected = deletion_opacities(heat, FOREGROUND, 4).reshape(5, 6)[:, order]
+    np.testing.assert_array_equal(moved.reshape(5, 6), expected)
+
+
+def test_areas_by_hand() -> None:
+    fraction = np.array([0, 0.5, 1])
+    curves = Curves(fraction, np.array([1, 0.2, 0]), np.array([0, 0.9, 1]))
+    assert curves.deletion_area == pytest.approx(0.35)
+    assert curves.insertion_area == pytest.approx(0.7)
+    assert curves.gap == pytest.approx(0.35)
+    assert area_under(fraction, np.ones(3)) == 1
+
+
+def test_a_network_that_needs_one_superpixel() -> None:
+    """Superpixel 1 is a sixth of the foreground; its share shown is the probability."""
+    network = network_of(lambda shown: shown[:, 1])
+    right = deletion_insertion(small_scene(), network, painted([0, 1, 0, 0]), 1, 12)
+    np.testing.assert_allclose(right.fraction, np.arange(13) / 12)
+    np.testing.assert_allclose(right.deletion, [1, 0.5] + [0] * 11, atol=0.01)
+    np.testing.assert_allclose(right.insertion, [0, 0.5] + [1] * 11, atol=0.01)
+    assert right.gap == pytest.approx(11 / 12 - 1 / 12, abs=0.01)
+    wrong = deletion_insertion(small_scene(), network, painted([0, -1, 0, 0]), 1, 12)
+    assert wrong.gap == pytest.approx(-right.gap, abs=0.01)
+    against = deletion_insertion(small_scene(), network, painted([0, 1, 0, 0]), 0, 12)
+    np.testing.assert_allclose(against.deletion, 1 - right.deletion, atol=1e-6)
+
+
+@given(st.floats(-3, 3))
+def test_heat_that_is_the_same_everywhere_gains_nothing(level: float) -> None:
+    network = network_of(lambda shown: shown.mean(axis=1) ** 3)
+    curves = deletion_insertion(small_scene(), network, np.full((6, 6), level), 1)
+    assert len(curves.deletion) == 21
+    np.testing.assert_allclose(curves.deletion, curves.insertion[::-1], atol=0.02)
+    assert curves.gap == pytest.approx(0, abs=0.002)
+
+
+def test_the_true_order_beats_every_other() -> None:
+    network = network_of(lambda shown: shown @ [0.1, 0.4, 0.2, 0.3])
+    heat = painted([0.1 / 8, 0.4 / 4, 0.2 / 4, 0.3 / 8])  # by pixel, for areas differ
+    best = deletion_insertion(small_scene(), network, heat, 1).gap
+    random = np.random.default_rng(0)
+    others = [
+        deletion_insertion(small_scene(), network, painted(random.normal(size=4)), 1).gap
+        for _ in range(30)
+    ]
+    assert best >= max(others)
+    assert best > 0.2
+
+
+@pytest.mark.parametrize(
+    ("heat", "foreground", "steps"),
+    [
+        (np.ones((2, 3)), np.zeros((2, 3), bool), 5),
+        (np.ones((2, 3)), FOREGROUND, 0),
+        (np.full((2, 3), np.nan), FOREGROUND, 5),
+    ],
+)
+def test_what_has_no_order_is_refused(heat, foreground, steps) -> None:
+    with pytest.raises(ValueError, match=r"steps over|finite"):
+        deletion_opacities(heat, foreground, steps)
