@@ -2,8 +2,10 @@
 
     python -m fakd_jax.explain --checkpoint DIR --image FILE [FILE ...]
     python -m fakd_jax.explain --checkpoint DIR --data SOURCE --split test --per_class N
+    python -m fakd_jax.explain --checkpoint DIR --data SOURCE --per_class N --benchmark
 
 Each image's predicted class is explained at the network's input size: images are resized first.
+The third judges methods of explanation against each other and against controls.
 """
 
 from __future__ import annotations
@@ -17,6 +19,9 @@ from fakd_jax.cli import DoorParser, run_door, use_compilation_cache
 from fakd_jax.errors import UserError
 
 if TYPE_CHECKING:
+    from fakd_jax.explanation.network import Network
+    from fakd_jax.explanation.result import Explainer
+    from fakd_jax.explanation.staging import Staging
     from fakd_jax.explanation.subjects import Subject
     from fakd_jax.predictor import Predictor
 
@@ -52,7 +57,9 @@ def make_parser() -> DoorParser:
         metavar="N",
         help="with --data: explain N images of each class, chosen by the seed [1]",
     )
-    parser.add_argument("--method", default="lime", help="how to explain [lime]")
+    parser.add_argument(
+        "--method", nargs="+", metavar="NAME", help="how to explain [lime; --benchmark: all]"
+    )
     parser.add_argument(
         "--num_samples",
         type=int,
@@ -78,7 +85,32 @@ def make_parser() -> DoorParser:
         "--whole_image", action="store_true", help="let the air around the head be evidence too"
     )
     parser.add_argument("--top", type=_whole_number(1), default=3, help="superpixels to show [3]")
-    parser.add_argument("--output", metavar="DIR", help="[explanation/ in the workdir]")
+    parser.add_argument(
+        "--benchmark",
+        action="store_true",
+        help="judge the methods: stability, faithfulness, dependence on the weights, localisation",
+    )
+    parser.add_argument(
+        "--seeds",
+        type=_whole_number(2),
+        metavar="N",
+        help="with --benchmark: runs of a method that draws at random [3]",
+    )
+    parser.add_argument(
+        "--redraws",
+        type=_whole_number(0),
+        metavar="N",
+        help="with --benchmark: networks with weights drawn anew to compare with [2]",
+    )
+    parser.add_argument(
+        "--masks",
+        metavar="DIR",
+        help="with --benchmark and --data: masks of lesions, DIR/<id of the image>.png "
+        "[those that come with the data]",
+    )
+    parser.add_argument(
+        "--output", metavar="DIR", help="[explanation/ or scorecard/ in the workdir]"
+    )
     parser.add_argument(
         "--seed", type=_whole_number(0), default=0, help="of superpixels and perturbations [0]"
     )
@@ -101,6 +133,15 @@ def main(argv: list[str]) -> None:
     flags = make_parser().parse_args(argv)
     if flags.image and (flags.split or flags.per_class is not None):
         raise UserError("--split and --per_class choose from --data; leave them out with --image")
+    of_benchmark = {"--seeds": flags.seeds, "--redraws": flags.redraws, "--masks": flags.masks}
+    given = [flag for flag, value in of_benchmark.items() if value is not None]
+    if given and not flags.benchmark:
+        raise UserError(f"{', '.join(given)} only means something with --benchmark")
+    if flags.masks and not flags.data:
+        raise UserError("--masks belong to the images of --data")
+    if not flags.benchmark and len(flags.method or []) > 1:
+        raise UserError("one --method at a time; several are compared by --benchmark")
+    from fakd_jax.explanation.methods.registry import METHODS
     from fakd_jax.explanation.options import choose_explainers, choose_staging
     from fakd_jax.explanation.subjects import subjects_from_files
 
@@ -111,34 +152,56 @@ def main(argv: list[str]) -> None:
         hide=flags.hide,
         whole_image=flags.whole_image,
     )
-    (explainer,) = choose_explainers(
-        [flags.method],
+    explainers = choose_explainers(
+        flags.method or (list(METHODS) if flags.benchmark else ["lime"]),
         flags.preset,
         {
             "num_samples": flags.num_samples,
             "max_samples": flags.max_samples,
             "layer": flags.layer,
+            "top": flags.top,
         },
     )
     subjects = subjects_from_files(flags.image or [])
 
     use_compilation_cache()
-    from fakd_jax.explanation.progress import Progress
-    from fakd_jax.explanation.run import explain_images
     from fakd_jax.explanation.subjects import network_of
     from fakd_jax.predictor import Predictor
     from fakd_jax.workdir import find_workdir
 
     predictor = Predictor.from_checkpoint(flags.checkpoint, batch_size=flags.batch_size)
     workdir = find_workdir(predictor.checkpoint)
-    data = None
+    data = groups = None
     if flags.data:
-        subjects, data = _choose(flags, predictor, workdir)
-    output = Path(flags.output) if flags.output else _default_output(predictor.checkpoint, workdir)
+        subjects, data, groups = _choose(flags, predictor, workdir)
+    kind = "scorecard" if flags.benchmark else "explanation"
+    output = (
+        Path(flags.output) if flags.output else _default_folder(predictor.checkpoint, workdir, kind)
+    )
+    network = network_of(predictor, workdir)
+    if flags.benchmark:
+        _benchmark(flags, subjects, network, explainers, staging, output, data, groups)
+    else:
+        _explain(flags, subjects, network, explainers[0], staging, output, data)
+
+
+def _explain(
+    flags: argparse.Namespace,
+    subjects: list[Subject],
+    network: Network,
+    explainer: Explainer,
+    staging: Staging,
+    output: Path,
+    data: dict[str, Any] | None,
+) -> None:
+    """Explains the images by one method."""
+    from fakd_jax.explanation.progress import Progress
+    from fakd_jax.explanation.run import INDEX_FILE, explain_images
+
     with Progress(len(subjects), explainer.num_predictions + 1) as progress:
         explain_images(
             subjects,
-            network_of(predictor, workdir),
+            network,
             explainer,
             staging,
             output,
@@ -148,34 +211,83 @@ def main(argv: list[str]) -> None:
             on_predictions=progress.on_predictions,
             on_done=progress.on_done,
         )
-    print(f"explanations: {output} (list: {output / 'explanations.json'})")
+    print(f"explanations: {output} (list: {output / INDEX_FILE})")
 
 
-def _default_output(checkpoint: Path, workdir: Path | None) -> Path:
-    """`explanation/` in the workdir, or here; a teacher's beside its student's, not over them."""
+def _benchmark(
+    flags: argparse.Namespace,
+    subjects: list[Subject],
+    network: Network,
+    methods: list[Explainer],
+    staging: Staging,
+    output: Path,
+    data: dict[str, Any] | None,
+    groups: dict[str, int] | None,
+) -> None:
+    """Judges the methods and prints the scorecard."""
+    from fakd_jax.explanation.methods.registry import CONTROLS, create_explainer
+    from fakd_jax.explanation.progress import CellProgress
+    from fakd_jax.explanation.scorecard.outputs import GALLERY_FILE, SCORECARD_FILE
+    from fakd_jax.explanation.scorecard.run import Plan, run_scorecard
+    from fakd_jax.explanation.scorecard.table import scorecard_table
+
+    plan = Plan(
+        methods=methods,
+        controls=[create_explainer(name) for name in CONTROLS],
+        staging=staging,
+        seeds=Plan.seeds if flags.seeds is None else flags.seeds,
+        redraws=Plan.redraws if flags.redraws is None else flags.redraws,
+        top=flags.top,
+        seed=flags.seed,
+    )
+    with CellProgress(len(subjects), len(plan.methods) + len(plan.controls)) as progress:
+        scorecard = run_scorecard(
+            subjects,
+            network,
+            plan,
+            output,
+            data=data,
+            groups=groups,
+            on_predictions=progress.on_predictions,
+            on_cell=progress.on_cell,
+        )
+    print(f"\n{scorecard_table(scorecard)}")
+    print(f"scorecard: {output / SCORECARD_FILE}; gallery: {output / GALLERY_FILE}")
+
+
+def _default_folder(checkpoint: Path, workdir: Path | None, kind: str) -> Path:
+    """`<kind>/` in the workdir, or here; a teacher's beside its student's, not over them."""
     if workdir is None:
-        return Path("explanation")
+        return Path(kind)
     of_teacher = checkpoint.is_relative_to(workdir / "teacher")
     if of_teacher and (workdir / "student").is_dir():
-        return workdir / "explanation" / "teacher"
-    return workdir / "explanation"
+        return workdir / kind / "teacher"
+    return workdir / kind
 
 
 def _choose(
     flags: argparse.Namespace, predictor: Predictor, workdir: Path | None
-) -> tuple[list[Subject], dict[str, Any]]:
-    """The images that `--data`, `--split` and `--per_class` mean, and the record of it."""
+) -> tuple[list[Subject], dict[str, Any], dict[str, int] | None]:
+    """The images that the flags mean, the record of it, and groups of copies if they are known."""
+    from fakd_jax.auditing.audit import find_audit
     from fakd_jax.explanation.subjects import data_record, subjects_from_dataset
-    from fakd_jax.workdir import choose_ids, open_data
+    from fakd_jax.workdir import choose_ids, data_cache_dir, open_data
 
     split = flags.split or "test"
     per_class = 1 if flags.per_class is None else flags.per_class
     dataset = open_data(predictor.metadata, flags.data, cache_dir=flags.cache_dir)
     chosen = choose_ids(dataset, split, workdir)
     subjects = subjects_from_dataset(
-        dataset, chosen.ids, predictor.class_names, per_class=per_class, seed=flags.seed
+        dataset,
+        chosen.ids,
+        predictor.class_names,
+        per_class=per_class,
+        seed=flags.seed,
+        masks=Path(flags.masks) if flags.masks else None,
     )
-    return subjects, data_record(dataset, split, chosen.origin, per_class)
+    audit = find_audit(dataset, data_cache_dir(predictor.metadata, flags.cache_dir))
+    record = data_record(dataset, split, chosen.origin, per_class)
+    return subjects, record, audit.groups if audit else None
 
 
 if __name__ == "__main__":

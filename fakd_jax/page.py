@@ -246,7 +246,7 @@ def _image(picture: Picture, alt: str, width: int | None) -> str:
     """An `<img>` with the picture in it, and its size, so that the page does not jump."""
     if not alt.strip():
         raise ValueError("a picture needs an alternative text")
-    content = picture if isinstance(picture, bytes) else _png(picture)
+    content = picture if isinstance(picture, bytes) else png_bytes(picture)
     if not content.startswith(PNG_SIGNATURE):
         raise ValueError("the picture is no PNG")
     # The first chunk holds width and height (PNG specification, section 11.2.2).
@@ -258,7 +258,7 @@ def _image(picture: Picture, alt: str, width: int | None) -> str:
     )
 
 
-def _png(pixels: np.ndarray) -> bytes:
+def png_bytes(pixels: UInt8[np.ndarray, "H W *C"]) -> bytes:
     """Pixels as a PNG without any metadata."""
     from PIL import Image
 

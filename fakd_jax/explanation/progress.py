@@ -76,3 +76,60 @@ class Progress:
             )
             + (f" (about {seconds:.0f} s left)" if left else "")
         )
+
+
+class CellProgress:
+    """A bar of cells, an image and a method each, with a line an image.
+
+    Used in a `with` block, its methods as the callbacks of
+    :func:`fakd_jax.explanation.scorecard.run.run_scorecard`.
+
+    Args:
+      images: how many will be explained.
+      methods: by how many methods and controls.
+      log: takes the lines; None writes them to standard output, above the bar.
+    """
+
+    def __init__(
+        self, images: int, methods: int, log: Callable[[str], object] | None = None
+    ) -> None:
+        from tqdm import tqdm
+
+        self._bar = tqdm(total=images * methods, unit=" cells", leave=False, disable=None)
+        self._log = log or self._bar.write
+        self._images, self._methods = images, methods
+        self._cells = self._known = self._predictions = 0
+        self._start = time.monotonic()
+
+    def __enter__(self) -> CellProgress:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._bar.close()
+
+    def on_predictions(self, count: int) -> None:
+        """Counts what the network has predicted, for its rate."""
+        self._predictions += count
+
+    def on_cell(self, id: str, method: str, known: bool) -> None:
+        """Moves the bar, and tells of each image when its last method is done."""
+        self._cells += 1
+        self._known += known
+        self._bar.update(1)
+        if self._cells % self._methods:
+            return
+        done, measured = self._cells // self._methods, self._cells - self._known
+        seconds = time.monotonic() - self._start
+        text = f"[{done}/{self._images}] {id}"
+        if known:
+            text += ": measured before"
+        elif done < self._images:
+            left = seconds / measured * (self._images * self._methods - self._cells)
+            rate = self._predictions / seconds
+            text += f" ({rate:,.0f} predictions/s, about {left / 60:.0f} min left)"
+        self._log(text)

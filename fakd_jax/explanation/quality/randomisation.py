@@ -25,7 +25,7 @@ from jaxtyping import Float, Int
 
 from fakd_jax.explanation.quality.ranks import mean_over_pairs, rank_correlations
 from fakd_jax.explanation.quality.stability import without_negligible
-from fakd_jax.intervals import bootstrap
+from fakd_jax.intervals import SEED, bootstrap
 
 REPRODUCIBLE = 0.2
 """At or below this mean rank correlation between seeds, four fifths or more of a run are its seed's
@@ -35,8 +35,9 @@ DEPENDENT = 0.5
 """At least half of what is reproducible must go with the weights: less, and the picture shows the
 image more than the network."""
 
-LEAST_IMAGES = 5
-"""Of fewer there is no verdict: resamples of them are too few to tell how far their mean is off."""
+LEAST_UNITS = 10
+"""Of fewer images, or groups of copies, there is neither interval nor verdict: it would be too
+narrow (:mod:`fakd_jax.explanation.scorecard.estimates` has the same bound, with figures)."""
 
 
 @dataclass(frozen=True)
@@ -82,10 +83,11 @@ class Sanity:
     Attributes:
       dependence: the share of what is reproducible that goes with the network's weights, at most
         1; None without images, or where nothing is reproducible.
-      ci95: its bootstrap interval over images; None where it has none.
+      ci95: its bootstrap interval over images; None where it has none, and of fewer units than
+        :data:`LEAST_UNITS`.
       n: the number of images.
       passes: whether the interval lies at or above :data:`DEPENDENT`; None of fewer than
-        :data:`LEAST_IMAGES`.
+        :data:`LEAST_UNITS`.
     """
 
     dependence: float | None
@@ -121,7 +123,9 @@ def randomisation_of(
     )
 
 
-def sanity_of(images: Sequence[Randomisation], units: Int[np.ndarray, " N"]) -> Sanity:
+def sanity_of(
+    images: Sequence[Randomisation], units: Int[np.ndarray, " N"], *, seed: int = SEED
+) -> Sanity:
     """The verdict over images.
 
     Dependence is 1 - max(0, mean similarity) / mean stability, of means over images. What two
@@ -133,18 +137,21 @@ def sanity_of(images: Sequence[Randomisation], units: Int[np.ndarray, " N"]) -> 
     Args:
       images: one each.
       units: the unit of each image in the bootstrap: `arange(N)`, or groups of copies.
+      seed: of the bootstrap.
     """
-    n = len(images)
+    n, enough = len(images), len(np.unique(units)) >= LEAST_UNITS
     if not n or not _reproducible(images):
-        return Sanity(None, None, n, False if n >= LEAST_IMAGES else None)
+        return Sanity(None, None, n, False if enough else None)
 
     def statistics(weights: Float[np.ndarray, "R N"]) -> Mapping[str, Float[np.ndarray, " R"]]:
         return {"dependence": dependence_of_means(images, weights)}
 
     dependence = float(dependence_of_means(images, np.ones((1, n)))[0])
-    ci95 = bootstrap(statistics, units)["dependence"]
+    if not enough:
+        return Sanity(dependence, None, n, None)
+    ci95 = bootstrap(statistics, units, seed=seed)["dependence"]
     low = ci95[0] if ci95 else dependence  # without an interval, all resamples agree
-    return Sanity(dependence, ci95, n, low >= DEPENDENT if n >= LEAST_IMAGES else None)
+    return Sanity(dependence, ci95, n, low >= DEPENDENT)
 
 
 def dependence_of_means(

@@ -8,14 +8,16 @@ from typing import Any
 
 from fakd_jax.explanation.files import json_bytes
 from fakd_jax.explanation.scorecard.cells import CELLS
-from fakd_jax.explanation.scorecard.figure import draw_scorecard
+from fakd_jax.explanation.scorecard.figure import plot_scorecard
 from fakd_jax.explanation.scorecard.gallery import gallery
 from fakd_jax.explanation.scorecard.pictures import stored_pictures
 from fakd_jax.explanation.scorecard.summary import summarise
-from fakd_jax.explanation.scorecard.table import csv_text, scorecard_text
+from fakd_jax.explanation.scorecard.table import class_tables, scorecard_rows, scorecard_table
 from fakd_jax.files import write_whole
 
-SCORECARD_FILE, TABLE_FILE = "scorecard.json", "scorecard.txt"
+SCORECARD_FILE = "scorecard.json"
+TABLE_FILE, ROWS_FILE = "scorecard.txt", "scorecard.csv"
+FIGURE_FILE, GALLERY_FILE = "scorecard.png", "gallery.html"
 
 
 def write_scorecard(
@@ -41,16 +43,18 @@ def write_scorecard(
     """
     summary = {**facts, **summarise(cells, methods, controls, groups=groups)}
     ids = list(dict.fromkeys(cell["id"] for cell in cells))
-    picture = draw_scorecard(summary)
+    plot_scorecard(summary, output / FIGURE_FILE)
     page = gallery(
-        summary, cells, stored_pictures(output / CELLS, ids), scorecard_picture=picture
+        summary,
+        cells,
+        stored_pictures(output / CELLS, ids),
+        scorecard_picture=(output / FIGURE_FILE).read_bytes(),
     )
     for name, content in {
         SCORECARD_FILE: json_bytes(summary),
-        TABLE_FILE: f"{scorecard_text(summary)}\n".encode(),
-        "scorecard.csv": csv_text(summary).encode(),
-        "scorecard.png": picture,
-        "gallery.html": page.encode(),
+        TABLE_FILE: f"{scorecard_table(summary)}\n\n{class_tables(summary)}".encode(),
+        ROWS_FILE: scorecard_rows(summary).encode(),
+        GALLERY_FILE: page.encode(),
     }.items():
         write_whole(output / name, content)
     return summary

@@ -9,6 +9,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from jaxtyping import UInt8
+
 from fakd_jax.data.preprocessing import resize
 from fakd_jax.explanation.batching import network_in_fixed_batches
 from fakd_jax.explanation.files import folder_names
@@ -26,6 +29,7 @@ from fakd_jax.files import require_writable, write_whole
 from fakd_jax.page import png_bytes
 
 FORMAT_VERSION = 1
+TYPICAL_IMAGES = 32
 
 
 @dataclass(frozen=True)
@@ -70,20 +74,34 @@ class Benchmark:
     Attributes:
       plan: what is measured.
       network: whose decisions are explained, counted and in batches of one size.
+      typical: images by which redrawn networks are made to answer like networks do.
     """
 
     plan: Plan
     network: Network
+    typical: UInt8[np.ndarray, "N S S 3"]
 
     @cached_property
     def trial(self) -> Trial:
         """What all cells share; the redrawn networks are made when the first cell needs them."""
         redraw, plan = self.network.randomised, self.plan
         redrawn = [
-            network_in_fixed_batches(redraw(plan.seed + index))
+            network_in_fixed_batches(redraw(plan.seed + index, self.typical))
             for index in range(plan.redraws if redraw else 0)
         ]
         return Trial(plan.seeds, plan.top, redrawn)
+
+    @cached_property
+    def record(self) -> dict[str, Any]:
+        """What all cells depend on, as JSON-able values."""
+        plan = self.plan
+        return {
+            "format_version": FORMAT_VERSION,
+            "network": dict(self.network.provenance),
+            "scene": plan.staging.settings(),
+            "trial": [plan.seeds, plan.top, plan.seed],
+            "redrawn": [plan.redraws, digest(self.typical)] if plan.redraws else None,
+        }
 
 
 def run_scorecard(
@@ -120,7 +138,9 @@ def run_scorecard(
       UserError: an image or a mask that cannot be read, or an output that cannot be written.
     """
     require_writable(output)
-    benchmark = Benchmark(plan, network_in_fixed_batches(network, on_predictions))
+    side = network.image_size
+    typical = np.stack([resize(subject.read(), side) for subject in subjects[:TYPICAL_IMAGES]])
+    benchmark = Benchmark(plan, network_in_fixed_batches(network, on_predictions), typical)
     names = folder_names([subject.id for subject in subjects])
     cells: list[dict[str, Any]] = []
     for subject, name in zip(subjects, names, strict=True):
@@ -151,13 +171,10 @@ def _cells_of(
         lesion = read_mask(subject.mask, original.shape[:2], network.image_size)
     seed = image_seed(plan.seed, image)
     shared = {
-        "format_version": FORMAT_VERSION,
-        "weights": network.provenance,
-        "image": hashlib.sha256(image.tobytes()).hexdigest(),
-        "lesion": None if lesion is None else hashlib.sha256(lesion.tobytes()).hexdigest(),
+        **benchmark.record,
+        "image": digest(image),
+        "lesion": None if lesion is None else digest(lesion),
         "true_class": subject.true_class,
-        "scene": plan.staging.settings(),
-        "trial": [plan.seeds, plan.redraws, plan.top, plan.seed],
     }
     stage: Stage | None = None
     cells = []
@@ -175,6 +192,11 @@ def _cells_of(
         if on_cell is not None:
             on_cell(subject.id, explainer.name, known)
     return cells
+
+
+def digest(values: np.ndarray) -> str:
+    """The identity of an array: of its shape and its bytes."""
+    return hashlib.sha256(f"{values.shape} ".encode() + values.tobytes()).hexdigest()
 
 
 def _measure_cell(

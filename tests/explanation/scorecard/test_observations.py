@@ -28,7 +28,7 @@ def test_values_stand_at_their_image_whatever_the_order_of_the_cells() -> None:
 def test_other_methods_are_not_looked_at_and_measures_that_lack_are_undefined() -> None:
     cells = [
         cell("a", "rise", deletion=0.3),
-        {"id": "b", "method": "lime", "explained_class": "glioma", "measures": {"gap": 0.4}},
+        cell("b", "lime") | {"measures": {"gap": 0.4}},
     ]
     observed = observe(cells, ["lime"])
     assert observed.ids == ["b"]
