@@ -32,9 +32,9 @@ class RandomControl:
     here the mean area of the scene's superpixels.
 
     It has both signs, as methods' maps have: all of one sign, any two draws would agree in sign,
-    and chance would count as stability. The place of its maximum, and of any upper quantile, is
-    spread evenly over the foreground, and of its positive part a region is expected to hold its
-    share of the area.
+    and chance would count as stability. Its maximum may lie anywhere in the foreground, a little
+    likelier at the margin, and any region is expected to hold the share of its positive part
+    that it holds of the area.
     """
 
     name: ClassVar[str] = "random"
