@@ -35,8 +35,7 @@ class KernelShapExplainer:
       num_samples: perturbed images besides the image with everything shown and with everything
         hidden; even, at least 2. If it suffices for all 2^S - 2 coalitions they are all asked,
         and the weights are exactly the Shapley values. Otherwise half as many pairs are drawn;
-        with fewer pairs than superpixels, the regression alone does not determine the weights
-        (see :func:`shapley_regression`).
+        several times the number of superpixels are meant (see :func:`shapley_regression`).
     """
 
     name: ClassVar[str] = "kernel-shap"
@@ -156,7 +155,9 @@ def shapley_regression(
     Where the coalitions do not determine the weights, as with fewer pairs than superpixels, the
     part that sums to 0 is the smallest that fits best (minimum norm): what they do not tell apart
     shares equally. Only S - 1 independent pairs determine all, as the fit of a pair depends on
-    the difference of its two worths alone.
+    the difference of its two worths alone. About as many pairs as that is the worst choice: the
+    weights then follow every chance of the draw, and may pass 1 by far; several times as many
+    are meant.
 
     Args:
       shown: z, bool.
@@ -172,8 +173,9 @@ def shapley_regression(
     share = (whole - none) / shown.shape[1]
     beyond_share = values - none - shown.sum(axis=1) * share
     centred = shown - shown.mean(axis=1, keepdims=True)
-    parts = [_least_squares(centred, beyond_share, weights) for weights in sample_weights]
-    return share + np.stack(parts)
+    parts = np.stack([_least_squares(centred, beyond_share, row) for row in sample_weights])
+    # Where the system is nearly singular rounding adds up; the sum is what must hold exactly.
+    return share + parts - parts.mean(axis=1, keepdims=True)
 
 
 def _least_squares(

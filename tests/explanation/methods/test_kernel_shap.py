@@ -91,7 +91,7 @@ def test_weights_sum_to_what_showing_all_adds(seed: int, count: int, half: int) 
     game = smooth_game(count, seed)
     none, whole = ends(game, count)
     weights = explain(game, count, 2 * half, seed).weights
-    assert weights.sum() == pytest.approx(whole - none, abs=1e-10)
+    assert weights.sum() == pytest.approx(whole - none, abs=1e-12)
 
 
 def test_more_samples_come_closer_at_the_rate_of_their_root() -> None:
@@ -115,6 +115,15 @@ def test_additive_games_are_recovered_exactly_from_few_samples(seed: int) -> Non
     np.testing.assert_allclose(explanation.weights, weights, atol=1e-9)
     assert explanation.fit is not None
     assert explanation.fit.r2 == pytest.approx(1)
+
+
+def test_barely_enough_pairs_are_enough() -> None:
+    weights = np.random.default_rng(0).normal(size=20)
+    pairs = choose_coalitions(20, 44, 2).shown[::2]
+    centred = pairs - pairs.mean(axis=1, keepdims=True)
+    assert np.linalg.matrix_rank(centred) == 19  # as many as are left to find
+    explanation = explain(additive_game(weights), 20, 44, 2)
+    np.testing.assert_allclose(explanation.weights, weights, atol=1e-9)
 
 
 def test_with_too_few_pairs_it_is_the_best_fit_nearest_to_equal_shares() -> None:
