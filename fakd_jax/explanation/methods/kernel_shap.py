@@ -70,14 +70,14 @@ class KernelShapExplainer:
 
         Args:
           scene: the image with its superpixels and what hides them.
-          network: asked once, for all perturbed images, by its `predict_hidden`.
+          network: asked once, for all different perturbed images, by its `predict_hidden`.
           class_index: the class, in [0, C).
           seed: decides which coalitions are drawn; in [0, 2**31).
         """
         coalitions = choose_coalitions(scene.count, self.num_samples, seed)
         nothing, everything = np.zeros((1, scene.count), bool), np.ones((1, scene.count), bool)
         shown = np.concatenate([nothing, everything, coalitions.shown])
-        worths = predict_shown(network, scene, shown)[:, class_index].astype(np.float64)
+        worths = _worths(network, scene, class_index, shown)
         none, whole, values = float(worths[0]), float(worths[1]), worths[2:]
         weights = shapley_regression(
             coalitions.shown, values, none, whole, coalitions.kernel[None]
@@ -136,6 +136,18 @@ def draw_coalitions(count: int, num_coalitions: int, seed: int) -> Bool[np.ndarr
     drawn = random.choice(sizes, size=(num_coalitions, 1), p=chances / chances.sum())
     orders = random.permuted(np.tile(np.arange(count), (num_coalitions, 1)), axis=1)
     return orders < drawn
+
+
+def _worths(
+    network: Network, scene: Scene, class_index: int, shown: Bool[np.ndarray, "N S"]
+) -> Float[np.ndarray, " N"]:
+    """The class's probability for each coalition.
+
+    Small coalitions, and their complements, are drawn again and again; each is asked once.
+    """
+    distinct, which = np.unique(shown, axis=0, return_inverse=True)
+    answers = predict_shown(network, scene, distinct)[:, class_index]
+    return answers.astype(np.float64)[which]
 
 
 def shapley_regression(

@@ -248,19 +248,28 @@ def test_equal_seeds_give_equal_bits_and_another_seed_others() -> None:
     assert (first != other).any()
 
 
-@pytest.mark.parametrize(("blocks", "asked"), [(2, 16), (4, 102)])
-def test_on_an_image_with_a_background(blocks: int, asked: int) -> None:
-    scene, met = a_scene(blocks=blocks), []
-
-    def brightness(images: np.ndarray) -> np.ndarray:
-        met.append(len(images))
-        return images[:, scene.foreground].mean(axis=(1, 2)) / 255
-
-    explainer = KernelShapExplainer(100)
-    explanation = explainer.explain(scene, a_network(brightness), 1, 0)
+@pytest.mark.parametrize("blocks", [2, 4])
+def test_on_an_image_with_a_background(blocks: int) -> None:
+    scene = a_scene(blocks=blocks)
+    network = a_network(lambda images: images[:, scene.foreground].mean(axis=(1, 2)) / 255)
+    explanation = KernelShapExplainer(100).explain(scene, network, 1, 0)
     np.testing.assert_allclose(explanation.weights, 1 / blocks**2, atol=1e-9)
     np.testing.assert_allclose(explanation.heat[scene.foreground], 1 / blocks**2, atol=1e-9)
-    assert sum(met) == asked <= explainer.num_predictions
+
+
+@pytest.mark.parametrize(("count", "num_samples"), [(3, 6), (3, 100), (8, 100), (30, 100)])
+def test_every_coalition_is_asked_once(count: int, num_samples: int) -> None:
+    met: list[np.ndarray] = []
+
+    def game(shown: np.ndarray) -> np.ndarray:
+        met.append(shown)
+        return shown.mean(axis=1)
+
+    explain(game, count, num_samples)
+    asked = np.concatenate(met)
+    drawn = np.unique(choose_coalitions(count, num_samples, 0).shown, axis=0)
+    assert len(asked) == len(np.unique(asked, axis=0)) == len(drawn) + 2
+    assert len(asked) <= KernelShapExplainer(num_samples).num_predictions
 
 
 @pytest.mark.parametrize("num_samples", [-2, 0, 1, 999])
