@@ -1,0 +1,149 @@
+"""Explanations that explain nothing: what a method must beat before it is believed.
+
+None of them asks the network. A measure by which a method does not differ from the random field
+measures chance; from the Gaussian, that lesions lie in the middle of heads; from the edges, that
+a picture of the image is as good as an explanation of the network (Adebayo et al. 2018).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Any, ClassVar
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from fakd_jax.errors import UserError
+from fakd_jax.explanation.network import Network
+from fakd_jax.explanation.result import Explanation, from_heat
+from fakd_jax.explanation.scene import Scene
+
+
+@dataclass(frozen=True)
+class RandomControl:
+    """A smooth Gaussian random field: mean 0, of about unit variance, drawn from the seed.
+
+    It has as many independent patches as the scene has superpixels, so that it is neither finer
+    nor coarser than what it is compared with: a map of square superpixels of area A with
+    independent weights has a correlation area (the integral of its correlation over all
+    displacements) of A, white noise smoothed by a Gaussian of width σ one of 4πσ², and A is
+    here the mean area of the scene's superpixels.
+
+    It has both signs, as methods' maps have: all of one sign, any two draws would agree in sign,
+    and chance would count as stability. Its maximum may lie anywhere in the foreground, a little
+    likelier at the margin, and any region is expected to hold the share of its positive part
+    that it holds of the area.
+    """
+
+    name: ClassVar[str] = "random"
+    seeded: ClassVar[bool] = True
+    needs_gradients: ClassVar[bool] = False
+    num_predictions: ClassVar[int] = 0
+
+    def settings(self) -> dict[str, Any]:
+        """Every choice that the heat depends on, scene and seed aside."""
+        return {
+            "method": self.name,
+            "correlation_area": "mean area of the superpixels",
+            "versions": _versions(),
+        }
+
+    def explain(self, scene: Scene, network: Network, class_index: int, seed: int) -> Explanation:
+        """Draws a field over the foreground; the network and the class do not matter."""
+        from scipy.ndimage import gaussian_filter
+
+        noise = np.random.default_rng(seed).normal(size=scene.foreground.shape)
+        area = np.count_nonzero(scene.foreground) / scene.count
+        # Noise that wraps around has the same variance everywhere, 1/A after smoothing.
+        field = gaussian_filter(noise, math.sqrt(area / (4 * math.pi)), mode="wrap")
+        return _on_foreground(scene, class_index, field * math.sqrt(area))
+
+
+@dataclass(frozen=True)
+class CentreControl:
+    """A Gaussian at the centroid of the foreground: the guess of who has not seen the image.
+
+    Attributes:
+      width: standard deviation along each axis, as a fraction of the foreground's extent along
+        it; above 0.
+    """
+
+    name: ClassVar[str] = "centre"
+    seeded: ClassVar[bool] = False
+    needs_gradients: ClassVar[bool] = False
+    num_predictions: ClassVar[int] = 0
+
+    width: float = 0.25
+
+    def __post_init__(self) -> None:
+        if not 0 < self.width < math.inf:
+            raise UserError(
+                f"width is {self.width}; it is a fraction of the foreground's extent, above 0 "
+                "(default 0.25)"
+            )
+
+    def settings(self) -> dict[str, Any]:
+        """Every choice that the heat depends on, scene aside."""
+        return {"method": self.name, "width": self.width, "versions": {"numpy": np.__version__}}
+
+    def explain(self, scene: Scene, network: Network, class_index: int, seed: int) -> Explanation:
+        """Paints the Gaussian; network, class and seed do not matter."""
+        rows, columns = np.nonzero(scene.foreground)
+        height, width = scene.foreground.shape
+        heat = np.outer(self._profile(height, rows), self._profile(width, columns))
+        return _on_foreground(scene, class_index, heat)
+
+    def _profile(
+        self, side: int, foreground: Int[np.ndarray, " n"]
+    ) -> Float[np.ndarray, " {side}"]:
+        """The Gaussian along one axis, about the mean of the foreground's coordinates there."""
+        deviation = self.width * (np.ptp(foreground) + 1)
+        return np.exp(-(((np.arange(side) - foreground.mean()) / deviation) ** 2) / 2)
+
+
+@dataclass(frozen=True)
+class EdgesControl:
+    """How sharply the grey levels change: Sobel's gradient of the image, smoothed a little.
+
+    It shows what the image looks like and nothing of the network.
+
+    Attributes:
+      smoothing: width of the Gaussian before the gradient is taken, as a fraction of the image's
+        longer side; 0 or above. The default is 2 pixels of 224.
+    """
+
+    name: ClassVar[str] = "edges"
+    seeded: ClassVar[bool] = False
+    needs_gradients: ClassVar[bool] = False
+    num_predictions: ClassVar[int] = 0
+
+    smoothing: float = 2 / 224
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.smoothing <= 1:
+            raise UserError(
+                f"smoothing is {self.smoothing}; it is a fraction of the image's side, from 0 "
+                "to 1 (default 0.009)"
+            )
+
+    def settings(self) -> dict[str, Any]:
+        """Every choice that the heat depends on, scene aside."""
+        return {"method": self.name, "smoothing": self.smoothing, "versions": _versions()}
+
+    def explain(self, scene: Scene, network: Network, class_index: int, seed: int) -> Explanation:
+        """Takes the gradient's magnitude; network, class and seed do not matter."""
+        from scipy.ndimage import gaussian_filter, sobel
+
+        grey = scene.image.mean(axis=-1) / 255
+        smooth = gaussian_filter(grey, self.smoothing * max(grey.shape))
+        return _on_foreground(scene, class_index, np.hypot(sobel(smooth, 0), sobel(smooth, 1)))
+
+
+def _on_foreground(scene: Scene, class_index: int, heat: Float[np.ndarray, "H W"]) -> Explanation:
+    return from_heat(scene, class_index, np.where(scene.foreground, heat, 0.0))
+
+
+def _versions() -> dict[str, str]:
+    return {name: version(name) for name in ("numpy", "scipy")}

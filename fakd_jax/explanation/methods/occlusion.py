@@ -1,0 +1,118 @@
+"""Occlusion (Zeiler & Fergus 2014): how far the probability falls where a window hides."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from itertools import product
+from typing import Any, ClassVar
+
+import numpy as np
+from jaxtyping import Bool, Float32, Int
+
+from fakd_jax.errors import UserError
+from fakd_jax.explanation.methods.masked import predict_masks
+from fakd_jax.explanation.network import Network
+from fakd_jax.explanation.result import Explanation, from_heat
+from fakd_jax.explanation.scene import Scene
+
+
+@dataclass(frozen=True)
+class OcclusionExplainer:
+    """Occlusion by a square that slides over the image.
+
+    Zeiler & Fergus paint the probability at the centre of each window, grey. Here a pixel's heat
+    is the mean, over the windows that cover it, of p(image) - p(image with the window replaced),
+    so that it is positive where a pixel speaks for the class, and what replaces is the scene's.
+
+    Attributes:
+      window: side of the window as a fraction of the image's, in (0, 1].
+      stride: distance of neighbouring windows as a fraction of the window's side, in (0, 1].
+    """
+
+    name: ClassVar[str] = "occlusion"
+    seeded: ClassVar[bool] = False
+    needs_gradients: ClassVar[bool] = False
+
+    window: float = 1 / 8
+    stride: float = 1 / 2
+
+    def __post_init__(self) -> None:
+        if not 0 < self.window <= 1:
+            raise UserError(
+                f"window is {self.window}; it is a fraction of the image's side, above 0 and at "
+                "most 1 (default 0.125)"
+            )
+        if not 0 < self.stride <= 1:
+            raise UserError(
+                f"stride is {self.stride}; it is a fraction of the window's side, above 0 and at "
+                "most 1, or windows would leave gaps (default 0.5)"
+            )
+
+    def settings(self) -> dict[str, Any]:
+        """Every choice that the heat depends on, scene aside."""
+        return {
+            "method": self.name,
+            "window": self.window,
+            "stride": self.stride,
+            "versions": {"numpy": np.__version__},
+        }
+
+    @property
+    def num_predictions(self) -> int:
+        """How many images the network predicts at most for one explanation."""
+        return 1 + self._windows_a_side**2
+
+    @property
+    def _windows_a_side(self) -> int:
+        """How many windows it takes from border to border."""
+        return 1 + _ceil((1 - self.window) / (self.window * self.stride))
+
+    def explain(self, scene: Scene, network: Network, class_index: int, seed: int) -> Explanation:
+        """Explains one class's probability.
+
+        Args:
+          scene: the image, what hides it, and where its background is.
+          network: asked by its `predict_masked`.
+          class_index: the class, in [0, C).
+          seed: not used: nothing is drawn.
+        """
+        windows = self.windows(scene.foreground)
+
+        def masks(start: int, stop: int) -> Float32[np.ndarray, "n H W"]:
+            shown = np.ones((stop - start, *scene.foreground.shape), np.float32)
+            for mask, number in zip(shown, range(start, stop), strict=True):
+                if number:  # number 0 is the whole image
+                    mask[windows[number - 1]] = 0
+            return shown
+
+        probabilities = predict_masks(network, scene, class_index, 1 + len(windows), masks)
+        drops, covered = np.zeros(scene.foreground.shape), np.zeros(scene.foreground.shape)
+        for window, probability in zip(windows, probabilities[1:], strict=True):
+            drops[window] += probabilities[0] - probability
+            covered[window] += 1
+        # Every pixel of the foreground is covered; the background counts for nothing.
+        heat = np.where(scene.foreground, drops / np.maximum(covered, 1), 0.0)
+        return from_heat(scene, class_index, heat)
+
+    def windows(self, foreground: Bool[np.ndarray, "H W"]) -> list[tuple[slice, slice]]:
+        """The windows in which there is something to hide, row by row.
+
+        They are spaced evenly, but for whole pixels, from border to border: together they cover
+        the image.
+        """
+        height, width = foreground.shape
+        places = product(self._places(height), self._places(width))
+        return [(row, column) for row, column in places if foreground[row, column].any()]
+
+    def _places(self, side: int) -> list[slice]:
+        """The stretches that windows take on an axis of `side` pixels."""
+        length = _ceil(self.window * side)
+        steps = max(1, self._windows_a_side - 1)
+        starts: Int[np.ndarray, " n"] = np.arange(self._windows_a_side) * (side - length) // steps
+        return [slice(start, start + length) for start in np.unique(starts).tolist()]
+
+
+def _ceil(value: float) -> int:
+    """Rounds up, but not what is whole but for rounding."""
+    return math.ceil(round(value, 9))

@@ -1,0 +1,78 @@
+"""Small scenes, and networks that are plain functions, for the tests of the methods."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from fakd_jax.explanation.hiding import hiding_on_host, masking_on_host
+from fakd_jax.explanation.network import Network
+from fakd_jax.explanation.scene import BACKGROUND, Scene
+
+MARGIN = 4
+
+
+def a_network(
+    score: Callable[[np.ndarray], np.ndarray], side: int = 32, batch_size: int = 16
+) -> Network:
+    """Two classes; `score` gives the probability of the second, from images."""
+
+    def predict(images: np.ndarray) -> np.ndarray:
+        scores = score(images)
+        return np.stack([1 - scores, scores], axis=1)
+
+    return Network(
+        predict,
+        hiding_on_host(predict),
+        masking_on_host(predict),
+        batch_size,
+        ("no", "yes"),
+        side,
+        {},
+    )
+
+
+def a_scene(side: int = 32, blocks: int = 4) -> Scene:
+    """A white image of square superpixels on a noisy background; what is hidden is black."""
+    inner = side - 2 * MARGIN
+    labels = np.arange(blocks**2, dtype=np.int32).reshape(blocks, blocks)
+    superpixels = np.full((side, side), BACKGROUND, np.int32)
+    superpixels[MARGIN:-MARGIN, MARGIN:-MARGIN] = np.kron(
+        labels, np.ones((inner // blocks, inner // blocks), np.int32)
+    )
+    image = np.random.default_rng(0).integers(0, 256, (side, side, 3), np.uint8)
+    image[superpixels != BACKGROUND] = 255
+    return Scene(image, superpixels, np.zeros_like(image))
+
+
+def all_foreground(height: int, width: int) -> Scene:
+    """A white image that is one superpixel; what is hidden is black."""
+    image = np.full((height, width, 3), 255, np.uint8)
+    return Scene(image, np.zeros((height, width), np.int32), np.zeros_like(image))
+
+
+def players(count: int) -> Scene:
+    """A scene of superpixels of one pixel each, white if shown and black if hidden."""
+    image = np.full((1, count, 3), 255, np.uint8)
+    return Scene(image, np.arange(count, dtype=np.int32)[None], np.zeros_like(image))
+
+
+def playing(game: Callable[[np.ndarray], np.ndarray]) -> Network:
+    """A network that sees `players` and answers what the coalition of those shown is worth.
+
+    Args:
+      game: bool ``[N, S]`` to float ``[N]``.
+    """
+    return a_network(lambda images: game(images[:, 0, :, 0] == 255))
+
+
+def watching_the_background(scene: Scene, network: Network) -> Network:
+    """The same network, but it fails where a pixel of the background is not the image's."""
+
+    def score(images: np.ndarray) -> np.ndarray:
+        outside = ~scene.foreground
+        assert (images[:, outside] == scene.image[outside]).all()
+        return network.predict_proba(images)[:, 1]
+
+    return a_network(score, network.image_size, network.batch_size)

@@ -1,0 +1,278 @@
+"""KernelSHAP: Shapley values by their definition, their axioms, and the sampled regression."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import permutations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fakd_jax.errors import UserError
+from fakd_jax.explanation.methods.kernel_shap import (
+    KernelShapExplainer,
+    choose_coalitions,
+    draw_coalitions,
+    shapley_regression,
+)
+from fakd_jax.explanation.result import Explanation
+from tests.explanation.methods.scenes import a_network, a_scene, players, playing
+
+Game = Callable[[np.ndarray], np.ndarray]
+seeds = st.integers(0, 2**31 - 1)
+
+
+def random_game(count: int, seed: int) -> Game:
+    """Every coalition has a worth of its own: interactions of all orders."""
+    table = np.random.default_rng(seed).random(2**count)
+    return lambda shown: table[shown @ 2 ** np.arange(count)]
+
+
+def smooth_game(count: int, seed: int) -> Game:
+    """A logistic of single players, pairs and triples, as a network's probability is."""
+    random = np.random.default_rng(seed)
+    single, pairs = random.normal(size=count), 0.3 * random.normal(size=(count, count))
+
+    def worth(shown: np.ndarray) -> np.ndarray:
+        triple = shown[:, 0] & shown[:, 1] & shown[:, 2]
+        logit = shown @ single + ((shown @ pairs) * shown).sum(axis=1) + triple
+        return 1 / (1 + np.exp(-logit))
+
+    return worth
+
+
+def additive_game(weights: np.ndarray, start: float = 0.1) -> Game:
+    return lambda shown: start + shown @ weights
+
+
+def ends(game: Game, count: int) -> tuple[float, float]:
+    worths = game(np.array([[False] * count, [True] * count]))
+    return float(worths[0]), float(worths[1])
+
+
+def shapley_by_permutations(game: Game, count: int) -> np.ndarray:
+    """The definition: what each player adds on arrival, averaged over all orders of arrival."""
+    values, orders = np.zeros(count), list(permutations(range(count)))
+    for order in orders:
+        present = np.zeros((1, count), bool)
+        before = game(present)[0]
+        for player in order:
+            present[0, player] = True
+            after = game(present)[0]
+            values[player] += after - before
+            before = after
+    return values / len(orders)
+
+
+def explain(game: Game, count: int, num_samples: int = 1000, seed: int = 0) -> Explanation:
+    return KernelShapExplainer(num_samples).explain(players(count), playing(game), 1, seed)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 4, 5])
+@settings(max_examples=10, deadline=None)
+@given(seed=seeds)
+def test_all_coalitions_give_the_shapley_values_exactly(count: int, seed: int) -> None:
+    game = random_game(count, seed)
+    expected = shapley_by_permutations(game, count)
+    np.testing.assert_allclose(explain(game, count).weights, expected, atol=1e-12)
+
+
+def test_six_players_too() -> None:
+    game = random_game(6, 0)
+    expected = shapley_by_permutations(game, 6)
+    np.testing.assert_allclose(explain(game, 6).weights, expected, atol=1e-12)
+
+
+@settings(max_examples=20, deadline=None)
+@given(seed=seeds, count=st.integers(5, 40), half=st.integers(1, 40))
+def test_weights_sum_to_what_showing_all_adds(seed: int, count: int, half: int) -> None:
+    game = smooth_game(count, seed)
+    none, whole = ends(game, count)
+    weights = explain(game, count, 2 * half, seed).weights
+    assert weights.sum() == pytest.approx(whole - none, abs=1e-12)
+
+
+def test_more_samples_come_closer_at_the_rate_of_their_root() -> None:
+    game, count = smooth_game(12, 3), 12
+    exact = explain(game, count, 2**count).weights
+
+    def error(num_samples: int) -> float:
+        runs = [explain(game, count, num_samples, seed).weights for seed in range(20)]
+        return float(np.sqrt(np.mean((np.array(runs) - exact) ** 2)))
+
+    few, more, many = error(160), error(640), error(2560)
+    assert 1.4 < few / more < 3
+    assert 1.4 < more / many < 3
+
+
+@settings(max_examples=20, deadline=None)
+@given(seed=seeds)
+def test_additive_games_are_recovered_exactly_from_few_samples(seed: int) -> None:
+    weights = np.random.default_rng(seed).normal(size=20)
+    explanation = explain(additive_game(weights), 20, 100, seed)
+    np.testing.assert_allclose(explanation.weights, weights, atol=1e-9)
+    assert explanation.fit is not None
+    assert explanation.fit.r2 == pytest.approx(1)
+
+
+def test_barely_enough_pairs_are_enough() -> None:
+    weights = np.random.default_rng(0).normal(size=20)
+    pairs = choose_coalitions(20, 44, 2).shown[::2]
+    centred = pairs - pairs.mean(axis=1, keepdims=True)
+    assert np.linalg.matrix_rank(centred) == 19  # as many as are left to find
+    explanation = explain(additive_game(weights), 20, 44, 2)
+    np.testing.assert_allclose(explanation.weights, weights, atol=1e-9)
+
+
+def test_with_too_few_pairs_it_is_the_best_fit_nearest_to_equal_shares() -> None:
+    count, truth = 30, np.random.default_rng(0).normal(size=30)
+    coalitions = choose_coalitions(count, 20, 0)
+    shown, values = coalitions.shown, coalitions.shown @ truth
+    weights = shapley_regression(shown, values, 0.0, truth.sum(), np.ones((1, 20)))[0]
+    np.testing.assert_allclose(shown @ weights, values, atol=1e-10)
+    # Of all that fit and sum right, the nearest to the equal share is the one whose difference
+    # from it is spanned by the equations' rows.
+    difference = weights - truth.mean()
+    rows = np.concatenate([shown, np.ones((1, count))]).astype(float)
+    onto_rows = np.linalg.pinv(rows) @ rows
+    np.testing.assert_allclose(onto_rows @ difference, difference, atol=1e-10)
+    assert np.linalg.norm(difference) < np.linalg.norm(truth - truth.mean())
+
+
+def test_a_player_that_adds_nothing_weighs_nothing_and_equal_ones_weigh_the_same() -> None:
+    def game(shown: np.ndarray) -> np.ndarray:  # 0 and 1 alike, 2 needs 3, 4 adds nothing
+        return 0.1 + 0.2 * (shown[:, 0] | shown[:, 1]) + 0.4 * (shown[:, 2] & shown[:, 3])
+
+    weights = explain(game, 5).weights
+    np.testing.assert_allclose(weights, [0.1, 0.1, 0.2, 0.2, 0], atol=1e-12)
+
+
+@settings(max_examples=20, deadline=None)
+@given(seed=seeds, count=st.integers(2, 8))
+def test_the_regression_solves_the_constrained_normal_equations(seed: int, count: int) -> None:
+    random = np.random.default_rng(seed)
+    coalitions = choose_coalitions(count, 256, seed)
+    shown, n = coalitions.shown.astype(float), len(coalitions.shown)
+    values, (none, whole) = random.random(n), random.random(2)
+    sample_weights = random.uniform(0.1, 2, (3, n))
+    fitted = shapley_regression(coalitions.shown, values, none, whole, sample_weights)
+    for weights, m in zip(fitted, sample_weights, strict=True):
+        system = np.ones((count + 1, count + 1))
+        system[:count, :count], system[count, count] = (shown.T * m) @ shown, 0
+        right = np.append((shown.T * m) @ (values - none), whole - none)
+        np.testing.assert_allclose(weights, np.linalg.solve(system, right)[:count], atol=1e-8)
+
+
+def test_a_multiplicity_counts_as_so_many_copies() -> None:
+    coalitions = choose_coalitions(12, 60, 1)
+    values = smooth_game(12, 0)(coalitions.shown)
+    times = np.random.default_rng(0).integers(0, 4, 60)
+    weighed = shapley_regression(coalitions.shown, values, 0.2, 0.9, times[None].astype(float))
+    copied = shapley_regression(
+        coalitions.shown.repeat(times, axis=0),
+        values.repeat(times),
+        0.2,
+        0.9,
+        np.ones((1, times.sum())),
+    )
+    np.testing.assert_allclose(weighed, copied, atol=1e-10)
+
+
+def test_kernel_of_all_coalitions_by_hand() -> None:
+    coalitions = choose_coalitions(4, 14, 0)
+    assert coalitions.pairs is None
+    assert len(np.unique(coalitions.shown, axis=0)) == 14
+    by_size = {1: 3 / (4 * 1 * 3), 2: 3 / (6 * 2 * 2), 3: 3 / (4 * 3 * 1)}
+    expected = [by_size[size] for size in coalitions.shown.sum(axis=1).tolist()]
+    np.testing.assert_allclose(coalitions.kernel, expected)
+
+
+def test_one_sample_short_of_all_coalitions_draws_pairs() -> None:
+    coalitions = choose_coalitions(4, 12, 0)
+    np.testing.assert_array_equal(coalitions.pairs, np.arange(12) // 2)
+    np.testing.assert_array_equal(coalitions.shown[::2], ~coalitions.shown[1::2])
+    np.testing.assert_array_equal(coalitions.kernel, np.ones(12))
+
+
+def test_sizes_are_drawn_by_the_kernel_and_members_are_equally_likely() -> None:
+    from scipy.stats import chisquare
+
+    shown = draw_coalitions(6, 20_000, 0)
+    chances = np.array([1 / (k * (6 - k)) for k in range(1, 6)])
+    met = np.bincount(shown.sum(axis=1), minlength=7)
+    assert met[0] == met[6] == 0
+    assert chisquare(met[1:6], 20_000 * chances / chances.sum()).pvalue > 1e-3
+    pairs = shown[shown.sum(axis=1) == 2]
+    _, times = np.unique(pairs, axis=0, return_counts=True)
+    assert len(times) == 15
+    assert chisquare(times).pvalue > 1e-3
+
+
+def test_fit_by_hand() -> None:
+    worths = {(0, 0): 0.1, (1, 0): 0.3, (0, 1): 0.5, (1, 1): 1.0}
+
+    def game(shown: np.ndarray) -> np.ndarray:
+        return np.array([worths[int(a), int(b)] for a, b in shown])
+
+    explanation = explain(game, 2)
+    # Over both orders: (0.2 + 0.5) / 2 and (0.7 + 0.4) / 2.
+    np.testing.assert_allclose(explanation.weights, [0.35, 0.55])
+    assert explanation.fit is not None
+    assert explanation.fit.intercept == pytest.approx(0.1)
+    assert explanation.fit.prediction == pytest.approx(1.0)
+    # Residuals 0.3 - 0.45 and 0.5 - 0.65 against a spread of ±0.1: worse than a constant.
+    assert explanation.fit.r2 == pytest.approx(1 - (2 * 0.15**2) / (2 * 0.1**2))
+
+
+@pytest.mark.parametrize(("count", "num_samples"), [(1, 2), (5, 1000), (20, 60)])
+def test_a_network_that_never_moves_has_no_fit_and_weightless_superpixels(
+    count: int, num_samples: int
+) -> None:
+    explanation = explain(lambda shown: np.full(len(shown), 0.7), count, num_samples)
+    np.testing.assert_allclose(explanation.weights, 0, atol=1e-12)
+    assert explanation.fit is not None
+    assert explanation.fit.r2 is None
+
+
+def test_one_superpixel_has_it_all() -> None:
+    explanation = explain(lambda shown: np.where(shown[:, 0], 0.9, 0.2), 1)
+    np.testing.assert_allclose(explanation.weights, [0.7])
+
+
+def test_equal_seeds_give_equal_bits_and_another_seed_others() -> None:
+    game = smooth_game(12, 0)
+    first, again, other = (explain(game, 12, 100, seed).weights for seed in (5, 5, 6))
+    np.testing.assert_array_equal(first, again)
+    assert (first != other).any()
+
+
+@pytest.mark.parametrize("blocks", [2, 4])
+def test_on_an_image_with_a_background(blocks: int) -> None:
+    scene = a_scene(blocks=blocks)
+    network = a_network(lambda images: images[:, scene.foreground].mean(axis=(1, 2)) / 255)
+    explanation = KernelShapExplainer(100).explain(scene, network, 1, 0)
+    np.testing.assert_allclose(explanation.weights, 1 / blocks**2, atol=1e-9)
+    np.testing.assert_allclose(explanation.heat[scene.foreground], 1 / blocks**2, atol=1e-9)
+
+
+@pytest.mark.parametrize(("count", "num_samples"), [(3, 6), (3, 100), (8, 100), (30, 100)])
+def test_every_coalition_is_asked_once(count: int, num_samples: int) -> None:
+    met: list[np.ndarray] = []
+
+    def game(shown: np.ndarray) -> np.ndarray:
+        met.append(shown)
+        return shown.mean(axis=1)
+
+    explain(game, count, num_samples)
+    asked = np.concatenate(met)
+    drawn = np.unique(choose_coalitions(count, num_samples, 0).shown, axis=0)
+    assert len(asked) == len(np.unique(asked, axis=0)) == len(drawn) + 2
+    assert len(asked) <= KernelShapExplainer(num_samples).num_predictions
+
+
+@pytest.mark.parametrize("num_samples", [-2, 0, 1, 999])
+def test_num_samples_must_be_pairs(num_samples: int) -> None:
+    with pytest.raises(UserError, match=rf"num_samples is {num_samples}; .* even"):
+        KernelShapExplainer(num_samples)

@@ -1,0 +1,45 @@
+"""Many masks of one image: all are asked, in chunks of full batches, the background shown."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from fakd_jax.explanation.methods.masked import MASKS_AT_ONCE, predict_masks
+from tests.explanation.methods.scenes import a_network, a_scene, all_foreground
+
+
+def brightness(images: np.ndarray) -> np.ndarray:
+    return images.mean(axis=(1, 2, 3)) / 255
+
+
+@pytest.mark.parametrize(("batch_size", "chunks"), [(100, [200, 200, 170]), (400, [400, 170])])
+def test_every_mask_is_asked_for_once_in_chunks_of_full_batches(
+    batch_size: int, chunks: list[int]
+) -> None:
+    opacity = np.random.default_rng(0).integers(0, 256, (570, 1, 1)) / 255
+    asked: list[int] = []
+
+    def masks(start: int, stop: int) -> np.ndarray:
+        asked.append(stop - start)
+        return np.broadcast_to(opacity[start:stop], (stop - start, 2, 2)).astype(np.float32)
+
+    network = a_network(brightness, batch_size=batch_size)
+    answers = predict_masks(network, all_foreground(2, 2), 1, 570, masks)
+    assert asked == chunks
+    assert all(rows <= max(MASKS_AT_ONCE, batch_size) for rows in asked)
+    np.testing.assert_allclose(answers, opacity[:, 0, 0], atol=1e-6)
+
+
+def test_the_background_is_shown_whatever_the_mask_says() -> None:
+    scene, met = a_scene(), []
+
+    def score(images: np.ndarray) -> np.ndarray:
+        met.append(images)
+        return brightness(images)
+
+    predict_masks(
+        a_network(score), scene, 1, 1, lambda start, stop: np.zeros((1, 32, 32), np.float32)
+    )
+    expected = np.where(scene.foreground[..., None], scene.replacement, scene.image)
+    np.testing.assert_array_equal(met[0][0], expected)
