@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Collection, Mapping, Sequence
-from itertools import product
+from itertools import cycle, product
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ _COLOURS = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#
 _CONTROL_COLOUR = "#8c8c8c"
 _DASHES = ("-", "--", "-.", ":")
 _PANELS = {"deletion": "share of the head hidden", "insertion": "share of the head shown"}
-_SIZE_INCHES = (6.4, 2.3)
+_SIZE_INCHES = (6.0, 2.2)
 _DOTS_PER_INCH = 100
 
 
@@ -28,12 +28,12 @@ def draw_curves(cells: Mapping[str, Mapping[str, Any]], controls: Collection[str
       controls: the methods that look at no network.
 
     Returns:
-      A PNG, 640 pixels wide; equal arguments give equal bytes.
+      A PNG, 600 pixels wide; equal arguments give equal bytes.
     """
     import matplotlib.style
     from matplotlib.figure import Figure
 
-    styles = _line_styles(list(cells), controls)
+    styles = line_styles(list(cells), controls)
     # A user's matplotlibrc must not change the bytes; Figure without pyplot leaves no state.
     with matplotlib.style.context("default"):
         figure = Figure(figsize=_SIZE_INCHES, dpi=_DOTS_PER_INCH, layout="constrained")
@@ -58,8 +58,8 @@ def draw_curves(cells: Mapping[str, Mapping[str, Any]], controls: Collection[str
     return compact_png(np.ascontiguousarray(pixels[..., :3]))
 
 
-def _line_styles(methods: Sequence[str], controls: Collection[str]) -> dict[str, tuple[str, str]]:
-    """Colour and dash of each method's line; no two are alike among the first 28."""
-    own = ((colour, dash) for dash, colour in product(_DASHES, _COLOURS))
-    grey = ((_CONTROL_COLOUR, dash) for dash in _DASHES)
+def line_styles(methods: Sequence[str], controls: Collection[str]) -> dict[str, tuple[str, str]]:
+    """Colour and dash of each method's line; they repeat after 28 methods and 4 controls."""
+    own = cycle((colour, dash) for dash, colour in product(_DASHES, _COLOURS))
+    grey = cycle((_CONTROL_COLOUR, dash) for dash in _DASHES)
     return {method: next(grey if method in controls else own) for method in methods}

@@ -69,7 +69,7 @@ def _measures_table(
     overall: Mapping[str, Mapping[str, Any]],
     measured: Sequence[Mapping[str, Any]],
 ) -> Html:
-    header = ["method", "images", *(_heading(measure) for measure in measured)]
+    header: list[Inline] = ["method", "images", *(_heading(measure) for measure in measured)]
     rows: list[list[Inline]] = []
     for method in summary["methods"]:
         row = overall[method]
