@@ -217,6 +217,11 @@ def thumbnails(items: Iterable[Thumbnail]) -> Html:
     return Html(f'<div class="thumbnails">\n{"".join(cells)}</div>\n')
 
 
+def beside(*content: Html) -> Html:
+    """Elements side by side, as far as there is room; what does not fit stands below."""
+    return Html(f'<div class="beside">\n{_join(content)}</div>\n')
+
+
 def details(summary: Inline, *content: Html) -> Html:
     """Content that is folded away below its summary until the reader opens it."""
     return Html(f"<details>\n<summary>{_text(summary)}</summary>\n{_join(content)}</details>\n")

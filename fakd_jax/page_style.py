@@ -62,6 +62,8 @@ figure > img { margin-bottom: .5rem; background: #ffffff; }
 .thumbnails figcaption { color: var(--ink); font-size: .85rem; line-height: 1.45;
   overflow-wrap: anywhere; }
 .thumbnails p { margin: .2rem 0; }
+.beside { display: flex; flex-wrap: wrap; align-items: flex-start; gap: 0 2.5rem; }
+.beside > * { min-width: 0; }
 details { margin: 1rem 0; padding: .5rem .9rem; border: 1px solid var(--rule);
   border-radius: 6px; }
 summary { cursor: pointer; font-weight: 500; }

@@ -17,6 +17,7 @@ from fakd_jax.page import (
     Html,
     Section,
     Thumbnail,
+    beside,
     bullets,
     code,
     definitions,
@@ -94,6 +95,7 @@ def everything(text: str = NASTY) -> str:
         table([text, text], [[text, strong(text)]], align="lr", caption=text),
         figure(PIXELS, alt=text, caption=text),
         thumbnails([Thumbnail(PIXELS, text, [text, text])]),
+        beside(paragraph(text), figure(PIXELS, alt=text)),
         details(text, paragraph(text)),
         warning(paragraph(text)),
     )
@@ -168,6 +170,11 @@ def test_markup_is_kept_and_text_is_not_taken_for_it() -> None:
 
 def test_lines_stand_below_each_other() -> None:
     assert lines("a & b", strong("c")).markup == "a &amp; b<br><strong>c</strong>"
+
+
+def test_elements_stand_beside_each_other_in_one_box() -> None:
+    made = beside(paragraph("a < b"), paragraph("c")).markup
+    assert made == '<div class="beside">\n<p>a &lt; b</p>\n<p>c</p>\n</div>\n'
 
 
 def test_a_table_has_row_heads_and_alignment() -> None:
