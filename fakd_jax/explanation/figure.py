@@ -15,7 +15,6 @@ from fakd_jax.explanation.result import (
     superpixel_mask,
     top_superpixels,
 )
-
 from fakd_jax.explanation.words import UNSTABLE
 
 if TYPE_CHECKING:
@@ -174,9 +173,7 @@ def _write_note(panel: Axes, note: str) -> None:
     )
 
 
-def _write_texts(
-    figure: Figure, title: str, subtitle: str, remark: str, class_name: str
-) -> None:
+def _write_texts(figure: Figure, title: str, subtitle: str, remark: str, class_name: str) -> None:
     """Writes title, subtitle, legend and the note on use."""
     from matplotlib.patches import Patch
 

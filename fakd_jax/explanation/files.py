@@ -30,7 +30,7 @@ def label_map_bytes(segments: Int32[np.ndarray, "H W"]) -> bytes:
     return buffer.getvalue()
 
 
-def array_bytes(values: Float[np.ndarray, "..."]) -> bytes:
+def array_bytes(values: Float[np.ndarray, ...]) -> bytes:
     """Numbers as NumPy's own file format, in float32."""
     buffer = io.BytesIO()
     np.save(buffer, values.astype(np.float32))

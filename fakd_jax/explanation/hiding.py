@@ -13,7 +13,6 @@ from fakd_jax.explanation.network import (
     PredictFunction,
 )
 
-
 BLUR_SHARE = 1 / 12
 _TOWARDS_MEAN = 1e-6  # what a superpixel without any neighbour is filled by
 

@@ -25,9 +25,7 @@ PixelGradientFunction: TypeAlias = Callable[[np.ndarray, int], np.ndarray]
 """Images float32 ``[N, S, S, 3]``, grey levels 0 to 255 that need not be whole, and a class, to
 the gradients of its logit with respect to the grey levels, float32 ``[N, S, S, 3]``."""
 
-FeatureGradientFunction: TypeAlias = Callable[
-    [np.ndarray, int, str], tuple[np.ndarray, np.ndarray]
-]
+FeatureGradientFunction: TypeAlias = Callable[[np.ndarray, int, str], tuple[np.ndarray, np.ndarray]]
 """An image uint8 ``[S, S, 3]``, a class and a layer, to the layer's feature map and the gradient
 of the class's logit with respect to it, both float32 ``[h, w, K]``."""
 

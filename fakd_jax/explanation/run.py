@@ -100,7 +100,9 @@ def explain_images(
     write_whole(output / INDEX_FILE, json_bytes(index))  # an unwritable folder shows at once
     names = folder_names([subject.id for subject in subjects])
     for subject, name in zip(subjects, names, strict=True):
-        record, explanation = _explain_one(subject, network, explainer, staging, output / name, common)
+        record, explanation = _explain_one(
+            subject, network, explainer, staging, output / name, common
+        )
         paths = {"explanation": f"{name}/explanation.json", "figure": f"{name}/figure.png"}
         entries.append({key: record[key] for key in _INDEX_KEYS} | paths)
         write_whole(output / INDEX_FILE, json_bytes(index))

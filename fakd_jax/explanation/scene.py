@@ -55,9 +55,7 @@ def predict_shown(
     return network.predict_hidden(scene.image, scene.replacement, segments, shown)
 
 
-def mean_by_superpixel(
-    scene: Scene, values: Float[np.ndarray, "H W"]
-) -> Float[np.ndarray, " S"]:
+def mean_by_superpixel(scene: Scene, values: Float[np.ndarray, "H W"]) -> Float[np.ndarray, " S"]:
     """The mean of values over each superpixel."""
     inside = scene.foreground
     labels = scene.superpixels[inside]

@@ -1,1 +1,1 @@
-"""The methods of explanation, all with the interface of :class:`fakd_jax.explanation.result.Explainer`."""
+"""The methods of explanation, all with the interface of `explanation.result.Explainer`."""

@@ -20,8 +20,9 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from fakd_jax.errors import UserError
-from fakd_jax.explanation.methods.resampling import TARGET, resampled_sampling
+from fakd_jax.explanation.methods.resampling import resampled_sampling
 from fakd_jax.explanation.network import Network
+from fakd_jax.explanation.quality.stability import STABLE
 from fakd_jax.explanation.result import (
     NEGLIGIBLE,
     Explanation,
@@ -55,7 +56,7 @@ class LimeExplainer:
     num_samples: int | None = None
     max_samples: int = 4000
     top: int = 3
-    target: float = TARGET
+    target: float = STABLE
     kernel_width: float = 0.25
     ridge_alpha: float = 1.0
 
@@ -133,9 +134,7 @@ class LimeExplainer:
         def refit(times: Float[np.ndarray, "B N"]) -> Float[np.ndarray, "B S"]:
             return weighted_ridge(shown, values, times * closeness, self.ridge_alpha)[0]
 
-        return resampled_sampling(
-            refit, len(values), top=self.top, target=self.target, seed=seed
-        )
+        return resampled_sampling(refit, len(values), top=self.top, target=self.target, seed=seed)
 
     def _closeness(self, shown: Bool[np.ndarray, "N S"]) -> Float[np.ndarray, " N"]:
         """The weight of each perturbed image, as in `lime.lime_image`: √exp(-d²/width²).

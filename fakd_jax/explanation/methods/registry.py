@@ -7,19 +7,27 @@ from dataclasses import fields
 from typing import Any
 
 from fakd_jax.errors import UserError
+from fakd_jax.explanation.methods.controls import CentreControl, EdgesControl, RandomControl
+from fakd_jax.explanation.methods.kernel_shap import KernelShapExplainer
 from fakd_jax.explanation.methods.lime import LimeExplainer
 from fakd_jax.explanation.methods.lime_package import LimePackageExplainer
+from fakd_jax.explanation.methods.occlusion import OcclusionExplainer
+from fakd_jax.explanation.methods.rise import RiseExplainer
 from fakd_jax.explanation.result import Explainer
 
 METHODS: Mapping[str, type] = {
     explainer.name: explainer
     for explainer in (
         LimeExplainer,
+        KernelShapExplainer,
+        OcclusionExplainer,
+        RiseExplainer,
     )
 }
 """The methods that are compared unless others are named."""
 
 CONTROLS: Mapping[str, type] = {
+    control.name: control for control in (RandomControl, CentreControl, EdgesControl)
 }
 """What every method is held against: none of them looks at the network."""
 

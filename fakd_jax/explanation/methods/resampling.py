@@ -12,13 +12,15 @@ from collections.abc import Callable
 import numpy as np
 from jaxtyping import Float, Int
 
-from fakd_jax.explanation.quality.stability import mean_jaccard, top_masks, without_negligible
+from fakd_jax.explanation.quality.stability import (
+    STABLE,
+    mean_jaccard,
+    top_masks,
+    without_negligible,
+)
 from fakd_jax.explanation.result import Sampling
 
 RESAMPLES = 100
-TARGET = 0.8
-"""A mean Jaccard index from which the top counts as stable: of a top 3, two runs in three agree in
-all, the third in all but one."""
 
 
 def resampled_sampling(
@@ -27,7 +29,7 @@ def resampled_sampling(
     *,
     units: Int[np.ndarray, " N"] | None = None,
     top: int,
-    target: float = TARGET,
+    target: float = STABLE,
     seed: int,
     resamples: int = RESAMPLES,
 ) -> Sampling:

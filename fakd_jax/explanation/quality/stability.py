@@ -17,6 +17,9 @@ from fakd_jax.explanation.quality.ranks import mean_over_pairs, rank_correlation
 from fakd_jax.explanation.result import NEGLIGIBLE
 
 CONFIDENCE = 0.95
+STABLE = 0.8
+"""The mean Jaccard index from which a top counts as stable: of a top 3, two runs in three agree
+in all, the third in all but one."""
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,8 @@ from itertools import combinations
 
 import numpy as np
 
+from fakd_jax.explanation.quality.ranks import rank_correlations, silent
+from fakd_jax.explanation.quality.stability import without_negligible
 from fakd_jax.explanation.result import NEGLIGIBLE
 
 
@@ -29,19 +31,11 @@ def agreements(weights: Mapping[str, Sequence[float]]) -> dict[tuple[str, str], 
       By pair, in the order of `weights`: in [-1, 1]; None where a method says nothing, or the
       same of every superpixel.
     """
-    from scipy.stats import rankdata
-
-    ranks = {method: rankdata(values) for method, values in weights.items()}
-    silent = {
-        method
-        for method, values in weights.items()
-        if says_nothing(values) or np.ptp(ranks[method]) == 0
-    }
+    rows = without_negligible(np.array([*weights.values()], np.float64))
+    correlations, quiet = rank_correlations(rows, rows), silent(rows)
     return {
-        (one, other): None
-        if {one, other} & silent
-        else float(np.corrcoef(ranks[one], ranks[other])[0, 1])
-        for one, other in combinations(weights, 2)
+        (one, other): None if quiet[i] or quiet[j] else float(correlations[i, j])
+        for (i, one), (j, other) in combinations(enumerate(weights), 2)
     }
 
 

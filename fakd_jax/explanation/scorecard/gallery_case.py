@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from fakd_jax.explanation.quality.stability import STABLE
 from fakd_jax.explanation.scorecard.agreement import mean_agreement, says_nothing
 from fakd_jax.explanation.scorecard.cases import Case
 from fakd_jax.explanation.scorecard.curve_picture import draw_curves
 from fakd_jax.explanation.scorecard.gallery_words import (
-    STABLE_FROM,
     decimal,
     whole_percent,
 )
@@ -132,7 +132,7 @@ def _caption(case: Case, method: str) -> list[Inline]:
 def _stability(jaccard: float | None) -> Inline:
     if jaccard is None:
         return "stability not measured"
-    if jaccard < STABLE_FROM:
+    if jaccard < STABLE:
         return strong(f"UNSTABLE (Jaccard {decimal(jaccard)})")
     return f"stable (Jaccard {decimal(jaccard)})"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from fakd_jax.explanation.heat import overlay
-from fakd_jax.explanation.scorecard.gallery_words import STABLE_FROM
+from fakd_jax.explanation.quality.stability import STABLE
 from fakd_jax.page import Inline, Section, definitions, figure, paragraph
 
 _BAR_HEIGHT, _BAR_WIDTH = 20, 360
@@ -28,7 +28,7 @@ def legend_section(localised: bool) -> Section:
         (
             "Stable",
             "Another seed gives much the same. Jaccard: the share of the strongest superpixels "
-            f"that two runs have in common. Below {STABLE_FROM} an explanation is called "
+            f"that two runs have in common. Below {STABLE} an explanation is called "
             "UNSTABLE: what it shows is partly chance.",
         ),
         (

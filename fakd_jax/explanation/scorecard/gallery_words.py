@@ -1,4 +1,4 @@
-"""How the gallery writes figures, and from where it calls an explanation unstable."""
+"""How the gallery writes figures."""
 
 from __future__ import annotations
 
@@ -7,8 +7,6 @@ from collections.abc import Sequence
 from fakd_jax.page import Inline, lines
 
 DASH = "–"
-STABLE_FROM = 0.6
-"""The Jaccard index of the top superpixels below which an explanation is called unstable."""
 
 
 def decimal(value: float | None, *, signed: bool = False) -> str:

@@ -35,7 +35,8 @@ class Stage:
       class_index: the class that is explained, the predicted one.
       seed: of the image; the runs of a method take it and the seeds after it.
       held_out: the network's answers to hidings that no method was fitted to.
-      lesion: where the lesion is, if that is known and its class is the predicted one.
+      lesion: where the lesion is, if that is known.
+      right: whether the class is the image's own; False where nobody said.
     """
 
     scene: Scene
@@ -44,6 +45,7 @@ class Stage:
     seed: int
     held_out: HeldOut
     lesion: Bool[np.ndarray, "H W"] | None
+    right: bool
 
 
 @dataclass(frozen=True)
@@ -79,14 +81,14 @@ def set_stage(
     """
     probabilities = network.predict_proba(scene.image[None])[0]
     class_index = int(probabilities.argmax())
-    right = network.class_names[class_index] == true_class
     return Stage(
         scene=scene,
         probabilities=probabilities,
         class_index=class_index,
         seed=seed,
         held_out=ask_held_out(scene, network, seed),
-        lesion=lesion if lesion is not None and lesion.any() and right else None,
+        lesion=lesion if lesion is not None and lesion.any() else None,
+        right=network.class_names[class_index] == true_class,
     )
 
 
@@ -119,12 +121,10 @@ def measure(
             "deletion": curves.deletion_area,
             "insertion": curves.insertion_area,
             "gap": curves.gap,
-            "local_fidelity": local_fidelity(
-                stage.held_out, contributions_of(first), class_index
-            ),
+            "local_fidelity": local_fidelity(stage.held_out, contributions_of(first), class_index),
             "dependence": randomisation.dependence if randomisation else None,
             "randomised_correlation": randomisation.similarity if randomisation else None,
-            **_localisation(first.heat, stage.lesion),
+            **_localisation(first.heat, stage),
             "background": background_share(first.heat, scene.foreground),
         },
         "randomisation": asdict(randomisation) if randomisation else None,
@@ -151,12 +151,11 @@ def _randomisation(
     return randomisation_of(weights, np.stack(redrawn))
 
 
-def _localisation(
-    heat: Float[np.ndarray, "H W"], lesion: Bool[np.ndarray, "H W"] | None
-) -> dict[str, float | None]:
-    if lesion is None:
+def _localisation(heat: Float[np.ndarray, "H W"], stage: Stage) -> dict[str, float | None]:
+    """Where a wrong class is explained, its evidence need not lie in the lesion."""
+    if stage.lesion is None or not stage.right:
         return {"pointing": None, "dice": None, "mass_in_mask": None}
-    return asdict(localisation_of(heat, lesion))
+    return asdict(localisation_of(heat, stage.lesion))
 
 
 def _curves_record(curves: Curves) -> dict[str, list[float]]:

@@ -36,8 +36,8 @@ def observe(cells: Sequence[Mapping[str, Any]], methods: Sequence[str]) -> Obser
     """Sorts cells by image and method, so that methods can be compared image by image.
 
     Args:
-      cells: `id`, `method`, `explained_class`, `measures` and `randomisation` of each; those of other methods are
-        not looked at, and a measure that a cell lacks is undefined.
+      cells: `id`, `method`, `explained_class`, `measures` and `randomisation` of each; those of
+        other methods are not looked at, and a measure that a cell lacks is undefined.
       methods: to be looked at.
 
     Raises:

@@ -186,7 +186,8 @@ def _cells_of(
             if stage is None:
                 scene = plan.staging.scene(image, seed)
                 stage = set_stage(scene, network, seed, lesion, subject.true_class)
-                write_whole(folder / "image.png", png_bytes(image))
+                bare = overlay(image, np.zeros(image.shape[:2]), mask=stage.lesion)
+                write_whole(folder / "image.png", png_bytes(bare))
             cell = _measure_cell(subject, explainer, stage, benchmark, folder, key)
         cells.append(cell)
         if on_cell is not None:

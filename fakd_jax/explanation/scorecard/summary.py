@@ -33,7 +33,8 @@ def summarise(
     Args:
       cells: one an image and method, in any order: `id`, `method`, `explained_class`, `measures`
         (by key of :data:`~fakd_jax.explanation.scorecard.measures.MEASURES`, None where
-        undefined) and `randomisation` (None where no network was redrawn). Cells of methods that are not named are not looked at.
+        undefined) and `randomisation` (None where no network was redrawn). Cells of methods
+        that are not named are not looked at.
       methods: to be judged, in the order of the rows.
       controls: what needs no network to be drawn, to be held against; their rows come last.
       groups: id to duplicate group, where an audit knows them: copies of a slice are then drawn
@@ -134,10 +135,15 @@ def _sanity(
     observed: Observations, method: str, name: str, units: Int[np.ndarray, " N"], seed: int
 ) -> Sanity:
     """The sanity check of a method on the images explained for one class, or for any."""
-    compared = np.array([image is not None for image in observed.randomisations[method]], bool)
-    members = np.flatnonzero(_members(observed, name) & compared)
-    images = [Randomisation(**observed.randomisations[method][member]) for member in members]
-    return sanity_of(images, units[members], seed=seed)
+    chosen = [
+        (Randomisation(**image), unit)
+        for image, unit, member in zip(
+            observed.randomisations[method], units, _members(observed, name), strict=True
+        )
+        if member and image is not None
+    ]
+    images, their_units = [image for image, _ in chosen], [unit for _, unit in chosen]
+    return sanity_of(images, np.array(their_units, np.int64), seed=seed)
 
 
 def _notes(

@@ -15,6 +15,7 @@ from fakd_jax.intervals import SEED
 
 Verdict = Literal["above", "below", "not told apart"]
 
+
 def compare_with_controls(
     observed: Observations,
     methods: Sequence[str],

@@ -73,7 +73,9 @@ def test_planted_evidence_is_the_top_superpixel() -> None:
 
 def test_evidence_counts_against_the_other_class() -> None:
     weights = {
-        label: LimeExplainer(num_samples=100).explain(a_scene(textured_image()), network(), label, 3)
+        label: LimeExplainer(num_samples=100).explain(
+            a_scene(textured_image()), network(), label, 3
+        )
         for label in (0, 1)
     }
     np.testing.assert_allclose(weights[0].weights, -weights[1].weights, atol=1e-6)
@@ -88,7 +90,9 @@ def test_local_prediction_is_intercept_plus_all_weights() -> None:
 
 def test_same_seed_repeats_bit_for_bit_and_another_does_not() -> None:
     image, explainer = textured_image(), LimeExplainer(num_samples=60)
-    first, again, other = (explainer.explain(a_scene(image), network(), 1, seed) for seed in (5, 5, 6))
+    first, again, other = (
+        explainer.explain(a_scene(image), network(), 1, seed) for seed in (5, 5, 6)
+    )
     np.testing.assert_array_equal(first.weights, again.weights)
     np.testing.assert_array_equal(first.segments, again.segments)
     assert first.fit == again.fit
@@ -118,9 +122,7 @@ def test_weights_are_those_of_the_lime_package() -> None:
 def test_the_package_refuses_scenes_that_it_cannot_show() -> None:
     for staging in (Staging(), Staging(head_only=False, hide="inpaint")):
         with pytest.raises(UserError, match="--preset paper"):
-            LimePackageExplainer(20).explain(
-                staging.scene(textured_image(), 0), network(), 1, 0
-            )
+            LimePackageExplainer(20).explain(staging.scene(textured_image(), 0), network(), 1, 0)
 
 
 def test_no_output_and_no_warning(capfd: pytest.CaptureFixture[str]) -> None:
@@ -220,9 +222,7 @@ def test_ridge_is_scikit_learns_under_every_weighting() -> None:
         assert r2 == pytest.approx(model.score(rows, values, sample_weight=importance[b]))
 
 
-@pytest.mark.parametrize(
-    "options", [{"num_samples": 1}, {"max_samples": 0}, {"kernel_width": 0.0}]
-)
+@pytest.mark.parametrize("options", [{"num_samples": 1}, {"max_samples": 0}, {"kernel_width": 0.0}])
 def test_settings_out_of_range_are_refused(options: dict[str, float]) -> None:
     with pytest.raises(UserError, match=next(iter(options))):
         LimeExplainer(**options)

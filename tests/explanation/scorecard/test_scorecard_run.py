@@ -24,6 +24,13 @@ from fakd_jax.explanation.superpixels import Slic
 SIDE = 48
 CLASSES = ("healthy", "ill")
 HALF = SIDE // 2
+FACTS = {
+    "arch": "few lines",
+    "checkpoint": "none",
+    "config": None,
+    "weights_sha256": 64 * "0",
+    "head": "trained",
+}
 
 
 def bright_corner(seed: int) -> np.ndarray:
@@ -54,7 +61,7 @@ def network_looking_at(*corner: slice) -> Network:
         predict,
         hiding_on_host(predict),
         masking_on_host(predict),
-        *(16, CLASSES, SIDE, {"arch": "few lines", "checkpoint": "none", "config": None}),
+        *(16, CLASSES, SIDE, FACTS),
     )
 
 
@@ -142,9 +149,7 @@ def test_everything_is_there_to_be_read_and_looked_at(finished: Path) -> None:
         assert min(picture.size) >= SIDE
 
 
-def test_same_command_same_bytes(
-    subjects: list[Subject], finished: Path, tmp_path: Path
-) -> None:
+def test_same_command_same_bytes(subjects: list[Subject], finished: Path, tmp_path: Path) -> None:
     run_scorecard(subjects, a_network(), a_plan(), tmp_path)
     assert contents(tmp_path) == contents(finished)
 
@@ -196,9 +201,7 @@ def test_without_masks_and_redrawn_networks_those_figures_are_absent(
     subjects: list[Subject], tmp_path: Path
 ) -> None:
     plain = [replace(subject, mask=None) for subject in subjects[:2]]
-    scorecard = run_scorecard(
-        plain, replace(a_network(), randomised=None), a_plan(), tmp_path
-    )
+    scorecard = run_scorecard(plain, replace(a_network(), randomised=None), a_plan(), tmp_path)
     for row in scorecard["rows"]:
         for key in ("dice", "dependence", "randomised_correlation"):
             assert row["measures"][key] == {"mean": None, "ci95": None, "n": 0}

@@ -100,7 +100,7 @@ def test_groups_of_copies_are_drawn_together_and_both_say_so(typical: dict[str, 
 def test_notes_count_what_was_compared_and_localised(typical: dict[str, Any]) -> None:
     told = sum(row["verdict"] is not None for row in typical["verdicts"])
     assert told == len(METHODS) * 7 * 3
-    assert any(f"{told} comparisons" in note and "here 8" in note for note in typical["notes"])
+    assert any(f"{told} comparisons" in note and "here 7" in note for note in typical["notes"])
     assert any("on the 24 images" in note for note in typical["notes"])
     without = summarise(typical_cells(8, localised=False), METHODS, CONTROLS)
     assert not any("comparisons" in note or "localis" in note for note in without["notes"])
