@@ -12,6 +12,7 @@ That regression needs a sample of the coalitions only, drawn here in pairs as Co
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from math import comb
 from typing import Any, ClassVar
 
@@ -19,7 +20,9 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from fakd_jax.errors import UserError
+from fakd_jax.explanation.methods.resampling import resampled_sampling
 from fakd_jax.explanation.network import Network
+from fakd_jax.explanation.quality.stability import STABLE
 from fakd_jax.explanation.result import NEGLIGIBLE, Explanation, LocalFit, from_weights
 from fakd_jax.explanation.scene import Scene, predict_shown
 
@@ -36,6 +39,7 @@ class KernelShapExplainer:
         hidden; even, at least 2. If it suffices for all 2^S - 2 coalitions they are all asked,
         and the weights are exactly the Shapley values. Otherwise half as many pairs are drawn;
         several times the number of superpixels are meant (see :func:`shapley_regression`).
+      top: how many of the heaviest superpixels have to be stable.
     """
 
     name: ClassVar[str] = "kernel-shap"
@@ -43,6 +47,7 @@ class KernelShapExplainer:
     needs_gradients: ClassVar[bool] = False
 
     num_samples: int = 1000
+    top: int = 3
 
     def __post_init__(self) -> None:
         if self.num_samples < 2 or self.num_samples % 2:
@@ -57,6 +62,7 @@ class KernelShapExplainer:
             "method": self.name,
             "num_samples": self.num_samples,
             "coalitions": "all where num_samples suffices, else pairs by the Shapley kernel",
+            "stable": {"top": self.top, "jaccard": STABLE},
             "versions": {"numpy": np.__version__},
         }
 
@@ -79,12 +85,16 @@ class KernelShapExplainer:
         shown = np.concatenate([nothing, everything, coalitions.shown])
         worths = _worths(network, scene, class_index, shown)
         none, whole, values = float(worths[0]), float(worths[1]), worths[2:]
-        weights = shapley_regression(
-            coalitions.shown, values, none, whole, coalitions.kernel[None]
-        )[0]
+        refit = partial(shapley_regression, coalitions.shown, values, none, whole)
+        weights = refit(coalitions.kernel[None])[0]
         residuals = values - none - coalitions.shown @ weights
         fit = LocalFit(none, whole, _r2(values, residuals, coalitions.kernel))
-        return from_weights(scene, class_index, weights, fit=fit)
+        sampling = None
+        if coalitions.pairs is not None:
+            sampling = resampled_sampling(
+                refit, len(values), units=coalitions.pairs, top=self.top, seed=seed
+            )
+        return from_weights(scene, class_index, weights, fit=fit, sampling=sampling)
 
 
 @dataclass(frozen=True)

@@ -276,3 +276,11 @@ def test_every_coalition_is_asked_once(count: int, num_samples: int) -> None:
 def test_num_samples_must_be_pairs(num_samples: int) -> None:
     with pytest.raises(UserError, match=rf"num_samples is {num_samples}; .* even"):
         KernelShapExplainer(num_samples)
+
+
+def test_it_tells_how_sure_it_is_where_it_drew_and_not_where_it_asked_all() -> None:
+    drawn = explain(smooth_game(12, 0), 12, num_samples=120)
+    assert drawn.sampling is not None
+    assert drawn.sampling.top == 3
+    assert (drawn.sampling.low <= drawn.sampling.high).all()
+    assert explain(smooth_game(4, 0), 4, num_samples=16).sampling is None
