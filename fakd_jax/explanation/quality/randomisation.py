@@ -35,8 +35,9 @@ DEPENDENT = 0.5
 """At least half of what is reproducible must go with the weights: less, and the picture shows the
 image more than the network."""
 
-LEAST_IMAGES = 5
-"""Of fewer there is no verdict: resamples of them are too few to tell how far their mean is off."""
+LEAST_UNITS = 5
+"""Of fewer images, copies counting as one, there is no verdict: resamples of them are too few to
+tell how far their mean is off."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,7 @@ class Sanity:
       ci95: its bootstrap interval over images; None where it has none.
       n: the number of images.
       passes: whether the interval lies at or above :data:`DEPENDENT`; None of fewer than
-        :data:`LEAST_IMAGES`.
+        :data:`LEAST_UNITS`.
     """
 
     dependence: float | None
@@ -134,9 +135,9 @@ def sanity_of(images: Sequence[Randomisation], units: Int[np.ndarray, " N"]) -> 
       images: one each.
       units: the unit of each image in the bootstrap: `arange(N)`, or groups of copies.
     """
-    n = len(images)
+    n, enough = len(images), len(np.unique(units)) >= LEAST_UNITS
     if not n or not _reproducible(images):
-        return Sanity(None, None, n, False if n >= LEAST_IMAGES else None)
+        return Sanity(None, None, n, False if enough else None)
 
     def statistics(weights: Float[np.ndarray, "R N"]) -> Mapping[str, Float[np.ndarray, " R"]]:
         return {"dependence": dependence_of_means(images, weights)}
@@ -144,7 +145,7 @@ def sanity_of(images: Sequence[Randomisation], units: Int[np.ndarray, " N"]) -> 
     dependence = float(dependence_of_means(images, np.ones((1, n)))[0])
     ci95 = bootstrap(statistics, units)["dependence"]
     low = ci95[0] if ci95 else dependence  # without an interval, all resamples agree
-    return Sanity(dependence, ci95, n, low >= DEPENDENT if n >= LEAST_IMAGES else None)
+    return Sanity(dependence, ci95, n, low >= DEPENDENT if enough else None)
 
 
 def dependence_of_means(

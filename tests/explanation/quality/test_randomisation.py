@@ -191,6 +191,7 @@ def test_few_images_have_no_verdict() -> None:
     assert verdict(dependent, images=4).passes is None
     assert verdict(dependent, images=4).dependence is not None
     assert verdict(pure_noise, images=1).passes is None
+    assert sanity_of(checks(dependent), np.arange(IMAGES) % 4).passes is None  # copies of four
     assert sanity_of([], np.arange(0)) == Sanity(None, None, 0, None)
 
 
