@@ -29,4 +29,5 @@ def background_share(
     if not amount.any():
         return None
     amount = amount / amount.max()  # scaled, so that no sum over- or underflows
-    return float(amount[~foreground].sum() / amount.sum())
+    inside, outside = amount[foreground].sum(), amount[~foreground].sum()
+    return float(outside / (inside + outside))

@@ -93,7 +93,8 @@ def mass_in_mask(heat: Float[np.ndarray, "H W"], mask: Bool[np.ndarray, "H W"]) 
     if heat.max() <= 0:
         return 0.0
     positive = np.maximum(heat, 0) / heat.max()  # scaled, so that no sum over- or underflows
-    return float(positive[mask].sum() / positive.sum())
+    inside, outside = positive[mask].sum(), positive[~mask].sum()
+    return float(inside / (inside + outside))
 
 
 def chance_level(mask: Bool[np.ndarray, "H W"], foreground: Bool[np.ndarray, "H W"]) -> float:

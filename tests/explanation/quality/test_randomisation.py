@@ -181,10 +181,17 @@ def test_neither_units_nor_numbers_of_superpixels_matter(scale, other, order) ->
     assert astuple(same) == pytest.approx(expected)
 
 
+def test_what_rounding_leaves_the_same_from_seed_to_seed_is_not_reproducible() -> None:
+    rounding = np.random.default_rng(0).normal(size=(1, 8)) * 1e-8
+    check = randomisation_of(np.repeat(rounding, 3, axis=0), np.eye(8)[:1])
+    assert (check.stability_signed, check.dependence) == (0, None)
+
+
 def test_few_images_have_no_verdict() -> None:
     assert verdict(dependent, images=4).passes is None
     assert verdict(dependent, images=4).dependence is not None
     assert verdict(pure_noise, images=1).passes is None
+    assert sanity_of(checks(dependent), np.arange(IMAGES) % 4).passes is None  # copies of four
     assert sanity_of([], np.arange(0)) == Sanity(None, None, 0, None)
 
 
