@@ -168,6 +168,18 @@ def test_some_test_images_of_each_class(
         (["--image", "missing.png"], "missing.png"),
         (["--image", "IMAGE", "missing.png", "BROKEN"], "2 of 3 images cannot be read"),
         (["--image", "FOLDER"], "FOLDER"),
+        (["--image", "IMAGE", "--method", "lime", "rise"], "one --method at a time"),
+        (["--image", "IMAGE", "--method", "grad-cam", "--num_samples", "9"], "num_samples"),
+        (["--image", "IMAGE", "--method", "grad-cam", "--layer", "features.99"], "features.0"),
+        (["--image", "IMAGE", "--method", "lime-package"], "--preset paper"),
+        (["--image", "IMAGE", "--hide", "black"], "known: mean, blur, inpaint"),
+        (["--image", "IMAGE", "--segmenter", "watershed"], "known: slic, quickshift"),
+        (["--image", "IMAGE", "--superpixels", "1"], "superpixels"),
+        (["--image", "IMAGE", "--preset", "paper", "--superpixels", "9"], "quickshift"),
+        (["--image", "IMAGE", "--seeds", "3"], "--seeds only means something with --benchmark"),
+        (["--image", "IMAGE", "--benchmark", "--seeds", "1"], "--seeds"),
+        (["--image", "IMAGE", "--benchmark", "--masks", "FOLDER"], "--masks belong to"),
+        (["--data", "DATA", "--benchmark", "--masks", "FOLDER"], "has a mask of none"),
         (["--data", "DATA", "--per_class", "0"], "--per_class"),
         (["--data", "DATA", "--split", "valid"], "--split"),
         (["--data", "nowhere"], "nowhere"),
@@ -224,3 +236,59 @@ def test_train_images_need_the_split_of_the_run(
     flags = ["--checkpoint", workdir, "--data", data, "--cache_dir", tmp_path / "cache"]
     assert door(*flags, "--split", "train") == 2
     assert "split.json" in capsys.readouterr().err
+
+
+BENCHMARK = [
+    *("--benchmark", "--method", "lime", "occlusion", "grad-cam", "integrated-gradients"),
+    *("--num_samples", 12, "--batch_size", 8, "--seeds", 2, "--redraws", 1),
+]
+
+
+def test_benchmark_judges_methods_and_goes_on_where_it_was(
+    workdir: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flags = ["--checkpoint", workdir, "--data", data, "--cache_dir", tmp_path / "cache"]
+    flags += ["--output", tmp_path / "card", *BENCHMARK]
+    assert door(*flags) == 0
+    told = capsys.readouterr().out
+    assert "[2/2]" in told
+    assert "Faithfulness" in told
+    assert "gallery.html" in told
+    card = json.loads((tmp_path / "card" / "scorecard.json").read_text())
+    methods = ["lime", "occlusion", "grad-cam", "integrated-gradients"]
+    assert card["methods"] == [*methods, "random", "centre", "edges"]
+    assert card["config"]["methods"]["lime"]["num_samples"] == 12
+    assert card["data"]["split"] == "test"
+    for row in card["rows"]:
+        assert row["measures"]["gap"]["n"] == row["n"]
+    before = contents(tmp_path / "card")
+    assert door(*flags) == 0
+    assert "measured before" in capsys.readouterr().out
+    assert contents(tmp_path / "card") == before
+
+
+def test_benchmark_of_loose_files_and_masks_in_a_folder(
+    workdir: Path, data: Path, tmp_path: Path
+) -> None:
+    image = write_image(tmp_path / "a.png", 1)
+    assert door("--checkpoint", workdir, "--image", image, *BENCHMARK) == 0
+    card = json.loads((workdir / "scorecard" / "scorecard.json").read_text())
+    assert card["data"] is None
+
+    lesion = np.zeros((40, 36), np.uint8)
+    lesion[10:20, 10:20] = 255
+    ids = [f"Testing/glioma/{number}.png" for number in range(3)] + ["Testing/notumor/0.png"]
+    for id in ids:
+        mask = tmp_path / "masks" / id
+        mask.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(lesion).save(mask)
+    flags = ["--data", data, "--cache_dir", tmp_path / "cache", "--per_class", 3, *BENCHMARK]
+    flags += ["--masks", tmp_path / "masks", "--output", tmp_path / "card"]
+    assert door("--checkpoint", workdir, *flags) == 0
+    cells = [
+        json.loads(path.read_text()) for path in (tmp_path / "card" / "cells").rglob("lime.json")
+    ]
+    assert len(cells) == 4
+    for cell in cells:
+        right = cell["prediction"] == cell["true_class"]
+        assert (cell["measures"]["dice"] is not None) == right

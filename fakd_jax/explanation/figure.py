@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import UInt8
 
+from fakd_jax.explanation.heat import overlay
 from fakd_jax.explanation.result import (
     Explanation,
     TopSuperpixel,
@@ -44,7 +45,8 @@ def draw_explanation(
     """Draws the four panels as a PNG, 1600 pixels wide; equal arguments give equal bytes.
 
     As `get_image_and_mask` of the lime package: the second panel has the heaviest superpixels
-    that speak for the class, the third those against it, the fourth the heaviest of both.
+    that speak for the class, the third those against it, the fourth the heaviest of both. A
+    method that weighs pixels has its heat in the second panel instead, and no fourth of that kind.
 
     Args:
       image: uint8 ``[H, W, 3]``, what the network saw.
@@ -69,24 +71,24 @@ def draw_explanation(
         figure = Figure(figsize=_SIZE_INCHES, dpi=_DOTS_PER_INCH)
         panels = figure.subplots(1, 4)
         figure.subplots_adjust(left=0.01, right=0.99, bottom=0.19, top=0.83, wspace=0.03)
-        headings = (
-            "Original",
-            f"Positive: for {class_name}",
-            f"Negative: against {class_name}",
-            "Both",
-        )
-        shown = ((), positive, negative, ranked[:top])
-        notes = (
-            "",
-            "" if positive else "no positive superpixel" if negative else NOTHING_MATTERS,
-            "" if negative else "no negative superpixel" if positive else NOTHING_MATTERS,
-            "" if ranked else NOTHING_MATTERS,
-        )
-        for panel, heading, numbered, note in zip(panels, headings, shown, notes, strict=True):
-            _draw_panel(panel, image, explanation, numbered)
+        positive_panel = (f"Positive: for {class_name}", positive, "no positive superpixel")
+        negative_panel = (f"Negative: against {class_name}", negative, "no negative superpixel")
+        if explanation.by_superpixel:
+            contents = [("Original", (), ""), positive_panel, negative_panel]
+            contents.append(("Both", ranked[:top], ""))
+            pictures = [image] * 4
+        else:
+            contents = [("Original", (), ""), ("Heat: orange for, blue against", (), "")]
+            contents += [positive_panel, negative_panel]
+            pictures = [image, overlay(image, explanation.heat), image, image]
+        for panel, picture, content in zip(panels, pictures, contents, strict=True):
+            heading, numbered, missing = content
+            _draw_panel(panel, picture, explanation, numbered)
             panel.set_title(heading, fontsize=13, parse_math=False)
-            if note:
-                _write_note(panel, note)
+            if not ranked and heading != "Original":
+                _write_note(panel, NOTHING_MATTERS)
+            elif missing and not numbered:
+                _write_note(panel, missing)
         _write_texts(figure, title, subtitle, remark, class_name)
         buffer = io.BytesIO()
         # 'Software' would carry matplotlib's version into the bytes.
@@ -101,7 +103,10 @@ def _draw_panel(
     ranked: Sequence[tuple[int, TopSuperpixel]],
 ) -> None:
     """Draws the image with the superpixels tinted, outlined and numbered by rank."""
-    panel.imshow(image, interpolation="bilinear")
+    height, width = explanation.segments.shape
+    # A picture of heat may be larger than the image; it covers the same ground.
+    ground = (-0.5, width - 0.5, height - 0.5, -0.5)
+    panel.imshow(image, interpolation="bilinear", extent=ground)
     for rank, superpixel in ranked:
         mask = superpixel_mask(explanation, superpixel.superpixel)
         colour = POSITIVE_COLOUR if superpixel.positive else NEGATIVE_COLOUR
@@ -118,8 +123,7 @@ def _draw_panel(
         )
     # Signs are written out, so that the figure does not rest on telling red from green.
     panel.set_xlabel(weights_line(ranked), fontsize=12)
-    panel.set(xticks=[], yticks=[], xlim=(-0.5, image.shape[1] - 0.5))
-    panel.set_ylim(image.shape[0] - 0.5, -0.5)
+    panel.set(xticks=[], yticks=[], xlim=ground[:2], ylim=ground[2:])
 
 
 def _tint(panel: Axes, mask: np.ndarray, colour: str) -> None:

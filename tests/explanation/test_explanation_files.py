@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -347,3 +348,20 @@ def test_record_tells_how_sure_the_weights_are(tmp_path: Path) -> None:
     low, high = np.array(stability["ci95"]).T
     assert (low <= high).all()
     assert len(low) == len(record["weights"])
+
+
+def test_a_method_that_weighs_pixels_shows_its_heat_beside_the_superpixels() -> None:
+    by_superpixel = an_explanation([0.3, -0.2, 0.0, 0.1])
+    heat = by_superpixel.heat.copy()
+    heat[2:6, 2:6] = 2.0
+    by_pixel = replace(by_superpixel, heat=heat, fit=None)
+    assert by_superpixel.by_superpixel
+    assert not by_pixel.by_superpixel
+    image = np.full((32, 32, 3), 90, np.uint8)
+    content = draw_explanation(image, by_pixel, 3, title="t", subtitle="s", class_name="c")
+    with Image.open(io.BytesIO(content)) as figure:
+        pixels = np.asarray(figure.convert("RGB")).astype(int)
+    orange = (pixels[..., 0] > pixels[..., 2] + 60) & (pixels[..., 1] > pixels[..., 2] + 10)
+    panels = [int(orange[120:460, 400 * i + 20 : 400 * i + 380].sum()) for i in range(4)]
+    assert panels[1] > 200
+    assert panels[0] == panels[2] == 0
