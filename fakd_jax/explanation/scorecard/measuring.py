@@ -102,7 +102,7 @@ def measure(
     Returns:
       The explanation, and what a cell holds of it as JSON-able values: `measures` by key of
       :data:`~fakd_jax.explanation.scorecard.measures.MEASURES`, `randomisation`, `curves`,
-      `intervals`, `fit_r2`, `num_samples`, `weights`.
+      `intervals`, `fit_r2`, `num_samples`, `told_jaccard` (of the first run alone), `weights`.
     """
     scene, class_index = stage.scene, stage.class_index
     seeds = range(stage.seed, stage.seed + (trial.seeds if explainer.seeded else 1))
@@ -132,6 +132,7 @@ def measure(
         "intervals": _intervals_record(stability) if explainer.seeded else None,
         "fit_r2": first.fit.r2 if first.fit else None,
         "num_samples": first.sampling.num_samples if first.sampling else None,
+        "told_jaccard": first.sampling.jaccard if first.sampling else None,
         "weights": first.weights.tolist(),
     }
     return first, cell
