@@ -269,7 +269,9 @@ def sow(module: nnx.Module, name: str, value: Array) -> Array:
 
 def sown_names(module: nnx.Module) -> tuple[str, ...]:
     """The names under which a module has sown in the capture it runs under, first come first."""
-    records = [record for record in vars(module)["__captures__"] if type(record) is nnx.Intermediate]
+    records = [
+        record for record in vars(module)["__captures__"] if type(record) is nnx.Intermediate
+    ]
     # The raw dictionary keeps the order; `get_value` copies it as JAX does, sorted as text.
     return tuple(name for record in records for name in record.get_raw_value())
 
