@@ -6,6 +6,7 @@ import copy
 from collections.abc import Sequence
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 from jaxtyping import Float32, UInt8
@@ -67,7 +68,7 @@ class Derivatives:
         def by_features(
             variables: list[jax.Array], image: jax.Array, class_index: jax.Array, layer: str
         ) -> tuple[jax.Array, jax.Array]:
-            images = normalise(image[None], mean, std)
+            images = jnp.asarray(normalise(image[None], mean, std))
             return feature_gradient(rebuilt(variables), images, layer, class_index)
 
         self._by_pixels = jax.jit(by_pixels, compiler_options=compiler_options())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -79,7 +79,7 @@ def feature_gradient(
     Raises:
       UserError: For a feature that the network does not have.
     """
-    sown = jax.eval_shape(lambda images: _run_captured(model, images, None)[1], images)
+    sown = _shapes(lambda: model, images)
     _check_known(model, feature, sown)
 
     def score(perturbation: Array) -> tuple[Array, Array]:
@@ -106,20 +106,30 @@ def feature_shapes(
     Raises:
       UserError: For a name that is not known.
     """
-    images = jax.ShapeDtypeStruct((1, image_size, image_size, 3), jnp.float32)
-    shapes: dict[str, Any] = {}  # JAX would return a dictionary sorted as text
 
-    def run(images: Array) -> None:
+    def make() -> nnx.Module:
         if isinstance(name_or_model, str):
             model = create_model(name_or_model, num_classes=1, rngs=nnx.Rngs(0))
         else:
             model = nnx.clone(name_or_model)
         model.eval()
-        sown = _run_captured(model, images, None)[1]
-        shapes.update({name: value.shape[1:] for name, value in sown.items()})
+        return model
 
-    jax.eval_shape(run, images)
-    return shapes
+    images = jax.ShapeDtypeStruct((1, image_size, image_size, 3), jnp.float32)
+    return {name: value.shape[1:] for name, value in _shapes(make, images).items()}
+
+
+def _shapes(make: Callable[[], nnx.Module], images: Any) -> dict[str, Any]:
+    """The shapes and dtypes of all features of a network, in the order of computation."""
+    names: list[str] = []  # JAX returns dictionaries sorted as text
+
+    def run(images: Array) -> dict[str, Array]:
+        sown = _run_captured(make(), images, None)[1]
+        names.extend(sown)
+        return sown
+
+    shapes = jax.eval_shape(run, images)
+    return {name: shapes[name] for name in names}
 
 
 def _run_captured(
@@ -138,7 +148,8 @@ def _run_captured(
     def run(view: Any) -> tuple[Array, tuple[str, ...]]:
         return view(images, rngs=rngs), sown_names(view)
 
-    (logits, names), captured = nnx.capture(run, nnx.Intermediate, init=added)(view)
+    capturing: Any = nnx.capture(run, nnx.Intermediate, init=added)
+    (logits, names), captured = capturing(view)
     return logits, {name: captured[name].get_value()[-1] for name in names}
 
 

@@ -2,6 +2,13 @@
 
 Both weigh the channels of a feature map by what the gradient of the class's logit says of them,
 sum them up, and enlarge the sum to the image.
+
+Both papers then cut off what is negative, and a map that is negative everywhere comes out as
+nothing, all blue. Here the sign is kept: what is negative speaks against the class, as with every
+other method, and `max(heat, 0)` is the papers' map. On MobileNetV3's last map (40 test MRI of a
+trained student) the papers' Grad-CAM would be empty for the least likely class of 28 images and
+nearly so of 35, and of none for the predicted class. There the opposite holds: 98 % of the map is
+positive, background and all, so that only its differences tell anything.
 """
 
 from __future__ import annotations
@@ -14,7 +21,7 @@ import numpy as np
 from jaxtyping import Float, Float64
 
 from fakd_jax.errors import UserError
-from fakd_jax.explanation.network import Network, gradients_of
+from fakd_jax.explanation.network import Gradients, Network, gradients_of
 from fakd_jax.explanation.result import Explanation, from_heat
 from fakd_jax.explanation.scene import Scene
 
@@ -62,15 +69,21 @@ class _ClassActivationMap(ABC):
           UserError: the network has no gradients, or no such layer.
         """
         gradients = gradients_of(network)
-        layer = self.layer or gradients.default_layer
-        if layer not in gradients.layers:
-            raise UserError(
-                f"{self.name} cannot look at layer {layer!r}; "
-                f"choose one of {', '.join(gradients.layers)}"
-            )
+        layer = self._layer_of(gradients)
         features, gradient = gradients.of_features(scene.image, class_index, layer)
         evidence = features @ self.channel_weights(features, gradient)
         return from_heat(scene, class_index, enlarge(evidence, scene.image.shape[:2]))
+
+    def _layer_of(self, gradients: Gradients) -> str:
+        layer = self.layer or gradients.default_layer
+        if layer is None:
+            raise UserError(f"{self.name} needs a feature map, and this network shows none")
+        if layer not in gradients.layers:
+            raise UserError(
+                f"the network has no feature map {layer!r} for {self.name}; "
+                f"choose one of {', '.join(gradients.layers)}"
+            )
+        return layer
 
 
 @dataclass(frozen=True)
@@ -97,7 +110,16 @@ class GradCamPlusPlus(_ClassActivationMap):
     def channel_weights(
         features: Float[np.ndarray, "h w K"], gradient: Float[np.ndarray, "h w K"]
     ) -> Float64[np.ndarray, " K"]:
-        """w_k = Σ_ij α_ij relu(g_ij), with α_ij = g_ij² / (2 g_ij² + Σ_ab A_ab · g_ij³)."""
+        """w_k = Σ_ij α_ij relu(g_ij), with α_ij = g_ij² / (2 g_ij² + Σ_ab A_ab · g_ij³).
+
+        Equations 5 and 19: of Y = exp(S), the n-th derivative is Y · gⁿ as far as S is piecewise
+        linear. Y cancels in α; in w it only scales the map, and is left out, since it may
+        overflow. α is 0 where its denominator is, as it is wherever g is 0.
+
+        The paper supposes features that are not negative. Where a channel's sum is negative, as
+        hard-swish and linear bottlenecks allow, a denominator may be too, and its weight with it:
+        in none of MobileNetV3's last map, in up to 9 % of an image's positions in `features.6`.
+        """
         gradient = gradient.astype(np.float64)
         denominator = 2 * gradient**2 + features.sum(axis=(0, 1), dtype=np.float64) * gradient**3
         alpha = np.divide(
