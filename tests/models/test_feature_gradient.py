@@ -138,3 +138,39 @@ def test_features_come_in_the_order_of_the_network() -> None:
     assert list(feature_shapes("tiny_resnet", 32)) == [
         "relu", "maxpool", "layer1", "layer2", "layer3", "layer4", "pre_logits",
     ]  # fmt: skip
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize("feature", ["features.12", "features.16"])
+def test_grad_cam_is_pytorchs(feature: str) -> None:
+    """Map and gradient by hooks on torchvision's network, Grad-CAM by its two equations."""
+    torch = pytest.importorskip("torch")
+    torchvision = pytest.importorskip("torchvision")
+    from fakd_jax.explanation.methods.grad_cam import GradCam
+    from fakd_jax.models.torch_weights import load_state_dict
+
+    torch.manual_seed(0)
+    theirs = torchvision.models.mobilenet_v3_large(weights=None, num_classes=4)
+    images = torch.randn(4, 3, 96, 96)
+    for module in theirs.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.momentum = 1.0
+    with torch.no_grad():
+        theirs(images)  # statistics that let the signal through
+    theirs.eval()
+    kept: list = []
+    theirs.features[int(feature.split(".")[1])].register_forward_hook(
+        lambda module, inputs, output: kept.append(output)
+    )
+    logits = theirs(images[:1])
+    (gradient,) = torch.autograd.grad(logits[0, 2], kept[0])
+    alpha = gradient.mean(dim=(2, 3), keepdim=True)
+    expected = (alpha * kept[0]).sum(dim=1)[0].detach().numpy()
+
+    ours = create_model("mobilenet_v3_large", num_classes=4, rngs=nnx.Rngs(0))
+    load_state_dict(ours, {key: value.numpy() for key, value in theirs.state_dict().items()})
+    ours.eval()
+    inputs = jnp.asarray(images[:1].permute(0, 2, 3, 1).numpy())
+    value, slope = (np.asarray(x)[0] for x in gradient_of(ours, inputs, feature, 2))
+    actual = value @ GradCam.channel_weights(value, slope)
+    np.testing.assert_allclose(actual, expected, atol=1e-3 * np.abs(expected).max())
