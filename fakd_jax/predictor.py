@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -17,6 +18,7 @@ from fakd_jax.data.preprocessing import Preprocessing, normalise, resize
 from fakd_jax.errors import UserError
 from fakd_jax.models.compilation import compiler_options
 from fakd_jax.models.folding import fold_batch_norms
+from fakd_jax.models.redrawing import redraw
 from fakd_jax.models.serialization import (
     build_model,
     load_metadata,
@@ -46,6 +48,7 @@ class Predictor:
       checkpoint: the checkpoint's own folder.
       batch_size: rows computed at once.
       dtype: of the computation, 'float32' or 'bfloat16'; logits are float32 always.
+      network: the network itself, in evaluation mode; to be read only.
 
     Example:
       >>> predictor = Predictor.from_checkpoint("runs/fakd")  # doctest: +SKIP
@@ -87,7 +90,7 @@ class Predictor:
         self.batch_size = batch_size
         self.dtype = dtype
         model.eval()
-        self._network = model
+        self.network = model
         graphdef, variables = nnx.split(fold_batch_norms(model))
         # A list goes into a compiled program several times faster than a State does.
         self._variables, structure = jax.tree.flatten(variables)
@@ -282,10 +285,23 @@ class Predictor:
         """
         return np.asarray(self._logits(self._variables, batch))
 
+    def redrawn(self, seed: int, images: UInt8[np.ndarray, "N S S 3"]) -> Predictor:
+        """The same network with all its weights drawn anew; it shares the compiled programs.
+
+        Args:
+          seed: of the weights.
+          images: see :func:`fakd_jax.models.redrawing.redraw`.
+        """
+        inputs = normalise(images, self.preprocessing.mean, self.preprocessing.std)
+        other = copy.copy(self)
+        other.network = redraw(self.metadata, seed, jnp.asarray(inputs), dtype=self.dtype)
+        other._variables = jax.tree.leaves(nnx.state(fold_batch_norms(other.network)))
+        return other
+
     def weights_digest(self) -> str:
         """The sha256 of all weights and statistics: which numbers made a report, beyond a path."""
         digest = hashlib.sha256()
-        state = model_state(self._network)
+        state = model_state(self.network)
         for path, leaf in jax.tree_util.tree_flatten_with_path(state)[0]:
             digest.update(jax.tree_util.keystr(path).encode())
             digest.update(np.ascontiguousarray(leaf).tobytes())

@@ -209,6 +209,27 @@ def normalise(
     """
     if images.dtype != np.uint8:
         raise TypeError(f"images must be uint8, 0 to 255; these are {images.dtype}")
-    xnp: Any = np if isinstance(images, np.ndarray) else jnp
-    scaled = images.astype(xnp.float32) / xnp.float32(255)
+    return standardise(images.astype(np.float32), mean, std)
+
+
+def standardise(
+    grey_levels: Float32[Array | np.ndarray, "*B H W 3"],
+    mean: Sequence[float],
+    std: Sequence[float],
+) -> Float32[Array | np.ndarray, "*B H W 3"]:
+    """The affine part of :func:`normalise`, for grey levels that need not be whole.
+
+    Images come through :func:`normalise`. What is asked for here are derivatives, and points on
+    the way between two images.
+
+    Args:
+      grey_levels: float32 [..., H, W, 3], 0 to 255; a NumPy or a JAX array.
+      mean: of each channel, on the scale of 0 to 1.
+      std: likewise.
+
+    Returns:
+      float32 of the same shape; NumPy for NumPy, JAX for JAX.
+    """
+    xnp: Any = np if isinstance(grey_levels, np.ndarray) else jnp
+    scaled = grey_levels / xnp.float32(255)
     return (scaled - xnp.asarray(mean, xnp.float32)) / xnp.asarray(std, xnp.float32)

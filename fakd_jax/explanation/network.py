@@ -8,6 +8,8 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from fakd_jax.errors import UserError
+
 PredictFunction: TypeAlias = Callable[[np.ndarray], np.ndarray]
 """Images uint8 ``[N, H, W, 3]`` to class probabilities float32 ``[N, C]``, for any N from 1."""
 
@@ -37,14 +39,15 @@ class Gradients:
     Attributes:
       of_pixels: see :data:`PixelGradientFunction`.
       of_features: see :data:`FeatureGradientFunction`.
-      layers: the feature maps there are, by name, from the first to the last.
-      default_layer: the last of them that has a place for evidence (more than one position).
+      layers: the feature maps that have a place for evidence (more than one position), by name,
+        from the first to the last.
+      default_layer: the last of them; None where there is none.
     """
 
     of_pixels: PixelGradientFunction
     of_features: FeatureGradientFunction
     layers: Sequence[str]
-    default_layer: str
+    default_layer: str | None
 
 
 @dataclass(frozen=True)
@@ -60,7 +63,9 @@ class Network:
       image_size: S, the side of its input.
       provenance: where it comes from, as JSON-able values; goes into every result.
       gradients: where it can be differentiated.
-      randomised: gives, for a seed, the network with all its weights drawn anew, where it can be.
+      randomised: gives, for a seed and some images (uint8 ``[N, S, S, 3]``, a dozen or more), the
+        network with all its weights drawn anew and its statistics set to the images', where it
+        can be.
     """
 
     predict_proba: PredictFunction
@@ -71,4 +76,15 @@ class Network:
     image_size: int
     provenance: Mapping[str, Any]
     gradients: Gradients | None = None
-    randomised: Callable[[int], Network] | None = None
+    randomised: Callable[[int, np.ndarray], Network] | None = None
+
+
+def gradients_of(network: Network) -> Gradients:
+    """The network's gradients, for a method that cannot do without.
+
+    Raises:
+      UserError: it has none.
+    """
+    if network.gradients is None:
+        raise UserError("this network has no gradients; choose a method that needs none")
+    return network.gradients

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,8 +14,9 @@ from jaxtyping import UInt8
 
 from fakd_jax.data.dataset import ImageDataset
 from fakd_jax.data.preprocessing import decode_rgb
+from fakd_jax.differentiation import Derivatives
 from fakd_jax.errors import UserError
-from fakd_jax.explanation.network import Network
+from fakd_jax.explanation.network import Gradients, Network
 from fakd_jax.predictor import Predictor
 
 
@@ -47,6 +48,32 @@ def network_of(predictor: Predictor, workdir: Path | None) -> Network:
     import jax
 
     metadata, checkpoint = predictor.metadata, predictor.checkpoint
+    derivatives = Derivatives(
+        predictor.network, predictor.preprocessing, num_classes=predictor.num_classes
+    )
+    provenance = {
+        "checkpoint": str(checkpoint.relative_to(workdir) if workdir else checkpoint),
+        "weights_sha256": predictor.weights_digest(),
+        "arch": predictor.arch,
+        "head": metadata.get("head"),
+        "config": (metadata.get("config") or {}).get("name"),
+        "trained": metadata.get("source"),
+        "trained_on": metadata.get("data"),
+        "preprocessing": predictor.preprocessing.to_dict(),
+        "package_version": metadata.get("package_version"),
+        "batch_size": predictor.batch_size,
+        "dtype": predictor.dtype,
+        "device": jax.default_backend(),
+    }
+    return replace(
+        _network(predictor, derivatives, provenance),
+        randomised=partial(_randomised, predictor, derivatives, provenance),
+    )
+
+
+def _network(
+    predictor: Predictor, derivatives: Derivatives, provenance: Mapping[str, Any]
+) -> Network:
     return Network(
         predict_proba=predictor.predict_proba,
         predict_hidden=predictor.predict_hidden,
@@ -54,19 +81,36 @@ def network_of(predictor: Predictor, workdir: Path | None) -> Network:
         batch_size=predictor.batch_size,
         class_names=predictor.class_names,
         image_size=predictor.preprocessing.image_size,
-        provenance={
-            "checkpoint": str(checkpoint.relative_to(workdir) if workdir else checkpoint),
-            "weights_sha256": predictor.weights_digest(),
-            "arch": predictor.arch,
-            "head": metadata.get("head"),
-            "config": (metadata.get("config") or {}).get("name"),
-            "trained": metadata.get("source"),
-            "trained_on": metadata.get("data"),
-            "preprocessing": predictor.preprocessing.to_dict(),
-            "package_version": metadata.get("package_version"),
-            "batch_size": predictor.batch_size,
-            "dtype": predictor.dtype,
-            "device": jax.default_backend(),
+        provenance=provenance,
+        gradients=Gradients(
+            of_pixels=derivatives.of_pixels,
+            of_features=derivatives.of_features,
+            layers=derivatives.layers,
+            default_layer=derivatives.layers[-1] if derivatives.layers else None,
+        ),
+    )
+
+
+def _randomised(
+    predictor: Predictor,
+    derivatives: Derivatives,
+    provenance: Mapping[str, Any],
+    seed: int,
+    images: UInt8[np.ndarray, "N S S 3"],
+) -> Network:
+    """The network with its weights drawn anew; its provenance says of what it is the control."""
+    redrawn = predictor.redrawn(seed, images)
+    return _network(
+        redrawn,
+        derivatives.with_weights_of(redrawn.network),
+        {
+            **provenance,
+            "weights_sha256": redrawn.weights_digest(),
+            "redrawn": {
+                "seed": seed,
+                "images_sha256": hashlib.sha256(images.tobytes()).hexdigest(),
+                "instead_of": provenance["weights_sha256"],
+            },
         },
     )
 

@@ -1,6 +1,13 @@
 """Networks: layers, ResNet, MobileNetV3, a registry of names, and weights from PyTorch."""
 
-from fakd_jax.models.features import feature_shapes, forward
+from fakd_jax.models.features import feature_gradient, feature_shapes, forward
 from fakd_jax.models.registry import available_models, create_model, register
 
-__all__ = ["available_models", "create_model", "feature_shapes", "forward", "register"]
+__all__ = [
+    "available_models",
+    "create_model",
+    "feature_gradient",
+    "feature_shapes",
+    "forward",
+    "register",
+]

@@ -1,16 +1,17 @@
-"""Running a network together with its sown intermediates."""
+"""Running a network together with its sown intermediates, and differentiating by them."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
-from jaxtyping import Array, Float, Float32
+from jaxtyping import Array, Float, Float32, Int
 
 from fakd_jax.errors import UserError
+from fakd_jax.models.layers import sown_names
 from fakd_jax.models.registry import create_model
 
 
@@ -48,13 +49,46 @@ def forward(
     if not features:
         return model(images, rngs=rngs), {}
     logits, sown = _run_captured(model, images, rngs)
-    unknown = [name for name in features if name not in sown]
-    if unknown:
-        raise UserError(
-            f"{type(model).__name__} has no feature named {', '.join(map(repr, unknown))}; "
-            f"choose from {', '.join(sown)}"
-        )
+    for name in features:
+        _check_known(model, name, sown)
     return logits, {name: sown[name] for name in features}
+
+
+def feature_gradient(
+    model: nnx.Module,
+    images: Float[Array, "B H W 3"],
+    feature: str,
+    class_index: int | Int[Array, ""],
+) -> tuple[Float32[Array, "B h w c"], Float32[Array, "B h w c"]]:
+    """The gradient of one class's logit with respect to a feature.
+
+    The feature is perturbed where it is sown, by zero, so that all that is computed from it
+    counts, shortcuts too.
+
+    Args:
+      model: A network of `create_model` in evaluation mode, in which images do not influence one
+        another.
+      images: Normalised images.
+      feature: Name of an intermediate, as of :func:`forward`.
+      class_index: In [0, K); may be traced.
+
+    Returns:
+      The feature and, for every image, the gradient of its own logit with respect to its own
+      feature. The gradient is computed in the model's compute dtype.
+
+    Raises:
+      UserError: For a feature that the network does not have.
+    """
+    sown = _shapes(lambda: model, images)
+    _check_known(model, feature, sown)
+
+    def score(perturbation: Array) -> tuple[Array, Array]:
+        logits, sown = _run_captured(model, images, None, {feature: perturbation})
+        return logits[:, class_index].sum(), sown[feature]
+
+    zero = jnp.zeros(sown[feature].shape, sown[feature].dtype)
+    gradient, value = jax.grad(score, has_aux=True)(zero)
+    return value.astype(jnp.float32), gradient.astype(jnp.float32)
 
 
 def feature_shapes(
@@ -67,36 +101,61 @@ def feature_shapes(
       image_size: Height and width of the images in pixels.
 
     Returns:
-      Height, width and channels by name, sorted by name (numbers by value).
+      Height, width and channels by name, in the order in which the network computes them.
 
     Raises:
       UserError: For a name that is not known.
     """
-    images = jax.ShapeDtypeStruct((1, image_size, image_size, 3), jnp.float32)
 
-    def run(images: Array) -> dict[str, Array]:
+    def make() -> nnx.Module:
         if isinstance(name_or_model, str):
             model = create_model(name_or_model, num_classes=1, rngs=nnx.Rngs(0))
         else:
             model = nnx.clone(name_or_model)
         model.eval()
-        return _run_captured(model, images, None)[1]
+        return model
 
-    maps = jax.eval_shape(run, images)
-    # JAX returns dictionaries sorted as text.
-    return {name: tuple(maps[name].shape[1:]) for name in sorted(maps, key=_natural_order)}
+    images = jax.ShapeDtypeStruct((1, image_size, image_size, 3), jnp.float32)
+    return {name: value.shape[1:] for name, value in _shapes(make, images).items()}
+
+
+def _shapes(make: Callable[[], nnx.Module], images: Any) -> dict[str, Any]:
+    """The shapes and dtypes of all features of a network, in the order of computation."""
+    names: list[str] = []  # JAX returns dictionaries sorted as text
+
+    def run(images: Array) -> dict[str, Array]:
+        sown = _run_captured(make(), images, None)[1]
+        names.extend(sown)
+        return sown
+
+    shapes = jax.eval_shape(run, images)
+    return {name: shapes[name] for name in names}
 
 
 def _run_captured(
-    model: nnx.Module, images: Array, rngs: nnx.Rngs | None
+    model: nnx.Module,
+    images: Array,
+    rngs: nnx.Rngs | None,
+    perturbations: Mapping[str, Array] | None = None,
 ) -> tuple[Array, dict[str, Array]]:
-    """Runs a view of the model under `nnx.capture`; only the view is touched by it."""
-    view = nnx.clone(model, variables=False)
-    logits, captured = nnx.capture(view, nnx.Intermediate)(images, rngs=rngs)
-    sown = {str(name): variable.get_value()[-1] for name, variable in captured.items()}
-    return logits, {name: sown[name] for name in sorted(sown, key=_natural_order)}
+    """Runs a view of the model under `nnx.capture`; only the view is touched by it.
+
+    Returns the logits and all features, in the order in which they were sown.
+    """
+    view: Any = nnx.clone(model, variables=False)
+    added = nnx.State({name: nnx.Perturbation(x) for name, x in (perturbations or {}).items()})
+
+    def run(view: Any) -> tuple[Array, tuple[str, ...]]:
+        return view(images, rngs=rngs), sown_names(view)
+
+    capturing: Any = nnx.capture(run, nnx.Intermediate, init=added)
+    (logits, names), captured = capturing(view)
+    return logits, {name: captured[name].get_value()[-1] for name in names}
 
 
-def _natural_order(name: str) -> list[int | str]:
-    """Sorts `features.2` before `features.10`: text and numbers alternate, so they compare."""
-    return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", name)]
+def _check_known(model: nnx.Module, feature: str, sown: Mapping[str, object]) -> None:
+    if feature not in sown:
+        raise UserError(
+            f"{type(model).__name__} has no feature named {feature!r}; "
+            f"choose one of {', '.join(sown)}"
+        )

@@ -242,15 +242,38 @@ def _at_least_float32(x: Array) -> jnp.dtype:
     return jnp.promote_types(x.dtype, jnp.float32)
 
 
-def sow(module: nnx.Module, name: str, value: Array) -> None:
+def sow(module: nnx.Module, name: str, value: Array) -> Array:
     """Records an intermediate for whoever runs the module under `nnx.capture`; else does nothing.
+
+    A capture that brings perturbations (`nnx.Perturbation`) has them added to what goes on, which
+    makes it possible to differentiate with respect to the intermediate.
 
     `Module.sow` outside of a capture would add a variable to the module, which costs memory,
     changes its state's structure and, for a name such as `layer1`, meets the submodule of that
     name.
+
+    Args:
+      module: Whose intermediate it is.
+      name: Under which it is recorded.
+      value: The intermediate.
+
+    Returns:
+      What the module must go on with: the very value, unless it is perturbed.
     """
-    if hasattr(module, "__captures__"):
-        module.sow(nnx.Intermediate, name, value)
+    if not hasattr(module, "__captures__"):
+        return value
+    value = module.perturb(name, value)
+    module.sow(nnx.Intermediate, name, value)
+    return value
+
+
+def sown_names(module: nnx.Module) -> tuple[str, ...]:
+    """The names under which a module has sown in the capture it runs under, first come first."""
+    records = [
+        record for record in vars(module)["__captures__"] if type(record) is nnx.Intermediate
+    ]
+    # The raw dictionary keeps the order; `get_value` copies it as JAX does, sorted as text.
+    return tuple(name for record in records for name in record.get_raw_value())
 
 
 def check_images(images: Array) -> None:

@@ -215,11 +215,10 @@ class MobileNetV3(nnx.Module):
         check_images(images)
         x = images
         for index, layer in enumerate(self.features):
-            x = layer(x)
-            sow(self, f"features.{index}", x)
+            x = sow(self, f"features.{index}", layer(x))
         x = nnx.hard_swish(self.classifier_0(global_average_pool(x)[:, 0, 0]))
-        sow(self, "pre_logits", x[:, None, None])
-        return self.classifier_3(self._drop(x, rngs))
+        x = sow(self, "pre_logits", x[:, None, None])
+        return self.classifier_3(self._drop(x[:, 0, 0], rngs))
 
     def _drop(self, x: Array, rngs: nnx.Rngs | None) -> Array:
         if rngs is None and self.dropout.rate > 0 and not self.dropout.deterministic:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax.numpy as jnp
@@ -84,3 +84,25 @@ def create_model(
     if num_classes < 1:
         raise ValueError(f"num_classes must be at least 1, not {num_classes}")
     return _FACTORIES[name](num_classes=num_classes, dtype=dtype, rngs=rngs, **overrides)
+
+
+def create_as_stored(
+    metadata: Mapping[str, Any], *, dtype: DTypeLike = jnp.float32, rngs: nnx.Rngs
+) -> nnx.Module:
+    """Builds the network that a checkpoint's metadata describes, with freshly drawn parameters.
+
+    Args:
+      metadata: With `arch` and `num_classes`, and the `overrides` it was made with, if any.
+      dtype: As of :func:`create_model`.
+      rngs: Source of the initial values.
+
+    Raises:
+      UserError: For a name that is not known.
+    """
+    return create_model(
+        metadata["arch"],
+        num_classes=metadata["num_classes"],
+        dtype=dtype,
+        rngs=rngs,
+        **(metadata.get("overrides") or {}),
+    )

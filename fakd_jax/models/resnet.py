@@ -154,14 +154,11 @@ class ResNet(nnx.Module):
         """
         del rngs
         check_images(images)
-        x = nnx.relu(self.bn1(self.conv1(images)))
-        sow(self, "relu", x)
-        x = max_pool(x)
-        sow(self, "maxpool", x)
+        x = sow(self, "relu", nnx.relu(self.bn1(self.conv1(images))))
+        x = sow(self, "maxpool", max_pool(x))
         for stage in range(1, self.num_stages + 1):
             for block in getattr(self, f"layer{stage}"):
                 x = block(x)
-            sow(self, f"layer{stage}", x)
-        x = global_average_pool(x)
-        sow(self, "pre_logits", x)
+            x = sow(self, f"layer{stage}", x)
+        x = sow(self, "pre_logits", global_average_pool(x))
         return self.fc(x[:, 0, 0])

@@ -233,7 +233,7 @@ def build_model(
     Raises:
       UserError: as :func:`load_model`; or the checkpoint has another class count.
     """
-    from fakd_jax.models.registry import create_model
+    from fakd_jax.models.registry import create_as_stored
 
     state, metadata = load_model(directory)
     if num_classes is not None and metadata["num_classes"] != num_classes:
@@ -243,13 +243,7 @@ def build_model(
         )
 
     def create() -> nnx.Module:
-        return create_model(
-            metadata["arch"],
-            num_classes=metadata["num_classes"],
-            dtype=dtype,
-            rngs=nnx.Rngs(0),
-            **(metadata.get("overrides") or {}),
-        )
+        return create_as_stored(metadata, dtype=dtype, rngs=nnx.Rngs(0))
 
     model = nnx.eval_shape(create)  # shapes only: drawing values to overwrite takes seconds
     if jax.tree.leaves(nnx.state(model, nnx.Not(nnx.Any(*COLLECTIONS.values())))):

@@ -16,6 +16,7 @@ from fakd_jax.data.preprocessing import (
     decode_rgb,
     normalise,
     resize,
+    standardise,
 )
 from fakd_jax.errors import UserError
 
@@ -244,6 +245,16 @@ def test_normalise_maps_the_range_onto_minus_one_to_one() -> None:
     normalised = normalise(images, (0.5,) * 3, (0.5,) * 3)
     assert isinstance(normalised, np.ndarray)
     np.testing.assert_array_equal(normalised[0, 0, :, 0], [-1, 1])
+
+
+def test_grey_levels_between_are_standardised_between() -> None:
+    images = np.array([0, 1, 255], np.uint8).reshape(1, 1, 1, 3).repeat(3, axis=-2)
+    mean, std = (0.1, 0.5, 0.9), (0.2, 0.5, 0.3)
+    whole = standardise(images.astype(np.float32), mean, std)
+    np.testing.assert_array_equal(whole, normalise(images, mean, std))
+    between = standardise(np.full((1, 1, 1, 3), 127.5, np.float32), mean, std)
+    np.testing.assert_allclose(between[0, 0, 0], [2, 0, -4 / 3], rtol=1e-6)
+    assert between.dtype == np.float32
 
 
 def test_normalise_refuses_floats() -> None:

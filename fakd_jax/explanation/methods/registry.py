@@ -8,6 +8,8 @@ from typing import Any
 
 from fakd_jax.errors import UserError
 from fakd_jax.explanation.methods.controls import CentreControl, EdgesControl, RandomControl
+from fakd_jax.explanation.methods.grad_cam import GradCam, GradCamPlusPlus
+from fakd_jax.explanation.methods.integrated_gradients import IntegratedGradients
 from fakd_jax.explanation.methods.kernel_shap import KernelShapExplainer
 from fakd_jax.explanation.methods.lime import LimeExplainer
 from fakd_jax.explanation.methods.lime_package import LimePackageExplainer
@@ -20,6 +22,9 @@ METHODS: Mapping[str, type] = {
     for explainer in (
         LimeExplainer,
         KernelShapExplainer,
+        GradCam,
+        GradCamPlusPlus,
+        IntegratedGradients,
         OcclusionExplainer,
         RiseExplainer,
     )

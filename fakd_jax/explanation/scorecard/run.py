@@ -29,7 +29,7 @@ from fakd_jax.files import require_writable, write_whole
 from fakd_jax.page import png_bytes
 
 FORMAT_VERSION = 1
-TYPICAL_IMAGES = 32
+TYPICAL_IMAGES, FEW_IMAGES = 32, 12
 
 
 @dataclass(frozen=True)
@@ -85,11 +85,11 @@ class Benchmark:
     def trial(self) -> Trial:
         """What all cells share; the redrawn networks are made when the first cell needs them."""
         redraw, plan = self.network.randomised, self.plan
-        redrawn = [
-            network_in_fixed_batches(redraw(plan.seed + index, self.typical))
-            for index in range(plan.redraws if redraw else 0)
-        ]
-        return Trial(plan.seeds, plan.top, redrawn)
+        networks = []
+        if redraw is not None:
+            seeds = range(plan.seed, plan.seed + plan.redraws)
+            networks = [redraw(seed, self.typical) for seed in seeds]
+        return Trial(plan.seeds, plan.top, list(map(network_in_fixed_batches, networks)))
 
     @cached_property
     def record(self) -> dict[str, Any]:
@@ -138,8 +138,7 @@ def run_scorecard(
       UserError: an image or a mask that cannot be read, or an output that cannot be written.
     """
     require_writable(output)
-    side = network.image_size
-    typical = np.stack([resize(subject.read(), side) for subject in subjects[:TYPICAL_IMAGES]])
+    typical = typical_images(subjects, network.image_size)
     benchmark = Benchmark(plan, network_in_fixed_batches(network, on_predictions), typical)
     names = folder_names([subject.id for subject in subjects])
     cells: list[dict[str, Any]] = []
@@ -154,6 +153,17 @@ def run_scorecard(
     methods = [method.name for method in plan.methods]
     controls = [control.name for control in plan.controls]
     return write_scorecard(output, cells, methods, controls, facts, groups)
+
+
+def typical_images(
+    subjects: Sequence[Subject], side: int
+) -> UInt8[np.ndarray, "N {side} {side} 3"]:
+    """Images of the kind that is explained: the first 32, of few also turned and mirrored."""
+    images = [resize(subject.read(), side) for subject in subjects[:TYPICAL_IMAGES]]
+    turns = range(4 if len(images) < FEW_IMAGES else 1)
+    turned = [np.rot90(image, turn) for image in images for turn in turns]
+    mirrored = [image[:, ::-1] for image in turned] if len(images) < FEW_IMAGES else []
+    return np.stack([*turned, *mirrored])
 
 
 def _cells_of(

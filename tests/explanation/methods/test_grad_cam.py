@@ -1,0 +1,154 @@
+"""Grad-CAM and Grad-CAM++: by hand, against the papers' formulas written out, and enlarged."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+
+from fakd_jax.errors import UserError
+from fakd_jax.explanation.hiding import hiding_on_host, masking_on_host
+from fakd_jax.explanation.methods.grad_cam import GradCam, GradCamPlusPlus, enlarge
+from fakd_jax.explanation.network import Gradients, Network
+from fakd_jax.explanation.result import Explainer
+from fakd_jax.explanation.scene import Scene
+
+SIDE = 4
+MAPS = np.zeros((2, 2, 2), np.float32)
+MAPS[..., 0] = [[1, 2], [3, 4]]
+MAPS[..., 1] = [[4, 0], [0, 0]]
+HEAD = np.array([[1.0, -2.0], [0.5, 3.0]], np.float32)  # of the mean of each map, by class
+
+
+def linear_features(image: np.ndarray, class_index: int, layer: str) -> tuple:
+    """A network that averages each map: its gradient is the same everywhere."""
+    gradient = np.broadcast_to(HEAD[class_index] / 4, MAPS.shape)
+    return (MAPS if layer == "last" else -MAPS), gradient
+
+
+def a_network(**changes: object) -> Network:
+    def predict(images: np.ndarray) -> np.ndarray:
+        raise AssertionError("a gradient is all that is asked for")
+
+    facts = {"layers": ("first", "last"), "default_layer": "last"} | changes
+    gradients = Gradients(of_pixels=predict, of_features=linear_features, **facts)
+    return Network(
+        predict,
+        hiding_on_host(predict),
+        masking_on_host(predict),
+        4,
+        ("a", "b"),
+        SIDE,
+        {},
+        gradients,
+    )
+
+
+def a_scene() -> Scene:
+    superpixels = np.full((SIDE, SIDE), -1, np.int32)
+    superpixels[0, 0], superpixels[3, 3] = 0, 1  # corners are not interpolated
+    image = np.zeros((SIDE, SIDE, 3), np.uint8)
+    return Scene(image, superpixels, image)
+
+
+def test_grad_cam_of_a_linear_network_by_hand() -> None:
+    """(1 · A₀ - 2 · A₁) / 4 = [[-7, 2], [3, 4]] / 4: signs are kept."""
+    explanation = GradCam().explain(a_scene(), a_network(), 0, seed=0)
+    np.testing.assert_allclose(explanation.weights, [-7 / 4, 1.0])
+    assert explanation.heat.shape == (SIDE, SIDE)
+    assert explanation.heat[0, 3] == pytest.approx(2 / 4)
+    other = GradCam(layer="first").explain(a_scene(), a_network(), 0, seed=0)
+    np.testing.assert_allclose(other.heat, -explanation.heat)
+
+
+def test_grad_cam_adds_up_to_a_pooled_linear_networks_logit() -> None:
+    """Of a network that ends in pooling and a linear layer, the map's sum is the logit."""
+    for class_index in (0, 1):
+        weights = GradCam.channel_weights(*linear_features(MAPS, class_index, "last"))
+        logit = HEAD[class_index] @ MAPS.mean(axis=(0, 1))
+        assert (MAPS @ weights).sum() == pytest.approx(logit)
+
+
+def literal_grad_cam_plus_plus(features: np.ndarray, gradient: np.ndarray) -> np.ndarray:
+    """Equations 5 and 19 of Chattopadhyay et al., Y = exp(S), loop by loop; over Y, a scale."""
+    height, width, channels = features.shape
+    weights = np.zeros(channels)
+    for k in range(channels):
+        total = sum(features[a, b, k] for a, b in itertools.product(range(height), range(width)))
+        for i, j in itertools.product(range(height), range(width)):
+            first, second, third = (float(gradient[i, j, k]) ** power for power in (1, 2, 3))
+            if first == 0:
+                continue
+            weights[k] += second / (2 * second + total * third) * max(first, 0.0)
+    return weights
+
+
+def test_grad_cam_plus_plus_is_the_papers_formula() -> None:
+    random = np.random.default_rng(0)
+    features = random.random((3, 5, 4)).astype(np.float32)
+    gradient = random.standard_normal((3, 5, 4)).astype(np.float32)
+    gradient[random.random(gradient.shape) < 0.3] = 0
+    np.testing.assert_allclose(
+        GradCamPlusPlus.channel_weights(features, gradient),
+        literal_grad_cam_plus_plus(features, gradient),
+        rtol=1e-4,
+    )
+
+
+def test_grad_cam_plus_plus_by_hand() -> None:
+    """Channel 0: 4 · 1/(2 + 10/4) · 1/4 = 2/9. Channel 1 speaks against: nothing."""
+    weights = GradCamPlusPlus.channel_weights(*linear_features(MAPS, 0, "last"))
+    np.testing.assert_allclose(weights, [2 / 9, 0])
+
+
+def test_grad_cam_plus_plus_counts_objects_alike_whatever_their_area() -> None:
+    """The paper's point: a large and a small object weigh the same, where Grad-CAM differs."""
+    features, gradient = np.zeros((4, 4, 2), np.float32), np.zeros((4, 4, 2), np.float32)
+    features[:2, :, 0], features[3, 3, 1] = 1, 1
+    gradient[:2, :, 0], gradient[3, 3, 1] = 1, 1
+    large, small = GradCam.channel_weights(features, gradient)
+    assert large == 8 * small
+    large, small = GradCamPlusPlus.channel_weights(features, gradient)
+    assert large == pytest.approx(8 / (2 + 8))
+    assert small == pytest.approx(1 / (2 + 1))
+
+
+def test_no_gradient_and_no_denominator_give_no_weight() -> None:
+    features = np.full((1, 2, 2), -1.0, np.float32)  # as hard-swish may leave them: 2 + S·g = 0
+    gradient = np.ones((1, 2, 2), np.float32)
+    gradient[..., 1] = 0
+    np.testing.assert_array_equal(GradCamPlusPlus.channel_weights(features, gradient), [0, 0])
+
+
+def test_enlarging_has_half_pixel_centres() -> None:
+    np.testing.assert_allclose(
+        enlarge(np.array([[0.0, 4.0]]), (2, 8)), [[0, 0, 0.5, 1.5, 2.5, 3.5, 4, 4]] * 2
+    )
+    np.testing.assert_allclose(
+        enlarge(np.array([[1.0, 2.0], [3.0, 4.0]]), (2, 2)), [[1, 2], [3, 4]]
+    )
+
+
+def test_enlarging_is_the_interpolation_of_the_distillation() -> None:
+    import jax
+
+    values = np.random.default_rng(0).standard_normal((7, 5))
+    expected = jax.image.resize(values, (56, 40), method="bilinear")
+    np.testing.assert_allclose(enlarge(values, (56, 40)), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("method", [GradCam, GradCamPlusPlus])
+def test_they_are_explainers_that_say_their_settings(method: type) -> None:
+    assert isinstance(method(), Explainer)
+    settings = method(layer="last").settings()
+    assert settings["method"] == method.name
+    assert settings["layer"] == "last"
+    assert settings["rectified"] is False
+
+
+def test_mistakes() -> None:
+    with pytest.raises(UserError, match=r"no feature map 'middle'.*first, last"):
+        GradCam(layer="middle").explain(a_scene(), a_network(), 0, seed=0)
+    with pytest.raises(UserError, match="shows none"):
+        GradCam().explain(a_scene(), a_network(layers=(), default_layer=None), 0, seed=0)

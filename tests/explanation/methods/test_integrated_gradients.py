@@ -1,0 +1,131 @@
+"""Integrated gradients: exact where theory says so, complete, and blind to what does not change."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from fakd_jax.errors import UserError
+from fakd_jax.explanation.hiding import hiding_on_host, masking_on_host
+from fakd_jax.explanation.methods.integrated_gradients import (
+    IntegratedGradients,
+    integrated_gradients,
+)
+from fakd_jax.explanation.network import Gradients, Network
+from fakd_jax.explanation.result import Explainer
+from fakd_jax.explanation.scene import Scene
+
+SIDE = 6
+IMAGE, BASELINE = np.random.default_rng(0).integers(0, 256, (2, SIDE, SIDE, 3), dtype=np.uint8)
+WEIGHTS = np.random.default_rng(1).standard_normal((SIDE, SIDE, 3))
+
+
+def test_a_linear_function_gets_its_terms() -> None:
+    attribution = integrated_gradients(
+        lambda points: np.broadcast_to(WEIGHTS, points.shape), IMAGE, BASELINE, 1
+    )
+    np.testing.assert_allclose(attribution, WEIGHTS * (IMAGE.astype(float) - BASELINE), rtol=1e-12)
+
+
+def test_a_product_is_shared_equally() -> None:
+    """F = x · y from 0: each of the two factors brings half."""
+    attribution = integrated_gradients(
+        lambda points: points[:, ::-1], np.array([3.0, 5.0]), np.zeros(2), 1
+    )
+    np.testing.assert_allclose(attribution, [7.5, 7.5])
+
+
+def test_a_polynomial_of_twice_the_degree_is_exact() -> None:
+    """F = Σ x⁸ has a gradient of degree 7, which 4 points integrate."""
+    x, start = np.array([1.5, -0.5, 2.0]), np.array([0.5, 1.0, 2.0])
+    attribution = integrated_gradients(lambda points: 8 * points**7, x, start, 4)
+    np.testing.assert_allclose(attribution, x**8 - start**8, rtol=1e-5)
+    rough = integrated_gradients(lambda points: 8 * points**7, x, start, 2)
+    assert abs(rough[0] - (x[0] ** 8 - start[0] ** 8)) > 0.1
+
+
+@pytest.mark.parametrize(("steps", "gap"), [(8, 0.05), (64, 0.005)])
+def test_completeness_of_a_function_with_kinks(steps: int, gap: float) -> None:
+    units = np.random.default_rng(2).standard_normal((5, WEIGHTS.size)) / 255
+
+    def function(points: np.ndarray) -> np.ndarray:
+        return np.maximum(points.reshape(len(points), -1) @ units.T, 0).sum(axis=1)
+
+    def gradients(points: np.ndarray) -> np.ndarray:
+        active = points.reshape(len(points), -1) @ units.T > 0
+        return (active @ units).reshape(points.shape)
+
+    attribution = integrated_gradients(gradients, IMAGE, BASELINE, steps)
+    image, baseline = function(np.stack([IMAGE, BASELINE]).astype(float))
+    assert abs(image - baseline) > 0.5
+    assert abs(attribution.sum() - (image - baseline)) < gap * np.abs(attribution).sum()
+
+
+def test_what_is_as_in_the_baseline_gets_nothing() -> None:
+    baseline = IMAGE.copy()
+    baseline[2, 3] = 255 - baseline[2, 3]
+    attribution = integrated_gradients(lambda points: points**2 + 1, IMAGE, baseline, 8)
+    assert np.argwhere(attribution.any(axis=-1)).tolist() == [[2, 3]]
+
+
+def a_network(gradients: Gradients | None) -> Network:
+    def predict(images: np.ndarray) -> np.ndarray:
+        raise AssertionError("gradients are all that is asked for")
+
+    return Network(
+        predict,
+        hiding_on_host(predict),
+        masking_on_host(predict),
+        4,
+        ("a", "b"),
+        SIDE,
+        {},
+        gradients,
+    )
+
+
+def a_scene() -> Scene:
+    superpixels = np.full((SIDE, SIDE), -1, np.int32)
+    superpixels[:, 2:4], superpixels[:, 4:] = 0, 1
+    return Scene(IMAGE, superpixels, BASELINE)
+
+
+def test_the_explanation_sums_over_channels_and_keeps_the_background() -> None:
+    asked: list[int] = []
+
+    def of_pixels(images: np.ndarray, class_index: int) -> np.ndarray:
+        assert images.dtype == np.float32
+        asked.append(class_index)
+        return np.broadcast_to(WEIGHTS, images.shape).astype(np.float32)
+
+    def of_features(image: np.ndarray, class_index: int, layer: str) -> tuple:
+        raise AssertionError("no features are asked for")
+
+    explainer = IntegratedGradients(steps=3)
+    network = a_network(Gradients(of_pixels, of_features, (), None))
+    explanation = explainer.explain(a_scene(), network, 1, seed=0)
+    expected = (WEIGHTS * (IMAGE.astype(float) - BASELINE)).sum(axis=-1)
+    assert asked == [1]
+    assert explanation.class_index == 1
+    np.testing.assert_allclose(explanation.heat, expected, rtol=1e-5, atol=1e-4)
+    means = [expected[:, 2:4].mean(), expected[:, 4:].mean()]
+    np.testing.assert_allclose(explanation.weights, means, rtol=1e-5, atol=1e-4)
+
+
+def test_it_is_an_explainer_that_says_its_settings() -> None:
+    explainer = IntegratedGradients()
+    assert isinstance(explainer, Explainer)
+    assert explainer.settings() == {
+        "method": "integrated-gradients",
+        "steps": 64,
+        "rule": "Gauss-Legendre",
+        "baseline": "the scene's replacement",
+        "score": "logit",
+    }
+
+
+def test_mistakes() -> None:
+    with pytest.raises(UserError, match="steps is 0"):
+        IntegratedGradients(steps=0)
+    with pytest.raises(UserError, match="no gradients"):
+        IntegratedGradients().explain(a_scene(), a_network(None), 0, seed=0)
