@@ -159,8 +159,8 @@ def main(argv: list[str]) -> None:
             "num_samples": flags.num_samples,
             "max_samples": flags.max_samples,
             "layer": flags.layer,
-            "top": flags.top,
         },
+        top=flags.top,
     )
     subjects = subjects_from_files(flags.image or [])
 

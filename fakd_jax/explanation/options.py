@@ -59,6 +59,7 @@ def choose_explainers(names: list[str], preset: str, options: Mapping[str, Any])
       names: of methods.
       preset: with 'paper', LIME draws as many samples as the paper unless the options say.
       options: settings by name; None leaves a method its own.
+      top: how many superpixels are shown, and have to be stable where a method can tell.
 
     Raises:
       UserError: an unknown method, a setting out of range, or one that none of them has.
@@ -67,7 +68,7 @@ def choose_explainers(names: list[str], preset: str, options: Mapping[str, Any])
     left, explainers = set(given), []
     for name in dict.fromkeys(names):
         known = settings_of(name)
-        own = {key: value for key, value in given.items() if key in known}
+        own = {key: value for key, value in {"top": top, **given}.items() if key in known}
         if preset == "paper" and name == LimeExplainer.name:
             own = {"num_samples": PAPER_SAMPLES, **own}
         explainers.append(create_explainer(name, **own))

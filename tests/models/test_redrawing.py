@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
+from fakd_jax.errors import UserError
 from fakd_jax.models import create_model
 from fakd_jax.models.batch_norm import BatchNorm
 from fakd_jax.models.redrawing import follow_batch, last_layer, redraw
@@ -69,5 +70,5 @@ def test_the_last_layer_is_the_one_with_the_classes() -> None:
 
 
 def test_equal_images_are_refused() -> None:
-    with pytest.raises(ValueError, match="does not tell the 4 images apart"):
+    with pytest.raises(UserError, match="4 images are too few or too alike"):
         redraw(METADATA, 0, jnp.zeros((4, 32, 32, 3)))
