@@ -179,7 +179,6 @@ def test_some_test_images_of_each_class(
         (["--image", "IMAGE", "--seeds", "3"], "--seeds only means something with --benchmark"),
         (["--image", "IMAGE", "--benchmark", "--seeds", "1"], "--seeds"),
         (["--image", "IMAGE", "--benchmark", "--masks", "FOLDER"], "--masks belong to"),
-        (["--data", "DATA", "--benchmark", "--masks", "FOLDER"], "has a mask of none"),
         (["--data", "DATA", "--per_class", "0"], "--per_class"),
         (["--data", "DATA", "--split", "valid"], "--split"),
         (["--data", "nowhere"], "nowhere"),
@@ -228,6 +227,16 @@ def test_missing_checkpoint_and_foreign_classes(
     flags = ["--checkpoint", workdir, "--data", tmp_path / "other", "--cache_dir", tmp_path / "c"]
     assert door(*flags) == 2
     assert "astrocytoma are not among the checkpoint's" in capsys.readouterr().err
+
+
+def test_a_folder_without_any_mask_is_refused(
+    workdir: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flags = ["--checkpoint", workdir, "--data", data, "--cache_dir", tmp_path / "cache"]
+    assert door(*flags, "--benchmark", "--masks", tmp_path) == 2
+    told = capsys.readouterr().err
+    assert f"{tmp_path} has a mask of none of the images, such as" in told
+    assert told.count("\n") == 1
 
 
 def test_train_images_need_the_split_of_the_run(

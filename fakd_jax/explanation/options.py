@@ -52,7 +52,9 @@ def choose_staging(
     return replace(staging, head_only=False) if whole_image else staging
 
 
-def choose_explainers(names: list[str], preset: str, options: Mapping[str, Any]) -> list[Explainer]:
+def choose_explainers(
+    names: list[str], preset: str, options: Mapping[str, Any], *, top: int = 3
+) -> list[Explainer]:
     """The methods of these names, each with those of the options that it has.
 
     Args:
