@@ -80,7 +80,7 @@ def make_parser() -> DoorParser:
     parser.add_argument(
         "--superpixels", type=int, metavar="N", help="about how many slic is asked for [48]"
     )
-    parser.add_argument("--hide", metavar="HOW", help="by mean, blur or inpaint [inpaint]")
+    parser.add_argument("--hide", metavar="HOW", help="by mean, blur or inpaint [blur]")
     parser.add_argument(
         "--whole_image", action="store_true", help="let the air around the head be evidence too"
     )

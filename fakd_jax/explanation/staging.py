@@ -33,7 +33,7 @@ class Staging:
 
     segmenter: Segmenter = field(default_factory=Slic)
     head_only: bool = True
-    hide: str = "inpaint"
+    hide: str = "blur"
 
     def __post_init__(self) -> None:
         if self.hide not in HIDE:
