@@ -30,7 +30,8 @@ from fakd_jax.data.pipeline import CachedImages, train_iterator
 from fakd_jax.data.preprocessing import Preprocessing, normalise
 from fakd_jax.data.sources import open_dataset
 from fakd_jax.distillation.alignment import Projection
-from fakd_jax.explanation.lime import LimeExplainer
+from fakd_jax.explanation.methods.lime import LimeExplainer
+from fakd_jax.explanation.staging import PAPER
 from fakd_jax.explanation.subjects import network_of
 from fakd_jax.models import create_model
 from fakd_jax.predictor import Predictor
@@ -134,7 +135,7 @@ def _lime(settings: Settings) -> Callable:
     explainer = LimeExplainer(num_samples=settings.lime_samples)
     network = network_of(_predictor("student", settings, settings.batch), None)
     image = data.head_phantom(settings)
-    return lambda: explainer.explain(image, network, 0, settings.seed)
+    return lambda: explainer.explain(PAPER.scene(image, settings.seed), network, 0, settings.seed)
 
 
 def _input_pipeline(settings: Settings) -> Callable:
