@@ -69,7 +69,14 @@ def make_parser() -> DoorParser:
     parser.add_argument(
         "--max_samples", type=int, metavar="N", help="the most that LIME takes until then [4000]"
     )
-    parser.add_argument("--layer", metavar="NAME", help="of Grad-CAM [the last with a place]")
+    parser.add_argument(
+        "--kernel_width", type=float, metavar="W", help="of LIME's exponential kernel [0.25]"
+    )
+    parser.add_argument(
+        "--layer",
+        metavar="NAME",
+        help="feature map of Grad-CAM and Grad-CAM++ [the last of more than one position]",
+    )
     parser.add_argument(
         "--preset",
         choices=("default", "paper"),
@@ -158,6 +165,7 @@ def main(argv: list[str]) -> None:
         {
             "num_samples": flags.num_samples,
             "max_samples": flags.max_samples,
+            "kernel_width": flags.kernel_width,
             "layer": flags.layer,
         },
         top=flags.top,

@@ -172,6 +172,7 @@ def test_some_test_images_of_each_class(
         (["--image", "IMAGE", "--method", "grad-cam", "--num_samples", "9"], "num_samples"),
         (["--image", "IMAGE", "--method", "grad-cam", "--layer", "features.99"], "features.0"),
         (["--image", "IMAGE", "--method", "lime-package"], "--preset paper"),
+        (["--image", "IMAGE", "--kernel_width", "0"], "kernel_width"),
         (["--image", "IMAGE", "--hide", "black"], "known: mean, blur, inpaint"),
         (["--image", "IMAGE", "--segmenter", "watershed"], "known: slic, quickshift"),
         (["--image", "IMAGE", "--superpixels", "1"], "superpixels"),
