@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Any
 
 from fakd_jax.explanation.result import Explanation
-from fakd_jax.explanation.words import fit_words, percent, sampling_words
+from fakd_jax.explanation.words import fit_words, percent, stability_words
 
 
 class Progress:
@@ -70,7 +70,7 @@ class Progress:
                     [
                         f"{entry['prediction']} {percent(entry['probability'])}{truth}",
                         fit_words(explanation.fit),
-                        sampling_words(explanation.sampling),
+                        stability_words(explanation),
                     ],
                 )
             )

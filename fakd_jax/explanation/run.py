@@ -25,7 +25,7 @@ from fakd_jax.explanation.result import (
 )
 from fakd_jax.explanation.staging import Staging
 from fakd_jax.explanation.subjects import Subject
-from fakd_jax.explanation.words import figure_title, fit_words, sampling_words, shortened
+from fakd_jax.explanation.words import figure_title, fit_words, stability_words, shortened
 from fakd_jax.files import write_whole
 
 FORMAT_VERSION = 2
@@ -143,7 +143,7 @@ def _explain_one(
                 *filter(None, [fit_words(explanation.fit)]),
             ]
         ),
-        remark=sampling_words(explanation.sampling),
+        remark=stability_words(explanation),
         class_name=class_name,
     )
     record = {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fakd_jax.explanation.result import LocalFit, Sampling
+from fakd_jax.explanation.result import Explanation, LocalFit
 
 UNSTABLE = "UNSTABLE"
 
@@ -25,9 +25,10 @@ def fit_words(fit: LocalFit | None) -> str:
     return f"local fit R² {fit.r2:.2f}"
 
 
-def sampling_words(sampling: Sampling | None) -> str:
-    """Whether another seed would show the same; empty for methods that do not tell."""
-    if sampling is None:
+def stability_words(explanation: Explanation) -> str:
+    """Whether another seed would show the same; empty where nothing is shown, or nobody tells."""
+    sampling, fit = explanation.sampling, explanation.fit
+    if sampling is None or (fit is not None and fit.r2 is None):
         return ""
     facts = f"Jaccard {sampling.jaccard:.2f}, {sampling.num_samples:,} samples"
     if sampling.stable:

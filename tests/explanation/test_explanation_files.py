@@ -31,8 +31,8 @@ from fakd_jax.explanation.words import (
     figure_title,
     fit_words,
     percent,
-    sampling_words,
     shortened,
+    stability_words,
 )
 
 CLASSES = ("dark", "bright")
@@ -314,15 +314,18 @@ def test_long_ids_keep_their_end() -> None:
     assert shortened("0123456789abc", 10) == "…456789abc"
 
 
-def a_sampling(jaccard: float) -> Sampling:
-    return Sampling(1500, np.zeros(4), np.ones(4), 3, jaccard, 0.8)
+def sampled(jaccard: float, r2: float | None = 0.5) -> Explanation:
+    sampling = Sampling(1500, np.zeros(4), np.ones(4), 3, jaccard, 0.8)
+    plain = an_explanation([0.3, 0.0, 0.0, 0.1])
+    return replace(plain, sampling=sampling, fit=LocalFit(0.1, 0.6, r2))
 
 
 def test_instability_is_said_in_words_and_in_the_figure() -> None:
-    assert sampling_words(a_sampling(0.8)) == "top 3 stable (Jaccard 0.80, 1,500 samples)"
-    unstable = sampling_words(a_sampling(0.79))
+    assert stability_words(sampled(0.8)) == "top 3 stable (Jaccard 0.80, 1,500 samples)"
+    unstable = stability_words(sampled(0.79))
     assert unstable.startswith("UNSTABLE: another seed would show another top 3")
-    assert sampling_words(None) == ""
+    assert stability_words(an_explanation([0.3, 0.0, 0.0, 0.1])) == ""
+    assert stability_words(sampled(1.0, r2=None)) == ""  # stable, but of nothing
     image = np.full((32, 32, 3), 90, np.uint8)
     figures = [
         draw_explanation(
