@@ -25,7 +25,7 @@ from fakd_jax.explanation.result import (
 )
 from fakd_jax.explanation.staging import Staging
 from fakd_jax.explanation.subjects import Subject
-from fakd_jax.explanation.words import figure_title, fit_words, stability_words, shortened
+from fakd_jax.explanation.words import figure_title, fit_words, shortened, stability_words
 from fakd_jax.files import write_whole
 
 FORMAT_VERSION = 2
