@@ -5,13 +5,35 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 from fakd_jax.explanation.result import Explanation
 from fakd_jax.explanation.words import fit_words, percent, stability_words
 
 
-class Progress:
+class _Bar:
+    """A bar where there is a terminal, for the length of a `with` block, and lines above it."""
+
+    def __init__(self, total: int, unit: str, log: Callable[[str], object] | None) -> None:
+        from tqdm import tqdm
+
+        # disable=None: no bar where standard error is no terminal.
+        self._bar = tqdm(total=total, unit=unit, leave=False, disable=None)
+        self._log = log or self._bar.write
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._bar.close()
+
+
+class Progress(_Bar):
     """A bar of predictions where there is a terminal, and a line with time left an image.
 
     Used in a `with` block, its methods as the callbacks of
@@ -29,26 +51,9 @@ class Progress:
         predictions_per_image: int,
         log: Callable[[str], object] | None = None,
     ) -> None:
-        from tqdm import tqdm
-
-        # disable=None: no bar where standard error is no terminal.
-        self._bar = tqdm(
-            total=images * predictions_per_image, unit=" predictions", leave=False, disable=None
-        )
-        self._log = log or self._bar.write
+        super().__init__(images * predictions_per_image, " predictions", log)
         self._images, self._per_image, self._done = images, predictions_per_image, 0
         self._start = time.monotonic()
-
-    def __enter__(self) -> Progress:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._bar.close()
 
     def on_predictions(self, count: int) -> None:
         """Moves the bar."""
@@ -78,7 +83,7 @@ class Progress:
         )
 
 
-class CellProgress:
+class CellProgress(_Bar):
     """A bar of cells, an image and a method each, with a line an image.
 
     Used in a `with` block, its methods as the callbacks of
@@ -93,24 +98,10 @@ class CellProgress:
     def __init__(
         self, images: int, methods: int, log: Callable[[str], object] | None = None
     ) -> None:
-        from tqdm import tqdm
-
-        self._bar = tqdm(total=images * methods, unit=" cells", leave=False, disable=None)
-        self._log = log or self._bar.write
+        super().__init__(images * methods, " cells", log)
         self._images, self._methods = images, methods
         self._cells = self._known = self._predictions = 0
         self._start = time.monotonic()
-
-    def __enter__(self) -> CellProgress:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._bar.close()
 
     def on_predictions(self, count: int) -> None:
         """Counts what the network has predicted, for its rate."""

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from fakd_jax.explanation.hiding import hiding_on_host, masking_on_host
-from fakd_jax.explanation.network import Network
+from fakd_jax.explanation.network import Gradients, Network
 from fakd_jax.explanation.scene import BACKGROUND, Scene
 
 MARGIN = 4
@@ -76,3 +76,18 @@ def watching_the_background(scene: Scene, network: Network) -> Network:
         return network.predict_proba(images)[:, 1]
 
     return a_network(score, network.image_size, network.batch_size)
+
+
+def that_predicts_nothing(gradients: Gradients | None, side: int) -> Network:
+    """A network that fails where it is asked for anything but its gradients."""
+
+    def predict(images: np.ndarray) -> np.ndarray:
+        raise AssertionError("gradients are all that is asked for")
+
+    return Network(
+        predict,
+        hiding_on_host(predict),
+        masking_on_host(predict),
+        *(4, ("a", "b"), side, {}),
+        gradients=gradients,
+    )

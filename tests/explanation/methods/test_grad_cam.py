@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from fakd_jax.errors import UserError
-from fakd_jax.explanation.hiding import hiding_on_host, masking_on_host
 from fakd_jax.explanation.methods.grad_cam import GradCam, GradCamPlusPlus, enlarge
 from fakd_jax.explanation.network import Gradients, Network
 from fakd_jax.explanation.result import Explainer
 from fakd_jax.explanation.scene import Scene
+from tests.explanation.methods.scenes import that_predicts_nothing
 
 SIDE = 4
 MAPS = np.zeros((2, 2, 2), np.float32)
@@ -28,20 +28,12 @@ def linear_features(image: np.ndarray, class_index: int, layer: str) -> tuple:
 
 
 def a_network(**changes: object) -> Network:
-    def predict(images: np.ndarray) -> np.ndarray:
-        raise AssertionError("a gradient is all that is asked for")
+    def by_pixels(images: np.ndarray, class_index: int) -> np.ndarray:
+        raise AssertionError("the gradient by a feature map is all that is asked for")
 
     facts = {"layers": ("first", "last"), "default_layer": "last"} | changes
-    gradients = Gradients(of_pixels=predict, of_features=linear_features, **facts)
-    return Network(
-        predict,
-        hiding_on_host(predict),
-        masking_on_host(predict),
-        4,
-        ("a", "b"),
-        SIDE,
-        {},
-        gradients,
+    return that_predicts_nothing(
+        Gradients(of_pixels=by_pixels, of_features=linear_features, **facts), SIDE
     )
 
 

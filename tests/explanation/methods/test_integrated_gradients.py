@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from fakd_jax.errors import UserError
-from fakd_jax.explanation.hiding import hiding_on_host, masking_on_host
 from fakd_jax.explanation.methods.integrated_gradients import (
     IntegratedGradients,
     integrated_gradients,
@@ -14,6 +13,7 @@ from fakd_jax.explanation.methods.integrated_gradients import (
 from fakd_jax.explanation.network import Gradients, Network
 from fakd_jax.explanation.result import Explainer
 from fakd_jax.explanation.scene import Scene
+from tests.explanation.methods.scenes import that_predicts_nothing
 
 SIDE = 6
 IMAGE, BASELINE = np.random.default_rng(0).integers(0, 256, (2, SIDE, SIDE, 3), dtype=np.uint8)
@@ -69,19 +69,7 @@ def test_what_is_as_in_the_baseline_gets_nothing() -> None:
 
 
 def a_network(gradients: Gradients | None) -> Network:
-    def predict(images: np.ndarray) -> np.ndarray:
-        raise AssertionError("gradients are all that is asked for")
-
-    return Network(
-        predict,
-        hiding_on_host(predict),
-        masking_on_host(predict),
-        4,
-        ("a", "b"),
-        SIDE,
-        {},
-        gradients,
-    )
+    return that_predicts_nothing(gradients, SIDE)
 
 
 def a_scene() -> Scene:
