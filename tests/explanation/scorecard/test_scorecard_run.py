@@ -149,12 +149,7 @@ def test_everything_is_there_to_be_read_and_looked_at(finished: Path) -> None:
         assert min(picture.size) >= SIDE
 
 
-def test_same_command_same_bytes(subjects: list[Subject], finished: Path, tmp_path: Path) -> None:
-    run_scorecard(subjects, a_network(), a_plan(), tmp_path)
-    assert contents(tmp_path) == contents(finished)
-
-
-def test_an_interrupted_scorecard_goes_on_and_ends_the_same(
+def test_an_interrupted_scorecard_goes_on_and_ends_with_the_same_bytes(
     subjects: list[Subject], finished: Path, tmp_path: Path
 ) -> None:
     seen: list[tuple[str, str, bool]] = []
