@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from fakd_jax.explanation.scorecard.gallery_words import DASH, estimate
+from fakd_jax.explanation.scorecard.sentences import sanity_outcome
 from fakd_jax.page import (
     Html,
     Inline,
@@ -31,6 +32,12 @@ _VERDICTS: Mapping[str, tuple[str, Callable[[str], Inline]]] = {
     "above": ("better than", str),
     "not told apart": ("not told apart from", str),
     "below": ("WORSE than", strong),
+}
+
+_DEPENDS: Mapping[str, Inline] = {
+    "passed": "yes",
+    "not passed": strong("NO: much the same untrained"),
+    "irreproducible": strong("NO: another seed repeats nothing"),
 }
 
 
@@ -176,7 +183,7 @@ def _sanity(summary: Mapping[str, Any]) -> list[Html]:
                 [
                     _named(row["method"], summary["controls"]),
                     estimate(row["dependence"], row["ci95"]),
-                    "yes" if row["passes"] else strong("NO: much the same untrained"),
+                    _DEPENDS[sanity_outcome(row)],
                     f"{row['n']:,}",
                 ]
                 for row in told

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from fakd_jax.explanation.quality.randomisation import DEPENDENT
 from fakd_jax.explanation.scorecard.estimates import MIN_UNITS
 from fakd_jax.explanation.scorecard.measures import MEASURES
 from fakd_jax.explanation.scorecard.verdicts import Verdict, controls_by_verdict
+
+Outcome = Literal["passed", "not passed", "irreproducible", "not measured"]
 
 WORDS: Mapping[Verdict | None, str] = {
     "above": "better than",
@@ -53,20 +55,31 @@ def sanity_sentences(report: Mapping[str, Any]) -> list[str]:
     Args:
       report: of :func:`fakd_jax.explanation.scorecard.summary.summarise`.
     """
-    outcomes: dict[bool | None, list[str]] = {}
+    outcomes: dict[Outcome, list[str]] = {}
     for row in report["sanity"]:
         control = " (a control)" if row["method"] in report["controls"] else ""
-        outcomes.setdefault(row["passes"], []).append(row["method"] + control)
-    words = {
-        True: f"passed, dependence on weights is surely {DEPENDENT:g} or more",
-        False: "not passed, much of the explanation may stay when the network has learnt nothing",
-        None: f"not measured on {MIN_UNITS} images or more",
+        outcomes.setdefault(sanity_outcome(row), []).append(row["method"] + control)
+    words: Mapping[Outcome, str] = {
+        "passed": f"passed, dependence on weights is surely {DEPENDENT:g} or more",
+        "not passed": "not passed, much of the explanation may stay when the network has learnt "
+        "nothing",
+        "irreproducible": "not passed, there is nothing that another seed would repeat",
+        "not measured": f"not measured on {MIN_UNITS} images or more",
     }
     return [
-        f"{told}: {', '.join(outcomes[passes])}"
-        for passes, told in words.items()
-        if passes in outcomes
+        f"{told}: {', '.join(outcomes[outcome])}"
+        for outcome, told in words.items()
+        if outcome in outcomes
     ]
+
+
+def sanity_outcome(row: Mapping[str, Any]) -> Outcome:
+    """What a row of `sanity` says of its method."""
+    if row["passes"] is None:
+        return "not measured"
+    if row["passes"]:
+        return "passed"
+    return "irreproducible" if row["dependence"] is None else "not passed"
 
 
 def enumeration(names: Sequence[str]) -> str:

@@ -39,17 +39,30 @@ def test_measures_of_like_verdicts_share_a_sentence() -> None:
 
 
 def test_the_sanity_check_names_who_passes_who_does_not_and_who_is_not_measured() -> None:
-    rows = [("lime", True), ("grad-cam", False), ("rise", True), ("random", None), ("edges", False)]
+    rows = [
+        ("lime", True, 0.9),
+        ("grad-cam", False, 0.4),
+        ("rise", True, 0.8),
+        ("occlusion", None, 0.7),
+        ("random", False, None),
+        ("edges", False, 0.0),
+    ]
     report = {
         "controls": ["random", "edges"],
-        "sanity": [{"method": method, "passes": passes} for method, passes in rows],
+        "sanity": [
+            {"method": method, "passes": passes, "dependence": dependence}
+            for method, passes, dependence in rows
+        ],
     }
-    passed, failed, unknown = sanity_sentences(report)
+    passed, failed, empty, unknown = sanity_sentences(report)
     assert passed.startswith("passed")
     assert passed.endswith(": lime, rise")
     assert failed.startswith("not passed")
     assert failed.endswith(": grad-cam, edges (a control)")
-    assert unknown == "not measured on 10 images or more: random (a control)"
+    assert (
+        empty == "not passed, there is nothing that another seed would repeat: random (a control)"
+    )
+    assert unknown == "not measured on 10 images or more: occlusion"
     report["sanity"] = report["sanity"][:1]
     assert len(sanity_sentences(report)) == 1
 
