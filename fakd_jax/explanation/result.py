@@ -24,8 +24,8 @@ class LocalFit:
       intercept: its output with every superpixel hidden.
       prediction: its output for the whole image.
       r2: its R² on the perturbed images, weighted as in the fit; 1 where it follows the network
-        exactly, 0 where it says nothing. None where the probability never moved: then there was
-        nothing to follow.
+        exactly, 0 where it says nothing, below 0 where what KernelSHAP is bound to says less than
+        nothing. None where the probability never moved: then there was nothing to follow.
     """
 
     intercept: float

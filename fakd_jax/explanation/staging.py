@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
+from importlib.metadata import version
 from typing import Any
 
 import numpy as np
@@ -45,6 +46,7 @@ class Staging:
             "segmenter": {"name": self.segmenter.name, **asdict(self.segmenter)},
             "head_only": self.head_only,
             "hide": self.hide,
+            "versions": {name: version(name) for name in ("scikit-image", "scipy", "numpy")},
         }
 
     def scene(self, image: UInt8[np.ndarray, "H W 3"], seed: int) -> Scene:

@@ -70,9 +70,9 @@ def contributions_of(explanation: Explanation) -> Float[np.ndarray, " S"]:
     adds the sum of its heat, which is its weight (their mean) times its area.
     """
     weights, segments = explanation.weights, explanation.segments
-    inside = segments >= 0
-    if np.array_equal(explanation.heat[inside], weights[segments[inside]]):
+    if explanation.by_superpixel:
         return weights
+    inside = segments >= 0
     return np.bincount(segments[inside], explanation.heat[inside], minlength=len(weights))
 
 
