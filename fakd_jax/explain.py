@@ -293,8 +293,10 @@ def _choose(
         seed=flags.seed,
         masks=Path(flags.masks) if flags.masks else None,
     )
-    audit = find_audit(dataset, data_cache_dir(predictor.metadata, flags.cache_dir))
     record = data_record(dataset, split, chosen.origin, per_class)
+    if not flags.benchmark:
+        return subjects, record, None
+    audit = find_audit(dataset, data_cache_dir(predictor.metadata, flags.cache_dir))
     return subjects, record, audit.groups if audit else None
 
 

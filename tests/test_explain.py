@@ -179,6 +179,7 @@ def test_some_test_images_of_each_class(
         (["--image", "IMAGE", "--preset", "paper", "--superpixels", "9"], "quickshift"),
         (["--image", "IMAGE", "--seeds", "3"], "--seeds only means something with --benchmark"),
         (["--image", "IMAGE", "--benchmark", "--seeds", "1"], "--seeds"),
+        (["--image", "IMAGE", "--benchmark", "--method", "edges"], "edges is a control"),
         (["--image", "IMAGE", "--benchmark", "--masks", "FOLDER"], "--masks belong to"),
         (["--data", "DATA", "--per_class", "0"], "--per_class"),
         (["--data", "DATA", "--split", "valid"], "--split"),

@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from fakd_jax.data.preprocessing import resize
+from fakd_jax.errors import UserError
 from fakd_jax.explanation.batching import network_in_fixed_batches
 from fakd_jax.explanation.files import folder_names
 from fakd_jax.explanation.heat import overlay
@@ -53,6 +54,14 @@ class Plan:
     redraws: int = 2
     top: int = 3
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        controls = {control.name for control in self.controls}
+        if both := [method.name for method in self.methods if method.name in controls]:
+            raise UserError(
+                f"{', '.join(both)} is a control and part of every benchmark; leave it out of "
+                "--method"
+            )
 
     def record(self) -> dict[str, Any]:
         """The plan as JSON-able values."""
