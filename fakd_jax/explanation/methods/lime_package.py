@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any, ClassVar
+from unittest import mock
 
 import numpy as np
 
@@ -65,17 +66,19 @@ class LimePackageExplainer:
                 "use --preset paper with it"
             )
         explainer = LimeImageExplainer(random_state=np.random.RandomState(seed))
-        result = explainer.explain_instance(
-            scene.image,
-            network.predict_proba,
-            labels=(class_index,),
-            top_labels=None,
-            num_features=scene.count,
-            num_samples=self.num_samples,
-            batch_size=network.batch_size,
-            segmentation_fn=lambda image: scene.superpixels,
-            random_seed=seed,
-        )
+        # The package draws a bar of its own and has no argument against it.
+        with mock.patch("lime.lime_image.tqdm", iter):
+            result = explainer.explain_instance(
+                scene.image,
+                network.predict_proba,
+                labels=(class_index,),
+                top_labels=None,
+                num_features=scene.count,
+                num_samples=self.num_samples,
+                batch_size=network.batch_size,
+                segmentation_fn=lambda image: scene.superpixels,
+                random_seed=seed,
+            )
         weights = np.zeros(scene.count)
         for superpixel, weight in result.local_exp[class_index]:
             weights[superpixel] = weight

@@ -129,6 +129,7 @@ def test_no_output_and_no_warning(capfd: pytest.CaptureFixture[str]) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         LimeExplainer(num_samples=40).explain(a_scene(textured_image()), network(), 1, 0)
+        LimePackageExplainer(40).explain(a_scene(textured_image()), network(), 1, 0)
     assert capfd.readouterr() == ("", "")
 
 
