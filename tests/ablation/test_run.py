@@ -97,6 +97,7 @@ def test_another_studys_workdir_is_refused(whole, data, cache):
         run_study(config, whole[0])
 
 
+@pytest.mark.slow
 def test_interrupted_between_cells_it_goes_on_with_the_next(
     whole, data, cache, tmp_path, monkeypatch
 ):

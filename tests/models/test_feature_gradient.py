@@ -87,6 +87,7 @@ def test_the_last_map_is_pooled_so_its_gradient_is_the_same_everywhere() -> None
     np.testing.assert_allclose(gradient, np.broadcast_to(gradient[:, :1, :1], gradient.shape))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arch", "feature"),
     [
@@ -111,6 +112,7 @@ def test_a_traced_class_is_a_class() -> None:
         np.testing.assert_allclose(run(np.int32(index)), expected, rtol=1e-4, atol=1e-7)
 
 
+@pytest.mark.slow
 def test_bfloat16_gives_float32() -> None:
     model = create_model("tiny_resnet", num_classes=3, dtype=jnp.bfloat16, rngs=nnx.Rngs(0))
     model.eval()

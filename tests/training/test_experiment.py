@@ -156,7 +156,9 @@ def wait_for_a_checkpoint_within_an_epoch(process, folder, epoch_steps, timeout=
     pytest.fail("no checkpoint within an epoch in time")
 
 
-@pytest.mark.parametrize("kill", [signal.SIGKILL, signal.SIGINT])
+@pytest.mark.parametrize(
+    "kill", [pytest.param(signal.SIGKILL, marks=pytest.mark.slow), signal.SIGINT]
+)
 def test_a_run_killed_within_an_epoch_goes_on_as_if_nothing_had_happened(
     kill, whole, data, cache, tmp_path
 ):

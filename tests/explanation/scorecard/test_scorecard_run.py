@@ -89,7 +89,7 @@ def subjects(tmp_path_factory: pytest.TempPathFactory) -> list[Subject]:
 
 def a_plan(**changes: object) -> Plan:
     plan = Plan(
-        methods=[LimeExplainer(num_samples=80), OcclusionExplainer()],
+        methods=[LimeExplainer(num_samples=80), OcclusionExplainer(window=1 / 4)],
         controls=[RandomControl(), CentreControl(), EdgesControl()],
         staging=Staging(segmenter=Slic(16), hide="inpaint"),
         seeds=2,
@@ -120,7 +120,7 @@ def test_what_is_true_of_this_network_is_found(finished: Path) -> None:
     assert rows["occlusion"]["rank_correlation"]["mean"] == 1
     assert rows["lime"]["dice"]["mean"] > rows["centre"]["dice"]["mean"]
     assert rows["lime"]["dice"]["n"] == 12
-    assert rows["occlusion"]["gap"]["mean"] > 0.2
+    assert rows["occlusion"]["gap"]["mean"] > 0.15
     assert rows["lime"]["background"]["mean"] == 0
     verdicts = {
         (row["method"], row["measure"], row["control"]): row["verdict"]
@@ -171,25 +171,24 @@ def test_an_interrupted_scorecard_goes_on_and_ends_with_the_same_bytes(
     assert contents(tmp_path) == contents(finished)
 
 
-@pytest.mark.parametrize(
-    ("changes", "again"),
-    [
-        ({"methods": [LimeExplainer(num_samples=81), OcclusionExplainer()]}, ["lime"]),
-        ({"seeds": 3}, ["lime", "occlusion", "random", "centre", "edges"]),
-    ],
-)
 def test_only_what_was_measured_otherwise_is_measured_again(
-    subjects: list[Subject], tmp_path: Path, changes: dict, again: list[str]
+    subjects: list[Subject], tmp_path: Path
 ) -> None:
-    run_scorecard(subjects[:2], a_network(), a_plan(), tmp_path)
     measured: list[str] = []
 
     def note(id: str, method: str, known: bool) -> None:
         if not known:
             measured.append(method)
 
-    run_scorecard(subjects[:2], a_network(), a_plan(**changes), tmp_path, on_cell=note)
-    assert measured == again * 2
+    plan = a_plan(redraws=0)
+    run_scorecard(subjects[:1], a_network(), plan, tmp_path)
+    lime, occlusion = plan.methods
+    other = replace(plan, methods=[replace(lime, num_samples=81), occlusion])
+    run_scorecard(subjects[:1], a_network(), other, tmp_path, on_cell=note)
+    assert measured == ["lime"]
+    measured.clear()
+    run_scorecard(subjects[:1], a_network(), replace(other, seeds=3), tmp_path, on_cell=note)
+    assert measured == ["lime", "occlusion", "random", "centre", "edges"]
 
 
 def test_without_masks_and_redrawn_networks_those_figures_are_absent(
