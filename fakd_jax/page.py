@@ -270,7 +270,7 @@ def png_bytes(pixels: UInt8[np.ndarray, "H W *C"]) -> bytes:
     if pixels.dtype != np.uint8:
         raise ValueError(f"pixels must be uint8, not {pixels.dtype}")
     content = io.BytesIO()
-    Image.fromarray(pixels).save(content, format="PNG", optimize=True)
+    Image.fromarray(pixels).save(content, format="PNG")
     return content.getvalue()
 
 

@@ -164,7 +164,7 @@ def test_a_run_killed_within_an_epoch_goes_on_as_if_nothing_had_happened(
 ):
     workdir = tmp_path / "run"
     arguments = ["--config=configs/fakd.py", f"--workdir={workdir}"]
-    arguments += as_flags(tiny_overrides(data, cache))
+    arguments += as_flags(tiny_overrides(data, cache) | {"checkpoint_every_steps": 1})
     process = start(arguments)
     try:
         # 32 training images in batches of 8: 4 steps an epoch.
