@@ -26,12 +26,13 @@ if TYPE_CHECKING:
     from fakd_jax.predictor import Predictor
 
 
-def _whole_number(least: int) -> Callable[[str], int]:
-    """A flag's type: a whole number that is not below `least`."""
+def _whole_number(least: int, most: int | None = None) -> Callable[[str], int]:
+    """A flag's type: a whole number from `least` up, to `most` if that is given."""
 
     def convert(text: str) -> int:
-        if not text.isdecimal() or int(text) < least:
-            raise argparse.ArgumentTypeError(f"{text!r} is no whole number from {least} up")
+        if not text.isdecimal() or not least <= int(text) <= (most or int(text)):
+            bounds = f"from {least} {'up' if most is None else f'to {most}'}"
+            raise argparse.ArgumentTypeError(f"{text!r} is no whole number {bounds}")
         return int(text)
 
     return convert
@@ -112,14 +113,17 @@ def make_parser() -> DoorParser:
     parser.add_argument(
         "--masks",
         metavar="DIR",
-        help="with --benchmark and --data: masks of lesions, DIR/<id of the image>.png "
-        "[those that come with the data]",
+        help="with --benchmark and --data: masks of lesions, DIR/<id of the image, with "
+        "the suffix .png> [those that come with the data]",
     )
     parser.add_argument(
         "--output", metavar="DIR", help="[explanation/ or scorecard/ in the workdir]"
     )
     parser.add_argument(
-        "--seed", type=_whole_number(0), default=0, help="of superpixels and perturbations [0]"
+        "--seed",
+        type=_whole_number(0, 2**31 - 1),
+        default=0,
+        help="of superpixels and perturbations [0]",
     )
     parser.add_argument(
         "--batch_size", type=_whole_number(1), default=32, help="images predicted at once [32]"

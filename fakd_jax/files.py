@@ -26,6 +26,18 @@ def require_writable(folder: Path) -> None:
         raise UserError(f"cannot write {folder}: {error.strerror or error}; {ADVICE}") from error
 
 
+def remove(path: Path, *, advice: str = ADVICE) -> None:
+    """Removes a file, if it is there.
+
+    Raises:
+      UserError: no permission, or a folder where the file is meant.
+    """
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise UserError(f"cannot remove {path}: {error.strerror or error}; {advice}") from error
+
+
 def write_whole(
     path: Path,
     content: str | bytes,

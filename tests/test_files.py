@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from fakd_jax.errors import UserError
-from fakd_jax.files import require_writable, write_whole
+from fakd_jax.files import remove, require_writable, write_whole
 
 
 def test_text_and_bytes_replace_what_was_there(tmp_path: Path) -> None:
@@ -52,3 +52,13 @@ def test_a_folder_that_cannot_be_is_named_itself(tmp_path: Path) -> None:
     folder = tmp_path / "file" / "report"
     with pytest.raises(UserError, match=f"cannot write {folder}: "):
         require_writable(folder)
+
+
+def test_removing_is_done_or_told(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_text("")
+    remove(file)
+    remove(file)
+    assert not file.exists()
+    with pytest.raises(UserError, match=r"cannot remove .*folder"):
+        remove(tmp_path, advice="it is a folder")

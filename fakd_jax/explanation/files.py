@@ -14,6 +14,21 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int32
 
+from fakd_jax.errors import UserError
+
+
+def require_text(ids: Sequence[str]) -> None:
+    """Refuses names that no file in UTF-8 can hold, before anything is computed for them.
+
+    Raises:
+      UserError: a name is not UTF-8.
+    """
+    for id in ids:
+        try:
+            id.encode()
+        except UnicodeEncodeError as error:
+            raise UserError(f"the name {id!r} is not UTF-8; rename the file") from error
+
 
 def json_bytes(value: Mapping[str, Any]) -> bytes:
     """JSON as UTF-8, one key a line; ValueError for NaN and infinity, which JSON lacks."""

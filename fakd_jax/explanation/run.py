@@ -14,7 +14,13 @@ from fakd_jax.data.preprocessing import resize
 from fakd_jax.errors import UserError
 from fakd_jax.explanation.batching import network_in_fixed_batches
 from fakd_jax.explanation.figure import draw_explanation
-from fakd_jax.explanation.files import array_bytes, folder_names, json_bytes, label_map_bytes
+from fakd_jax.explanation.files import (
+    array_bytes,
+    folder_names,
+    json_bytes,
+    label_map_bytes,
+    require_text,
+)
 from fakd_jax.explanation.network import Network
 from fakd_jax.explanation.result import (
     Explainer,
@@ -26,10 +32,10 @@ from fakd_jax.explanation.result import (
 from fakd_jax.explanation.staging import Staging
 from fakd_jax.explanation.subjects import Subject
 from fakd_jax.explanation.words import figure_title, fit_words, shortened, stability_words
-from fakd_jax.files import write_whole
+from fakd_jax.files import remove, write_whole
 
 FORMAT_VERSION = 2
-INDEX_FILE = "explanations.json"
+INDEX_FILE, RECORD_FILE = "explanations.json", "explanation.json"
 _INDEX_KEYS = (
     "id",
     "true_class",
@@ -59,9 +65,9 @@ def explain_images(
     Images are first resized to the network's input, as in training: what is explained is what
     the network sees. Every image gets its own folder under `output` with `figure.png`,
     `segments.png` (label map, 16 bits: 0 is background, superpixel s is s + 1), for methods that
-    weigh pixels `heat.npy` (float32 ``[S, S]``), and `explanation.json`, written last, so that it
-    vouches for the others; `output/explanations.json` lists what is done so far. Files are replaced
-    whole: after an interruption, what is there is good.
+    weigh pixels `heat.npy` (float32 ``[S, S]``), and `explanation.json`, removed first and written
+    last, so that it vouches for the others; `output/explanations.json` lists what is done so far.
+    Files are replaced whole: after an interruption, what has its `explanation.json` is good.
 
     Args:
       subjects: the images; their ids must differ.
@@ -88,6 +94,7 @@ def explain_images(
         raise UserError(f"top is {top}; show at least 1 superpixel")
     if seed < 0:
         raise UserError(f"seed is {seed}; it must not be negative")
+    require_text([subject.id for subject in subjects])
     network = network_in_fixed_batches(network, on_predictions)
     common = {
         "format_version": FORMAT_VERSION,
@@ -103,7 +110,7 @@ def explain_images(
         record, explanation = _explain_one(
             subject, network, explainer, staging, output / name, common
         )
-        paths = {"explanation": f"{name}/explanation.json", "figure": f"{name}/figure.png"}
+        paths = {"explanation": f"{name}/{RECORD_FILE}", "figure": f"{name}/figure.png"}
         entries.append({key: record[key] for key in _INDEX_KEYS} | paths)
         write_whole(output / INDEX_FILE, json_bytes(index))
         if on_done is not None:
@@ -159,11 +166,18 @@ def _explain_one(
         **common,
         "config": {**config, "image_seed": seed_of_image},
     }
-    write_whole(folder / "figure.png", figure)
-    write_whole(folder / "segments.png", label_map_bytes(explanation.segments))
-    if not explanation.by_superpixel:
-        write_whole(folder / "heat.npy", array_bytes(explanation.heat))
-    write_whole(folder / "explanation.json", json_bytes(record))
+    files = {
+        "figure.png": figure,
+        "segments.png": label_map_bytes(explanation.segments),
+        "heat.npy": None if explanation.by_superpixel else array_bytes(explanation.heat),
+    }
+    remove(folder / RECORD_FILE)
+    for name, content in files.items():
+        if content is None:
+            remove(folder / name)  # of an earlier run by another method
+        else:
+            write_whole(folder / name, content)
+    write_whole(folder / RECORD_FILE, json_bytes(record))
     return record, explanation
 
 

@@ -176,7 +176,8 @@ def subjects_from_dataset(
       seed: of the choice.
       masks: a folder with masks of lesions, `<id with the suffix .png>`; None takes those that
         lie beside the data, if any.
-      log: is told of a class that has fewer images than asked for.
+      log: is told of a class that has fewer images than asked for, and of how many images
+        `masks` has a mask.
 
     Raises:
       UserError: `per_class` is below 1, a class of the data is unknown to the network, or the
@@ -208,7 +209,10 @@ def subjects_from_dataset(
             Subject(id, name, partial(dataset.read, dataset.index_of(id)), mask(id))
             for id in sorted(of_class, key=rank)[:per_class]
         ]
-    if masks is not None and all(subject.mask is None for subject in subjects):
-        expected = masks / Path(subjects[0].id).with_suffix(".png")
-        raise UserError(f"{masks} has a mask of none of the images, such as {expected}")
+    if masks is not None:
+        found = sum(subject.mask is not None for subject in subjects)
+        if not found:
+            expected = masks / Path(subjects[0].id).with_suffix(".png")
+            raise UserError(f"{masks} has a mask of none of the images, such as {expected}")
+        log(f"{masks} has masks of {found} of the {len(subjects)} images")
     return subjects

@@ -16,6 +16,7 @@ from fakd_jax.explanation.figure import draw_explanation, signed
 from fakd_jax.explanation.files import folder_names, json_bytes, label_map_bytes
 from fakd_jax.explanation.hiding import hiding_on_host, masking_on_host
 from fakd_jax.explanation.methods.lime import LimeExplainer
+from fakd_jax.explanation.methods.rise import RiseExplainer
 from fakd_jax.explanation.network import Network
 from fakd_jax.explanation.result import (
     Explanation,
@@ -183,6 +184,20 @@ def test_interruption_leaves_whole_files_of_what_was_done(tmp_path: Path) -> Non
     assert [entry["id"] for entry in index["explanations"]] == ["Testing/bright/1.png"]
     assert sum(name.endswith("explanation.json") for name in files) == 1
     assert not [name for name in files if "partial" in name]
+
+
+def test_a_second_run_leaves_nothing_of_the_first(tmp_path: Path) -> None:
+    rise = RiseExplainer(num_samples=30)
+    explain_images(subjects(1), a_network(), rise, PAPER, tmp_path)
+    assert len(list(tmp_path.rglob("heat.npy"))) == 1
+    explain_images(subjects(1), a_network(), LimeExplainer(20), PAPER, tmp_path)
+    assert not list(tmp_path.rglob("heat.npy"))
+    (record,) = tmp_path.rglob("explanation.json")
+    record.parent.joinpath("segments.png").unlink()
+    record.parent.joinpath("segments.png").mkdir()
+    with pytest.raises(UserError, match=r"segments.png"):
+        explain_images(subjects(1), a_network(), LimeExplainer(20), PAPER, tmp_path, seed=1)
+    assert not record.exists(), "it vouches for files that are not its own"
 
 
 @pytest.mark.parametrize(("option", "value"), [("top", 0), ("seed", -1)])

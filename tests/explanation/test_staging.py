@@ -45,6 +45,25 @@ def test_without_a_head_everything_may_be_evidence(grey: int) -> None:
     assert find_head(speck).all()
 
 
+def test_a_bright_line_around_the_slice_is_no_head() -> None:
+    image, _ = a_head()
+    framed = image.copy()
+    framed[[0, -1]] = framed[:, [0, -1]] = 255
+    np.testing.assert_array_equal(find_head(framed), find_head(image))
+
+
+def test_light_air_is_no_head() -> None:
+    image, head = a_head()
+    head[50:, 30:60] = True  # a neck, down to the edge
+    assert find_head(np.where(head[..., None], image.clip(100, 170), 255).astype(np.uint8)).all()
+
+
+def test_a_head_that_reaches_over_the_edge_is_continued_to_it() -> None:
+    image, head = a_head()
+    cut = find_head(image[30:])
+    assert (cut[0] == head[30]).mean() > 0.95
+
+
 @pytest.mark.parametrize("segmenter", [Slic(), Quickshift()])
 def test_superpixels_cover_the_head_and_nothing_else_without_gaps(segmenter) -> None:
     image, _ = a_head()

@@ -18,7 +18,8 @@ def background_share(
       foreground: where evidence may lie.
 
     Returns:
-      In [0, 1], lower is better; None where there is no heat at all, for silence is no merit.
+      In [0, 1], lower is better; None where there is no heat at all, for silence is no merit, and
+      where everything is foreground, for nothing can lie outside.
 
     Raises:
       ValueError: shapes that differ, or heat that is not finite.
@@ -26,7 +27,7 @@ def background_share(
     if heat.shape != foreground.shape or not np.isfinite(heat).all():
         raise ValueError(f"finite heat {heat.shape} over a foreground {foreground.shape} is meant")
     amount = np.abs(heat)
-    if not amount.any():
+    if foreground.all() or not amount.any():
         return None
     amount = amount / amount.max()  # scaled, so that no sum over- or underflows
     inside, outside = amount[foreground].sum(), amount[~foreground].sum()

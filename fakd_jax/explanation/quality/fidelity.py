@@ -3,7 +3,10 @@
 Every method is read as an additive model: the probability with some superpixels hidden is a
 constant and, times one scale, the sum of what the shown ones contribute. How much of the network's
 answers to new hidings that model follows is R², LIME's own score (Ribeiro, Singh & Guestrin 2016),
-but taken on hidings that no method was fitted to and by the same rule for all. It is the square of
+but taken on hidings that no method was fitted to and by the same rule for all: what a superpixel
+contributes is read off the heat in two ways, as its mean and as its sum, and the better counts, for
+methods and controls alike. The first is what a method means that weighs superpixels, the second one
+that weighs pixels. R² is the square of
 the faithfulness correlation of Bhatt, Weller & Moura (2020), and 1 less the infidelity of Yeh et
 al. (2019) at the best scale and offset, over the variance of the probability.
 """
@@ -62,32 +65,30 @@ def draw_hidings(samples: int, superpixels: int, seed: int) -> Bool[np.ndarray, 
     return generator.integers(0, 2, (samples, superpixels)).astype(bool)
 
 
-def contributions_of(explanation: Explanation) -> Float[np.ndarray, " S"]:
-    """What showing each superpixel adds, in a unit of the method's own.
+def readings_of(explanation: Explanation) -> tuple[Float[np.ndarray, " S"], ...]:
+    """What showing each superpixel may add, in a unit of the method's own: two readings.
 
-    A method that weighs superpixels says so itself: their weights. It is known by its heat, which
-    is the weights painted. A method that weighs pixels says what each pixel adds: a superpixel
-    adds the sum of its heat, which is its weight (their mean) times its area.
+    Returns:
+      The superpixels' weights, which are the means of their heat, and the sums of their heat.
     """
-    weights, segments = explanation.weights, explanation.segments
-    if explanation.by_superpixel:
-        return weights
-    inside = segments >= 0
-    return np.bincount(segments[inside], explanation.heat[inside], minlength=len(weights))
+    segments = explanation.segments
+    areas = np.bincount(segments[segments >= 0], minlength=len(explanation.weights))
+    return explanation.weights, explanation.weights * areas
 
 
-def local_fidelity(
-    held_out: HeldOut, contributions: Float[np.ndarray, " S"], class_index: int
-) -> float | None:
-    """How much of the probability's variation the additive model follows; see :func:`r2`.
+def local_fidelity(held_out: HeldOut, explanation: Explanation) -> float | None:
+    """How much of the probability's variation an explanation follows, in the better reading.
 
     Args:
       held_out: the network's answers to new hidings.
-      contributions: of each superpixel to `class_index`; see :func:`contributions_of`.
-      class_index: in [0, C).
+      explanation: of the class whose probability is meant.
+
+    Returns:
+      The larger :func:`r2` of its :func:`readings_of`; None where there was nothing to follow.
     """
-    predicted = held_out.shown @ contributions
-    return r2(predicted, held_out.probabilities[:, class_index].astype(np.float64))
+    observed = held_out.probabilities[:, explanation.class_index].astype(np.float64)
+    found = [r2(held_out.shown @ added, observed) for added in readings_of(explanation)]
+    return max((value for value in found if value is not None), default=None)
 
 
 def r2(predicted: Float[np.ndarray, " N"], observed: Float[np.ndarray, " N"]) -> float | None:

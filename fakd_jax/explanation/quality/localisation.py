@@ -2,7 +2,7 @@
 
 Evidence for the class is positive heat, anywhere in the image; where there is none, nothing is
 pointed at, and every measure is 0. What heat lies outside the head counts against the method; the
-bar is set by a map that knows where the head is and nothing else (:func:`chance_level`).
+bar is set by controls that know where the head is and nothing else.
 """
 
 from __future__ import annotations
@@ -95,14 +95,3 @@ def mass_in_mask(heat: Float[np.ndarray, "H W"], mask: Bool[np.ndarray, "H W"]) 
     positive = np.maximum(heat, 0) / heat.max()  # scaled, so that no sum over- or underflows
     inside, outside = positive[mask].sum(), positive[~mask].sum()
     return float(inside / (inside + outside))
-
-
-def chance_level(mask: Bool[np.ndarray, "H W"], foreground: Bool[np.ndarray, "H W"]) -> float:
-    """What even heat over the foreground would score by every measure: the lesion's share of it.
-
-    Raises:
-      ValueError: no foreground.
-    """
-    if not foreground.any():
-        raise ValueError("no foreground")
-    return float(mask[foreground].mean())

@@ -22,7 +22,7 @@ def fingerprint(**facts: Any) -> str:
 def load_cell(folder: Path, method: str, expected: str) -> dict[str, Any] | None:
     """The cell of a method, if it was measured under the very same conditions; else None.
 
-    A damaged file counts as none: it is measured again and replaced.
+    A cell whose file or picture is damaged counts as none: it is measured again and replaced.
 
     Args:
       folder: of the image.
@@ -31,25 +31,31 @@ def load_cell(folder: Path, method: str, expected: str) -> dict[str, Any] | None
     """
     try:
         cell: dict[str, Any] = json.loads(_file(folder, method).read_text(encoding="utf-8"))
-        kept = cell["fingerprint"] == expected and picture_file(folder, method).is_file()
+        picture = picture_file(folder, method).read_bytes()
+        kept = (cell["fingerprint"], cell["picture_sha256"]) == (expected, _sha256(picture))
     except (OSError, ValueError, KeyError, TypeError):
         return None
     return cell if kept else None
 
 
 def save_cell(folder: Path, cell: Mapping[str, Any], picture: bytes) -> None:
-    """Writes a cell and its picture; the cell last, for it vouches for the picture.
+    """Writes a cell and its picture; the cell vouches for the picture's bytes.
 
     Raises:
       UserError: the folder cannot be written.
     """
     write_whole(picture_file(folder, cell["method"]), picture)
-    write_whole(_file(folder, cell["method"]), json_bytes(cell))
+    vouching = {**cell, "picture_sha256": _sha256(picture)}
+    write_whole(_file(folder, cell["method"]), json_bytes(vouching))
 
 
 def picture_file(folder: Path, method: str) -> Path:
     """Where a method's picture of an image lies."""
     return folder / f"{method}.png"
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
 
 
 def _file(folder: Path, method: str) -> Path:

@@ -127,7 +127,7 @@ def _range(measure: Measure, rows: Sequence[Mapping[str, Any]]) -> tuple[float, 
     """From 0, or the least interval's end below it, to 1: panels can be compared by eye."""
     figures = [row["measures"][measure.key] for row in rows]
     ends = [end for figure in figures for end in (figure["mean"], *(figure["ci95"] or ()))]
-    least = min(0.0, *(end for end in ends if end is not None))
+    least = min((0.0, *(end for end in ends if end is not None)))
     margin = 0.04 * (1 - least)
     return least - margin, 1 + margin
 

@@ -12,9 +12,9 @@ _BAR_HEIGHT, _BAR_WIDTH = 20, 360
 _GREY = 128
 
 _LESION = (
-    "Known here, and outlined in white. Pointing: 1 where the strongest spot lies within it, else "
-    "0. Dice: how well the strongest area covers it, 1 exactly, 0 not at all. Last, the share of "
-    "the evidence that it holds."
+    "Known here, and outlined in white. Pointing: the share of the strongest spot, a pixel or a "
+    "superpixel, that lies within it. Dice: how well the strongest area covers it, 1 exactly, 0 "
+    "not at all. Last, the share of the evidence that it holds."
 )
 
 
@@ -39,8 +39,9 @@ def legend_section(localised: bool) -> Section:
         ),
         (
             "R²",
-            "How well the superpixels' weights, added up, foretell the probability when some of "
-            "them are hidden: 1 exactly, 0 not at all.",
+            "How well what is said of the shown superpixels, added up, foretells the probability "
+            "when the others are hidden: 1 exactly, 0 not at all. Added up are their weights or, "
+            "where that foretells more, their weights times their areas.",
         ),
         (
             "Dependence",

@@ -8,6 +8,7 @@ from typing import Any
 
 from fakd_jax.explanation.scorecard.gallery_words import DASH, estimate
 from fakd_jax.explanation.scorecard.sentences import sanity_outcome
+from fakd_jax.explanation.scorecard.summary import ALL
 from fakd_jax.page import (
     Html,
     Inline,
@@ -36,7 +37,8 @@ _VERDICTS: Mapping[str, tuple[str, Callable[[str], Inline]]] = {
 
 _DEPENDS: Mapping[str, Inline] = {
     "passed": "yes",
-    "not passed": strong("NO: much the same untrained"),
+    "failed": strong("NO: much the same untrained"),
+    "not shown": "not shown: half of it or more may stay untrained",
     "irreproducible": strong("NO: another seed repeats nothing"),
 }
 
@@ -48,7 +50,7 @@ def summary_section(summary: Mapping[str, Any], picture: bytes | None) -> Sectio
       summary: what `scorecard.json` holds.
       picture: the scorecard drawn, a PNG.
     """
-    overall = {row["method"]: row for row in summary["rows"] if row["class"] == "all"}
+    overall = {row["method"]: row for row in summary["rows"] if row["class"] == ALL}
     measured = [
         measure
         for key in SHOWN

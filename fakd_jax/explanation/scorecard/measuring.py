@@ -15,12 +15,11 @@ from fakd_jax.explanation.quality.faithfulness import Curves, deletion_insertion
 from fakd_jax.explanation.quality.fidelity import (
     HeldOut,
     ask_held_out,
-    contributions_of,
     local_fidelity,
 )
 from fakd_jax.explanation.quality.localisation import localisation_of
 from fakd_jax.explanation.quality.randomisation import Randomisation, randomisation_of
-from fakd_jax.explanation.quality.stability import Stability, stability_of
+from fakd_jax.explanation.quality.stability import Stability, stability_of, without_negligible
 from fakd_jax.explanation.result import Explainer, Explanation
 from fakd_jax.explanation.scene import Scene
 
@@ -76,7 +75,7 @@ def set_stage(
       scene: the image as it is to be explained.
       network: who is asked.
       seed: of the image.
-      lesion: its lesion, or None; an empty one says there is none.
+      lesion: its lesion, not empty, or None.
       true_class: of the image, or None where nobody said.
     """
     probabilities = network.predict_proba(scene.image[None])[0]
@@ -87,7 +86,7 @@ def set_stage(
         class_index=class_index,
         seed=seed,
         held_out=ask_held_out(scene, network, seed),
-        lesion=lesion if lesion is not None and lesion.any() else None,
+        lesion=lesion,
         right=network.class_names[class_index] == true_class,
     )
 
@@ -111,17 +110,19 @@ def measure(
     # Equal runs of a method that draws nothing need not be computed.
     weights = np.stack([run.weights for run in runs] * (1 if explainer.seeded else trial.seeds))
     stability = stability_of(weights, trial.top)
+    speaks = bool(without_negligible(weights).any())
     curves = deletion_insertion(scene, network, first.heat, class_index)
     randomisation = _randomisation(explainer, stage, weights, trial)
     cell = {
         "measures": {
-            "rank_correlation": stability.rank_correlation,
-            "jaccard": stability.jaccard,
-            "sign_agreement": stability.sign_agreement,
+            # To say nothing again and again is no merit.
+            "rank_correlation": stability.rank_correlation if speaks else None,
+            "jaccard": stability.jaccard if speaks else None,
+            "sign_agreement": stability.sign_agreement if speaks else None,
             "deletion": curves.deletion_area,
             "insertion": curves.insertion_area,
             "gap": curves.gap,
-            "local_fidelity": local_fidelity(stage.held_out, contributions_of(first), class_index),
+            "local_fidelity": local_fidelity(stage.held_out, first),
             "dependence": randomisation.dependence if randomisation else None,
             "randomised_correlation": randomisation.similarity if randomisation else None,
             **_localisation(first.heat, stage),

@@ -15,15 +15,18 @@ from jaxtyping import UInt8
 from fakd_jax.data.preprocessing import resize
 from fakd_jax.errors import UserError
 from fakd_jax.explanation.batching import network_in_fixed_batches
-from fakd_jax.explanation.files import folder_names
+from fakd_jax.explanation.files import folder_names, require_text
 from fakd_jax.explanation.heat import overlay
 from fakd_jax.explanation.masks import read_mask
 from fakd_jax.explanation.network import Network
 from fakd_jax.explanation.result import Explainer
 from fakd_jax.explanation.run import decision_record, image_seed
+from fakd_jax.explanation.scorecard.agreement import says_nothing
 from fakd_jax.explanation.scorecard.cells import CELLS, fingerprint, load_cell, save_cell
+from fakd_jax.explanation.scorecard.code import computed_by
 from fakd_jax.explanation.scorecard.measuring import Stage, Trial, measure, set_stage
 from fakd_jax.explanation.scorecard.outputs import write_scorecard
+from fakd_jax.explanation.scorecard.summary import ALL
 from fakd_jax.explanation.staging import Staging
 from fakd_jax.explanation.subjects import Subject
 from fakd_jax.files import require_writable, write_whole
@@ -106,7 +109,9 @@ class Benchmark:
         plan = self.plan
         return {
             "format_version": FORMAT_VERSION,
+            "computed_by": computed_by(),
             "network": dict(self.network.provenance),
+            "class_names": list(self.network.class_names),
             "scene": plan.staging.settings(),
             "trial": [plan.seeds, plan.top, plan.seed],
             "redrawn": [plan.redraws, digest(self.typical)] if plan.redraws else None,
@@ -144,8 +149,14 @@ def run_scorecard(
       What `scorecard.json` holds.
 
     Raises:
-      UserError: an image or a mask that cannot be read, or an output that cannot be written.
+      UserError: an image or a mask that cannot be read, a name that is not UTF-8, a class of the
+        name of the rows of all classes, or an output that cannot be written.
     """
+    require_text([subject.id for subject in subjects])
+    if ALL in network.class_names:
+        raise UserError(
+            f"a class is named {ALL!r}, as the rows of all classes together are; rename the class"
+        )
     require_writable(output)
     typical = typical_images(subjects, network.image_size)
     benchmark = Benchmark(plan, network_in_fixed_batches(network, on_predictions), typical)
@@ -167,8 +178,13 @@ def run_scorecard(
 def typical_images(
     subjects: Sequence[Subject], side: int
 ) -> UInt8[np.ndarray, "N {side} {side} 3"]:
-    """Images of the kind that is explained: the first 32, of few also turned and mirrored."""
-    images = [resize(subject.read(), side) for subject in subjects[:TYPICAL_IMAGES]]
+    """Images of the kind that is explained: up to 32, of few also turned and mirrored.
+
+    They lie evenly among the subjects, which come class by class: every class is to be met.
+    """
+    count = min(TYPICAL_IMAGES, len(subjects))
+    chosen = [subjects[index * len(subjects) // count] for index in range(count)]
+    images = [resize(subject.read(), side) for subject in chosen]
     turns = range(4 if len(images) < FEW_IMAGES else 1)
     turned = [np.rot90(image, turn) for image in images for turn in turns]
     mirrored = [image[:, ::-1] for image in turned] if len(images) < FEW_IMAGES else []
@@ -191,10 +207,15 @@ def _cells_of(
     seed = image_seed(plan.seed, image)
     shared = {
         **benchmark.record,
+        "id": subject.id,
         "image": digest(image),
         "lesion": None if lesion is None else digest(lesion),
         "true_class": subject.true_class,
     }
+    # Drawn whenever it is asked for: another mask, and it would outlive its cells.
+    shown = lesion if lesion is not None and lesion.any() else None
+    bare = overlay(image, np.zeros(image.shape[:2]), mask=shown)
+    write_whole(folder / "image.png", png_bytes(bare))
     stage: Stage | None = None
     cells = []
     for explainer in (*plan.methods, *plan.controls):
@@ -204,9 +225,7 @@ def _cells_of(
         if cell is None:
             if stage is None:
                 scene = plan.staging.scene(image, seed)
-                stage = set_stage(scene, network, seed, lesion, subject.true_class)
-                bare = overlay(image, np.zeros(image.shape[:2]), mask=stage.lesion)
-                write_whole(folder / "image.png", png_bytes(bare))
+                stage = set_stage(scene, network, seed, shown, subject.true_class)
             cell = _measure_cell(subject, explainer, stage, benchmark, folder, key)
         cells.append(cell)
         if on_cell is not None:
@@ -238,6 +257,8 @@ def _measure_cell(
         **figures,
         "fingerprint": key,
     }
-    picture = overlay(stage.scene.image, explanation.heat, mask=stage.lesion)
+    silent = says_nothing(explanation.weights.tolist())  # rounding errors are not to be painted
+    heat = np.zeros_like(explanation.heat) if silent else explanation.heat
+    picture = overlay(stage.scene.image, heat, mask=stage.lesion)
     save_cell(folder, cell, png_bytes(picture))
     return cell

@@ -10,7 +10,7 @@ from fakd_jax.explanation.scorecard.estimates import MIN_UNITS
 from fakd_jax.explanation.scorecard.measures import MEASURES
 from fakd_jax.explanation.scorecard.verdicts import Verdict, controls_by_verdict
 
-Outcome = Literal["passed", "not passed", "irreproducible", "not measured"]
+Outcome = Literal["passed", "not shown", "failed", "irreproducible", "not measured"]
 
 WORDS: Mapping[Verdict | None, str] = {
     "above": "better than",
@@ -61,8 +61,10 @@ def sanity_sentences(report: Mapping[str, Any]) -> list[str]:
         outcomes.setdefault(sanity_outcome(row), []).append(row["method"] + control)
     words: Mapping[Outcome, str] = {
         "passed": f"passed, dependence on weights is surely {DEPENDENT:g} or more",
-        "not passed": "not passed, much of the explanation may stay when the network has learnt "
-        "nothing",
+        "not shown": "not passed, half of the explanation or more may stay when the network has "
+        "learnt nothing",
+        "failed": "failed, half of the explanation or more surely stays when the network has "
+        "learnt nothing",
         "irreproducible": "not passed, there is nothing that another seed would repeat",
         "not measured": f"not measured on {MIN_UNITS} images or more",
     }
@@ -79,7 +81,10 @@ def sanity_outcome(row: Mapping[str, Any]) -> Outcome:
         return "not measured"
     if row["passes"]:
         return "passed"
-    return "irreproducible" if row["dependence"] is None else "not passed"
+    if row["dependence"] is None:
+        return "irreproducible"
+    highest = row["ci95"][1] if row["ci95"] else row["dependence"]
+    return "failed" if highest < DEPENDENT else "not shown"
 
 
 def enumeration(names: Sequence[str]) -> str:

@@ -16,8 +16,8 @@ from fakd_jax.explanation.scorecard.observations import Observations, observe
 from fakd_jax.explanation.scorecard.verdicts import compare_with_controls
 from fakd_jax.intervals import RESAMPLES, SEED, group_numbers
 
-ALL = "all"
-"""The name of the rows that are about the images of all classes."""
+ALL = "all images"
+"""The name of the rows that are about the images of all classes; no class may have it."""
 
 
 def summarise(
@@ -43,7 +43,7 @@ def summarise(
 
     Returns:
       JSON-able: `measures` (`key`, `name`, `better`), `methods` (controls last), `controls`,
-      `rows` (a method and explained class, or "all": `method`, `class`, `n` images, and by
+      `rows` (a method and explained class, or :data:`ALL`: `method`, `class`, `n` images, and by
       measure `mean`, `ci95`, `n`), `verdicts` (see
       :func:`~fakd_jax.explanation.scorecard.verdicts.compare_with_controls`), `sanity` (see
       :func:`~fakd_jax.explanation.quality.randomisation.sanity_of`; the rows' `dependence` is the
@@ -52,7 +52,7 @@ def summarise(
 
     Raises:
       ValueError: a method that is a control, two cells of one image and method, or of one image
-        for different classes.
+        for different classes, or a class of the name :data:`ALL`.
     """
     if both := set(methods) & set(controls):
         raise ValueError(f"methods that are controls too: {sorted(both)}")
@@ -60,6 +60,8 @@ def summarise(
     observed = observe(cells, everyone)
     units = group_numbers(observed.ids, groups or {})
     classes = sorted(set(observed.classes.tolist()))
+    if ALL in classes:
+        raise ValueError(f"a class named {ALL!r} cannot be told from the images of all classes")
     estimates = {name: _estimates(observed, name, units, seed) for name in (ALL, *classes)}
     sanity = {
         (name, method): _sanity(observed, method, name, units, seed)
@@ -126,7 +128,11 @@ def _row(
             for key, figure in figures.items()
         }
         | {
-            "dependence": {"mean": sanity.dependence, "ci95": sanity.ci95, "n": sanity.n},
+            "dependence": {
+                "mean": sanity.dependence,
+                "ci95": sanity.ci95,
+                "n": sanity.n if sanity.dependence is not None else 0,
+            },
         },
     }
 

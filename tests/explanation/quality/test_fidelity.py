@@ -12,15 +12,21 @@ from scipy.stats import pearsonr
 from fakd_jax.explanation.quality.fidelity import (
     HeldOut,
     ask_held_out,
-    contributions_of,
     draw_hidings,
     local_fidelity,
     r2,
+    readings_of,
 )
 from fakd_jax.explanation.result import from_heat, from_weights
 from tests.explanation.quality.small_scenes import AREAS, SUPERPIXELS, network_of, small_scene
 
 TRUTH = np.array([0.1, 0.4, -0.2, 0.3])
+
+
+def follows(held_out: HeldOut, weights: np.ndarray, class_index: int = 1) -> float | None:
+    """Local fidelity of a method that weighs superpixels."""
+    return local_fidelity(held_out, from_weights(small_scene(), class_index, weights))
+
 
 values = st.lists(st.integers(-5, 5), min_size=3, max_size=12)
 
@@ -67,16 +73,16 @@ def test_a_probability_that_never_moves_cannot_be_followed() -> None:
     still = 0.7 + 1e-7 * np.random.default_rng(0).random(9)
     assert r2(np.arange(9.0), still) is None
     network = network_of(lambda shown: np.full(len(shown), 0.7))
-    assert local_fidelity(ask_held_out(small_scene(), network, 0), TRUTH, 1) is None
+    assert follows(ask_held_out(small_scene(), network, 0), TRUTH) is None
 
 
 def test_of_an_additive_network_its_weights_are_all() -> None:
     held_out = ask_held_out(small_scene(), network_of(lambda shown: 0.2 + shown @ TRUTH), 3)
     assert held_out.shown.shape == (200, 4)
-    assert local_fidelity(held_out, TRUTH, 1) == pytest.approx(1)
-    assert local_fidelity(held_out, 50 * TRUTH, 1) == pytest.approx(1)
-    assert local_fidelity(held_out, TRUTH, 0) == 0  # of the other class it is the opposite
-    assert local_fidelity(held_out, -TRUTH, 0) == pytest.approx(1)
+    assert follows(held_out, TRUTH) == pytest.approx(1)
+    assert follows(held_out, 50 * TRUTH) == pytest.approx(1)
+    assert follows(held_out, TRUTH, class_index=0) == 0  # of the other class it is the opposite
+    assert follows(held_out, -TRUTH, class_index=0) == pytest.approx(1)
 
 
 def test_of_several_weights_each_has_its_share_of_the_variance() -> None:
@@ -89,18 +95,24 @@ def test_of_several_weights_each_has_its_share_of_the_variance() -> None:
     for s in range(4):
         alone = np.where(np.arange(4) == s, TRUTH, 0)
         share = 0 if TRUTH[s] == 0 else TRUTH[s] ** 2 / np.sum(TRUTH**2)
-        assert local_fidelity(held_out, alone, 1) == pytest.approx(share)
+        assert follows(held_out, alone) == pytest.approx(share)
 
 
-def test_weights_of_pixels_add_up_by_area_and_those_of_superpixels_do_not() -> None:
-    scene = small_scene()
-    by_superpixel = from_weights(scene, 1, TRUTH)
-    np.testing.assert_array_equal(contributions_of(by_superpixel), TRUTH)
+def test_heat_is_read_as_means_and_as_sums() -> None:
     heat = np.random.default_rng(0).normal(size=(6, 6))
-    by_pixel = from_heat(scene, 1, heat)
-    sums = [heat[s == SUPERPIXELS].sum() for s in range(4)]
-    np.testing.assert_allclose(contributions_of(by_pixel), sums)
-    np.testing.assert_allclose(contributions_of(by_pixel), by_pixel.weights * AREAS)
+    means, sums = readings_of(from_heat(small_scene(), 1, heat))
+    inside = [heat[s == SUPERPIXELS] for s in range(4)]
+    np.testing.assert_allclose(means, [values.mean() for values in inside])
+    np.testing.assert_allclose(sums, [values.sum() for values in inside])
+
+
+def test_the_better_reading_counts_whoever_explains() -> None:
+    held_out = ask_held_out(small_scene(), network_of(lambda shown: 0.2 + shown @ TRUTH), 0)
+    for added in (TRUTH, TRUTH / AREAS):
+        painted = from_weights(small_scene(), 1, added)
+        again = from_heat(small_scene(), 1, painted.heat)
+        assert local_fidelity(held_out, painted) == pytest.approx(1)
+        assert local_fidelity(held_out, again) == pytest.approx(1)
 
 
 def test_a_pixel_method_that_is_right_by_pixel_follows_an_additive_network() -> None:
@@ -112,7 +124,7 @@ def test_a_pixel_method_that_is_right_by_pixel_follows_an_additive_network() -> 
         of = s == SUPERPIXELS
         inside[of] += noise[of] - noise[of].mean()
     explanation = from_heat(scene, 1, inside)
-    assert local_fidelity(held_out, contributions_of(explanation), 1) == pytest.approx(1)
+    assert local_fidelity(held_out, explanation) == pytest.approx(1)
 
 
 def test_hidings_are_fair_seeded_coins() -> None:

@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 from fakd_jax.explanation.quality.localisation import (
     Localisation,
-    chance_level,
     dice_of_hottest,
     localisation_of,
     mass_in_mask,
@@ -84,14 +83,12 @@ def test_where_nothing_speaks_for_the_class_nothing_is_found(level: float) -> No
     assert localisation_of(np.full((2, 3), level), MASK) == Localisation(0.0, 0.0, 0.0)
 
 
-def test_even_heat_over_the_head_scores_the_chance_level() -> None:
+def test_even_heat_over_the_head_scores_the_lesions_share_of_it() -> None:
     mask, head = np.zeros((8, 8), bool), np.zeros((8, 8), bool)
     head[1:7, 1:6] = True
     mask[2:4, 4:7] = True  # a third of it outside the head
-    level = chance_level(mask, head)
-    assert level == 4 / 30
     found = localisation_of(head.astype(float), mask)
-    assert [found.pointing, found.dice, found.mass_in_mask] == pytest.approx([level] * 3)
+    assert [found.pointing, found.dice, found.mass_in_mask] == pytest.approx([4 / 30] * 3)
 
 
 def test_mass_is_of_positive_heat_alone() -> None:
@@ -109,8 +106,3 @@ def test_mass_is_of_positive_heat_alone() -> None:
 def test_what_cannot_be_found_is_refused(heat: np.ndarray, mask: np.ndarray) -> None:
     with pytest.raises(ValueError, match="not empty"):
         localisation_of(heat, mask)
-
-
-def test_no_chance_without_a_head() -> None:
-    with pytest.raises(ValueError, match="no foreground"):
-        chance_level(MASK, np.zeros((2, 3), bool))

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from fakd_jax.explanation.scorecard.summary import ALL
+
 METHODS, CONTROLS = ["lime", "grad-cam", "centre"], ["centre"]
 UP, DOWN = [0.1, 0.2, 0.3, 0.4], [0.4, 0.3, 0.2, 0.1]
 MEASURES = [
@@ -91,7 +93,7 @@ def summary(**changes: Any) -> dict[str, Any]:
         "methods": METHODS,
         "controls": CONTROLS,
         "rows": [
-            {"method": method, "class": "all", "n": 3, "measures": measured} for method in METHODS
+            {"method": method, "class": ALL, "n": 3, "measures": measured} for method in METHODS
         ],
         "verdicts": [verdict("lime", "gap", "above", 0.25), verdict("grad-cam", "gap", "below")],
         "sanity": [

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from fakd_jax.explanation.scorecard import figure
 from fakd_jax.explanation.scorecard.measures import BY_KEY
-from fakd_jax.explanation.scorecard.summary import summarise
+from fakd_jax.explanation.scorecard.summary import ALL, summarise
 from tests.explanation.scorecard.benchmark_cells import (
     CONTROLS,
     METHODS,
@@ -99,7 +99,7 @@ def test_dots_stand_at_means_and_are_coloured_by_verdict(draw: Draw) -> None:
     report = summarise(cells, ["a", "b", "c", "d"], ["centre", "edges"])
     drawn = draw(report)
     ax = panels(drawn)["insertion − deletion"]
-    means = [row["measures"]["gap"]["mean"] for row in report["rows"] if row["class"] == "all"]
+    means = [row["measures"]["gap"]["mean"] for row in report["rows"] if row["class"] == ALL]
     colours = [figure.BLUE, figure.BLACK, figure.VERMILION, figure.BLACK, figure.GREY, figure.GREY]
     fillings = [figure.BLUE, "white", figure.VERMILION, figure.BLACK, figure.GREY, figure.GREY]
     assert dots(ax) == list(zip(range(6), means, colours, fillings, strict=True))

@@ -16,7 +16,10 @@ from fakd_jax.explanation.methods.controls import CentreControl, EdgesControl, R
 from fakd_jax.explanation.methods.lime import LimeExplainer
 from fakd_jax.explanation.methods.occlusion import OcclusionExplainer
 from fakd_jax.explanation.network import Network
+from fakd_jax.explanation.scorecard import run as scorecard_run
+from fakd_jax.explanation.scorecard.measures import BY_KEY
 from fakd_jax.explanation.scorecard.run import Plan, run_scorecard
+from fakd_jax.explanation.scorecard.summary import ALL
 from fakd_jax.explanation.staging import Staging
 from fakd_jax.explanation.subjects import Subject
 from fakd_jax.explanation.superpixels import Slic
@@ -115,7 +118,7 @@ def finished(subjects: list[Subject], tmp_path_factory: pytest.TempPathFactory) 
 
 def test_what_is_true_of_this_network_is_found(finished: Path) -> None:
     scorecard = json.loads((finished / "scorecard.json").read_text())
-    rows = {row["method"]: row["measures"] for row in scorecard["rows"] if row["class"] == "all"}
+    rows = {row["method"]: row["measures"] for row in scorecard["rows"] if row["class"] == ALL}
     assert list(rows) == ["lime", "occlusion", "random", "centre", "edges"]
     assert rows["occlusion"]["rank_correlation"]["mean"] == 1
     assert rows["lime"]["dice"]["mean"] > rows["centre"]["dice"]["mean"]
@@ -171,24 +174,110 @@ def test_an_interrupted_scorecard_goes_on_and_ends_with_the_same_bytes(
     assert contents(tmp_path) == contents(finished)
 
 
-def test_only_what_was_measured_otherwise_is_measured_again(
-    subjects: list[Subject], tmp_path: Path
-) -> None:
+def test_cells_hold_every_measure(finished: Path) -> None:
+    cells = list((finished / "cells").rglob("*.json"))
+    assert len(cells) == 12 * 5
+    for cell in cells:
+        assert list(json.loads(cell.read_text())["measures"]) == list(BY_KEY)
+
+
+def measured_anew(output: Path, subjects: list[Subject], network: Network, plan: Plan) -> list[str]:
+    """The methods of whose cells none was there."""
     measured: list[str] = []
 
     def note(id: str, method: str, known: bool) -> None:
         if not known:
             measured.append(method)
 
+    run_scorecard(subjects, network, plan, output, on_cell=note)
+    return measured
+
+
+EVERYONE = ["lime", "occlusion", "random", "centre", "edges"]
+
+
+def test_what_was_measured_by_other_code_or_of_other_classes_or_names_is_measured_again(
+    subjects: list[Subject], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan, network = a_plan(redraws=0), a_network()
+    assert measured_anew(tmp_path, subjects[:1], network, plan) == EVERYONE
+    assert measured_anew(tmp_path, subjects[:1], network, plan) == []
+    renamed = replace(network, class_names=("fine", "ill"))
+    assert measured_anew(tmp_path, subjects[:1], renamed, plan) == EVERYONE
+    moved = [replace(subjects[0], id="test_ill_0.png")]  # has the same folder
+    assert measured_anew(tmp_path, moved, renamed, plan) == EVERYONE
+    assert "test_ill_0.png" in (tmp_path / "gallery.html").read_text()
+    monkeypatch.setattr(scorecard_run, "computed_by", lambda: {"code": "another"})
+    assert measured_anew(tmp_path, moved, renamed, plan) == EVERYONE
+
+
+def test_a_damaged_picture_is_drawn_again_and_the_original_is_always_this_one(
+    subjects: list[Subject], tmp_path: Path
+) -> None:
+    plan, network = a_plan(redraws=0), a_network()
+    measured_anew(tmp_path, subjects[:1], network, plan)
+    before = contents(tmp_path)
+    folder = tmp_path / "cells" / "test_ill_0"
+    (folder / "lime.png").write_bytes(b"")
+    (folder / "image.png").write_bytes((folder / "edges.png").read_bytes())
+    assert measured_anew(tmp_path, subjects[:1], network, plan) == ["lime"]
+    (folder / "image.png").unlink()
+    assert measured_anew(tmp_path, subjects[:1], network, plan) == []
+    assert contents(tmp_path) == before
+
+
+def test_of_a_network_that_never_moves_nothing_is_called_stable(
+    subjects: list[Subject], tmp_path: Path
+) -> None:
+    def never(images: np.ndarray) -> np.ndarray:
+        return np.tile(np.array([0.3, 0.7], np.float32), (len(images), 1))
+
+    still = Network(
+        never, hiding_on_host(never), masking_on_host(never), *(16, CLASSES, SIDE, FACTS)
+    )
+    still = replace(still, randomised=lambda seed, images: still)
+    flat = a_plan(methods=[OcclusionExplainer(window=1 / 4)], controls=[RandomControl()])
+    scorecard = run_scorecard(subjects[:1], still, flat, tmp_path)
+    rows = {row["method"]: row["measures"] for row in scorecard["rows"] if row["class"] == ALL}
+    assert rows["occlusion"]["jaccard"] == {"mean": None, "ci95": None, "n": 0}
+    assert rows["occlusion"]["dependence"] == {"mean": None, "ci95": None, "n": 0}
+    assert rows["random"]["jaccard"]["n"] == 1
+    pictures = tmp_path / "cells" / "test_ill_0"
+    assert (pictures / "occlusion.png").read_bytes() == (pictures / "image.png").read_bytes()
+
+
+def test_typical_images_are_of_all_classes(subjects: list[Subject]) -> None:
+    of_two = [
+        Subject(str(place), None, lambda level=level: np.full((4, 4, 3), level, np.uint8))
+        for place, level in enumerate([1] * 50 + [2] * 14)
+    ]
+    found = scorecard_run.typical_images(of_two, 4)
+    assert found[:, 0, 0, 0].tolist() == [1] * 25 + [2] * 7
+    assert scorecard_run.typical_images(subjects, SIDE).shape == (12, SIDE, SIDE, 3)
+    assert len(scorecard_run.typical_images(of_two[:3], 4)) == 3 * 8
+
+
+def test_names_that_cannot_be_told_apart_or_written_are_refused(
+    subjects: list[Subject], tmp_path: Path
+) -> None:
+    ambiguous = replace(a_network(), class_names=(ALL, "ill"))
+    with pytest.raises(UserError, match="a class is named 'all images'"):
+        run_scorecard(subjects[:1], ambiguous, a_plan(), tmp_path)
+    unreadable = [replace(subjects[0], id="\udcff.png")]
+    with pytest.raises(UserError, match=r"udcff.png' is not UTF-8; rename the file"):
+        run_scorecard(unreadable, a_network(), a_plan(), tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_only_what_was_measured_otherwise_is_measured_again(
+    subjects: list[Subject], tmp_path: Path
+) -> None:
     plan = a_plan(redraws=0)
-    run_scorecard(subjects[:1], a_network(), plan, tmp_path)
+    measured_anew(tmp_path, subjects[:1], a_network(), plan)
     lime, occlusion = plan.methods
     other = replace(plan, methods=[replace(lime, num_samples=81), occlusion])
-    run_scorecard(subjects[:1], a_network(), other, tmp_path, on_cell=note)
-    assert measured == ["lime"]
-    measured.clear()
-    run_scorecard(subjects[:1], a_network(), replace(other, seeds=3), tmp_path, on_cell=note)
-    assert measured == ["lime", "occlusion", "random", "centre", "edges"]
+    assert measured_anew(tmp_path, subjects[:1], a_network(), other) == ["lime"]
+    assert measured_anew(tmp_path, subjects[:1], a_network(), replace(other, seeds=3)) == EVERYONE
 
 
 def test_without_masks_and_redrawn_networks_those_figures_are_absent(

@@ -40,25 +40,28 @@ def test_measures_of_like_verdicts_share_a_sentence() -> None:
 
 def test_the_sanity_check_names_who_passes_who_does_not_and_who_is_not_measured() -> None:
     rows = [
-        ("lime", True, 0.9),
-        ("grad-cam", False, 0.4),
-        ("rise", True, 0.8),
-        ("occlusion", None, 0.7),
-        ("random", False, None),
-        ("edges", False, 0.0),
+        ("lime", True, 0.9, [0.8, 1.0]),
+        ("grad-cam", False, 0.6, [0.4, 0.8]),
+        ("grad-cam++", False, 0.4, [0.3, 0.49]),
+        ("rise", True, 0.8, None),
+        ("occlusion", None, 0.7, None),
+        ("random", False, None, None),
+        ("edges", False, 0.0, None),
     ]
     report = {
         "controls": ["random", "edges"],
         "sanity": [
-            {"method": method, "passes": passes, "dependence": dependence}
-            for method, passes, dependence in rows
+            {"method": method, "passes": passes, "dependence": dependence, "ci95": ci95}
+            for method, passes, dependence, ci95 in rows
         ],
     }
-    passed, failed, empty, unknown = sanity_sentences(report)
+    passed, unclear, failed, empty, unknown = sanity_sentences(report)
     assert passed.startswith("passed")
     assert passed.endswith(": lime, rise")
-    assert failed.startswith("not passed")
-    assert failed.endswith(": grad-cam, edges (a control)")
+    assert unclear.startswith("not passed")
+    assert unclear.endswith("may stay when the network has learnt nothing: grad-cam")
+    assert failed.startswith("failed")
+    assert failed.endswith(": grad-cam++, edges (a control)")
     assert (
         empty == "not passed, there is nothing that another seed would repeat: random (a control)"
     )

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from fakd_jax.explanation.scorecard.summary import summarise
+from fakd_jax.explanation.scorecard.summary import ALL, summarise
 from fakd_jax.explanation.scorecard.table import (
     WIDTH,
     class_tables,
@@ -89,7 +89,7 @@ def test_the_csv_holds_a_row_a_method_class_and_measure(typical: dict[str, Any])
     assert len(rows) == 10 * 5 * 13
     by_key = {(row["method"], row["class"], row["measure"]): row for row in rows}
     figure = typical["rows"][0]["measures"]["rank_correlation"]
-    first = by_key["lime", "all", "rank_correlation"]
+    first = by_key["lime", ALL, "rank_correlation"]
     assert [float(first[key]) for key in ("mean", "low", "high", "n")] == [
         figure["mean"],
         *figure["ci95"],
