@@ -64,7 +64,8 @@ def choose_explainers(
       top: how many superpixels are shown, and have to be stable where a method can tell.
 
     Raises:
-      UserError: an unknown method, a setting out of range, or one that none of them has.
+      UserError: an unknown method, a setting out of range, one that none of them has, or a budget
+        of samples where their number is set.
     """
     given = {key: value for key, value in options.items() if value is not None}
     left, explainers = set(given), []

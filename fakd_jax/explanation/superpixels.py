@@ -14,7 +14,11 @@ from fakd_jax.explanation.scene import BACKGROUND
 
 @dataclass(frozen=True)
 class Slic:
-    """SLIC within the foreground (maskSLIC: Irving 2016): about as many superpixels as asked for.
+    """SLIC within the foreground (maskSLIC: Irving 2016).
+
+    It begins with as many superpixels as asked for, and merges pieces smaller than half of their
+    mean size into a neighbour: a smooth image keeps about as many, a noisy one, whose superpixels
+    fall into pieces, far fewer.
 
     Attributes:
       count: superpixels asked for; at least 2.
@@ -33,7 +37,10 @@ class Slic:
     def __call__(
         self, image: UInt8[np.ndarray, "H W 3"], foreground: Bool[np.ndarray, "H W"], seed: int
     ) -> Int32[np.ndarray, "H W"]:
-        """Segments `image`; the seed is not used, for SLIC starts from a fixed pattern.
+        """Segments `image`; the seed is not used.
+
+        SLIC starts from a regular grid, or within a mask from points that scikit-image draws by a
+        seed of its own, always the same, and spreads by k-means.
 
         Args:
           image: uint8 ``[H, W, 3]``.

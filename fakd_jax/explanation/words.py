@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from fakd_jax.explanation.result import Explanation, LocalFit
+import numpy as np
+
+from fakd_jax.explanation.result import NEGLIGIBLE, Explanation, LocalFit
 
 UNSTABLE = "UNSTABLE"
 
@@ -17,23 +19,35 @@ def figure_title(prediction: str, probability: float, true_class: str | None) ->
 
 
 def fit_words(fit: LocalFit | None) -> str:
-    """How well the local model follows the network; empty for methods without one."""
+    """How well the local model follows the network; empty for methods without one.
+
+    That there was nothing to follow on the perturbed images is no word about the weights:
+    KernelSHAP's have to add up to what the whole image adds, even where all others agree.
+    """
     if fit is None:
         return ""
     if fit.r2 is None:
-        return "the probability never moved"
+        return "no local fit"
     return f"local fit R² {fit.r2:.2f}"
 
 
 def stability_words(explanation: Explanation) -> str:
-    """Whether another seed would show the same; empty where nothing is shown, or nobody tells."""
-    sampling, fit = explanation.sampling, explanation.fit
-    if sampling is None or (fit is not None and fit.r2 is None):
+    """Whether another seed would show the same; empty where the method does not tell.
+
+    Where no weight is above rounding, nothing is shown that could be stable. Where there are no
+    more superpixels than the top has places, it holds them all with any seed: that is no merit.
+    """
+    weights, sampling = explanation.weights, explanation.sampling
+    if (np.abs(weights) < NEGLIGIBLE).all():
+        return "no superpixel weighs anything"
+    if sampling is None:
         return ""
     facts = f"Jaccard {sampling.jaccard:.2f}, {sampling.num_samples:,} samples"
-    if sampling.stable:
-        return f"top {sampling.top} stable ({facts})"
-    return f"{UNSTABLE}: another seed would show another top {sampling.top} ({facts})"
+    if not sampling.stable:
+        return f"{UNSTABLE}: another seed would show another top {sampling.top} ({facts})"
+    if len(weights) <= sampling.top:
+        return f"all {len(weights)} superpixels are its top"
+    return f"top {sampling.top} stable ({facts})"
 
 
 def percent(probability: float) -> str:

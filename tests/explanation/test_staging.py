@@ -145,3 +145,19 @@ def test_options_go_to_the_methods_that_have_them() -> None:
         choose_explainers(["lime"], "default", {"layer": "features.3"})
     with pytest.raises(UserError, match="unknown method 'shap'; known: lime"):
         choose_explainers(["shap"], "default", {})
+
+
+@pytest.mark.parametrize(
+    ("names", "preset", "num_samples"),
+    [
+        (["lime"], "default", 500),
+        (["lime"], "paper", None),
+        (["lime"], "paper", 500),
+        (["rise", "lime"], "default", 500),
+    ],
+)
+def test_a_budget_is_not_dropped_where_the_number_of_samples_is_set(
+    names: list[str], preset: str, num_samples: int | None
+) -> None:
+    with pytest.raises(UserError, match=r"max_samples 900 means nothing .* leave max_samples out"):
+        choose_explainers(names, preset, {"num_samples": num_samples, "max_samples": 900})

@@ -114,16 +114,20 @@ class GradCamPlusPlus(_ClassActivationMap):
 
         Equations 5 and 19: of Y = exp(S), the n-th derivative is Y · gⁿ as far as S is piecewise
         linear. Y cancels in α; in w it only scales the map, and is left out, since it may
-        overflow. α is 0 where its denominator is, as it is wherever g is 0.
+        overflow.
 
-        The paper supposes features that are not negative. Where a channel's sum is negative, as
-        hard-swish and linear bottlenecks allow, a denominator may be too, and its weight with it:
-        in none of MobileNetV3's last map, in up to 9 % of an image's positions in `features.6`.
+        α is 0 where its denominator is not positive. At 0, as wherever g is 0, equation 19 says
+        nothing; below 0 it would turn a gradient for the class into evidence against it, without
+        bound near 0. The paper (arXiv:1710.11063) supposes features that are not negative, as
+        after the ReLU of its networks: then the denominator is positive wherever g is, and α at
+        most 1/2. Hard-swish and linear bottlenecks leave channels whose sum is negative, outside
+        of that assumption: at none of the positions of MobileNetV3's last map is a denominator
+        below 0, at up to 9 % of an image's in `features.6`.
         """
         gradient = gradient.astype(np.float64)
         denominator = 2 * gradient**2 + features.sum(axis=(0, 1), dtype=np.float64) * gradient**3
         alpha = np.divide(
-            gradient**2, denominator, out=np.zeros_like(gradient), where=denominator != 0
+            gradient**2, denominator, out=np.zeros_like(gradient), where=denominator > 0
         )
         return (alpha * np.maximum(gradient, 0)).sum(axis=(0, 1))
 

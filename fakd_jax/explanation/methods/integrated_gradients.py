@@ -30,7 +30,8 @@ from fakd_jax.explanation.scene import Scene
 class IntegratedGradients:
     """Integrated gradients of the logit, summed over the colour channels.
 
-    The background has heat like any other pixel: a network may look at it, and that is measured.
+    The background has no heat: whatever hides the foreground leaves the background as it is, so
+    that there image and baseline are the same. What the network reads there is not measured.
 
     Attributes:
       steps: points at which the gradient is taken, at least 1.

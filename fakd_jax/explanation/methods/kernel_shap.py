@@ -20,10 +20,11 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from fakd_jax.errors import UserError
+from fakd_jax.explanation.methods.local_fit import weighted_r2
 from fakd_jax.explanation.methods.resampling import resampled_sampling
 from fakd_jax.explanation.network import Network
 from fakd_jax.explanation.quality.stability import STABLE
-from fakd_jax.explanation.result import NEGLIGIBLE, Explanation, LocalFit, from_weights
+from fakd_jax.explanation.result import Explanation, LocalFit, from_weights
 from fakd_jax.explanation.scene import Scene, predict_shown
 
 SINGULAR = 1e-10
@@ -74,6 +75,11 @@ class KernelShapExplainer:
     def explain(self, scene: Scene, network: Network, class_index: int, seed: int) -> Explanation:
         """Explains one class's probability; its weights sum to p(image) - p(all hidden).
 
+        The fit's R² is that on the coalitions asked, the empty and the full one aside: None where
+        their worths do not differ, which leaves weights all the same where the ends differ. Below
+        0 where a constant would fit better: a network that needs all superpixels at once answers
+        0 to every coalition but the full one.
+
         Args:
           scene: the image with its superpixels and what hides them.
           network: asked once, for all different perturbed images, by its `predict_hidden`.
@@ -87,8 +93,8 @@ class KernelShapExplainer:
         none, whole, values = float(worths[0]), float(worths[1]), worths[2:]
         refit = partial(shapley_regression, coalitions.shown, values, none, whole)
         weights = refit(coalitions.kernel[None])[0]
-        residuals = values - none - coalitions.shown @ weights
-        fit = LocalFit(none, whole, _r2(values, residuals, coalitions.kernel))
+        fitted = none + coalitions.shown @ weights
+        fit = LocalFit(none, whole, weighted_r2(values, fitted, coalitions.kernel))
         sampling = None
         if coalitions.pairs is not None:
             sampling = resampled_sampling(
@@ -219,19 +225,3 @@ def _shapley_kernel(count: int) -> Float[np.ndarray, " sizes"]:
     """What a coalition of each size 1 … S-1 counts: (S-1) / (C(S, k) k (S-k))."""
     kernel = [(count - 1) / (comb(count, k) * k * (count - k)) for k in range(1, count)]
     return np.array(kernel, np.float64)
-
-
-def _r2(
-    values: Float[np.ndarray, " N"],
-    residuals: Float[np.ndarray, " N"],
-    weights: Float[np.ndarray, " N"],
-) -> float | None:
-    """The weighted R² of the fit on the coalitions; None if there are none or none differs.
-
-    Below 0 where a constant would fit better, which the constraint can bring about: a network
-    that needs all superpixels at once answers 0 to every coalition but the full one.
-    """
-    if not len(values) or np.ptp(values) < NEGLIGIBLE:
-        return None
-    spread = values - np.average(values, weights=weights)
-    return float(1 - weights @ residuals**2 / (weights @ spread**2))

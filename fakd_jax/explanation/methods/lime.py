@@ -12,6 +12,7 @@ the seed, or the budget is spent, and tells which.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -20,6 +21,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from fakd_jax.errors import UserError
+from fakd_jax.explanation.methods.local_fit import weighted_r2
 from fakd_jax.explanation.methods.resampling import resampled_sampling
 from fakd_jax.explanation.network import Network
 from fakd_jax.explanation.quality.stability import STABLE
@@ -33,6 +35,7 @@ from fakd_jax.explanation.result import (
 from fakd_jax.explanation.scene import Scene, predict_shown
 
 FIRST_ROUND = 500
+MAX_SAMPLES = 4000
 
 
 @dataclass(frozen=True)
@@ -42,10 +45,12 @@ class LimeExplainer:
     Attributes:
       num_samples: perturbed images, the whole image being the first; None draws rounds, each as
         many as all before it, until the top is stable.
-      max_samples: the budget where `num_samples` is None.
+      max_samples: the budget where `num_samples` is None, by default :data:`MAX_SAMPLES`; refused
+        where `num_samples` is set.
       top: how many of the heaviest superpixels have to be stable.
       target: the Jaccard index from which they are.
-      kernel_width: width of the exponential kernel that turns distance into weight.
+      kernel_width: width of the exponential kernel that turns distance into weight; finite,
+        above 0.
       ridge_alpha: regularisation of the local linear model.
     """
 
@@ -54,7 +59,7 @@ class LimeExplainer:
     needs_gradients: ClassVar[bool] = False
 
     num_samples: int | None = None
-    max_samples: int = 4000
+    max_samples: int | None = None
     top: int = 3
     target: float = STABLE
     kernel_width: float = 0.25
@@ -65,10 +70,17 @@ class LimeExplainer:
             raise UserError(
                 f"num_samples is {self.num_samples}; LIME needs at least 2 (the paper: 1000)"
             )
-        if self.max_samples < 2:
+        if self.max_samples is not None and self.max_samples < 2:
             raise UserError(f"max_samples is {self.max_samples}; LIME needs at least 2")
-        if self.kernel_width <= 0:
-            raise UserError(f"kernel_width is {self.kernel_width}; it must be above 0")
+        if None not in (self.num_samples, self.max_samples):
+            raise UserError(
+                f"max_samples {self.max_samples} means nothing where num_samples is set, as it is "
+                f"to {self.num_samples} by its flag or by --preset paper: leave max_samples out"
+            )
+        if not 0 < self.kernel_width < math.inf:
+            raise UserError(
+                f"kernel_width is {self.kernel_width}; it must be finite and above 0 (default 0.25)"
+            )
 
     def settings(self) -> dict[str, Any]:
         """Every choice that the weights depend on, scene and seed aside."""
@@ -88,24 +100,27 @@ class LimeExplainer:
     @property
     def num_predictions(self) -> int:
         """How many images the network predicts at most for one explanation."""
-        return self.num_samples or self.max_samples
+        return self.num_samples or self.max_samples or MAX_SAMPLES
 
     def explain(self, scene: Scene, network: Network, class_index: int, seed: int) -> Explanation:
         """Explains one class's probability (see :class:`~fakd_jax.explanation.result.Explainer`).
 
         The fit is LIME's local model of the class's probability, and `sampling` tells whether
         another seed would show the same top.
+
+        Raises:
+          UserError: the kernel is so narrow that the perturbed images count for nothing.
         """
         shown = draw_shown(self.num_predictions, scene.count, seed)
         values = np.zeros(0)
         for size in self._rounds():
+            closeness = self._closeness(shown[:size])
             answers = predict_shown(network, scene, shown[len(values) : size])
             values = np.append(values, answers[:, class_index].astype(np.float64))
-            sampling = self._sampling(shown[:size], values, seed)
+            sampling = self._sampling(shown[:size], values, closeness, seed)
             if sampling.stable:
                 break
         shown = shown[: len(values)]
-        closeness = self._closeness(shown)
         weights, intercepts = weighted_ridge(shown, values, closeness[None], self.ridge_alpha)
         fitted = shown @ weights[0] + intercepts[0]
         fit = LocalFit(
@@ -121,18 +136,22 @@ class LimeExplainer:
             yield self.num_samples
             return
         size = FIRST_ROUND
-        while size < self.max_samples:
+        while size < self.num_predictions:
             yield size
             size *= 2
-        yield self.max_samples
+        yield self.num_predictions
 
     def _sampling(
-        self, shown: Bool[np.ndarray, "N S"], values: Float[np.ndarray, " N"], seed: int
+        self,
+        shown: Bool[np.ndarray, "N S"],
+        values: Float[np.ndarray, " N"],
+        closeness: Float[np.ndarray, " N"],
+        seed: int,
     ) -> Sampling:
-        closeness = self._closeness(shown)
-
         def refit(times: Float[np.ndarray, "B N"]) -> Float[np.ndarray, "B S"]:
-            return weighted_ridge(shown, values, times * closeness, self.ridge_alpha)[0]
+            importance = times * closeness
+            importance[:, 0] = closeness[0]  # the whole image is not drawn: any seed has it once
+            return weighted_ridge(shown, values, importance, self.ridge_alpha)[0]
 
         return resampled_sampling(refit, len(values), top=self.top, target=self.target, seed=seed)
 
@@ -140,9 +159,19 @@ class LimeExplainer:
         """The weight of each perturbed image, as in `lime.lime_image`: √exp(-d²/width²).
 
         d is the cosine distance of "shown or hidden" from all ones, 1 - √(share shown).
+
+        Raises:
+          UserError: all weights but the whole image's, the first, sum to rounding.
         """
         distances = 1 - np.sqrt(shown.mean(axis=1))
-        return np.sqrt(np.exp(-(distances**2) / self.kernel_width**2))
+        with np.errstate(over="ignore"):  # infinitely many widths away: a weight of 0
+            closeness = np.sqrt(np.exp(-((distances / self.kernel_width) ** 2)))
+        if closeness[1:].sum() < NEGLIGIBLE:
+            raise UserError(
+                f"kernel_width {self.kernel_width} is so narrow that none of {len(shown) - 1} "
+                "perturbed images counts beside the whole one: give a larger one (default 0.25)"
+            )
+        return closeness
 
 
 def draw_shown(num_samples: int, num_superpixels: int, seed: int) -> Bool[np.ndarray, "N S"]:
@@ -191,16 +220,3 @@ def weighted_ridge(
         moment = scaled.T @ residuals - totals[b] * off[b] * off_values[b]
         weights[b] = np.linalg.solve(gram + alpha * np.eye(rows.shape[1]), moment)
     return weights, mean_values - np.sum(weights * mean_rows, axis=1)
-
-
-def weighted_r2(
-    values: Float[np.ndarray, " N"],
-    fitted: Float[np.ndarray, " N"],
-    sample_weights: Float[np.ndarray, " N"],
-) -> float | None:
-    """R² of a fit, weighted; None where the values never moved, and there was nothing to fit."""
-    if np.ptp(values) < NEGLIGIBLE:
-        return None
-    mean = np.average(values, weights=sample_weights)
-    unexplained = sample_weights @ (values - fitted) ** 2
-    return float(1 - unexplained / (sample_weights @ (values - mean) ** 2))

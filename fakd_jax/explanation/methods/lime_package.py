@@ -8,11 +8,12 @@ from typing import Any, ClassVar
 from unittest import mock
 
 import numpy as np
+from jaxtyping import Float, UInt8
 
 from fakd_jax.errors import UserError
 from fakd_jax.explanation.hiding import mean_colours
 from fakd_jax.explanation.network import Network
-from fakd_jax.explanation.result import Explanation, LocalFit, from_weights
+from fakd_jax.explanation.result import NEGLIGIBLE, Explanation, LocalFit, from_weights
 from fakd_jax.explanation.scene import Scene
 
 
@@ -65,12 +66,18 @@ class LimePackageExplainer:
                 "the lime package hides by mean colours and knows no background: "
                 "use --preset paper with it"
             )
+        answers: list[np.ndarray] = []
+
+        def predict(images: UInt8[np.ndarray, "N H W 3"]) -> Float[np.ndarray, "N C"]:
+            answers.append(network.predict_proba(images))
+            return answers[-1]
+
         explainer = LimeImageExplainer(random_state=np.random.RandomState(seed))
         # The package draws a bar of its own and has no argument against it.
         with mock.patch("lime.lime_image.tqdm", iter):
             result = explainer.explain_instance(
                 scene.image,
-                network.predict_proba,
+                predict,
                 labels=(class_index,),
                 top_labels=None,
                 num_features=scene.count,
@@ -82,9 +89,10 @@ class LimePackageExplainer:
         weights = np.zeros(scene.count)
         for superpixel, weight in result.local_exp[class_index]:
             weights[superpixel] = weight
+        moved = np.ptp(np.concatenate(answers)[:, class_index]) >= NEGLIGIBLE
         fit = LocalFit(
             intercept=float(result.intercept[class_index]),
             prediction=float(result.local_pred[0]),
-            r2=float(result.score),
+            r2=float(result.score) if moved else None,  # of a constant, scikit-learn says 0 or 1
         )
         return from_weights(scene, class_index, weights, fit=fit)

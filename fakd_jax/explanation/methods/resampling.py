@@ -21,6 +21,7 @@ from fakd_jax.explanation.quality.stability import (
 from fakd_jax.explanation.result import Sampling
 
 RESAMPLES = 100
+STREAM = 0x5253  # keeps these draws apart from those they judge, which have the same seed
 
 
 def resampled_sampling(
@@ -47,7 +48,8 @@ def resampled_sampling(
     """
     units = np.arange(num_samples) if units is None else units
     count = int(units.max()) + 1
-    drawn = np.random.default_rng(seed).multinomial(count, [1 / count] * count, size=resamples)
+    generator = np.random.default_rng([STREAM, seed])
+    drawn = generator.multinomial(count, [1 / count] * count, size=resamples)
     weights = refit(drawn.astype(np.float64)[:, units])
     low, high = np.percentile(weights, [2.5, 97.5], axis=0)
     jaccard = mean_jaccard(top_masks(without_negligible(weights), top))

@@ -14,17 +14,21 @@ zero.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
-from jaxtyping import Bool, Float32, Float64
+from jaxtyping import Bool, Float, Float32, Float64
 
 from fakd_jax.errors import UserError
 from fakd_jax.explanation.methods.masked import predict_masks
+from fakd_jax.explanation.methods.resampling import resampled_sampling
 from fakd_jax.explanation.network import Network
+from fakd_jax.explanation.quality.stability import STABLE
 from fakd_jax.explanation.result import Explanation, from_heat
-from fakd_jax.explanation.scene import Scene
+from fakd_jax.explanation.scene import Scene, mean_by_superpixel
 
 MEAN_SQUARED_WEIGHT = (2 / 3) ** 2
 """Of the four nodes around a pixel: E[t² + (1-t)²] = 2/3 on each axis, t even in [0, 1)."""
@@ -39,6 +43,7 @@ class RiseExplainer:
       cells: how many of the grid's cells the image is high and wide, at least 2 (paper: 7 of
         ResNet-50's feature map).
       probability: that a node of the grid is shown, in (0, 1).
+      top: how many of the heaviest superpixels have to be stable.
     """
 
     name: ClassVar[str] = "rise"
@@ -48,6 +53,7 @@ class RiseExplainer:
     num_samples: int = 4000
     cells: int = 8
     probability: float = 0.5
+    top: int = 3
 
     def __post_init__(self) -> None:
         if self.num_samples < 2:
@@ -69,6 +75,7 @@ class RiseExplainer:
             "cells": self.cells,
             "probability": self.probability,
             "heat": "covariance of probability and mask over the mask's variance",
+            "stable": {"top": self.top, "jaccard": STABLE},
             "versions": {"numpy": np.__version__},
         }
 
@@ -78,7 +85,7 @@ class RiseExplainer:
         return self.num_samples
 
     def explain(self, scene: Scene, network: Network, class_index: int, seed: int) -> Explanation:
-        """Explains one class's probability.
+        """Explains one class's probability, and tells whether other masks would show the same top.
 
         Args:
           scene: the image, what hides it, and where its background is.
@@ -93,7 +100,37 @@ class RiseExplainer:
         # The masks' own mean drops out, as the deviations sum to 0.
         deviations = probabilities - probabilities.mean()
         heat = masks.weighted_sum(deviations) / (self.num_samples - 1) / variance
-        return from_heat(scene, class_index, np.where(scene.foreground, heat, 0.0))
+        explanation = from_heat(scene, class_index, np.where(scene.foreground, heat, 0.0))
+        opacities = np.stack([mean_by_superpixel(scene, mask) for mask in masks.one_by_one()])
+        sampling = resampled_sampling(
+            partial(slopes, opacities, probabilities, variance),
+            self.num_samples,
+            top=self.top,
+            seed=seed,
+        )
+        return replace(explanation, sampling=sampling)
+
+
+def slopes(
+    opacities: Float[np.ndarray, "N S"],
+    probabilities: Float[np.ndarray, " N"],
+    variance: float,
+    times: Float[np.ndarray, "B N"],
+) -> Float[np.ndarray, "B S"]:
+    """The superpixels' weights by each of B draws of the same masks.
+
+    The mean of the heat over a superpixel: the heat is linear in the masks, so that their means
+    over superpixels are all that is needed of them.
+
+    Args:
+      opacities: mean of each mask over each superpixel.
+      probabilities: of the class in each mask.
+      variance: of a mask at any pixel.
+      times: how often each mask counts, a row a draw; of equal sums, at least 2.
+    """
+    count = times.sum(axis=1, keepdims=True)
+    deviations = probabilities - times @ probabilities[:, None] / count
+    return (times * deviations) @ opacities / (count - 1) / variance
 
 
 @dataclass(frozen=True)
@@ -128,9 +165,14 @@ class Masks:
     def weighted_sum(self, weights: Float64[np.ndarray, " N"]) -> Float64[np.ndarray, "H W"]:
         """The sum of all masks, each times its weight, added up in their order."""
         total = np.zeros((self.height, self.width))
-        for number, weight in enumerate(weights):
-            total += weight * self.between(number, number + 1)[0]
+        for weight, mask in zip(weights, self.one_by_one(), strict=True):
+            total += weight * mask
         return total
+
+    def one_by_one(self) -> Iterator[Float32[np.ndarray, "H W"]]:
+        """The masks in their order, of which never more than one is held."""
+        for number in range(len(self.grids)):
+            yield self.between(number, number + 1)[0]
 
     def _interpolation(
         self, side: int, shifts: Float64[np.ndarray, " n"]

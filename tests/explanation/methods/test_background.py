@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 
 from fakd_jax.explanation.methods.kernel_shap import KernelShapExplainer
+from fakd_jax.explanation.methods.lime import LimeExplainer
 from fakd_jax.explanation.methods.occlusion import OcclusionExplainer
 from fakd_jax.explanation.methods.rise import RiseExplainer
 from fakd_jax.explanation.result import Explainer
 from tests.explanation.methods.scenes import a_network, a_scene, watching_the_background
 
-EXPLAINERS = [KernelShapExplainer(60), OcclusionExplainer(), RiseExplainer(60)]
+EXPLAINERS = [LimeExplainer(60), KernelShapExplainer(60), OcclusionExplainer(), RiseExplainer(60)]
 
 
 @pytest.mark.parametrize("explainer", EXPLAINERS, ids=lambda explainer: explainer.name)

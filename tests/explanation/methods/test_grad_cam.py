@@ -106,6 +106,17 @@ def test_grad_cam_plus_plus_counts_objects_alike_whatever_their_area() -> None:
     assert small == pytest.approx(1 / (2 + 1))
 
 
+def test_a_channel_below_zero_does_not_turn_its_evidence_round() -> None:
+    """Channels sum to -4: 2 + S·g is -2 where g is 1, and 1 where g is 1/4, so that α is 1 there.
+
+    The formula as it stands would give -1/2 · 1 + 1 · 1/4: evidence against, of gradients for.
+    """
+    features = np.full((1, 2, 2), -2.0, np.float32)
+    gradient = np.array([[[1.0, 1.0], [0.25, 0.75]]], np.float32)
+    weights = GradCamPlusPlus.channel_weights(features, gradient)
+    np.testing.assert_allclose(weights, [0.25, 0])
+
+
 def test_no_gradient_and_no_denominator_give_no_weight() -> None:
     features = np.full((1, 2, 2), -1.0, np.float32)  # as hard-swish may leave them: 2 + S·g = 0
     gradient = np.ones((1, 2, 2), np.float32)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from fakd_jax.errors import UserError
+from fakd_jax.explanation.hiding import HIDE
 from fakd_jax.explanation.methods.integrated_gradients import (
     IntegratedGradients,
     integrated_gradients,
@@ -72,13 +73,15 @@ def a_network(gradients: Gradients | None) -> Network:
     return that_predicts_nothing(gradients, SIDE)
 
 
-def a_scene() -> Scene:
+def a_scene(hide: str = "blur") -> Scene:
+    """Two superpixels beside a background."""
     superpixels = np.full((SIDE, SIDE), -1, np.int32)
     superpixels[:, 2:4], superpixels[:, 4:] = 0, 1
-    return Scene(IMAGE, superpixels, BASELINE)
+    return Scene(IMAGE, superpixels, HIDE[hide](IMAGE, superpixels))
 
 
-def test_the_explanation_sums_over_channels_and_keeps_the_background() -> None:
+@pytest.mark.parametrize("hide", HIDE)
+def test_the_explanation_sums_over_channels_and_the_background_has_no_heat(hide: str) -> None:
     asked: list[int] = []
 
     def of_pixels(images: np.ndarray, class_index: int) -> np.ndarray:
@@ -91,11 +94,13 @@ def test_the_explanation_sums_over_channels_and_keeps_the_background() -> None:
 
     explainer = IntegratedGradients(steps=3)
     network = a_network(Gradients(of_pixels, of_features, (), None))
-    explanation = explainer.explain(a_scene(), network, 1, seed=0)
-    expected = (WEIGHTS * (IMAGE.astype(float) - BASELINE)).sum(axis=-1)
+    scene = a_scene(hide)
+    explanation = explainer.explain(scene, network, 1, seed=0)
+    expected = (WEIGHTS * (IMAGE.astype(float) - scene.replacement)).sum(axis=-1)
     assert asked == [1]
     assert explanation.class_index == 1
     np.testing.assert_allclose(explanation.heat, expected, rtol=1e-5, atol=1e-4)
+    np.testing.assert_array_equal(explanation.heat != 0, scene.foreground)
     means = [expected[:, 2:4].mean(), expected[:, 4:].mean()]
     np.testing.assert_allclose(explanation.weights, means, rtol=1e-5, atol=1e-4)
 

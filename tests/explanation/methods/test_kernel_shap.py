@@ -17,7 +17,9 @@ from fakd_jax.explanation.methods.kernel_shap import (
     draw_coalitions,
     shapley_regression,
 )
+from fakd_jax.explanation.quality.stability import stability_of
 from fakd_jax.explanation.result import Explanation
+from fakd_jax.explanation.words import fit_words, stability_words
 from tests.explanation.methods.scenes import a_network, a_scene, players, playing
 
 Game = Callable[[np.ndarray], np.ndarray]
@@ -278,9 +280,32 @@ def test_num_samples_must_be_pairs(num_samples: int) -> None:
         KernelShapExplainer(num_samples)
 
 
-def test_it_tells_how_sure_it_is_where_it_drew_and_not_where_it_asked_all() -> None:
-    drawn = explain(smooth_game(12, 0), 12, num_samples=120)
-    assert drawn.sampling is not None
-    assert drawn.sampling.top == 3
-    assert (drawn.sampling.low <= drawn.sampling.high).all()
+def test_what_it_tells_of_its_sureness_is_what_other_seeds_show() -> None:
+    """Pairs drawn one by one would make intervals twice as wide and tops look less stable."""
+    game, count = smooth_game(12, 0), 12
+    exact = explain(game, count, 2**count).weights
+    runs = [explain(game, count, 240, seed) for seed in range(24)]
+    told = [run.sampling for run in runs if run.sampling is not None]
+    assert len(told) == len(runs)
+    weights = np.stack([run.weights for run in runs])
+    measured = stability_of(weights, 3)
+    assert {sampling.top for sampling in told} == {3}
+    assert np.mean([one.jaccard for one in told]) == pytest.approx(measured.jaccard, abs=0.08)
+    inside = [(one.low <= exact) & (exact <= one.high) for one in told]
+    assert 0.88 <= np.mean(inside) <= 0.98
+    widths = np.mean([one.high - one.low for one in told])
+    assert widths == pytest.approx(2 * 1.96 * weights.std(axis=0, ddof=1).mean(), rel=0.2)
+
+
+def test_where_all_coalitions_were_asked_there_is_no_doubt_to_tell() -> None:
     assert explain(smooth_game(4, 0), 4, num_samples=16).sampling is None
+
+
+def test_weights_of_a_network_that_needs_all_at_once_are_told_to_be_noise() -> None:
+    """No coalition asked is worth anything, yet the weights have to sum to what the whole adds."""
+    explanation = explain(lambda shown: np.where(shown.all(axis=1), 0.99, 1e-8), 48)
+    assert explanation.fit is not None
+    assert explanation.fit.r2 is None
+    assert np.abs(explanation.weights).max() > 0.05
+    assert fit_words(explanation.fit) == "no local fit"
+    assert stability_words(explanation).startswith("UNSTABLE")

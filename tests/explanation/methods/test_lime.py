@@ -14,14 +14,15 @@ from fakd_jax.explanation.methods.lime import (
     FIRST_ROUND,
     LimeExplainer,
     draw_shown,
-    weighted_r2,
     weighted_ridge,
 )
 from fakd_jax.explanation.methods.lime_package import LimePackageExplainer
+from fakd_jax.explanation.methods.local_fit import weighted_r2
 from fakd_jax.explanation.network import Network, PredictFunction
 from fakd_jax.explanation.quality.stability import stability_of
 from fakd_jax.explanation.scene import Scene
 from fakd_jax.explanation.staging import PAPER, Staging
+from tests.explanation.methods.scenes import players, playing
 
 SIDE = 96
 SQUARE = (slice(20, 60), slice(40, 80))
@@ -223,7 +224,75 @@ def test_ridge_is_scikit_learns_under_every_weighting() -> None:
         assert r2 == pytest.approx(model.score(rows, values, sample_weight=importance[b]))
 
 
-@pytest.mark.parametrize("options", [{"num_samples": 1}, {"max_samples": 0}, {"kernel_width": 0.0}])
+def test_r2_is_none_where_what_counts_never_moved() -> None:
+    moved, fitted = np.array([0.3, 0.3, 0.9]), np.array([0.2, 0.4, 0.5])
+    assert weighted_r2(moved, fitted, np.array([1.0, 1e-300, 0.0])) is None
+    assert weighted_r2(np.full(3, 0.1), fitted, np.full(3, 1 / 3)) is None
+    assert weighted_r2(np.zeros(0), np.zeros(0), np.zeros(0)) is None
+    # The mean is 0.5: 2 · 0.2² + 0.4² of variation, 0.1² + 0.1² + 0.4² of it left.
+    r2 = weighted_r2(moved, fitted, np.ones(3))
+    assert r2 == pytest.approx(1 - 0.18 / 0.24)
+
+
+def test_the_package_tells_no_fit_of_a_network_that_never_moves() -> None:
+    def constant(images: np.ndarray) -> np.ndarray:
+        return np.full((len(images), 2), 0.5, np.float32)
+
+    explanation = LimePackageExplainer(20).explain(
+        a_scene(textured_image()), network(constant), 1, 0
+    )
+    assert explanation.fit is not None
+    assert explanation.fit.r2 is None
+
+
+@pytest.mark.parametrize("kernel_width", [5e-324, 1e-200, 0.005, 0.02])
+@pytest.mark.filterwarnings("error")
+def test_a_kernel_too_narrow_for_any_perturbed_image_is_refused(kernel_width: float) -> None:
+    def never(shown: np.ndarray) -> np.ndarray:
+        raise AssertionError("what cannot count is not asked")
+
+    explainer = LimeExplainer(300, kernel_width=kernel_width)
+    with pytest.raises(UserError, match=r"none of 299 .* give a larger one \(default 0.25\)"):
+        explainer.explain(players(48), playing(never), 1, 0)
+
+
+@pytest.mark.parametrize(
+    ("count", "num_samples", "kernel_width"), [(48, 300, 0.05), (48, 300, 1e300), (2, 4, 0.01)]
+)
+@pytest.mark.filterwarnings("error")
+def test_a_kernel_that_anything_passes_gives_numbers(
+    count: int, num_samples: int, kernel_width: float
+) -> None:
+    """Of two superpixels, only repetitions of the whole image count: they tell nothing, in numbers.
+
+    Draws that held none of them would have no weight at all.
+    """
+    explainer, passed = LimeExplainer(num_samples, kernel_width=kernel_width), 0
+    for seed in range(10):
+        shown = draw_shown(num_samples, count, seed)
+        if count == 2 and not shown[1:].all(axis=1).any():
+            continue
+        game = playing(lambda shown: 0.2 + 0.6 * shown.mean(axis=1))
+        explanation = explainer.explain(players(count), game, 1, seed)
+        fit, sampling = explanation.fit, explanation.sampling
+        assert fit is not None
+        assert sampling is not None
+        told = [*explanation.weights, *sampling.low, *sampling.high, sampling.jaccard]
+        assert np.isfinite([*told, fit.intercept, fit.prediction]).all()
+        assert fit.r2 is None if count == 2 else 0 < fit.r2 <= 1
+        passed += 1
+    assert passed >= 5
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"num_samples": 1},
+        {"max_samples": 0},
+        {"max_samples": 900, "num_samples": 500},
+        *({"kernel_width": width} for width in (0.0, -0.25, np.nan, np.inf)),
+    ],
+)
 def test_settings_out_of_range_are_refused(options: dict[str, float]) -> None:
     with pytest.raises(UserError, match=next(iter(options))):
         LimeExplainer(**options)

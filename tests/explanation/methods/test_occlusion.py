@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fakd_jax.errors import UserError
+from fakd_jax.explanation.methods import masked
 from fakd_jax.explanation.methods.occlusion import OcclusionExplainer
 from tests.explanation.methods.scenes import a_network, a_scene, all_foreground
 
@@ -97,15 +98,24 @@ def test_windows_without_foreground_are_not_asked() -> None:
     np.testing.assert_array_equal(hidden, 16)
 
 
-def test_neither_seed_nor_chunks_change_a_bit() -> None:
-    def heat(batch_size: int, seed: int) -> np.ndarray:
-        random = np.random.default_rng(0).random((32, 32, 3))
-        network = a_network(
-            lambda images: (images * random).mean(axis=(1, 2, 3)) / 255, batch_size=batch_size
-        )
-        return OcclusionExplainer().explain(a_scene(), network, 1, seed).heat
+def test_neither_seed_nor_chunks_change_a_bit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(masked, "MASKS_AT_ONCE", 32)
+    random = np.random.default_rng(0).random((32, 32, 3))
 
-    np.testing.assert_array_equal(heat(5, 0), heat(512, 1))
+    def heat(batch_size: int, seed: int) -> tuple[np.ndarray, list[int]]:
+        chunks: list[int] = []
+
+        def score(images: np.ndarray) -> np.ndarray:
+            chunks.append(len(images))
+            return (images * random).mean(axis=(1, 2, 3)) / 255
+
+        network = a_network(score, batch_size=batch_size)
+        return OcclusionExplainer().explain(a_scene(), network, 1, seed).heat, chunks
+
+    (small, of_small), (whole, of_whole) = heat(5, 0), heat(512, 1)
+    np.testing.assert_array_equal(small, whole)
+    assert of_small == [30, 30, 30, 30, 30, 20]
+    assert of_whole == [170]
 
 
 @pytest.mark.parametrize("option", ["window", "stride"])

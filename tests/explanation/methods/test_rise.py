@@ -7,7 +7,10 @@ import pytest
 from scipy.ndimage import map_coordinates
 
 from fakd_jax.errors import UserError
-from fakd_jax.explanation.methods.rise import Masks, RiseExplainer, draw_masks
+from fakd_jax.explanation.methods import masked
+from fakd_jax.explanation.methods.rise import Masks, RiseExplainer, draw_masks, slopes
+from fakd_jax.explanation.quality.stability import stability_of
+from fakd_jax.explanation.scene import mean_by_superpixel
 from tests.explanation.methods.scenes import a_network, a_scene, all_foreground
 
 REGION = (slice(10, 16), slice(16, 22))  # superpixel 6 of `a_scene`
@@ -92,13 +95,26 @@ def test_a_network_that_never_moves_gives_no_heat() -> None:
     np.testing.assert_allclose(heat, 0, atol=1e-12)
 
 
-def test_the_bits_do_not_depend_on_the_chunks_and_only_on_the_seed() -> None:
-    def heat(batch_size: int, seed: int) -> np.ndarray:
-        network = a_network(sees_region, batch_size=batch_size)
-        return RiseExplainer(150).explain(a_scene(), network, 1, seed).heat
+def test_the_bits_do_not_depend_on_the_chunks_and_only_on_the_seed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(masked, "MASKS_AT_ONCE", 64)
 
-    np.testing.assert_array_equal(heat(512, 3), heat(7, 3))
-    assert (heat(7, 3) != heat(7, 4)).any()
+    def heat(batch_size: int, seed: int) -> tuple[np.ndarray, list[int]]:
+        chunks: list[int] = []
+
+        def score(images: np.ndarray) -> np.ndarray:
+            chunks.append(len(images))
+            return sees_region(images)
+
+        network = a_network(score, batch_size=batch_size)
+        return RiseExplainer(150).explain(a_scene(), network, 1, seed).heat, chunks
+
+    (whole, of_whole), (small, of_small), (other, _) = heat(512, 3), heat(7, 3), heat(7, 4)
+    np.testing.assert_array_equal(whole, small)
+    assert of_whole == [150]
+    assert of_small == [63, 63, 24]
+    assert (small != other).any()
 
 
 def test_it_asks_as_often_as_it_says() -> None:
@@ -127,3 +143,46 @@ def test_it_asks_as_often_as_it_says() -> None:
 def test_options_out_of_range(options: dict[str, float], complaint: str) -> None:
     with pytest.raises(UserError, match=complaint):
         RiseExplainer(**options)  # type: ignore[arg-type]
+
+
+def curved(images: np.ndarray) -> np.ndarray:
+    """Two regions that need each other, and all else a little, from corner to corner."""
+    one, other = images[:, 4:10, 10:16], images[:, 16:22, 16:22]
+    both = one.mean(axis=(1, 2, 3)) * other.mean(axis=(1, 2, 3)) / 255**2
+    slant = np.outer(np.linspace(0, 1, 32), np.linspace(1, 0, 32))
+    return 0.1 + 0.5 * both + 0.3 * (images[..., 0] * slant).mean(axis=(1, 2)) / 255
+
+
+def test_what_it_tells_of_its_sureness_is_what_other_seeds_show() -> None:
+    explainer, network = RiseExplainer(100, cells=4, top=5), a_network(curved, batch_size=64)
+    runs = [explainer.explain(a_scene(), network, 1, seed) for seed in range(24)]
+    told = [run.sampling for run in runs if run.sampling is not None]
+    assert len(told) == len(runs)
+    assert {(one.top, one.num_samples) for one in told} == {(5, 100)}
+    weights = np.stack([run.weights for run in runs])
+    measured = stability_of(weights, 5)
+    assert 0.5 < measured.jaccard < 0.9
+    assert np.mean([one.jaccard for one in told]) == pytest.approx(measured.jaccard, abs=0.1)
+    truth = weights.mean(axis=0)
+    inside = [(one.low <= truth) & (truth <= one.high) for one in told]
+    assert 0.88 <= np.mean(inside) <= 0.98
+    widths = np.mean([one.high - one.low for one in told])
+    assert widths == pytest.approx(2 * 1.96 * weights.std(axis=0, ddof=1).mean(), rel=0.2)
+
+
+def test_the_resampled_weights_are_the_heats_means_over_the_masks_that_count() -> None:
+    """Of three masks, one counting twice, by numpy's covariance; each once is the explanation."""
+    opacities = np.array([[0.1, 0.7], [0.4, 0.2], [0.9, 0.3]])
+    probabilities, counts = np.array([0.2, 0.5, 0.6]), np.array([[1, 1, 1], [0, 2, 1]])
+    fitted = slopes(opacities, probabilities, 0.5, counts.astype(float))
+    for row, times in zip(fitted, counts, strict=True):
+        drawn = np.repeat(np.column_stack([probabilities, opacities]), times, axis=0)
+        np.testing.assert_allclose(row, np.cov(drawn, rowvar=False)[0, 1:] / 0.5)
+    scene = a_scene()
+    explanation = RiseExplainer(40).explain(scene, a_network(sees_region), 1, 0)
+    masks = draw_masks(40, 32, 32, 8, 0.5, 0)
+    means = np.stack([mean_by_superpixel(scene, mask) for mask in masks.one_by_one()])
+    hidden = np.where(scene.foreground, masks.between(0, 40), 1)
+    shown = np.rint(hidden[..., None] * scene.image)
+    weights = slopes(means, sees_region(shown), 0.25 * 4 / 9, np.ones((1, 40)))[0]
+    np.testing.assert_allclose(weights, explanation.weights, atol=1e-6)
