@@ -68,7 +68,10 @@ def make_parser() -> DoorParser:
         help="perturbed images for one image [LIME: as many as it takes until the top is stable]",
     )
     parser.add_argument(
-        "--max_samples", type=int, metavar="N", help="the most that LIME takes until then [4000]"
+        "--max_samples",
+        type=int,
+        metavar="N",
+        help="the most that LIME takes until then; not with --num_samples or --preset paper [4000]",
     )
     parser.add_argument(
         "--kernel_width", type=float, metavar="W", help="of LIME's exponential kernel [0.25]"

@@ -16,7 +16,7 @@ from fakd_jax.models import create_model
 from fakd_jax.models.serialization import model_state, save_model
 
 CLASSES = ["glioma", "notumor"]
-QUICK = ["--num_samples", "12", "--batch_size", "8"]
+QUICK = ["--num_samples", "20", "--batch_size", "8"]
 
 
 @pytest.fixture(scope="module")
@@ -249,7 +249,7 @@ def test_train_images_need_the_split_of_the_run(
     assert "split.json" in capsys.readouterr().err
 
 
-BENCHMARK = ["--benchmark", "--num_samples", 12, "--batch_size", 8, "--seeds", 2]
+BENCHMARK = ["--benchmark", "--num_samples", 20, "--batch_size", 8, "--seeds", 2]
 
 
 def test_benchmark_judges_methods_and_goes_on_where_it_was(
@@ -265,7 +265,7 @@ def test_benchmark_judges_methods_and_goes_on_where_it_was(
     assert "gallery.html" in told
     card = json.loads((tmp_path / "card" / "scorecard.json").read_text())
     assert card["methods"] == [*methods, "random", "centre", "edges"]
-    assert card["config"]["methods"]["lime"]["num_samples"] == 12
+    assert card["config"]["methods"]["lime"]["num_samples"] == 20
     assert card["data"]["split"] == "test"
     for row in card["rows"]:
         assert row["measures"]["gap"]["n"] == row["n"]

@@ -25,7 +25,9 @@ class LocalFit:
       prediction: its output for the whole image.
       r2: its R² on the perturbed images, weighted as in the fit; 1 where it follows the network
         exactly, 0 where it says nothing, below 0 where what KernelSHAP is bound to says less than
-        nothing. None where the probability never moved: then there was nothing to follow.
+        nothing. None where the answers to these images do not differ (those that KernelSHAP meets
+        exactly, all shown and all hidden, are not among them): there was nothing to follow, though
+        there may be weights.
     """
 
     intercept: float

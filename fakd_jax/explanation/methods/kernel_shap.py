@@ -21,7 +21,7 @@ from jaxtyping import Bool, Float, Int
 
 from fakd_jax.errors import UserError
 from fakd_jax.explanation.methods.local_fit import weighted_r2
-from fakd_jax.explanation.methods.resampling import resampled_sampling
+from fakd_jax.explanation.methods.resampling import LEAST_SAMPLES, resampled_sampling
 from fakd_jax.explanation.network import Network
 from fakd_jax.explanation.quality.stability import STABLE
 from fakd_jax.explanation.result import Explanation, LocalFit, from_weights
@@ -37,7 +37,7 @@ class KernelShapExplainer:
 
     Attributes:
       num_samples: perturbed images besides the image with everything shown and with everything
-        hidden; even, at least 2. If it suffices for all 2^S - 2 coalitions they are all asked,
+        hidden; even, at least 20. If it suffices for all 2^S - 2 coalitions they are all asked,
         and the weights are exactly the Shapley values. Otherwise half as many pairs are drawn;
         several times the number of superpixels are meant (see :func:`shapley_regression`).
       top: how many of the heaviest superpixels have to be stable.
@@ -51,10 +51,10 @@ class KernelShapExplainer:
     top: int = 3
 
     def __post_init__(self) -> None:
-        if self.num_samples < 2 or self.num_samples % 2:
+        if self.num_samples < LEAST_SAMPLES or self.num_samples % 2:
             raise UserError(
                 f"num_samples is {self.num_samples}; KernelSHAP draws pairs: give an even number, "
-                "at least 2 (default 1000)"
+                f"at least {LEAST_SAMPLES} (default 1000)"
             )
 
     def settings(self) -> dict[str, Any]:

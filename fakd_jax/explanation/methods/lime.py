@@ -22,7 +22,7 @@ from jaxtyping import Bool, Float
 
 from fakd_jax.errors import UserError
 from fakd_jax.explanation.methods.local_fit import weighted_r2
-from fakd_jax.explanation.methods.resampling import resampled_sampling
+from fakd_jax.explanation.methods.resampling import LEAST_SAMPLES, resampled_sampling
 from fakd_jax.explanation.network import Network
 from fakd_jax.explanation.quality.stability import STABLE
 from fakd_jax.explanation.result import (
@@ -43,8 +43,8 @@ class LimeExplainer:
     """LIME with the package's kernel and regression.
 
     Attributes:
-      num_samples: perturbed images, the whole image being the first; None draws rounds, each as
-        many as all before it, until the top is stable.
+      num_samples: perturbed images, the whole image being the first, at least 20; None draws
+        rounds, each as many as all before it, until the top is stable.
       max_samples: the budget where `num_samples` is None, by default :data:`MAX_SAMPLES`; refused
         where `num_samples` is set.
       top: how many of the heaviest superpixels have to be stable.
@@ -66,12 +66,11 @@ class LimeExplainer:
     ridge_alpha: float = 1.0
 
     def __post_init__(self) -> None:
-        if self.num_samples is not None and self.num_samples < 2:
-            raise UserError(
-                f"num_samples is {self.num_samples}; LIME needs at least 2 (the paper: 1000)"
-            )
-        if self.max_samples is not None and self.max_samples < 2:
-            raise UserError(f"max_samples is {self.max_samples}; LIME needs at least 2")
+        for name, count in (("num_samples", self.num_samples), ("max_samples", self.max_samples)):
+            if count is not None and count < LEAST_SAMPLES:
+                raise UserError(
+                    f"{name} is {count}; LIME needs at least {LEAST_SAMPLES} (the paper: 1000)"
+                )
         if None not in (self.num_samples, self.max_samples):
             raise UserError(
                 f"max_samples {self.max_samples} means nothing where num_samples is set, as it is "

@@ -21,6 +21,8 @@ from fakd_jax.explanation.quality.stability import (
 from fakd_jax.explanation.result import Sampling
 
 RESAMPLES = 100
+LEAST_SAMPLES = 20
+"""Of fewer perturbed images, or ten pairs, the tops of all resamples may well be one by chance."""
 STREAM = 0x5253  # keeps these draws apart from those they judge, which have the same seed
 
 

@@ -24,7 +24,7 @@ from jaxtyping import Bool, Float, Float32, Float64
 
 from fakd_jax.errors import UserError
 from fakd_jax.explanation.methods.masked import predict_masks
-from fakd_jax.explanation.methods.resampling import resampled_sampling
+from fakd_jax.explanation.methods.resampling import LEAST_SAMPLES, resampled_sampling
 from fakd_jax.explanation.network import Network
 from fakd_jax.explanation.quality.stability import STABLE
 from fakd_jax.explanation.result import Explanation, from_heat
@@ -39,7 +39,7 @@ class RiseExplainer:
     """RISE with the paper's masks, and a control variate.
 
     Attributes:
-      num_samples: masks, at least 2; the paper takes 4000 for VGG16 and 8000 for ResNet-50.
+      num_samples: masks, at least 20; the paper takes 4000 for VGG16 and 8000 for ResNet-50.
       cells: how many of the grid's cells the image is high and wide, at least 2 (paper: 7 of
         ResNet-50's feature map).
       probability: that a node of the grid is shown, in (0, 1).
@@ -56,9 +56,10 @@ class RiseExplainer:
     top: int = 3
 
     def __post_init__(self) -> None:
-        if self.num_samples < 2:
+        if self.num_samples < LEAST_SAMPLES:
             raise UserError(
-                f"num_samples is {self.num_samples}; RISE needs at least 2 (default 4000)"
+                f"num_samples is {self.num_samples}; RISE needs at least {LEAST_SAMPLES} "
+                "(default 4000)"
             )
         if self.cells < 2:
             raise UserError(f"cells is {self.cells}; RISE needs at least 2 (default 8)")

@@ -88,7 +88,7 @@ def test_six_players_too() -> None:
 
 
 @settings(max_examples=20, deadline=None)
-@given(seed=seeds, count=st.integers(5, 40), half=st.integers(1, 40))
+@given(seed=seeds, count=st.integers(5, 40), half=st.integers(10, 40))
 def test_weights_sum_to_what_showing_all_adds(seed: int, count: int, half: int) -> None:
     game = smooth_game(count, seed)
     none, whole = ends(game, count)
@@ -228,7 +228,7 @@ def test_fit_by_hand() -> None:
     assert explanation.fit.r2 == pytest.approx(1 - (2 * 0.15**2) / (2 * 0.1**2))
 
 
-@pytest.mark.parametrize(("count", "num_samples"), [(1, 2), (5, 1000), (20, 60)])
+@pytest.mark.parametrize(("count", "num_samples"), [(1, 20), (5, 1000), (20, 60)])
 def test_a_network_that_never_moves_has_no_fit_and_weightless_superpixels(
     count: int, num_samples: int
 ) -> None:
@@ -259,7 +259,7 @@ def test_on_an_image_with_a_background(blocks: int) -> None:
     np.testing.assert_allclose(explanation.heat[scene.foreground], 1 / blocks**2, atol=1e-9)
 
 
-@pytest.mark.parametrize(("count", "num_samples"), [(3, 6), (3, 100), (8, 100), (30, 100)])
+@pytest.mark.parametrize(("count", "num_samples"), [(5, 30), (3, 100), (8, 100), (30, 100)])
 def test_every_coalition_is_asked_once(count: int, num_samples: int) -> None:
     met: list[np.ndarray] = []
 
@@ -274,7 +274,7 @@ def test_every_coalition_is_asked_once(count: int, num_samples: int) -> None:
     assert len(asked) <= KernelShapExplainer(num_samples).num_predictions
 
 
-@pytest.mark.parametrize("num_samples", [-2, 0, 1, 999])
+@pytest.mark.parametrize("num_samples", [-2, 0, 18, 999])
 def test_num_samples_must_be_pairs(num_samples: int) -> None:
     with pytest.raises(UserError, match=rf"num_samples is {num_samples}; .* even"):
         KernelShapExplainer(num_samples)
@@ -298,7 +298,7 @@ def test_what_it_tells_of_its_sureness_is_what_other_seeds_show() -> None:
 
 
 def test_where_all_coalitions_were_asked_there_is_no_doubt_to_tell() -> None:
-    assert explain(smooth_game(4, 0), 4, num_samples=16).sampling is None
+    assert explain(smooth_game(4, 0), 4, num_samples=20).sampling is None
 
 
 def test_weights_of_a_network_that_needs_all_at_once_are_told_to_be_noise() -> None:

@@ -257,7 +257,7 @@ def test_a_kernel_too_narrow_for_any_perturbed_image_is_refused(kernel_width: fl
 
 
 @pytest.mark.parametrize(
-    ("count", "num_samples", "kernel_width"), [(48, 300, 0.05), (48, 300, 1e300), (2, 4, 0.01)]
+    ("count", "num_samples", "kernel_width"), [(48, 300, 0.05), (48, 300, 1e300), (2, 20, 0.01)]
 )
 @pytest.mark.filterwarnings("error")
 def test_a_kernel_that_anything_passes_gives_numbers(
