@@ -14,6 +14,7 @@ import pytest
 
 from fakd_jax.errors import UserError
 from fakd_jax.models.serialization import load_model, resolve_checkpoint
+from fakd_jax.training.checkpoints import PhaseCheckpoints
 from fakd_jax.training.experiment import run_experiment
 from fakd_jax.workdir import read_metrics
 from tests.tiny import as_flags, tiny_config, tiny_overrides, write_images
@@ -156,9 +157,29 @@ def wait_for_a_checkpoint_within_an_epoch(process, folder, epoch_steps, timeout=
     pytest.fail("no checkpoint within an epoch in time")
 
 
-@pytest.mark.parametrize(
-    "kill", [pytest.param(signal.SIGKILL, marks=pytest.mark.slow), signal.SIGINT]
-)
+def test_a_run_interrupted_within_an_epoch_goes_on_as_if_nothing_had_happened(
+    whole, data, cache, tmp_path, monkeypatch
+):
+    save_last = PhaseCheckpoints.save_last
+
+    def interrupt_after_saving(self, learner, state, metadata, position):
+        save_last(self, learner, state, metadata, position)
+        if "student" in self.last_directory.parts and int(state.step) == 6:
+            signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(PhaseCheckpoints, "save_last", interrupt_after_saving)
+    # 32 training images in batches of 8: 4 steps an epoch, the 6th amid the second.
+    with pytest.raises(KeyboardInterrupt):
+        run("fakd", data, cache, tmp_path, checkpoint_every_steps=3)
+    monkeypatch.undo()
+    assert [path.name for path in (tmp_path / "student" / "last").iterdir()] == ["6"]
+    resumed = run("fakd", data, cache, tmp_path, checkpoint_every_steps=3)
+    assert figures(tmp_path) == figures(whole[0])
+    assert_same_weights(resumed.student, whole[1].student)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kill", [signal.SIGKILL, signal.SIGINT])
 def test_a_run_killed_within_an_epoch_goes_on_as_if_nothing_had_happened(
     kill, whole, data, cache, tmp_path
 ):
@@ -202,9 +223,11 @@ def test_a_given_teacher_is_used_and_not_trained(whole, data, cache, tmp_path):
         **{"teacher.checkpoint": str(whole[0]), "student.num_epochs": 1},
     )
     assert given.teacher == whole[1].teacher
+    assert read_metrics(tmp_path)[0].keys() & {"ce", "kd", "fa"} == {"ce", "kd"}
     assert not (tmp_path / "teacher").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "terms"), [("feature", {"ce", "fa"}), ("student", {"ce"})])
 def test_the_other_experiments_run_with_the_terms_of_their_names(
     name, terms, whole, data, cache, tmp_path
