@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fakd_jax.evaluation.html_words import points, stacked
@@ -62,13 +62,19 @@ def comparison_section(metrics: Mapping[str, Any]) -> Section:
             counts,
             paragraph(
                 "Difference in accuracy, this one less the other: "
-                f"{points(comparison['difference'])} percentage points, 95 % interval "
-                f"{points(comparison['difference_ci95'][0])} to "
-                f"{points(comparison['difference_ci95'][1])} (paired bootstrap). On the images "
+                f"{points(comparison['difference'])} percentage points, "
+                f"{_interval(comparison['difference_ci95'])} (paired bootstrap). On the images "
                 f"that only one answers right, McNemar's exact test gives p = {p:.3g}. {verdict}"
             ),
         ),
     )
+
+
+def _interval(interval: Sequence[float] | None) -> str:
+    """The difference's interval in words; two networks right on the same images have none."""
+    if interval is None:
+        return "no interval: every resample agrees"
+    return f"95 % interval {points(interval[0])} to {points(interval[1])}"
 
 
 def _not_audited(metrics: Mapping[str, Any]) -> tuple[Html, ...]:

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from fakd_jax.errors import UserError
+from fakd_jax.evaluation.comparison import compare_answers
 from fakd_jax.evaluation.html_report import Pictures, html_report
 from fakd_jax.evaluation.mistakes import Mistake
 from fakd_jax.evaluation.plots import plot_confusion_matrix
@@ -143,6 +144,24 @@ def test_the_comparison_and_what_chance_can_do(p: float, verdict: str) -> None:
     assert "−5.00 percentage points, 95 % interval −20.00 to +10.00" in text
     assert f"p = {p:.3g}" in text
     assert verdict in text
+
+
+@pytest.mark.parametrize(
+    ("right", "other_right", "difference"),
+    [
+        ([1, 0, 0, 1], [1, 0, 0, 1], "+0.00"),
+        ([1, 1, 1, 1], [0, 0, 0, 0], "+100.00"),
+    ],
+)
+def test_where_every_resample_agrees_the_difference_has_no_interval(
+    right: list[int], other_right: list[int], difference: str
+) -> None:
+    metrics = example_metrics()
+    metrics["comparison"] |= compare_answers(
+        np.array(right, bool), np.array(other_right, bool), np.arange(4)
+    )
+    text = words(render(metrics))
+    assert f"{difference} percentage points, no interval: every resample agrees" in text
 
 
 def test_mistakes_are_shown_with_all_that_is_known_of_them() -> None:
