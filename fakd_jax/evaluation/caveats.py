@@ -36,23 +36,8 @@ def caveats(metrics: Mapping[str, Any], settings: Mapping[str, Any] | None) -> l
 
 def _about_the_data(metrics: Mapping[str, Any]) -> Iterator[str]:
     """Copies, patients, and whose images these are."""
-    data, subsets = metrics["provenance"]["data"], metrics["subsets"]
-    if subsets is None:
-        yield (
-            "Nobody has looked for copies of these images among the training images. If there are "
-            "any, the figures are too good."
-        )
-    else:
-        rows = {row["name"]: row for row in subsets["rows"]}
-        twins, rest = rows["twin in training"]["n"], rows["no twin"]
-        if twins and rest["n"]:
-            yield (
-                f"{twins:,} of {metrics['n']:,} images have a twin among the training images. The "
-                f"figures of all images flatter; the accuracy without twins is "
-                f"{percent(rest['accuracy'], rest['accuracy_ci95'])}."
-            )
-        elif twins:
-            yield "Every image has a twin among the training images: this measures memory."
+    data = metrics["provenance"]["data"]
+    yield from _about_copies(metrics)
     if data["source"] == "phantom":
         yield "The images are phantoms, drawn by a program. The figures say nothing of patients."
     else:
@@ -71,6 +56,34 @@ def _about_the_data(metrics: Mapping[str, Any]) -> Iterator[str]:
         )
     if data["same_as_training"] is None:
         yield "Which data the network was trained on is not known; these images may be among it."
+
+
+def _about_copies(metrics: Mapping[str, Any]) -> Iterator[str]:
+    """How many images have a twin in training, and whether the figures count those."""
+    if metrics["subsets"] is None:
+        yield (
+            "Nobody has looked for copies of these images among the training images. If there are "
+            "any, the figures are too good."
+        )
+        return
+    rows = {row["name"]: row for row in metrics["subsets"]["rows"]}
+    tested, twins, rest = rows["all"]["n"], rows["twin in training"]["n"], rows["no twin"]
+    set_apart = tested - metrics["n"]  # the rows count them, the other figures do not
+    if not twins:
+        return
+    found = f"{twins:,} of {tested:,} images have a twin among the training images."
+    if set_apart:
+        yield (
+            f"{found} {set_apart:,} test images with a twin were set apart, and the figures of "
+            "this page leave them out; only the table of copies counts them."
+        )
+    elif rest["n"]:
+        yield (
+            f"{found} The figures of all images flatter; the accuracy without twins is "
+            f"{percent(rest['accuracy'], rest['accuracy_ci95'])}."
+        )
+    else:
+        yield "Every image has a twin among the training images: this measures memory."
 
 
 def _about_the_choice(metrics: Mapping[str, Any]) -> Iterator[str]:

@@ -65,6 +65,8 @@ def test_a_deduplicated_run_leaves_copies_out_of_its_figures_and_tells_them_apar
     assert (metrics["n"], every["n"], twin["n"], no_twin["n"]) == (8, 9, 1, 8)
     assert no_twin["accuracy"] == metrics["accuracy"]
     assert COPIED not in (folder / "predictions.csv").read_text(encoding="utf-8")
+    report = (folder / "report.html").read_text(encoding="utf-8")
+    assert "1 of 9 images have a twin among the training images. 1 test images" in report
     assert metrics["provenance"]["trained_on_split"] == "deduplicated, seed 0"
     assert metrics["provenance"]["trained_on_audit"] == metrics["subsets"]["audit"]
 

@@ -50,6 +50,19 @@ def test_no_twins_and_nothing_but_twins(twins: int, rest: int, sentence: str | N
     assert sentence is None or sentence in text
 
 
+def test_twins_that_were_set_apart_are_not_among_the_images_of_the_figures() -> None:
+    rows = [
+        subset("all", 1311, 1300),
+        subset("twin in training", 995, 990),
+        subset("no twin", 316, 310),
+    ]
+    text = told({"n": 316, "subsets.rows": rows})
+    assert "995 of 1,311 images have a twin among the training images" in text
+    assert "995 test images with a twin were set apart, and the figures of this page leave" in text
+    assert "flatter" not in text
+    assert "set apart" not in told()
+
+
 def test_data_that_nobody_audited() -> None:
     assert "Nobody has looked for copies" in told({"subsets": None})
 
