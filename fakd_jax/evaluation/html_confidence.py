@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from fakd_jax.evaluation.html_words import images_of
+from fakd_jax.evaluation.metrics import NOT_ASKED_FOR, WHY_NO_THRESHOLD
 from fakd_jax.evaluation.report import percent
 from fakd_jax.page import Html, Section, bullets, figure, paragraph, table
 
@@ -44,7 +45,7 @@ def calibration_section(metrics: Mapping[str, Any], picture: bytes) -> Section:
                 "in nats. Brier score: squared error summed over the classes, 0 to 2. Less is "
                 "better.",
             ),
-            paragraph(_about_temperature(temperature)),
+            paragraph(_about_temperature(metrics)),
         ),
     )
 
@@ -75,9 +76,16 @@ def _row(name: str, figures: Mapping[str, float]) -> list[str]:
     return [name, percent(figures["ece"]), f"{figures['nll']:.4f}", f"{figures['brier']:.4f}"]
 
 
-def _about_temperature(temperature: Mapping[str, Any] | None) -> str:
+def _why_no_validation(metrics: Mapping[str, Any]) -> str:
+    """Why no validation images were asked for a temperature and a threshold."""
+    asked_for = NOT_ASKED_FOR not in metrics["notes"]
+    return NO_VALIDATION if asked_for else "this evaluation was asked not to (--no_calibration)"
+
+
+def _about_temperature(metrics: Mapping[str, Any]) -> str:
+    temperature = metrics["calibration"]["temperature"]
     if temperature is None:
-        return f"No temperature was fitted: {NO_VALIDATION}."
+        return f"No temperature was fitted: {_why_no_validation(metrics)}."
     value = temperature["value"]
     before, after = temperature["before"]["nll"], temperature["after"]["nll"]
     on_those = "too sure" if value > 1 else "not sure enough" if value < 1 else "as sure as right"
@@ -93,7 +101,10 @@ def _about_temperature(temperature: Mapping[str, Any] | None) -> str:
 def _reject_option(metrics: Mapping[str, Any]) -> tuple[Html, ...]:
     reject = metrics["selective"]["reject"]
     if reject is None:
-        return (paragraph(f"No threshold was chosen: {NO_VALIDATION}."),)
+        # The temperature comes from the same images, and always does where there are any.
+        had_validation = metrics["calibration"]["temperature"] is not None
+        why = WHY_NO_THRESHOLD if had_validation else _why_no_validation(metrics)
+        return (paragraph(f"No threshold was chosen: {why}."),)
     return (
         paragraph(
             f"The reject option: answers below a confidence of {percent(reject['threshold'])} are "

@@ -33,10 +33,10 @@ from fakd_jax.evaluation.selective import (
 )
 from fakd_jax.intervals import RESAMPLES, SEED, bootstrap, point_estimates
 
-NO_THRESHOLD = (
-    "no reject threshold: the validation images have no error, or none is rarer among confident "
-    "answers"
-)
+NOT_ASKED_FOR = "no temperature and no reject threshold: not asked for"
+WHY_NO_THRESHOLD = "the validation images have no error, or none is rarer among confident answers"
+NO_THRESHOLD = f"no reject threshold: {WHY_NO_THRESHOLD}"
+"""Notes of `metrics.json` on what is None; the page of the report tells why by the same words."""
 
 
 def classification_metrics(

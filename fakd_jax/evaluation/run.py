@@ -21,6 +21,7 @@ from fakd_jax.evaluation.layout import (
     default_output,
 )
 from fakd_jax.evaluation.measuring import Duplicates, measure
+from fakd_jax.evaluation.metrics import NOT_ASKED_FOR
 from fakd_jax.evaluation.plots import plot_confusion_matrix, plot_curves
 from fakd_jax.evaluation.predicting import predict, predictions_text
 from fakd_jax.evaluation.provenance import describe_provenance
@@ -205,8 +206,8 @@ def _validation_ids(
 ) -> tuple[tuple[str, ...], list[str]]:
     """The validation images to choose a temperature and a threshold on; or none, and a note why."""
     if not calibration:
-        why = "not asked for"
-    elif split == "val":
+        return (), [NOT_ASKED_FOR]
+    if split == "val":
         why = "the images evaluated are the validation images"
     else:
         try:

@@ -216,6 +216,8 @@ def test_without_validation_images_there_is_a_note(
     metrics = evaluate(workdir, **options)
     assert metrics["calibration"]["temperature"] is metrics["selective"]["reject"] is None
     assert why in metrics["notes"][-1]
+    report = (folder / "report.html").read_text(encoding="utf-8")
+    assert ("asked not to (--no_calibration)" in report) == (options == {"calibration": False})
     assert not (folder / "val_predictions.csv").exists()
 
 

@@ -11,10 +11,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.special import softmax
 
 from fakd_jax.errors import UserError
 from fakd_jax.evaluation.comparison import compare_answers
 from fakd_jax.evaluation.html_report import Pictures, html_report
+from fakd_jax.evaluation.metrics import NOT_ASKED_FOR, Answers, add_validation
 from fakd_jax.evaluation.mistakes import Mistake
 from fakd_jax.evaluation.plots import plot_confusion_matrix
 from fakd_jax.evaluation.report_files import MISTAKES_SHOWN, write_report
@@ -131,6 +133,24 @@ def test_a_threshold_that_answers_nothing() -> None:
         "missed_tumour": nothing,
     }
     assert "It answers nothing" in words(render(metrics))
+
+
+def test_validation_images_without_an_error_choose_a_temperature_but_no_threshold() -> None:
+    metrics = example_metrics()
+    faultless = Answers(2 * np.eye(3), softmax(2 * np.eye(3), axis=1), np.arange(3))
+    metrics = add_validation(metrics, faultless, faultless, "negative")
+    text = words(render(metrics))
+    assert "No threshold was chosen: the validation images have no error" in text
+    assert "that needs the validation images" not in text
+
+
+def test_calibration_that_was_not_asked_for() -> None:
+    metrics = metrics_with_nothing_known()
+    metrics["notes"] = [NOT_ASKED_FOR]
+    text = words(render(metrics))
+    assert "No temperature was fitted: this evaluation was asked not to (--no_calibr" in text
+    assert "No threshold was chosen: this evaluation was asked not to (--no_calibr" in text
+    assert "that needs the validation images" not in text
 
 
 @pytest.mark.parametrize(
