@@ -29,11 +29,13 @@ class Rival:
       file: its `predictions.csv`.
       answers: by image id.
       identity: which model it was: `arch`, `config`, `checkpoint`, `weights_sha256`.
+      data_fingerprint: of the data that has the images; None where the evaluation does not say.
     """
 
     file: Path
     answers: dict[str, NamedAnswer]
     identity: dict[str, Any]
+    data_fingerprint: str | None = None
 
 
 def open_rival(path: Path | str) -> Rival:
@@ -47,20 +49,30 @@ def open_rival(path: Path | str) -> Rival:
       UserError: no such evaluation, or files that are not an evaluation's.
     """
     file = _find_predictions(Path(path).expanduser())
-    return Rival(file, read_predictions(file), _identity(file))
+    answers, (identity, data_fingerprint) = read_predictions(file), _provenance(file)
+    return Rival(file, answers, identity, data_fingerprint)
 
 
-def require_same_images(rival: Rival, ids: Sequence[str], labels: Sequence[str]) -> None:
-    """Refuses a comparison across images or labels.
+def require_same_images(
+    rival: Rival, ids: Sequence[str], labels: Sequence[str], data_fingerprint: str
+) -> None:
+    """Refuses a comparison across data, images or labels.
 
     Args:
       rival: the other evaluation.
       ids: of the images evaluated now.
       labels: the names of their classes.
+      data_fingerprint: of the data that has them. Equal ids do not make equal images:
+        files are often numbered alike.
 
     Raises:
-      UserError: the rival's images are not the same, or not of the same classes.
+      UserError: the rival's images are not the same, not of the same classes or of other data.
     """
+    if rival.data_fingerprint not in (None, data_fingerprint):
+        raise UserError(
+            f"{rival.file} is of other data (fingerprint {rival.data_fingerprint:.12} there, "
+            f"{data_fingerprint:.12} here); compare evaluations of the same data"
+        )
     if differing := rival.answers.keys() ^ set(ids):
         raise UserError(
             f"{rival.file} is of other images ({len(rival.answers):,} there, {len(ids):,} here; "
@@ -109,7 +121,7 @@ def _find_predictions(path: Path) -> Path:
             f"{path} has no evaluation to compare with: there is no {file}; evaluate it first: "
             f"python -m fakd_jax.evaluate --checkpoint {path}"
         )
-    name, evaluated = name_of(checkpoint, workdir), _identity(file)["checkpoint"]
+    name, evaluated = name_of(checkpoint, workdir), _provenance(file)[0]["checkpoint"]
     if evaluated != name:
         raise UserError(
             f"{file} is of {evaluated}, not of {name}; evaluate that with an --output of its own "
@@ -118,12 +130,13 @@ def _find_predictions(path: Path) -> Path:
     return file
 
 
-def _identity(predictions: Path) -> dict[str, Any]:
-    """Which model made the predictions, by the `metrics.json` beside them."""
+def _provenance(predictions: Path) -> tuple[dict[str, Any], str | None]:
+    """The model that made the predictions and the data's fingerprint, by the `metrics.json`."""
     file = predictions.with_name(METRICS_FILE)
     try:
         provenance = json.loads(file.read_text(encoding="utf-8"))["provenance"]
-        return {key: provenance[key] for key in IDENTITY}
+        identity = {key: provenance[key] for key in IDENTITY}
+        return identity, dict(provenance.get("data") or {}).get("fingerprint")
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(
             f"{file} does not say whose predictions {predictions.name} holds ({error!r}); evaluate "

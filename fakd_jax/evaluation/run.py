@@ -197,7 +197,8 @@ def _open_rival(compare: Path | str, dataset: ImageDataset, ids: Sequence[str]) 
     """Opens the other evaluation and compares the images, before minutes are spent on ours."""
     rival = open_rival(compare)
     labels = [dataset.examples[dataset.index_of(id)].label for id in ids]
-    require_same_images(rival, ids, [dataset.class_names[label] for label in labels])
+    names = [dataset.class_names[label] for label in labels]
+    require_same_images(rival, ids, names, dataset.fingerprint)
     return rival
 
 

@@ -256,6 +256,15 @@ def test_a_comparison_across_images_is_refused_before_the_work(workdir: Path) ->
     assert not any(line.startswith("evaluation:") for line in lines)
 
 
+def test_a_comparison_across_data_of_the_same_names_is_refused(
+    workdir: Path, cache: Path, tmp_path: Path
+) -> None:
+    other = write_images(tmp_path / "other", NAMES, seed=1)
+    evaluate(workdir, source=str(other), cache_dir=cache, output=tmp_path / "of other")
+    with pytest.raises(UserError, match="is of other data"):
+        evaluate(workdir, compare=tmp_path / "of other")
+
+
 def test_the_teachers_report_leaves_the_students_alone(workdir: Path) -> None:
     teacher = evaluate(workdir / "teacher")
     assert not (workdir / "evaluation" / "metrics.json").exists()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,14 +15,15 @@ from fakd_jax.evaluation.rival import compare_with_rival, open_rival, require_sa
 
 ROWS = {"a": ("glioma", "glioma"), "b": ("glioma", "notumor"), "c": ("notumor", "notumor")}
 IDENTITY = {"arch": "resnet50", "config": "teacher", "checkpoint": "?", "weights_sha256": "0a"}
+HERE, THERE = "ab" * 32, "cd" * 32
 
 
-def write_evaluation(folder: Path, checkpoint: str) -> Path:
+def write_evaluation(folder: Path, checkpoint: str, **provenance: Any) -> Path:
     folder.mkdir(parents=True)
     lines = [",".join((id, *row, "0.5")) for id, row in ROWS.items()]
     file = folder / "predictions.csv"
     file.write_text("id,label,prediction,p_glioma\n" + "\n".join(lines) + "\n")
-    provenance = {**IDENTITY, "checkpoint": checkpoint, "dtype": "float32"}
+    provenance |= {**IDENTITY, "checkpoint": checkpoint, "dtype": "float32"}
     (folder / "metrics.json").write_text(json.dumps({"provenance": provenance}))
     return file
 
@@ -83,7 +85,10 @@ def test_a_file_that_holds_no_predictions(workdir: Path, content: bytes) -> None
     assert "\n" not in str(refused.value)
 
 
-@pytest.mark.parametrize("content", [None, "{}", "[]", "no JSON", '{"provenance": {"arch": "a"}}'])
+@pytest.mark.parametrize(
+    "content",
+    [None, "{}", "[]", "no JSON", '{"provenance": []}', '{"provenance": {"arch": "a"}}'],
+)
 def test_predictions_of_nobody_known(workdir: Path, content: str | None) -> None:
     file = workdir / "evaluation" / "metrics.json"
     file.unlink() if content is None else file.write_text(content)
@@ -93,7 +98,7 @@ def test_predictions_of_nobody_known(workdir: Path, content: str | None) -> None
 
 def test_the_same_images_in_another_order_are_the_same(workdir: Path) -> None:
     rival = open_rival(workdir)
-    require_same_images(rival, ["c", "a", "b"], ["notumor", "glioma", "glioma"])
+    require_same_images(rival, ["c", "a", "b"], ["notumor", "glioma", "glioma"], HERE)
     compared = compare_with_rival(
         rival, ["c", "a", "b"], np.array([False, True, True]), np.arange(3)
     )
@@ -107,8 +112,21 @@ def test_the_same_images_in_another_order_are_the_same(workdir: Path) -> None:
 def test_other_images_or_labels_are_refused(workdir: Path) -> None:
     rival = open_rival(workdir)
     with pytest.raises(UserError, match=r"other images \(3 there, 2 here; c is in one only\)"):
-        require_same_images(rival, ["a", "b"], ["glioma", "glioma"])
+        require_same_images(rival, ["a", "b"], ["glioma", "glioma"], HERE)
     with pytest.raises(UserError, match="other images"):
-        require_same_images(rival, ["a", "b", "d"], ["glioma", "glioma", "notumor"])
+        require_same_images(rival, ["a", "b", "d"], ["glioma", "glioma", "notumor"], HERE)
     with pytest.raises(UserError, match="says that b is glioma, this data that it is notumor"):
-        require_same_images(rival, ["a", "b", "c"], ["glioma", "notumor", "notumor"])
+        require_same_images(rival, ["a", "b", "c"], ["glioma", "notumor", "notumor"], HERE)
+
+
+@pytest.mark.parametrize("data", [None, {}, {"fingerprint": None}, {"fingerprint": HERE}])
+def test_data_that_is_the_same_or_not_named(tmp_path: Path, data: dict | None) -> None:
+    rival = open_rival(write_evaluation(tmp_path / "report", "student/best/7", data=data))
+    require_same_images(rival, list(ROWS), [label for label, _ in ROWS.values()], HERE)
+
+
+def test_the_same_names_of_other_data_are_refused(tmp_path: Path) -> None:
+    there = write_evaluation(tmp_path / "report", "student/best/7", data={"fingerprint": THERE})
+    labels = [label for label, _ in ROWS.values()]
+    with pytest.raises(UserError, match=r"other data \(fingerprint cdcdcdcdcdcd there, abab"):
+        require_same_images(open_rival(there), list(ROWS), labels, HERE)
