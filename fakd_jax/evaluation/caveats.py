@@ -60,15 +60,25 @@ def _about_the_data(metrics: Mapping[str, Any]) -> Iterator[str]:
 
 def _about_copies(metrics: Mapping[str, Any]) -> Iterator[str]:
     """How many images have a twin in training, and whether the figures count those."""
-    if metrics["subsets"] is None:
+    subsets = metrics["subsets"]
+    if subsets is None:
         yield (
             "Nobody has looked for copies of these images among the training images. If there are "
             "any, the figures are too good."
         )
-        return
-    rows = {row["name"]: row for row in metrics["subsets"]["rows"]}
+    elif subsets["rows"] is None:
+        yield (
+            "The data has been audited, but which of its images, if any, the network was trained "
+            "on is not known. If these images have copies among them, the figures are too good."
+        )
+    else:
+        yield from _about_twins({row["name"]: row for row in subsets["rows"]}, metrics["n"])
+
+
+def _about_twins(rows: Mapping[str, Mapping[str, Any]], n: int) -> Iterator[str]:
+    """How many of the images tested have a twin; the figures are of n of them."""
     tested, twins, rest = rows["all"]["n"], rows["twin in training"]["n"], rows["no twin"]
-    set_apart = tested - metrics["n"]  # the rows count them, the other figures do not
+    set_apart = tested - n  # the rows count them, the other figures do not
     if not twins:
         return
     found = f"{twins:,} of {tested:,} images have a twin among the training images."

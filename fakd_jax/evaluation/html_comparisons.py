@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -18,12 +17,21 @@ SUBSET_TITLES = {
 SIGNIFICANCE = 0.05
 
 
-def copies_section(metrics: Mapping[str, Any]) -> Section:
-    """All images, those with a twin in training and those without, or that nobody has looked."""
-    return Section(
-        "Copies in the training images",
-        _not_audited(metrics) if metrics["subsets"] is None else _by_twin(metrics["subsets"]),
-    )
+def copies_section(metrics: Mapping[str, Any], how_to_audit: str) -> Section:
+    """All images, those with a twin in training and those without, or why that is not known.
+
+    Args:
+      metrics: what `metrics.json` holds.
+      how_to_audit: the command that audits the data.
+    """
+    subsets = metrics["subsets"]
+    if subsets is None:
+        content = _not_audited(how_to_audit)
+    elif subsets["rows"] is None:
+        content = _split_not_known(subsets)
+    else:
+        content = _by_twin(subsets)
+    return Section("Copies in the training images", content)
 
 
 def comparison_section(metrics: Mapping[str, Any]) -> Section:
@@ -77,8 +85,7 @@ def _interval(interval: Sequence[float] | None) -> str:
     return f"95 % interval {points(interval[0])} to {points(interval[1])}"
 
 
-def _not_audited(metrics: Mapping[str, Any]) -> tuple[Html, ...]:
-    source = shlex.quote(metrics["provenance"]["data"]["source"])
+def _not_audited(how_to_audit: str) -> tuple[Html, ...]:
     return (
         warning(
             paragraph(
@@ -86,12 +93,26 @@ def _not_audited(metrics: Mapping[str, Any]) -> tuple[Html, ...]:
                 " How many of these images have a copy among the training images is not known. "
                 "Whatever was copied makes every figure on this page too good.",
             ),
+            paragraph("To find out: ", code(how_to_audit), ", then evaluate again."),
+        ),
+    )
+
+
+def _split_not_known(subsets: Mapping[str, Any]) -> tuple[Html, ...]:
+    return (
+        warning(
             paragraph(
-                "To find out: ",
-                code(f"python -m fakd_jax.audit --data {source}"),
-                ", then evaluate again.",
+                strong("The data has been audited, but the run's split is not known."),
+                " Which of its images, if any, the network was trained on is not known, and so "
+                "neither is how many of these images have a copy among those. Whatever was copied "
+                "makes every figure on this page too good.",
+            ),
+            paragraph(
+                "To find out, evaluate the checkpoint in the workdir of its run, on the data that "
+                "the run was trained on."
             ),
         ),
+        _by_audit(subsets),
     )
 
 
@@ -127,8 +148,12 @@ def _by_twin(subsets: Mapping[str, Any]) -> tuple[Html, ...]:
             rows,
             align="lrrrrrr",
         ),
-        paragraph("By the audit ", code(f"{subsets['audit'][:16]}…"), "."),
+        _by_audit(subsets),
     )
+
+
+def _by_audit(subsets: Mapping[str, Any]) -> Html:
+    return paragraph("By the audit ", code(f"{subsets['audit'][:16]}…"), ".")
 
 
 def _missed(missed: Mapping[str, Any] | None) -> Inline:

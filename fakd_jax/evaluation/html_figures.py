@@ -135,7 +135,7 @@ def _about_intervals(metrics: Mapping[str, Any]) -> Html:
     not_grouped = (
         " How wide the accuracy's is with copies kept together is not known, because the data has "
         "not been audited."
-        if metrics["accuracy_ci95_grouped"] is None
+        if metrics["subsets"] is None
         else ""
     )
     return paragraph(

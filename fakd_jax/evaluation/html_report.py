@@ -45,6 +45,7 @@ def html_report(
     pictures: Pictures,
     mistakes: Sequence[Mistake],
     settings: Mapping[str, Any] | None,
+    how_to_audit: str,
 ) -> str:
     """Lays out an evaluation; equal arguments give equal bytes, whatever the day.
 
@@ -53,6 +54,7 @@ def html_report(
       pictures: drawn from the same metrics.
       mistakes: the wrong answers to show, the most confident first.
       settings: the training's configuration (`config.json` of its workdir); None if not known.
+      how_to_audit: the command that audits the data, for where nobody has done so.
 
     Returns:
       A complete HTML document that needs no other file.
@@ -65,7 +67,7 @@ def html_report(
         f"{provenance['arch']} on {provenance['data']['name']}, {provenance['split']} split",
         [
             headline_section(metrics),
-            copies_section(metrics),
+            copies_section(metrics, how_to_audit),
             classes_section(metrics, pictures.confusion_matrix),
             calibration_section(metrics, pictures.reliability),
             selective_section(metrics, pictures.risk_coverage),

@@ -20,14 +20,15 @@ class Duplicates(NamedTuple):
     Attributes:
       groups: id to duplicate group, over the whole data; ids absent from it have no copy.
       audit: the audit's fingerprint.
-      training_ids: the images that the run trained on and chose its epoch by.
+      training_ids: the images that the run trained on and chose its epoch by; None where they
+        are not known.
       set_apart: test images that the figures leave out for their copies in training, with the
         answers to them: the subsets count them too. None where there are none.
     """
 
     groups: Mapping[str, int]
     audit: str
-    training_ids: Collection[str]
+    training_ids: Collection[str] | None
     set_apart: tuple[Sequence[str], Answers] | None = None
 
 
@@ -54,7 +55,8 @@ def measure(
 
     Returns:
       As :func:`fakd_jax.evaluation.metrics.classification_metrics`, with `subsets` and
-      `comparison`; None for what was not given.
+      `comparison`; None for what was not given. `subsets` quotes the audit, and its `rows` are
+      None where the audit is known and the images trained on are not.
     """
     predictions, labels = answers.probabilities.argmax(axis=1), answers.labels
     groups = None if duplicates is None else group_numbers(ids, duplicates.groups)
@@ -65,21 +67,34 @@ def measure(
         metrics = add_validation(metrics, answers, validation, negative_class)
     subsets = comparison = None
     if duplicates is not None:
-        tested, tested_labels, tested_predictions = _with_those_apart(ids, answers, duplicates)
-        rows = subset_rows(
-            tested,
-            tested_labels,
-            tested_predictions,
-            class_names,
-            negative_class,
-            duplicates.groups,
-            duplicates.training_ids,
-        )
+        rows = _subset_rows(ids, answers, class_names, negative_class, duplicates)
         subsets = {"audit": duplicates.audit, "rows": rows}
     if rival is not None:
         units = np.arange(len(ids)) if groups is None else groups
         comparison = compare_with_rival(rival, ids, predictions == labels, units)
     return {**metrics, "subsets": subsets, "comparison": comparison}
+
+
+def _subset_rows(
+    ids: Sequence[str],
+    answers: Answers,
+    class_names: Sequence[str],
+    negative_class: str | None,
+    duplicates: Duplicates,
+) -> list[dict[str, Any]] | None:
+    """The images evaluated and those set apart, by twin; None where twins are not known."""
+    if duplicates.training_ids is None:
+        return None
+    tested, labels, predictions = _with_those_apart(ids, answers, duplicates)
+    return subset_rows(
+        tested,
+        labels,
+        predictions,
+        class_names,
+        negative_class,
+        duplicates.groups,
+        duplicates.training_ids,
+    )
 
 
 def _with_those_apart(

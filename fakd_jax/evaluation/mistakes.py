@@ -24,7 +24,7 @@ class Mistake:
       prediction: the name of the class it was taken for.
       probabilities: of every class by its name, in the classes' order.
       twin: the id of a copy, or nearly one, among the training images; "" if there is none; None
-        if that is not known, because nobody has looked.
+        if that is not known, because nobody has looked or the training images are not known.
     """
 
     id: str

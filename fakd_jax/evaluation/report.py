@@ -24,7 +24,7 @@ def table2(metrics: Mapping[str, Any]) -> str:
         *([_heading(metrics["provenance"])] if "provenance" in metrics else []),
         _per_class_table(metrics),
         _summary(metrics),
-        *([_subsets(metrics["subsets"]["rows"])] if metrics.get("subsets") else []),
+        *([_subsets(rows)] if (rows := (metrics.get("subsets") or {}).get("rows")) else []),
         *([_latency(metrics["latency"])] if metrics.get("latency") else []),
         *([_provenance(metrics["provenance"])] if "provenance" in metrics else []),
     ]

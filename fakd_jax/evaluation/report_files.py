@@ -32,6 +32,7 @@ def write_report(
     probabilities: Float[np.ndarray, "N C"],
     workdir: Path | None,
     *,
+    how_to_audit: str,
     twins: Mapping[str, str] | None = None,
 ) -> None:
     """Writes `reliability.png`, `risk_coverage.png` and `report.html`, each replaced atomically.
@@ -45,8 +46,9 @@ def write_report(
       labels: of each.
       probabilities: of each; rows sum to 1.
       workdir: of the run; None if there is none.
+      how_to_audit: the command that audits the data.
       twins: the id of a twin among the training images, by the id of an example; None if the data
-        has not been audited.
+        has not been audited, or the training images are not known.
 
     Raises:
       UserError: a file cannot be written, or the workdir's records are damaged.
@@ -66,6 +68,7 @@ def write_report(
         ),
         mistakes=read_mistakes(worst, dataset, ids, labels, probabilities, twins),
         settings=_read_settings(workdir),
+        how_to_audit=how_to_audit,
     )
     write_whole(folder / "report.html", text)
 

@@ -12,6 +12,7 @@ import numpy as np
 from fakd_jax.auditing.audit import Audit, find_audit
 from fakd_jax.auditing.findings import twins_in_training
 from fakd_jax.errors import UserError
+from fakd_jax.evaluation.audit_command import audit_command
 from fakd_jax.evaluation.latency import measure_latency
 from fakd_jax.evaluation.layout import (
     METRICS_FILE,
@@ -43,6 +44,10 @@ if TYPE_CHECKING:
     from fakd_jax.data.dataset import ImageDataset
 
 SPLITS = ("test", "val", "train")
+SPLIT_NOT_KNOWN = (
+    "the data was audited, but the run's training images are not known among these: no figures by "
+    "copies"
+)
 Log = Callable[[str], object]
 
 
@@ -117,8 +122,10 @@ def evaluate_checkpoint(
     if validation_ids:
         log(f"calibration: {len(validation_ids):,} validation images")
         validation = predict(predictor, dataset, validation_ids, "calibrating")
-    audit = find_audit(dataset, data_cache_dir(predictor.metadata, cache_dir))
-    duplicates, audit_notes = _duplicates(predictor, dataset, audit, split, workdir)
+    data_cache = data_cache_dir(predictor.metadata, cache_dir)
+    audit = find_audit(dataset, data_cache)
+    how_to_audit = audit_command(dataset.source, data_cache)
+    duplicates, audit_notes = _duplicates(predictor, dataset, audit, split, workdir, how_to_audit)
     names = predictor.class_names
     negative, negative_notes = _negative_class(predictor)
     metrics = measure(
@@ -151,9 +158,9 @@ def evaluate_checkpoint(
     plot_confusion_matrix(matrix, names, folder / "confusion_matrix.png", title=title)
     if workdir and (records := read_metrics(workdir)):
         plot_curves(records, folder / "curves.png")
-    twins = None
-    if audit is not None and duplicates is not None:
-        others = set(duplicates.training_ids).difference(chosen.ids)
+    twins, learnt = None, duplicates and duplicates.training_ids
+    if audit is not None and learnt is not None:
+        others = set(learnt).difference(chosen.ids)
         found = twins_in_training(audit, chosen.ids, others)
         twins = {id: twin.training for id, twin in found.items()}
     write_report(
@@ -164,6 +171,7 @@ def evaluate_checkpoint(
         answers.labels,
         answers.probabilities,
         workdir,
+        how_to_audit=how_to_audit,
         twins=twins,
     )
     log(f"\n{table}")
@@ -224,14 +232,14 @@ def _duplicates(
     audit: Audit | None,
     split: str,
     workdir: Path | None,
+    how_to_audit: str,
 ) -> tuple[Duplicates | None, list[str]]:
-    """What the audit of the data says about this run; or None, and a note why."""
+    """What the audit of the data says about this run, and a note on what it cannot say."""
     if audit is None:
-        command = f"python -m fakd_jax.audit --data {dataset.source}"
-        return None, [f"nobody has looked for copies of training images: {command}"]
+        return None, [f"nobody has looked for copies of training images: {how_to_audit}"]
     own = own_split(dataset, workdir)
     if own is None:
-        return None, ["the run's training images are not known among these: no figures by copies"]
+        return Duplicates(audit.groups, audit.fingerprint, None), [SPLIT_NOT_KNOWN]
     apart = own.apart if split == "test" else ()
     answers = (apart, predict(predictor, dataset, apart, "those set apart")) if apart else None
     return Duplicates(audit.groups, audit.fingerprint, (*own.train, *own.val), answers), []

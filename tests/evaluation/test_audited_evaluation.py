@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from fakd_jax.data.splits import make_split
 from fakd_jax.evaluation import run
 from fakd_jax.evaluation.latency import measure_latency
 from fakd_jax.evaluation.run import evaluate_checkpoint
-from tests.evaluation.runs import write_images, write_run
+from tests.evaluation.runs import NAMES, write_images, write_run
 
 COPIED = "Testing/glioma/1.png"
 ORIGINAL = "Training/glioma/2.png"
@@ -27,7 +28,7 @@ def silent(line: str) -> None:
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
     """Noise, in which one test image is a training image mirrored."""
-    folder = write_images(tmp_path / "images", ("glioma", "notumor", "pituitary"))
+    folder = write_images(tmp_path / "images", NAMES)
     with Image.open(folder / ORIGINAL) as original:
         ImageOps.mirror(original).save(folder / COPIED)
     return folder
@@ -83,8 +84,33 @@ def test_an_audit_is_asked_for_where_there_is_none(data, tmp_path, monkeypatch):
     cache = tmp_path / "cache"
     dataset = open_dataset(str(data), cache_dir=cache, log=silent)
     split = make_split(dataset, seed=0)
-    metrics = evaluate_checkpoint(
-        write_run(tmp_path / "workdir", dataset, cache, split), log=silent
-    )
+    workdir = write_run(tmp_path / "workdir", dataset, cache, split)
+    metrics = evaluate_checkpoint(workdir, log=silent)
     assert metrics["subsets"] is None
-    assert f"python -m fakd_jax.audit --data {data}" in "; ".join(metrics["notes"])
+    command = f"python -m fakd_jax.audit --data {data} --cache_dir {cache}"
+    assert f"nobody has looked for copies of training images: {command}" in metrics["notes"]
+    assert command in (workdir / "evaluation" / "report.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("place", ["outside a workdir", "other data"])
+def test_audited_data_among_which_the_training_images_are_not_known(
+    place, data, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(run, "measure_latency", lambda predictor: measure_latency(predictor, (4,)))
+    cache = tmp_path / "cache"
+    dataset = open_dataset(str(data), cache_dir=cache, log=silent)
+    workdir = write_run(tmp_path / "workdir", dataset, cache, make_split(dataset, seed=0))
+    if place == "other data":
+        checkpoint, tested = workdir, write_images(tmp_path / "other", NAMES, seed=1)
+    else:
+        checkpoint, tested = tmp_path / "alone", data
+        shutil.copytree(workdir / "student" / "best" / "7", checkpoint)
+    audit = audit_copies(open_dataset(str(tested), cache_dir=cache, log=silent), cache, silent)
+    folder = tmp_path / "report"
+    metrics = evaluate_checkpoint(checkpoint, source=str(tested), output=folder, log=silent)
+    assert metrics["subsets"] == {"audit": audit.fingerprint, "rows": None}
+    assert metrics["bootstrap"]["unit"] == "duplicate group"
+    assert any(note.startswith("the data was audited, but") for note in metrics["notes"])
+    told = (folder / "report.html").read_text() + (folder / "table2.txt").read_text()
+    assert "fakd_jax.audit" not in told
+    assert "obody has looked" not in told

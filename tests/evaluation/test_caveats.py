@@ -67,6 +67,13 @@ def test_data_that_nobody_audited() -> None:
     assert "Nobody has looked for copies" in told({"subsets": None})
 
 
+def test_an_audit_of_data_whose_split_is_not_known() -> None:
+    text = told({"subsets.rows": None})
+    assert "has been audited, but which of its images, if any, the network was trained on" in text
+    assert "Nobody has looked" not in text
+    assert "has been audited" not in told()
+
+
 def test_phantoms_are_no_patients_and_other_data_names_none() -> None:
     assert "names no patients" in told()
     phantom = told({"provenance.data.source": "phantom"})

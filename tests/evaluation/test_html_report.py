@@ -41,11 +41,17 @@ MISTAKE = Mistake(
     probabilities={"astro": 0.021, "negative": 0.9, "zoster": 0.079},
     twin="train/copy.png",
 )
+TO_AUDIT = "python -m fakd_jax.audit --data 'hospital scans.zip' --cache_dir /scratch"
 SETTINGS = {"name": "fakd", "seed": 41, "distillation": {"alpha": 0.25}}
 
 
 def render(metrics: dict[str, Any] | None = None, **changes: Any) -> str:
-    arguments = {"pictures": PICTURES, "mistakes": [MISTAKE], "settings": SETTINGS} | changes
+    arguments = {
+        "pictures": PICTURES,
+        "mistakes": [MISTAKE],
+        "settings": SETTINGS,
+        "how_to_audit": TO_AUDIT,
+    } | changes
     return html_report(example_metrics() if metrics is None else metrics, **arguments)
 
 
@@ -79,7 +85,20 @@ def test_images_with_a_twin_and_without_stand_side_by_side() -> None:
 def test_data_that_was_not_audited_is_warned_of_with_the_command_to_mend_it() -> None:
     page = render(example_metrics() | {"subsets": None})
     assert 'class="warning"' in page
-    assert "python -m fakd_jax.audit --data 'hospital scans.zip'" in words(page)
+    assert f"To find out: {TO_AUDIT} , then evaluate again" in words(page)
+
+
+def test_an_audit_of_data_whose_split_is_not_known_is_not_asked_for_again() -> None:
+    metrics = example_metrics()
+    metrics["subsets"]["rows"] = None
+    page = render(metrics | {"accuracy_ci95_grouped": None})
+    text = words(page)
+    assert 'class="warning"' in page
+    assert "The data has been audited, but the run's split is not known." in text
+    assert f"By the audit {'a' * 16}…" in text
+    assert TO_AUDIT not in text
+    assert "not been audited" not in text
+    assert "Nobody has looked" not in text
 
 
 def test_each_class_has_its_row() -> None:
@@ -304,6 +323,7 @@ def write(folder: Path, workdir: Path | None, **keywords: Any) -> str:
         np.repeat([0, 1, 2], np.sum(MATRIX, axis=1)),
         np.eye(3, dtype=np.float32)[predictions],
         workdir,
+        how_to_audit=TO_AUDIT,
         **keywords,
     )
     return words((folder / "report.html").read_text(encoding="utf-8"))

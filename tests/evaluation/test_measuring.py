@@ -8,6 +8,7 @@ from pathlib import Path
 from fakd_jax.evaluation.measuring import Duplicates, measure
 from fakd_jax.evaluation.metrics import add_validation, classification_metrics
 from fakd_jax.evaluation.predicting import NamedAnswer
+from fakd_jax.evaluation.report import table2
 from fakd_jax.evaluation.rival import Rival
 from fakd_jax.evaluation.subsets import subset_rows
 from fakd_jax.intervals import group_numbers
@@ -47,6 +48,15 @@ def test_with_duplicates() -> None:
     assert twin["n"] == 2
     assert every["accuracy_ci95_grouped"] == measured["accuracy_ci95_grouped"]
     assert json.loads(json.dumps(measured, allow_nan=False)) == measured
+
+
+def test_duplicates_where_the_training_images_are_not_known() -> None:
+    measured = measure(IDS, ANSWERS, NAMES, "notumor", duplicates=Duplicates(GROUPS, "f00d", None))
+    assert measured["subsets"] == {"audit": "f00d", "rows": None}
+    known = measure(IDS, ANSWERS, NAMES, "notumor", duplicates=Duplicates(GROUPS, "f00d", []))
+    assert measured | {"subsets": known["subsets"]} == known
+    assert measured["accuracy_ci95_grouped"] is not None
+    assert table2(measured) == table2(measured | {"subsets": None})
 
 
 def test_data_without_duplicates_has_been_audited_all_the_same() -> None:

@@ -1,0 +1,23 @@
+"""The command that the report tells a user to type."""
+
+from __future__ import annotations
+
+import shlex
+
+import pytest
+
+from fakd_jax.audit import make_parser
+from fakd_jax.evaluation.audit_command import audit_command
+
+
+@pytest.mark.parametrize("source", ["phantom", "hospital scans.zip", "it's $HOME; rm"])
+@pytest.mark.parametrize("cache_dir", [None, "/scratch/prepared data"])
+def test_a_shell_reads_what_was_meant(source: str, cache_dir: str | None) -> None:
+    command = shlex.split(audit_command(source, cache_dir))
+    assert command[:3] == ["python", "-m", "fakd_jax.audit"]
+    flags = make_parser().parse_args(command[3:])
+    assert (flags.data, flags.cache_dir) == (source, cache_dir)
+
+
+def test_the_default_cache_needs_no_flag() -> None:
+    assert audit_command("phantom", "") == "python -m fakd_jax.audit --data phantom"
