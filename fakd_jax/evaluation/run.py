@@ -246,10 +246,19 @@ def _duplicates(
 
 
 def _negative_class(predictor: Predictor) -> tuple[str | None, list[str]]:
-    """The class without a tumour, and a note where the data has no class of that name."""
-    negative = predictor.metadata.get("negative_class") or None
-    if negative is None or negative in predictor.class_names:
-        return negative, []
+    """The class without a tumour; or None, and a note why unless the training said there is none.
+
+    Training stores "" where its configuration says that no class is free of tumour; None tells
+    nothing.
+    """
+    negative = predictor.metadata.get("negative_class")
+    if negative is None:
+        return None, [
+            "missed tumours are not counted: no class is known to be free of tumour; name it at "
+            "training with config.data.negative_class"
+        ]
+    if not negative or negative in predictor.class_names:
+        return negative or None, []
     return None, [
         f"missed tumours are not counted: no class is called {negative}, the negative class"
     ]

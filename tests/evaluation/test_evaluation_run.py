@@ -314,6 +314,20 @@ def test_a_negative_class_that_is_not_there_is_told(workdir: Path) -> None:
     assert "no class is called healthy" in metrics["notes"][-1]
 
 
+def test_a_negative_class_that_is_not_known_is_told_and_one_that_does_not_exist_is_not(
+    workdir: Path,
+) -> None:
+    edit_metadata(workdir, negative_class=None)
+    unknown = evaluate(workdir)
+    assert unknown["missed_tumour"] is None
+    assert "no class is known to be free of tumour" in unknown["notes"][-1]
+    assert "config.data.negative_class" in unknown["notes"][-1]
+    edit_metadata(workdir, negative_class="")
+    none_exists = evaluate(workdir)
+    assert none_exists["missed_tumour"] is None
+    assert none_exists["notes"] == unknown["notes"][:-1]
+
+
 def test_a_checkpoint_that_does_not_say_its_data(workdir: Path) -> None:
     edit_metadata(workdir, config=None, data=None)
     with pytest.raises(UserError, match="give --data"):
