@@ -94,11 +94,19 @@ def plot_confusion_matrix(
             color="white" if shares[row, column] > 0.5 else "black",
             fontweight="bold" if row == column else "normal",
         )
-    ax.set_xticks(range(count), class_names, rotation=30, ha="right", rotation_mode="anchor")
-    ax.set_yticks(range(count), class_names)
-    ax.set(xlabel="prediction", ylabel="truth", title=title)
+    _write_names(ax, class_names, title)
+    ax.set(xlabel="prediction", ylabel="truth")
     figure.colorbar(picture, ax=ax, label="share of the true class", shrink=0.8)
     save_figure(figure, path)
+
+
+def _write_names(ax: Axes, class_names: Sequence[str], title: str) -> None:
+    """Names the rows, the columns and the whole; a `$` in the user's names is no mathematics."""
+    as_it_is: dict[str, Any] = {"parse_math": False}
+    places = range(len(class_names))
+    ax.set_xticks(places, class_names, rotation=30, ha="right", rotation_mode="anchor", **as_it_is)
+    ax.set_yticks(places, class_names, **as_it_is)
+    ax.set_title(title, **as_it_is)
 
 
 def _by_phase(

@@ -70,6 +70,16 @@ def test_the_confusion_matrix_shows_counts_and_shares(
     assert texts == ["1,500\n75.0 %", "500\n25.0 %", "0\n0.0 %", "0\n0.0 %"]
 
 
+def test_names_with_dollars_are_written_as_they_are(tmp_path: Path, figures: list[Figure]) -> None:
+    names = (r"$\frac$", "a$b$c")
+    plot_confusion_matrix(np.eye(2, dtype=int), names, tmp_path / "matrix.png", title="of $^$")
+    axes = figures[0].axes[0]
+    for labels in (axes.get_xticklabels(), axes.get_yticklabels()):
+        assert [label.get_text() for label in labels] == list(names)
+        assert not any(label.get_parse_math() for label in labels)
+    assert axes.get_title() == "of $^$"
+
+
 def test_the_same_figures_give_the_same_bytes(tmp_path: Path) -> None:
     for name in ("one.png", "two.png"):
         plot_confusion_matrix(np.eye(2, dtype=int), ("a", "b"), tmp_path / name)
