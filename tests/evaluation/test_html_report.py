@@ -3,35 +3,24 @@
 from __future__ import annotations
 
 import copy
-import json
-import re
-from html import unescape
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from scipy.special import softmax
 
-from fakd_jax.errors import UserError
 from fakd_jax.evaluation.comparison import compare_answers
 from fakd_jax.evaluation.html_report import Pictures, html_report
 from fakd_jax.evaluation.metrics import NOT_ASKED_FOR, Answers, add_validation
 from fakd_jax.evaluation.mistakes import Mistake
-from fakd_jax.evaluation.plots import plot_confusion_matrix
-from fakd_jax.evaluation.report_files import MISTAKES_SHOWN, write_report
-from fakd_jax.page import PNG_SIGNATURE
 from tests.evaluation.example_metrics import (
     FINGERPRINT,
-    MATRIX,
-    NAMES,
     SHA,
     example_metrics,
     metrics_with_nothing_known,
 )
+from tests.evaluation.pages import PNG, SETTINGS, TO_AUDIT, words
 
-# The head of a PNG of 4 by 3 pixels is all that a page looks at.
-PNG = PNG_SIGNATURE + b"\0\0\0\rIHDR\0\0\0\x04\0\0\0\x03"
 PICTURES = Pictures(PNG, PNG, PNG, PNG)
 MISTAKE = Mistake(
     id="test/<odd> & name.png",
@@ -41,8 +30,6 @@ MISTAKE = Mistake(
     probabilities={"astro": 0.021, "negative": 0.9, "zoster": 0.079},
     twin="train/copy.png",
 )
-TO_AUDIT = "python -m fakd_jax.audit --data 'hospital scans.zip' --cache_dir /scratch"
-SETTINGS = {"name": "fakd", "seed": 41, "distillation": {"alpha": 0.25}}
 
 
 def render(metrics: dict[str, Any] | None = None, **changes: Any) -> str:
@@ -53,12 +40,6 @@ def render(metrics: dict[str, Any] | None = None, **changes: Any) -> str:
         "how_to_audit": TO_AUDIT,
     } | changes
     return html_report(example_metrics() if metrics is None else metrics, **arguments)
-
-
-def words(page: str) -> str:
-    """What a reader sees, cells and lines apart by one space."""
-    body = page[page.index("<body>") :]
-    return " ".join(unescape(re.sub("<[^>]*>", " ", body)).split())
 
 
 def test_headline_figures_come_with_intervals_and_counts() -> None:
@@ -298,70 +279,3 @@ def test_a_key_that_is_missing_is_not_passed_over(path: tuple[str, ...]) -> None
 
 def test_the_same_evaluation_gives_the_same_bytes() -> None:
     assert render() == render()
-
-
-class Images:
-    """A data set of grey images."""
-
-    class_names = NAMES
-
-    def index_of(self, id: str) -> int:
-        return int(id)
-
-    def read(self, index: int) -> np.ndarray:
-        return np.full((6, 5, 3), index, np.uint8)
-
-
-def write(folder: Path, workdir: Path | None, **keywords: Any) -> str:
-    plot_confusion_matrix(np.array(MATRIX), NAMES, folder / "confusion_matrix.png")
-    predictions = np.concatenate([np.repeat([0, 1, 2], row) for row in MATRIX])
-    write_report(
-        folder,
-        example_metrics(),
-        Images(),
-        [str(index) for index in range(40)],
-        np.repeat([0, 1, 2], np.sum(MATRIX, axis=1)),
-        np.eye(3, dtype=np.float32)[predictions],
-        workdir,
-        how_to_audit=TO_AUDIT,
-        **keywords,
-    )
-    return words((folder / "report.html").read_text(encoding="utf-8"))
-
-
-def test_the_report_is_written_with_its_pictures(tmp_path: Path) -> None:
-    text = write(tmp_path, None, twins={"12": "train/5"})
-    assert sorted(path.name for path in tmp_path.iterdir()) == [
-        "confusion_matrix.png",
-        "reliability.png",
-        "report.html",
-        "risk_coverage.png",
-    ]
-    assert "8 of 8 wrong answers" in text
-    assert MISTAKES_SHOWN > 8
-    # Rows 12 to 15 are the astro that were called something else; all are equally confident.
-    assert "1. astro, called negative astro 0.0 %, negative 100.0 %, zoster 0.0 % 12 " in text
-    assert "twin in training: train/5" in text
-    assert "in no workdir with a configuration" in text
-
-
-def test_a_workdir_gives_curves_and_configuration(tmp_path: Path) -> None:
-    workdir = tmp_path / "run"
-    workdir.mkdir()
-    (workdir / "config.json").write_text(json.dumps(SETTINGS))
-    (workdir / "metrics.jsonl").write_text('{"phase": "student", "kind": "val", "epoch": 1}\n')
-    (tmp_path / "curves.png").write_bytes(PNG)
-    text = write(tmp_path, workdir)
-    assert "seed of the training 41" in text
-    assert "record of epochs" not in text
-
-
-def test_curves_of_an_earlier_report_are_not_taken_for_this_ones(tmp_path: Path) -> None:
-    (tmp_path / "curves.png").write_bytes(PNG)
-    assert "in no workdir with a record of epochs" in write(tmp_path, None)
-
-
-def test_a_damaged_configuration_is_the_users_to_mend(tmp_path: Path) -> None:
-    (tmp_path / "config.json").write_text("{")
-    with pytest.raises(UserError, match=r"config\.json is damaged"):
-        write(tmp_path, tmp_path)
