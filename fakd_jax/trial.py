@@ -54,40 +54,29 @@ def train_and_evaluate(
       KeyboardInterrupt: interrupted, after saving.
     """
     with _alone_in(workdir):
-        _train_and_evaluate(config, workdir, roles, data, latency, log_report)
-
-
-def _train_and_evaluate(
-    config: ConfigDict,
-    workdir: Path,
-    roles: Sequence[str],
-    data: ExperimentData | None,
-    latency: bool,
-    log_report: Callable[[str], object],
-) -> None:
-    result = run_experiment(config, workdir, data)
-    plot_curves(read_metrics(workdir), workdir / "curves.png")
-    teacher_given = config.train == "student" and bool(config.teacher.checkpoint)
-    for role, checkpoint in (("student", result.student), ("teacher", result.teacher)):
-        if checkpoint is None or role not in roles:
-            continue
-        LOGGER.info("evaluating the %s on the test images", role)
-        given = role == "teacher" and teacher_given
-        try:
-            evaluate_checkpoint(
-                checkpoint,
-                source=config.data.source,
-                output=report_folder(workdir, role),
-                batch_size=config.eval_batch_size,
-                cache_dir=config.data.cache_dir or None,
-                allow_untrained=given and config.teacher.allow_untrained,
-                latency=latency,
-                log=log_report,
-            )
-        except UserError as error:
-            if not given:
-                raise
-            LOGGER.info("no report of the given teacher: %s", error)
+        result = run_experiment(config, workdir, data)
+        plot_curves(read_metrics(workdir), workdir / "curves.png")
+        teacher_given = config.train == "student" and bool(config.teacher.checkpoint)
+        for role, checkpoint in (("student", result.student), ("teacher", result.teacher)):
+            if checkpoint is None or role not in roles:
+                continue
+            LOGGER.info("evaluating the %s on the test images", role)
+            given = role == "teacher" and teacher_given
+            try:
+                evaluate_checkpoint(
+                    checkpoint,
+                    source=config.data.source,
+                    output=report_folder(workdir, role),
+                    batch_size=config.eval_batch_size,
+                    cache_dir=config.data.cache_dir or None,
+                    allow_untrained=given and config.teacher.allow_untrained,
+                    latency=latency,
+                    log=log_report,
+                )
+            except UserError as error:
+                if not given:
+                    raise
+                LOGGER.info("no report of the given teacher: %s", error)
 
 
 @contextmanager
