@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from contextlib import suppress
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 from fakd_jax.errors import UserError
 
 ADVICE = "mend that or choose another folder with --output or --workdir"
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def require_writable(folder: Path) -> None:
@@ -24,6 +26,20 @@ def require_writable(folder: Path) -> None:
         trial.unlink()
     except OSError as error:
         raise UserError(f"cannot write {folder}: {error.strerror or error}; {ADVICE}") from error
+
+
+def failed_write(error: Exception) -> str | None:
+    """Why the system could not write, where an error tells of that; None for any other error.
+
+    Libraries that write for us tell of a full disk in errors of other kinds, with the system's
+    words in them: Orbax in a ValueError, TFDS in a RuntimeError.
+
+    Args:
+      error: raised by what writes.
+    """
+    if isinstance(error, OSError):
+        return error.strerror or str(error)
+    return next((words for words in map(os.strerror, _NO_ROOM) if words in str(error)), None)
 
 
 def remove(path: Path, *, advice: str = ADVICE) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from fakd_jax.errors import UserError
-from fakd_jax.files import remove, require_writable, write_whole
+from fakd_jax.files import failed_write, remove, require_writable, write_whole
 
 
 def test_text_and_bytes_replace_what_was_there(tmp_path: Path) -> None:
@@ -18,6 +18,21 @@ def test_text_and_bytes_replace_what_was_there(tmp_path: Path) -> None:
     write_whole(file, b"\x00\xff")
     assert file.read_bytes() == b"\x00\xff"
     assert os.listdir(file.parent) == ["file.txt"]
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (OSError(28, "No space left on device"), "No space left on device"),
+        (OSError("no number"), "no number"),
+        (ValueError("RESOURCE_EXHAUSTED: No space left on device [28]"), "No space left on device"),
+        (RuntimeError("write() failed: File too large; at byte 60000"), "File too large"),
+        (RuntimeError("Disk quota exceeded"), "Disk quota exceeded"),
+        (ValueError("a defect"), None),
+    ],
+)
+def test_only_what_the_disk_refused_is_told_of(error: Exception, told: str | None) -> None:
+    assert failed_write(error) == told
 
 
 def test_a_failed_write_leaves_the_old_file(

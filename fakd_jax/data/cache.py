@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from fakd_jax.errors import UserError
+from fakd_jax.files import failed_write
 
 _UNFINISHED_PREFIX = ".unfinished-"
 _ABANDONED_SECONDS = 24 * 3600
@@ -37,14 +38,14 @@ def data_cache_folder(chosen: Path | str | None = None) -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise _not_writable(folder, error) from error
+        raise _not_writable(folder, error.strerror or str(error)) from error
     if not os.access(folder, os.W_OK | os.X_OK):
         raise UserError(f"cannot write to {folder}; {ADVICE}")
     return folder
 
 
-def _not_writable(folder: Path, error: OSError) -> UserError:
-    return UserError(f"cannot write to {folder} ({error.strerror or error}); {ADVICE}")
+def _not_writable(folder: Path, reason: str) -> UserError:
+    return UserError(f"cannot write to {folder} ({reason}); {ADVICE}")
 
 
 @contextmanager
@@ -64,8 +65,11 @@ def scratch_folder(parent: Path) -> Iterator[Path]:
             yield scratch
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
-    except OSError as error:
-        raise _not_writable(parent, error) from error
+    except (OSError, RuntimeError) as error:  # the latter from TFDS
+        reason = failed_write(error)
+        if reason is None:
+            raise
+        raise _not_writable(parent, reason) from error
 
 
 @contextmanager

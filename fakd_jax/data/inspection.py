@@ -77,6 +77,8 @@ def inspect_images(
 
 
 def _inspect(image: FoundImage, scratch: Path) -> Inspected:
+    if image.problem:
+        return Inspected(image, problem=image.problem)
     try:
         if image.path.stat().st_size > MAX_FILE_BYTES:
             return Inspected(image, problem=f"larger than {MAX_FILE_BYTES // 2**20} MiB")

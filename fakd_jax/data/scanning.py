@@ -37,16 +37,19 @@ class FoundImage:
     """A file that has an image's name.
 
     Attributes:
-      id: its path below the folder of the splits, with forward slashes.
+      id: its path below the folder of the splits, with forward slashes; bytes that are not
+        UTF-8 are escaped.
       path: the file.
       split: `train`, `val` or `test`.
       class_name: the name of its class's folder.
+      problem: why its name alone rules it out; empty if it does not.
     """
 
     id: str
     path: Path
     split: str
     class_name: str
+    problem: str = ""
 
 
 @dataclass(frozen=True)
@@ -179,12 +182,12 @@ def _walk_split(folder: Path, root: Path, split: str, found: _Findings) -> tuple
             continue
         classes.append(entry.name)
         for path in _files_below(Path(entry.path)):
-            id = path.relative_to(root).as_posix()
+            id, problem = _id_and_problem(path, root)
             hidden = any(_is_junk(part) for part in path.relative_to(entry.path).parts)
             if hidden or path.suffix.lower() not in IMAGE_SUFFIXES:
                 found.strays.append(id)
             else:
-                found.images.append(FoundImage(id, path, split, entry.name))
+                found.images.append(FoundImage(id, path, split, entry.name, problem))
             found.stamps.append(_stamp(path, id))
     return tuple(classes)
 
@@ -192,9 +195,16 @@ def _walk_split(folder: Path, root: Path, split: str, found: _Findings) -> tuple
 def _meet_strays(entry: os.DirEntry[str], root: Path, found: _Findings) -> None:
     paths = _files_below(Path(entry.path)) if entry.is_dir() else [Path(entry.path)]
     for path in paths:
-        id = path.relative_to(root).as_posix()
+        id, _ = _id_and_problem(path, root)
         found.strays.append(id)
         found.stamps.append(_stamp(path, id))
+
+
+def _id_and_problem(path: Path, root: Path) -> tuple[str, str]:
+    """A file's id, which can be printed and stored whatever its name, and what is wrong with it."""
+    name = path.relative_to(root).as_posix()
+    id = name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    return id, "" if id == name else "its name is not UTF-8"
 
 
 def _sorted_entries(folder: Path) -> list[os.DirEntry[str]]:

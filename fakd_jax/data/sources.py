@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import inspect
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -65,11 +66,16 @@ def open_dataset(
     if unreadable not in UNREADABLE:
         raise UserError(f"config.data.unreadable is {unreadable!r}; use 'error' or 'skip'")
     prepared = Path(source).expanduser().absolute()
-    if (prepared / PREPARED_FILE).is_file():
-        return _open_prepared(prepared)
+    with _reading(prepared):
+        if (prepared / PREPARED_FILE).is_file():
+            return _open_prepared(prepared)
     cache = data_cache_folder(cache_dir)
     located = _locate(str(source), cache, phantom or {}, log)
     scan = scan_folder(located.folder)
+    if len(scan.class_names) < 2:
+        raise UserError(
+            f"{scan.folder} has the one class {scan.class_names[0]}/; at least 2 classes are needed"
+        )
     if str(source) == "kaggle":
         kaggle.check_counts(scan.counts(), located.folder)
     opening = cache / "openings" / f"{_key(RECORDS_FORMAT, scan.stamp, unreadable)}.json"
@@ -116,10 +122,10 @@ def save_prepared(dataset: ImageDataset, cache_dir: Path) -> None:
 
 
 def _open_prepared(root: Path) -> ImageDataset:
-    values = _read_json(root / PREPARED_FILE)
+    values = _read_json(root / PREPARED_FILE) or {}
     if values.pop("format", None) != RECORDS_FORMAT:
         raise UserError(
-            f"{root / PREPARED_FILE} is not of this version; "
+            f"{root / PREPARED_FILE} is damaged or not of this version; "
             "prepare it again with scripts/prepare_data.py"
         )
     records, folder = root / values.pop("records"), root / values.pop("folder")
@@ -130,10 +136,23 @@ def _key(*parts: Any) -> str:
     return sha256(json.dumps(parts).encode()).hexdigest()[:32]
 
 
-def _read_json(path: Path) -> Any:
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """Tells in one line that something of the user's may not or cannot be read."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+        yield
+    except OSError as error:
+        raise UserError(
+            f"cannot read {path}: {error.strerror or error}; check the path and its permissions"
+        ) from error
+
+
+def _read_json(path: Path) -> Any:
+    """What a file of ours holds; None if it is not there, or damaged and to be made again."""
+    try:
+        with _reading(path):
+            return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+    except ValueError:
         return None
 
 
@@ -143,10 +162,11 @@ def _locate(source: str, cache: Path, phantom: Mapping[str, Any], log: Log) -> _
     if source == "phantom":
         return _phantoms(cache, phantom, log)
     path = Path(source).expanduser().absolute()
-    if path.is_dir():
-        return _Located(path, path.name)
-    if path.is_file():
-        return _unpacked(path, cache, log)
+    with _reading(path):
+        if path.is_dir():
+            return _Located(path, path.name)
+        if path.is_file():
+            return _unpacked(path, cache, log)
     raise UserError(
         f"no data at {source}: give 'kaggle', 'phantom', an archive, or a folder with "
         f"{EXPECTED_LAYOUT}"

@@ -10,12 +10,15 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from flax import nnx
 
 from fakd_jax.errors import UserError
+from fakd_jax.files import failed_write
 from fakd_jax.models.serialization import (
     load_model,
     model_state,
@@ -56,21 +59,37 @@ class PhaseCheckpoints:
         self.last_directory = directory / "last"
 
     def save_best(self, learner: Learner, state: TrainState, metadata: dict[str, Any]) -> None:
-        """Writes the network (not the projection) as the best so far; the previous best goes."""
-        target = self.best_directory / str(int(state.step))
-        save_model(target, model_state(learner_with(learner, state).network), metadata)
-        _remove_others(target)
+        """Writes the network (not the projection) as the best so far.
 
-    def best(self) -> Path:
-        """Returns the best checkpoint's folder.
+        The previous best stays until :meth:`keep_best`: a process killed before `last/` tells of
+        the new one goes on from a state whose best is the previous one.
 
         Raises:
-          UserError: there is none.
+          UserError: no room, or no permission.
         """
-        steps = _steps(self.best_directory)
-        if not steps:
-            raise UserError(f"no best checkpoint in {self.best_directory}; train first")
-        return steps[-1]
+        target = self.best_directory / str(int(state.step))
+        with _saving(target):
+            save_model(target, model_state(learner_with(learner, state).network), metadata)
+
+    def keep_best(self, step: int) -> None:
+        """Removes all best checkpoints but that of `step`; none if that one is not there."""
+        kept = self.best_directory / str(step)
+        if kept.is_dir():
+            _remove_others(kept)
+
+    def best(self, step: int) -> Path:
+        """Returns the folder of the best checkpoint, written at `step`.
+
+        Raises:
+          UserError: it is not there.
+        """
+        folder = self.best_directory / str(step)
+        if not folder.is_dir():
+            raise UserError(
+                f"the best checkpoint {folder} is missing; "
+                f"delete {self.directory} to train this phase anew"
+            )
+        return folder
 
     def save_last(
         self,
@@ -86,10 +105,13 @@ class PhaseCheckpoints:
           state: after a whole number of steps.
           metadata: of the model checkpoint within.
           position: JSON-able; whatever the loop needs beside arrays.
+
+        Raises:
+          UserError: no room, or no permission.
         """
         target = self.last_directory / str(int(state.step))
         fresh = self.last_directory / f".{target.name}.saving"
-        try:
+        with _saving(target):
             shutil.rmtree(fresh, ignore_errors=True)
             save_model(fresh, model_state(learner_with(learner, state).network), metadata)
             write_arrays(
@@ -99,11 +121,6 @@ class PhaseCheckpoints:
             shutil.rmtree(target, ignore_errors=True)
             fresh.rename(target)
             _remove_others(target)
-        except OSError as error:
-            raise UserError(
-                f"cannot write the checkpoint {target}: {error.strerror or error}; "
-                "free some room or choose another --workdir"
-            ) from error
 
     def restore_last(
         self, learner: Learner, skeleton: TrainState
@@ -155,4 +172,19 @@ def _steps(folder: Path) -> list[Path]:
 def _remove_others(kept: Path) -> None:
     for step in _steps(kept.parent):
         if step != kept:
-            shutil.rmtree(step)
+            shutil.rmtree(step, ignore_errors=True)  # another process may be faster
+
+
+@contextmanager
+def _saving(target: Path) -> Iterator[None]:
+    """Tells in one line that a checkpoint could not be written."""
+    try:
+        yield
+    except (OSError, ValueError) as error:
+        reason = failed_write(error)
+        if reason is None:
+            raise
+        raise UserError(
+            f"cannot write the checkpoint {target}: {reason}; "
+            "free some room or choose another --workdir"
+        ) from error

@@ -6,7 +6,8 @@ import functools
 import json
 import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -98,18 +99,38 @@ class Logbook:
           step: updates made.
           epoch: 1-based.
           values: named figures, e.g. {"loss": .3, "accuracy": .9}.
+
+        Raises:
+          UserError: no room, or no permission.
         """
         line = {"phase": self.phase, "kind": kind, "step": step, "epoch": epoch, **values}
-        with (self.workdir / METRICS_FILE).open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
-        for name, value in values.items():
-            self._events.add_scalar(f"{kind}/{name}", value, step)
-        self._events.flush()
+        with self._writing():
+            with (self.workdir / METRICS_FILE).open("a", encoding="utf-8") as file:
+                file.write(json.dumps(line) + "\n")
+            for name, value in values.items():
+                self._events.add_scalar(f"{kind}/{name}", value, step)
+            self._events.flush()
 
     def close(self) -> None:
-        """Ends the TensorBoard file, if there is one."""
+        """Ends the TensorBoard file, if there is one.
+
+        Raises:
+          UserError: no room, or no permission.
+        """
         if "_events" in vars(self):
-            self._events.close()
+            with self._writing():
+                self._events.close()
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Tells in one line that a record could not be written."""
+        try:
+            yield
+        except OSError as error:
+            raise UserError(
+                f"cannot write the records of {self.workdir}: {error.strerror or error}; "
+                "free some room or choose another --workdir"
+            ) from error
 
 
 def progress_bar(*, total: int, done: int, description: str) -> Any:

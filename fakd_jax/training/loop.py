@@ -132,6 +132,7 @@ class _PhaseRun:
             state, position = restored
             self.stopping = EarlyStopping(**position["early_stopping"])
             self.finished = position["finished"]
+            self.checkpoints.keep_best(self.stopping.best_step)
             self.iterator.set_state(position["iterator"])
             if not self.finished:
                 LOGGER.info("%s: resumed at step %d", phase.name, int(state.step))
@@ -158,13 +159,13 @@ class _PhaseRun:
         phase = self.phase
         teacher_answers = self._teacher_answers()
         with StopRequest() as stop:
-            while not self.finished:
+            while not (self.finished or stop.requested):
                 epoch = self.step // self.epoch_steps + 1
                 self._train_epoch(epoch, stop)
                 self._end_epoch(epoch, teacher_answers)
                 self._save_last()
-                if stop.requested and not self.finished:
-                    self._interrupt()
+        if stop.requested:  # in the last epoch too: what comes after the phase is not to begin
+            self._interrupt()
         self.logbook.close()
         LOGGER.info(
             "%s: best validation accuracy %.2f %% at epoch %d of %d",
@@ -177,7 +178,7 @@ class _PhaseRun:
             best_epoch=self.stopping.best_epoch,
             best_accuracy=self.stopping.best_accuracy,
             epochs=self.stopping.last_epoch,
-            checkpoint=self.checkpoints.best(),
+            checkpoint=self.checkpoints.best(self.stopping.best_step),
         )
 
     def _train_epoch(self, epoch: int, stop: StopRequest) -> None:
@@ -305,6 +306,7 @@ class _PhaseRun:
                 "iterator": self.iterator.get_state(),
             },
         )
+        self.checkpoints.keep_best(self.stopping.best_step)
 
     def _interrupt(self) -> None:
         LOGGER.info(
@@ -341,9 +343,8 @@ def _add_all(sums: list[dict[str, jax.Array]]) -> dict[str, float]:
 def _means(sums: dict[str, Any], objective: Objective) -> dict[str, float]:
     """Turns sums over images into means; terms without weight are left out."""
     count = float(sums["count"])
-    terms = ["loss", "ce"]
-    terms += ["kd"] if objective.alpha > 0 else []
-    terms += ["fa"] if objective.beta > 0 else []
+    weights = {"ce": 1 - objective.alpha, "kd": objective.alpha, "fa": objective.beta}
+    terms = ["loss", *(name for name, weight in weights.items() if weight > 0)]
     means = {name: float(sums[name]) / count for name in terms}
     return means | {"accuracy": float(sums["correct"]) / count}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
@@ -29,9 +30,18 @@ def _one_of(*known: str) -> tuple[Callable[[Any], bool], str]:
 
 
 _POSITIVE_INTEGER = (lambda value: value >= 1, "at least 1")
-_NOT_NEGATIVE = (lambda value: value >= 0, "0 or more")
-_POSITIVE = (lambda value: value > 0, "above 0")
+_NOT_NEGATIVE = (lambda value: 0 <= value < math.inf, "0 or more, and finite")
+_POSITIVE = (lambda value: 0 < value < math.inf, "above 0, and finite")
 _FRACTION = (lambda value: 0 <= value <= 1, "between 0 and 1")
+_MOMENTUM = (lambda value: value is None or 0 < value <= 1, "above 0 and at most 1, or None")
+
+
+def _three_numbers(value: Any, *, above: float) -> bool:
+    """Whether a value is one finite number a colour channel, each above a bound."""
+    return len(value) == 3 and all(
+        isinstance(number, int | float) and above < number < math.inf for number in value
+    )
+
 
 RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "train": _one_of("student", "teacher"),
@@ -45,14 +55,16 @@ RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "data.fold": _NOT_NEGATIVE,
     "data.validation_fraction": (lambda value: 0 < value < 1, "between 0 and 1, both excluded"),
     "data.image_size": (lambda value: value >= 32, "at least 32, the networks' total stride"),
-    "data.mean": (lambda value: len(value) == 3, "three numbers"),
-    "data.std": (lambda value: len(value) == 3 and min(value) > 0, "three numbers above 0"),
+    "data.mean": (lambda value: _three_numbers(value, above=-math.inf), "three finite numbers"),
+    "data.std": (lambda value: _three_numbers(value, above=0), "three finite numbers above 0"),
     "data.unreadable": _one_of("error", "skip"),
     "augmentation.flip_probability": _FRACTION,
     "augmentation.rotation_degrees": _NOT_NEGATIVE,
     "augmentation.rotation_interpolation": _one_of("nearest", "bilinear"),
     "teacher.num_epochs": _NOT_NEGATIVE,
+    "teacher.batch_norm_momentum": _MOMENTUM,
     "student.num_epochs": _POSITIVE_INTEGER,
+    "student.batch_norm_momentum": _MOMENTUM,
     "distillation.alpha": _FRACTION,
     "distillation.beta": _NOT_NEGATIVE,
     "distillation.temperature": _POSITIVE,

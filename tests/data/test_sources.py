@@ -236,6 +236,87 @@ def test_impossible_sources_are_refused(opened, source, keywords, complaint):
         opened(source, **keywords)
 
 
+@pytest.mark.parametrize("kind", ["folder", "archive"])
+def test_what_may_not_be_read_is_told(small_tree, tmp_path, opened, monkeypatch, kind):
+    source = tmp_path / "data.tar"
+    if kind == "archive":
+        with tarfile.open(source, "w") as tar:
+            tar.add(small_tree, arcname="data")
+    refused = PermissionError(13, "Permission denied")
+
+    def refuse(*args):
+        raise refused
+
+    if kind == "archive":
+        monkeypatch.setattr("fakd_jax.data.archives.is_archive", refuse)
+    else:  # a folder inside one that may not be entered
+        monkeypatch.setattr(Path, "is_dir", refuse)
+    with pytest.raises(UserError, match=r"cannot read .*/data\.tar: Permission denied; check"):
+        opened(source)
+
+
+def test_a_name_that_no_system_takes_is_told(opened):
+    with pytest.raises(UserError, match="File name too long"):
+        opened("x" * 300)
+
+
+def test_a_single_class_is_refused(make_tree, opened):
+    with pytest.raises(UserError, match="the one class a/; at least 2 classes"):
+        opened(make_tree({"Training/a": 2, "Testing/a": 1}))
+
+
+def test_a_damaged_note_of_what_was_prepared_is_made_again(small_tree, opened):
+    first = opened(small_tree)
+    (note,) = (opened.cache / "openings").iterdir()
+    whole = note.read_bytes()
+    for damage in (whole[: len(whole) // 2], b"\xff"):
+        note.write_bytes(damage)
+        assert opened(small_tree).report == first.report
+        assert note.read_bytes() == whole
+
+
+@pytest.mark.parametrize("content", [b'{"format": ', b"\xff"])
+def test_a_damaged_file_of_prepared_data_is_told(tmp_path, content):
+    (tmp_path / sources.PREPARED_FILE).write_bytes(content)
+    with pytest.raises(UserError, match=r"damaged.*prepare it again"):
+        open_dataset(tmp_path)
+
+
+def test_names_that_are_not_utf8_are_told_and_can_be_left_out(small_tree, opened):
+    clean = opened(small_tree).fingerprint
+    for name in (b"\xe9.png", b"\xe9.txt"):
+        path = os.path.join(os.fsencode(small_tree), b"Training/a", name)
+        shutil.copy(small_tree / "Training/a/000.png", path)
+    with pytest.raises(UserError, match=r"Training/a/\\xe9\.png \(its name is not UTF-8\)"):
+        opened(small_tree)
+    dataset = opened(small_tree, unreadable="skip")
+    assert dataset.fingerprint == clean
+    assert dataset.report["skipped"] == {"Training/a/\\xe9.png": "its name is not UTF-8"}
+    assert dataset.report["strays"] == ["Training/a/\\xe9.txt"]
+    "\n".join(opened.lines).encode()  # what is logged can be written
+
+
+def fail_writing(monkeypatch, error):
+    def fail(*args):
+        raise error
+
+    monkeypatch.setattr("fakd_jax.data.builder.image_folders.write_records", fail)
+
+
+def test_a_disk_that_fills_up_is_told(small_tree, opened, monkeypatch):
+    # What TFDS raises on a full disk, in its own words.
+    words = 'Failed to finalize writing of split "train": write() failed: No space left on device'
+    fail_writing(monkeypatch, RuntimeError(words))
+    with pytest.raises(UserError, match=r"records \(No space left on device\); make room"):
+        opened(small_tree)
+
+
+def test_another_error_of_the_writing_stays_what_it_is(small_tree, opened, monkeypatch):
+    fail_writing(monkeypatch, RuntimeError("a defect"))
+    with pytest.raises(RuntimeError, match="a defect"):
+        opened(small_tree)
+
+
 def test_a_cache_that_cannot_be_written_is_told(small_tree, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match=r"cannot write to .*file/cache.*FAKD_JAX_CACHE"):

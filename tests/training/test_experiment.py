@@ -15,6 +15,7 @@ import pytest
 from fakd_jax.errors import UserError
 from fakd_jax.models.serialization import load_model, resolve_checkpoint
 from fakd_jax.training.checkpoints import PhaseCheckpoints
+from fakd_jax.training.early_stopping import EarlyStopping
 from fakd_jax.training.experiment import run_experiment
 from fakd_jax.workdir import read_metrics
 from tests.tiny import as_flags, tiny_config, tiny_overrides, write_images
@@ -157,25 +158,51 @@ def wait_for_a_checkpoint_within_an_epoch(process, folder, epoch_steps, timeout=
     pytest.fail("no checkpoint within an epoch in time")
 
 
-def test_a_run_interrupted_within_an_epoch_goes_on_as_if_nothing_had_happened(
-    whole, data, cache, tmp_path, monkeypatch
+# 32 training images in batches of 8: 4 steps an epoch, the 6th amid the second, the 8th the last.
+@pytest.mark.parametrize(
+    ("phase", "step"),
+    [("student", 6), ("teacher", 8), pytest.param("student", 8, marks=pytest.mark.slow)],
+)
+def test_an_interrupted_run_goes_on_as_if_nothing_had_happened(
+    phase, step, whole, data, cache, tmp_path, monkeypatch
 ):
     save_last = PhaseCheckpoints.save_last
 
     def interrupt_after_saving(self, learner, state, metadata, position):
         save_last(self, learner, state, metadata, position)
-        if "student" in self.last_directory.parts and int(state.step) == 6:
+        if phase in self.last_directory.parts and int(state.step) == step:
             signal.raise_signal(signal.SIGINT)
 
     monkeypatch.setattr(PhaseCheckpoints, "save_last", interrupt_after_saving)
-    # 32 training images in batches of 8: 4 steps an epoch, the 6th amid the second.
     with pytest.raises(KeyboardInterrupt):
         run("fakd", data, cache, tmp_path, checkpoint_every_steps=3)
     monkeypatch.undo()
-    assert [path.name for path in (tmp_path / "student" / "last").iterdir()] == ["6"]
+    assert [path.name for path in (tmp_path / phase / "last").iterdir()] == [str(step)]
+    assert (tmp_path / "student").exists() == (phase == "student")
     resumed = run("fakd", data, cache, tmp_path, checkpoint_every_steps=3)
     assert figures(tmp_path) == figures(whole[0])
     assert_same_weights(resumed.student, whole[1].student)
+
+
+def test_the_best_is_the_one_that_the_run_goes_on_from(data, cache, tmp_path, monkeypatch):
+    """A second epoch that was better, but for a kill before that was recorded, and then is not."""
+    save_last = PhaseCheckpoints.save_last
+    best = tmp_path / "teacher" / "best"
+
+    def die_in_the_second_epoch(self, learner, state, metadata, position):
+        if int(state.step) == 8:
+            raise SystemExit
+        save_last(self, learner, state, metadata, position)
+
+    monkeypatch.setattr(PhaseCheckpoints, "save_last", die_in_the_second_epoch)
+    monkeypatch.setattr(EarlyStopping, "is_better", lambda self, accuracy: True)
+    with pytest.raises(SystemExit):
+        run("teacher", data, cache, tmp_path)
+    monkeypatch.undo()
+    assert {path.name for path in best.iterdir()} == {"4", "8"}
+    monkeypatch.setattr(EarlyStopping, "is_better", lambda self, accuracy: self.best_epoch == 0)
+    assert run("teacher", data, cache, tmp_path).teacher == best / "4"
+    assert [path.name for path in best.iterdir()] == ["4"]
 
 
 @pytest.mark.slow
@@ -214,16 +241,15 @@ def test_two_devices_give_the_losses_of_one(data, cache, tmp_path):
             assert parted[term] == pytest.approx(alone[term], rel=1e-3), term
 
 
-def test_a_given_teacher_is_used_and_not_trained(whole, data, cache, tmp_path):
-    given = run(
-        "kd",
-        data,
-        cache,
-        tmp_path,
-        **{"teacher.checkpoint": str(whole[0]), "student.num_epochs": 1},
-    )
+@pytest.mark.parametrize(
+    ("alpha", "terms"),
+    [(0.5, {"ce", "kd"}), pytest.param(1.0, {"kd"}, marks=pytest.mark.slow)],
+)
+def test_a_given_teacher_is_used_and_not_trained(alpha, terms, whole, data, cache, tmp_path):
+    more = {"teacher.checkpoint": str(whole[0]), "student.num_epochs": 1}
+    given = run("kd", data, cache, tmp_path, **more, **{"distillation.alpha": alpha})
     assert given.teacher == whole[1].teacher
-    assert read_metrics(tmp_path)[0].keys() & {"ce", "kd", "fa"} == {"ce", "kd"}
+    assert read_metrics(tmp_path)[0].keys() & {"ce", "kd", "fa"} == terms
     assert not (tmp_path / "teacher").exists()
 
 

@@ -1,3 +1,6 @@
+import math
+import re
+
 import pytest
 from ml_collections import ConfigDict
 
@@ -20,6 +23,40 @@ def test_every_value_out_of_range_is_named():
         validate(config)
     for key in ("config.distillation.alpha=1.5", "config.batch_size=0", "cosine_epoch"):
         assert key in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("teacher.batch_norm_momentum", 0.0),
+        ("student.batch_norm_momentum", 1.5),
+        ("student.batch_norm_momentum", math.nan),
+        ("distillation.temperature", math.inf),
+        ("distillation.temperature", math.nan),
+        ("distillation.beta", math.inf),
+        ("optimizer.learning_rate", math.inf),
+        ("optimizer.weight_decay", math.inf),
+        ("augmentation.rotation_degrees", math.inf),
+        ("data.mean", (0.5, math.nan, 0.5)),
+        ("data.mean", (0.5, 0.5)),
+        ("data.mean", (0.5, "half", 0.5)),
+        ("data.std", (0.5, math.inf, 0.5)),
+        ("data.std", (0.5, 0.0, 0.5)),
+    ],
+)
+def test_numbers_that_cannot_be_meant_are_named(key, value):
+    config = fakd.get_config()
+    config.update_from_flattened_dict({key: value})
+    with pytest.raises(UserError, match=rf"^config\.{re.escape(key)}=[^;]* must be [^;]*$"):
+        validate(config)
+
+
+def test_the_ends_of_the_ranges_are_valid():
+    config = fakd.get_config()
+    config.student.batch_norm_momentum = 1.0
+    config.data.mean = (0, -1.0, 0.5)
+    config.optimizer.weight_decay = 0.0
+    validate(config)
 
 
 def test_a_teacher_run_of_no_epochs_is_refused():
