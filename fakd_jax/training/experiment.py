@@ -23,7 +23,8 @@ from fakd_jax.distillation.alignment import Projection
 from fakd_jax.errors import UserError
 from fakd_jax.models import create_model, feature_shapes
 from fakd_jax.models.pretrained import load_pretrained
-from fakd_jax.models.serialization import build_model, resolve_checkpoint
+from fakd_jax.models.serialization import build_model
+from fakd_jax.training.given_teacher import require_unseen, teacher_checkpoint
 from fakd_jax.training.logbook import LOGGER
 from fakd_jax.training.loop import Phase, PhaseResult, run_phase
 from fakd_jax.training.optimizer import adamw, learning_rate_schedule
@@ -171,7 +172,8 @@ class _Experiment:
         """The frozen teacher: given, fine-tuned now, or (only when asked for) untrained."""
         config = self.config.teacher
         if config.checkpoint:
-            checkpoint = _teacher_checkpoint(Path(config.checkpoint))
+            checkpoint = teacher_checkpoint(Path(config.checkpoint))
+            require_unseen(checkpoint, self.dataset, self.split, self.config.data.cache_dir or None)
             return checkpoint, self._load_teacher(checkpoint)
         if config.num_epochs == 0:
             if not config.allow_untrained:
@@ -339,9 +341,3 @@ class _Experiment:
             "config": json.loads(config.to_json()),
             "package_version": __version__,
         }
-
-
-def _teacher_checkpoint(path: Path) -> Path:
-    """The teacher's checkpoint that a path means: of a workdir its teacher, not its student."""
-    inside = path / "teacher"
-    return resolve_checkpoint(inside if inside.is_dir() else path)

@@ -227,6 +227,13 @@ def test_a_given_teacher_is_used_and_not_trained(whole, data, cache, tmp_path):
     assert not (tmp_path / "teacher").exists()
 
 
+def test_a_given_teacher_that_saw_the_students_images_is_refused(whole, data, cache, tmp_path):
+    more = {"teacher.checkpoint": str(whole[0]), "data.split": "kfold"}
+    with pytest.raises(UserError, match=r"has learnt from 9 of the 12 test and 1 of the 8"):
+        run("kd", data, cache, tmp_path, **more)
+    assert not (tmp_path / "student").exists()
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "terms"), [("feature", {"ce", "fa"}), ("student", {"ce"})])
 def test_the_other_experiments_run_with_the_terms_of_their_names(

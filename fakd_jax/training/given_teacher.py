@@ -1,0 +1,83 @@
+"""A teacher that a run is given: which checkpoint it is, and that it has seen no judging image."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from fakd_jax.auditing.audit import find_audit
+from fakd_jax.data.dataset import ImageDataset
+from fakd_jax.data.splits import Split
+from fakd_jax.errors import UserError
+from fakd_jax.models.serialization import resolve_checkpoint
+from fakd_jax.training.logbook import LOGGER
+from fakd_jax.workdir import find_workdir, own_split
+
+
+def teacher_checkpoint(path: Path) -> Path:
+    """The teacher's checkpoint that a path means: of a workdir its teacher, not its student.
+
+    Raises:
+      UserError: there is none.
+    """
+    inside = path / "teacher"
+    return resolve_checkpoint(inside if inside.is_dir() else path)
+
+
+def require_unseen(
+    checkpoint: Path, dataset: ImageDataset, split: Split, cache_dir: Path | str | None
+) -> None:
+    """Checks that a teacher has not seen the images that its student is judged by.
+
+    What a teacher has learnt of an image its student learns from it. So no test image of the
+    student may be among those that the teacher was trained on or its epoch chosen by, and no
+    validation image among those it was trained on. Where the student's split keeps copies together
+    and their audit is at hand, a copy of an image counts as the image. Of a teacher outside a
+    workdir, or of other data, this cannot be known, which is logged.
+
+    Args:
+      checkpoint: the teacher's, an absolute path.
+      dataset: the student's data.
+      split: the student's.
+      cache_dir: where the audit lies, see :func:`fakd_jax.auditing.audit.find_audit`.
+
+    Raises:
+      UserError: it has seen some.
+    """
+    taught = own_split(dataset, find_workdir(checkpoint))
+    if taught is None:
+        LOGGER.info(
+            "teacher: %s has no split of these data beside it; whether it was trained on images "
+            "that the student is tested on cannot be known",
+            checkpoint,
+        )
+        return
+    if (taught.train, taught.val, taught.test) == (split.train, split.val, split.test):
+        return
+    groups = _groups(dataset, split, cache_dir)
+    test = _met(split.test, (*taught.train, *taught.val), groups)
+    val = _met(split.val, taught.train, groups)
+    if test or val:
+        raise UserError(
+            f"the teacher {checkpoint} ({taught.describe()}) has learnt from {test:,} of the "
+            f"{len(split.test):,} test and {val:,} of the {len(split.val):,} validation images of "
+            f"this run ({split.describe()}){', copies included' if groups else ''}; train the "
+            "teacher on this run's split, or set config.seed and config.data.split, folds, fold "
+            "and validation_fraction as the teacher's config.json has them"
+        )
+
+
+def _groups(
+    dataset: ImageDataset, split: Split, cache_dir: Path | str | None
+) -> dict[str, int] | None:
+    """The groups that the split kept together; None if it kept none, or they are not at hand."""
+    audit = find_audit(dataset, cache_dir) if split.audit else None
+    return audit.groups if audit and audit.fingerprint == split.audit else None
+
+
+def _met(ids: Iterable[str], seen: Iterable[str], groups: dict[str, int] | None) -> int:
+    """How many of the ids are among those seen, by their groups where these are given."""
+    if groups is None:
+        return len(set(ids) & set(seen))
+    known = {groups[id] for id in seen}
+    return sum(groups[id] in known for id in ids)
