@@ -29,7 +29,7 @@ from fakd_jax.training.logbook import LOGGER
 from fakd_jax.training.loop import Phase, PhaseResult, run_phase
 from fakd_jax.training.optimizer import adamw, learning_rate_schedule
 from fakd_jax.training.seeds import derive_seed
-from fakd_jax.training.settings import compute_dtype, keep_config, validate
+from fakd_jax.training.settings import compute_dtype, keep_config, tell_negative_class, validate
 from fakd_jax.training.state import Learner
 from fakd_jax.training.step import Objective, Teacher
 from fakd_jax.version import __version__
@@ -99,6 +99,7 @@ def run_experiment(
     keep_config(config, workdir)
     data = data or open_experiment_data(config)
     split = _split(config, data.dataset, workdir)
+    tell_negative_class(config, data.dataset.class_names)
     experiment = _Experiment(config, workdir, data, split)
     objective = Objective(**config.distillation.to_dict())
     if config.train == "teacher":
@@ -315,14 +316,14 @@ class _Experiment:
     def _metadata(self, role: str) -> dict[str, Any]:
         """The facts that travel with every checkpoint of this run."""
         config, dataset = self.config, self.dataset
-        negative = config.data.negative_class
         return {
             "arch": config[role].arch,
             "num_classes": len(dataset.class_names),
             "class_names": list(dataset.class_names),
             "overrides": self._overrides(role),
             "preprocessing": self.preprocessing.to_dict(),
-            "negative_class": negative if negative in dataset.class_names else None,
+            # As configured, known or not: the evaluation says where it counts no missed tumours.
+            "negative_class": config.data.negative_class,
             "head": "trained",
             "source": {
                 "config_name": config.name,

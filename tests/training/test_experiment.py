@@ -16,6 +16,7 @@ from fakd_jax.errors import UserError
 from fakd_jax.models.serialization import load_model, resolve_checkpoint
 from fakd_jax.training.checkpoints import PhaseCheckpoints
 from fakd_jax.training.experiment import run_experiment
+from fakd_jax.training.logbook import LOGGER
 from fakd_jax.workdir import read_metrics
 from tests.tiny import as_flags, tiny_config, tiny_overrides, write_images
 
@@ -104,6 +105,16 @@ def test_the_student_that_is_saved_is_clean_and_knows_what_it_is(whole):
     assert metadata["head"] == "trained"
     assert metadata["negative_class"] == "notumor"
     assert metadata["source"]["phase"] == "student"
+
+
+def test_a_negative_class_that_no_class_is_called_is_kept_and_told(
+    data, cache, tmp_path, caplog, monkeypatch
+):
+    monkeypatch.setattr(LOGGER, "propagate", True)
+    result = run("teacher", data, cache, tmp_path, **{"data.negative_class": "healthy"})
+    assert load_model(result.teacher)[1]["negative_class"] == "healthy"
+    (told,) = [line for line in caplog.messages if "negative_class" in line]
+    assert "config.data.negative_class=healthy is none of the classes (glioma, men" in told
 
 
 def test_a_finished_run_started_again_changes_nothing(whole, data, cache):
