@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 from ml_collections import ConfigDict
@@ -11,6 +11,7 @@ from fakd_jax.evaluation.plots import plot_curves
 from fakd_jax.evaluation.run import evaluate_checkpoint
 from fakd_jax.training.experiment import ExperimentData, run_experiment
 from fakd_jax.training.logbook import LOGGER
+from fakd_jax.training.settings import PLACE_KEYS
 from fakd_jax.workdir import PHASES, read_metrics
 
 
@@ -28,6 +29,7 @@ def train_and_evaluate(
     data: ExperimentData | None = None,
     latency: bool = True,
     log_report: Callable[[str], object] = LOGGER.info,
+    place_keys: Collection[str] = PLACE_KEYS,
 ) -> None:
     """Runs an experiment and evaluates its networks, going on where an earlier call stopped.
 
@@ -38,12 +40,13 @@ def train_and_evaluate(
       data: the config's, if it is open already.
       latency: whether to time the networks too.
       log_report: takes the lines of the evaluation.
+      place_keys: the keys of the config that may differ when a run goes on.
 
     Raises:
       UserError: for whatever in the config, the data or the weights does not fit.
       KeyboardInterrupt: interrupted, after saving.
     """
-    result = run_experiment(config, workdir, data)
+    result = run_experiment(config, workdir, data, place_keys)
     plot_curves(read_metrics(workdir), workdir / "curves.png")
     for role, checkpoint in (("teacher", result.teacher), ("student", result.student)):
         if checkpoint is None or role not in roles:

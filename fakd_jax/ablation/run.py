@@ -23,6 +23,9 @@ from fakd_jax.training.logbook import LOGGER, start_logging
 from fakd_jax.training.settings import PLACE_KEYS, keep_config
 from fakd_jax.trial import train_and_evaluate
 
+# The teacher of a cell is the study's own, wherever the study lies: a moved one goes on.
+CELL_PLACE_KEYS = PLACE_KEYS | {"teacher.checkpoint"}
+
 
 def run_study(config: ConfigDict, workdir: Path) -> dict[str, Any]:
     """Runs what is unfinished of a study, and reports on all of it.
@@ -98,7 +101,13 @@ def _run_cell(config: ConfigDict, cell: Cell, workdir: Path, data: ExperimentDat
     try:
         # The teacher of a student's cell has a cell, and a report, of its own.
         train_and_evaluate(
-            made, folder, roles=(made.train,), data=data, latency=False, log_report=LOGGER.debug
+            made,
+            folder,
+            roles=(made.train,),
+            data=data,
+            latency=False,
+            log_report=LOGGER.debug,
+            place_keys=CELL_PLACE_KEYS,
         )
     except UserError as error:
         raise UserError(f"{cell}: {error}") from error

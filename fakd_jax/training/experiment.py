@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +25,18 @@ from fakd_jax.errors import UserError
 from fakd_jax.models import create_model, feature_shapes
 from fakd_jax.models.pretrained import load_pretrained
 from fakd_jax.models.serialization import build_model
-from fakd_jax.training.given_teacher import require_unseen, teacher_checkpoint
+from fakd_jax.training.given_teacher import require_same_task, require_unseen, teacher_checkpoint
 from fakd_jax.training.logbook import LOGGER
 from fakd_jax.training.loop import Phase, PhaseResult, run_phase
 from fakd_jax.training.optimizer import adamw, learning_rate_schedule
 from fakd_jax.training.seeds import derive_seed
-from fakd_jax.training.settings import compute_dtype, keep_config, tell_negative_class, validate
+from fakd_jax.training.settings import (
+    PLACE_KEYS,
+    compute_dtype,
+    keep_config,
+    tell_negative_class,
+    validate,
+)
 from fakd_jax.training.state import Learner
 from fakd_jax.training.step import Objective, Teacher
 from fakd_jax.version import __version__
@@ -79,7 +86,10 @@ def open_experiment_data(config: ConfigDict) -> ExperimentData:
 
 
 def run_experiment(
-    config: ConfigDict, workdir: Path, data: ExperimentData | None = None
+    config: ConfigDict,
+    workdir: Path,
+    data: ExperimentData | None = None,
+    place_keys: Collection[str] = PLACE_KEYS,
 ) -> ExperimentResult:
     """Runs an experiment from `configs/`, going on where an earlier run of it stopped.
 
@@ -87,6 +97,7 @@ def run_experiment(
       config: as `configs/fakd.py` has it.
       workdir: of the run; see `docs/ARCHITECTURE.md` for what is in it.
       data: of a config with the same `data` group, if it is open already.
+      place_keys: the keys that may differ when a run goes on.
 
     Returns:
       The checkpoints of the teacher and the student.
@@ -96,7 +107,7 @@ def run_experiment(
       KeyboardInterrupt: interrupted, after saving.
     """
     validate(config)
-    keep_config(config, workdir)
+    keep_config(config, workdir, place_keys)
     data = data or open_experiment_data(config)
     split = _split(config, data.dataset, workdir)
     tell_negative_class(config, data.dataset.class_names)
@@ -196,18 +207,7 @@ class _Experiment:
                 f"the head of the teacher {checkpoint} is {metadata['head']}; fine-tune it with "
                 "configs/teacher.py, or ask for it with config.teacher.allow_untrained=True"
             )
-        class_names = tuple(metadata.get("class_names") or self.dataset.class_names)
-        if class_names != self.dataset.class_names:
-            raise UserError(
-                f"the teacher {checkpoint} tells {', '.join(class_names)} apart, the data have "
-                f"{', '.join(self.dataset.class_names)}; give a teacher of the same classes"
-            )
-        given = metadata.get("preprocessing")
-        if given is not None and Preprocessing.from_dict(given) != self.preprocessing:
-            raise UserError(
-                f"the teacher {checkpoint} was trained on images prepared otherwise ({given}); "
-                "set config.data.image_size, mean and std to these"
-            )
+        require_same_task(checkpoint, metadata, self.dataset.class_names, self.preprocessing)
         LOGGER.info("teacher: %s from %s", metadata["arch"], checkpoint)
         return Teacher.freeze(network)
 

@@ -1,12 +1,14 @@
-"""A teacher that a run is given: which checkpoint it is, and that it has seen no judging image."""
+"""A teacher that a run is given: its checkpoint, that it fits, and that it has seen no test image."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from fakd_jax.auditing.audit import find_audit
 from fakd_jax.data.dataset import ImageDataset
+from fakd_jax.data.preprocessing import Preprocessing
 from fakd_jax.data.splits import Split
 from fakd_jax.errors import UserError
 from fakd_jax.models.serialization import resolve_checkpoint
@@ -22,6 +24,37 @@ def teacher_checkpoint(path: Path) -> Path:
     """
     inside = path / "teacher"
     return resolve_checkpoint(inside if inside.is_dir() else path)
+
+
+def require_same_task(
+    checkpoint: Path,
+    metadata: Mapping[str, Any],
+    class_names: tuple[str, ...],
+    preprocessing: Preprocessing,
+) -> None:
+    """Checks that a teacher tells a run's classes apart, on images prepared as the run's are.
+
+    Args:
+      checkpoint: the teacher's, for messages.
+      metadata: the teacher's; what it does not say is taken to fit.
+      class_names: of the run's data.
+      preprocessing: the run's.
+
+    Raises:
+      UserError: it does not.
+    """
+    known = tuple(metadata.get("class_names") or class_names)
+    if known != class_names:
+        raise UserError(
+            f"the teacher {checkpoint} tells {', '.join(known)} apart, the data have "
+            f"{', '.join(class_names)}; give a teacher of the same classes"
+        )
+    given = metadata.get("preprocessing")
+    if given is not None and Preprocessing.from_dict(given) != preprocessing:
+        raise UserError(
+            f"the teacher {checkpoint} was trained on images prepared otherwise ({given}); "
+            "set config.data.image_size, mean and std to these"
+        )
 
 
 def require_unseen(

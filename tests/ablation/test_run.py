@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -131,6 +132,17 @@ def test_a_cell_killed_before_its_mark_is_evaluated_again(whole, data, cache, tm
     (cell / "evaluation" / "predictions.csv").unlink()
     assert without_times(run_study(config, tmp_path)) == without_times(first)
     assert (cell / "evaluation" / "predictions.csv").is_file()
+
+
+def test_a_study_that_was_moved_goes_on_with_a_cell_begun_elsewhere(whole, data, cache, tmp_path):
+    moved = tmp_path / "moved"
+    shutil.copytree(whole[0], moved)
+    cell = moved / "official" / "seed0" / "fakd"
+    (cell / "cell.json").unlink()
+    began_with = json.loads((cell / "config.json").read_text())["teacher"]["checkpoint"]
+    assert began_with == str(whole[0] / "official" / "seed0" / "teacher")
+    report = run_study(tiny_study(data, cache, **SMALL), moved)
+    assert without_times(report) == without_times(whole[1])
 
 
 def test_what_stops_a_cell_is_told_with_its_name(data, cache, tmp_path):
