@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fakd_jax.errors import UserError
+from fakd_jax.errors import NotFiniteError, UserError
 from fakd_jax.models.serialization import load_model, resolve_checkpoint
 from fakd_jax.training.checkpoints import PhaseCheckpoints
 from fakd_jax.training.experiment import run_experiment
@@ -281,7 +281,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_with_its_step(data, cache, tmp_
     told = []
     for every in (1, 0):
         more = {"optimizer.learning_rate": 1e30, "checkpoint_every_steps": every}
-        with pytest.raises(UserError, match="not finite at step") as stopped:
+        with pytest.raises(NotFiniteError, match="not finite at step") as stopped:
             run("student", data, cache, tmp_path / str(every), **more)
         told.append(str(stopped.value))
     assert told[0] == told[1]
