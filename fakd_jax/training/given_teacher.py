@@ -1,4 +1,4 @@
-"""A teacher that a run is given: its checkpoint, that it fits, and that it has seen no test image."""
+"""A teacher that a run is given: its checkpoint, whether it fits, and what it has seen."""
 
 from __future__ import annotations
 
