@@ -7,3 +7,7 @@ class UserError(Exception):
     Its text is one clear line that says what is wrong and what to do. The doors
     (:mod:`fakd_jax.cli`) print it without a traceback and exit with code 2.
     """
+
+
+class NotFiniteError(UserError):
+    """A loss or gradient ceased to be finite: a run like this one cannot end, others may."""

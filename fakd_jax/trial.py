@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import fcntl
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from fakd_jax.evaluation.run import evaluate_checkpoint
 from fakd_jax.files import require_writable
 from fakd_jax.training.experiment import ExperimentData, run_experiment
 from fakd_jax.training.logbook import LOGGER
+from fakd_jax.training.settings import PLACE_KEYS
 from fakd_jax.workdir import PHASES, read_metrics
 
 LOCK_FILE = ".lock"
@@ -34,6 +35,7 @@ def train_and_evaluate(
     data: ExperimentData | None = None,
     latency: bool = True,
     log_report: Callable[[str], object] = LOGGER.info,
+    place_keys: Collection[str] = PLACE_KEYS,
 ) -> None:
     """Runs an experiment and evaluates its networks, going on where an earlier call stopped.
 
@@ -47,6 +49,7 @@ def train_and_evaluate(
       data: the config's, if it is open already.
       latency: whether to time the networks too.
       log_report: takes the lines of the evaluation.
+      place_keys: the keys of the config that may differ when a run goes on.
 
     Raises:
       UserError: for whatever in the config, the data or the weights does not fit; another
@@ -54,7 +57,7 @@ def train_and_evaluate(
       KeyboardInterrupt: interrupted, after saving.
     """
     with _alone_in(workdir):
-        result = run_experiment(config, workdir, data)
+        result = run_experiment(config, workdir, data, place_keys)
         plot_curves(read_metrics(workdir), workdir / "curves.png")
         teacher_given = config.train == "student" and bool(config.teacher.checkpoint)
         for role, checkpoint in (("student", result.student), ("teacher", result.teacher)):

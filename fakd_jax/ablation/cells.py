@@ -141,7 +141,8 @@ def check_study(config: ConfigDict) -> None:
 
     Raises:
       UserError: it is no study's; a list is empty or names something twice; an unknown method or
-        split; a student without its teacher; a value out of its range.
+        split; a method with a seed, data or teacher of its own; a student without its teacher; a
+        value out of its range.
     """
     for group in ("study", "base", "changes"):
         if group not in config:
@@ -150,6 +151,8 @@ def check_study(config: ConfigDict) -> None:
     _require_known("methods", grid.methods, tuple(config.changes))
     _require_known("splits", grid.splits, KINDS)
     _require_known("baseline", (grid.baseline,), tuple(config.changes))
+    for method, changes in config.changes.items():
+        _require_no_cell_key(method, changes)
     _require_distinct("seeds", grid.seeds)
     if not all(isinstance(seed, int) and seed >= 0 for seed in grid.seeds):
         raise UserError(f"config.study.seeds={grid.seeds} must be whole numbers, 0 or more")
@@ -165,6 +168,18 @@ def check_study(config: ConfigDict) -> None:
 
 def _names(values: Sequence[str]) -> tuple[str, ...]:
     return tuple(name.strip() for value in values for name in str(value).split(","))
+
+
+def _require_no_cell_key(method: str, changes: ConfigDict) -> None:
+    """The methods of a study are compared on the same cells: none may choose its own."""
+    keys = ["seed"] if "seed" in changes else []
+    keys += [f"data.{key}" for key in changes.get("data", {})]
+    keys += ["teacher.checkpoint"] if "checkpoint" in changes.get("teacher", {}) else []
+    if keys:
+        raise UserError(
+            f"config.changes.{method} sets {', '.join(keys)}, by which a study's cells differ or "
+            "which they share; use config.study.seeds and splits, and config.base.data"
+        )
 
 
 def _require_distinct(key: str, values: Sequence[Any]) -> None:

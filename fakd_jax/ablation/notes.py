@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from fakd_jax.ablation.cells import Cell
 from fakd_jax.ablation.statistics import t_factor
 
 
@@ -51,7 +52,14 @@ def _test_images(same: Mapping[str, bool]) -> list[str]:
 
 def _missing(report: Mapping[str, Any]) -> list[str]:
     missing, finished = len(report["missing"]), len(report["cells"])
-    return [f"{missing} of {missing + finished} cells are missing"] if missing else []
+    if not missing:
+        return []
+    failed = [
+        f"{Cell(row['split'], row['seed'], row['method'], row['fold'])} failed: {row['reason']}"
+        for row in report["missing"]
+        if row["reason"]
+    ]
+    return [f"{missing} of {missing + finished} cells are missing", *failed]
 
 
 def _spread(seeds: int) -> str:

@@ -13,6 +13,7 @@ from ml_collections import ConfigDict
 
 from fakd_jax.ablation.cells import Cell, cell_config
 from fakd_jax.errors import UserError
+from fakd_jax.evaluation.layout import METRICS_FILE, PREDICTIONS_FILE
 from fakd_jax.files import write_whole
 from fakd_jax.trial import report_folder
 from fakd_jax.workdir import read_metrics
@@ -37,6 +38,12 @@ class CellResult:
     metrics: Mapping[str, Any]
     right: Mapping[str, bool]
     seconds: float
+
+    @property
+    def data_fingerprint(self) -> str:
+        """Of the data that it was tested on."""
+        fingerprint: str = self.metrics["provenance"]["data"]["fingerprint"]
+        return fingerprint
 
     @property
     def figures(self) -> dict[str, float | None]:
@@ -74,10 +81,11 @@ def is_finished(workdir: Path, cell: Cell) -> bool:
     return (workdir / cell.folder / FINISHED_FILE).is_file()
 
 
-def mark_finished(workdir: Path, cell: Cell, seconds: float) -> None:
-    """Notes that a cell is done, as the last thing that happens to it.
+def mark_finished(config: ConfigDict, workdir: Path, cell: Cell, seconds: float) -> None:
+    """Notes that a cell is done and what was evaluated, as the last thing that happens to it.
 
     Args:
+      config: of the study.
       workdir: of the study.
       cell: one of its cells.
       seconds: since the cell was begun or last resumed; what its records tell counts if it is
@@ -85,26 +93,50 @@ def mark_finished(workdir: Path, cell: Cell, seconds: float) -> None:
     """
     folder = workdir / cell.folder
     recorded = sum(record["seconds"] for record in read_metrics(folder))
-    content = dataclasses.asdict(cell) | {"seconds": max(seconds, recorded)}
+    metrics = json.loads((_report(config, workdir, cell) / METRICS_FILE).read_text("utf-8"))
+    content = dataclasses.asdict(cell) | {
+        "seconds": max(seconds, recorded),
+        "evaluated": _evaluated(metrics),
+    }
     write_whole(folder / FINISHED_FILE, json.dumps(content, indent=2) + "\n")
+
+
+def _report(config: ConfigDict, workdir: Path, cell: Cell) -> Path:
+    """The folder of a cell's own evaluation."""
+    return report_folder(workdir / cell.folder, cell_config(config, cell, workdir).train)
+
+
+def _evaluated(metrics: Mapping[str, Any]) -> dict[str, str]:
+    """What an evaluation's figures are of: later ones may have been written over the cell's own."""
+    provenance = metrics["provenance"]
+    return {
+        "weights_sha256": provenance["weights_sha256"],
+        "data_fingerprint": provenance["data"]["fingerprint"],
+        "split": provenance["split"],
+    }
 
 
 def collect(config: ConfigDict, workdir: Path, cells: Iterable[Cell]) -> list[CellResult]:
     """Reads the finished ones among the cells of a study.
 
     Raises:
-      UserError: what a finished cell wrote is damaged or gone.
+      UserError: what a finished cell wrote is damaged or gone, or another evaluation was written
+        over it.
     """
     return [_read(config, workdir, cell) for cell in cells if is_finished(workdir, cell)]
 
 
 def _read(config: ConfigDict, workdir: Path, cell: Cell) -> CellResult:
     folder = workdir / cell.folder
-    report = report_folder(folder, cell_config(config, cell, workdir).train)
+    report = _report(config, workdir, cell)
     try:
         finished = json.loads((folder / FINISHED_FILE).read_text(encoding="utf-8"))
-        metrics = json.loads((report / "metrics.json").read_text(encoding="utf-8"))
-        with (report / "predictions.csv").open(encoding="utf-8", newline="") as file:
+        metrics = json.loads((report / METRICS_FILE).read_text(encoding="utf-8"))
+        if _evaluated(metrics) != finished.get("evaluated"):
+            raise ValueError(
+                f"{report} is not of the weights, data and images that {FINISHED_FILE} names"
+            )
+        with (report / PREDICTIONS_FILE).open(encoding="utf-8", newline="") as file:
             right = {row["id"]: row["label"] == row["prediction"] for row in csv.DictReader(file)}
         return CellResult(cell, metrics, right, finished["seconds"])
     except (OSError, ValueError, KeyError) as error:
@@ -112,6 +144,28 @@ def _read(config: ConfigDict, workdir: Path, cell: Cell) -> CellResult:
             f"the results of the cell {cell} in {folder} are damaged ({error}); delete "
             f"{folder / FINISHED_FILE} to have it evaluated again"
         ) from error
+
+
+def require_same_data(results: Sequence[CellResult], fingerprint: str | None = None) -> None:
+    """Checks that all cells are of one version of the data.
+
+    Args:
+      results: the finished ones.
+      fingerprint: of the data that the others will run on; None if that is not known.
+
+    Raises:
+      UserError: they are not.
+    """
+    for result in results:
+        expected = fingerprint or results[0].data_fingerprint
+        if result.data_fingerprint != expected:
+            others = "the next ones would" if fingerprint else f"the cell {results[0].cell}"
+            raise UserError(
+                f"the cell {result.cell} ran on other data (fingerprint "
+                f"{result.data_fingerprint[:12]}) than {others} ({expected[:12]}); a study "
+                "compares cells of the same data: bring the former data back, or choose another "
+                "--workdir"
+            )
 
 
 def replicates(results: Sequence[CellResult], cells: Sequence[Cell]) -> list[Replicate]:

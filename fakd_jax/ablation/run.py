@@ -11,23 +11,28 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from fakd_jax.ablation.cells import Cell, cell_config, cells_of, check_study
+from fakd_jax.ablation.failures import FAILED_FILE, failures, mark_failed
 from fakd_jax.ablation.figure import plot_study
 from fakd_jax.ablation.progress import seconds_left, time_left
-from fakd_jax.ablation.results import collect, is_finished, mark_finished
+from fakd_jax.ablation.results import collect, is_finished, mark_finished, require_same_data
 from fakd_jax.ablation.summary import summarise
 from fakd_jax.ablation.table import study_rows, study_table
-from fakd_jax.errors import UserError
+from fakd_jax.errors import NotFiniteError, UserError
 from fakd_jax.files import write_whole
 from fakd_jax.training.experiment import ExperimentData, open_experiment_data
 from fakd_jax.training.logbook import LOGGER, start_logging
 from fakd_jax.training.settings import PLACE_KEYS, keep_config
 from fakd_jax.trial import train_and_evaluate
 
+# The teacher of a cell is the study's own, wherever the study lies: a moved one goes on.
+CELL_PLACE_KEYS = PLACE_KEYS | {"teacher.checkpoint"}
+
 
 def run_study(config: ConfigDict, workdir: Path) -> dict[str, Any]:
     """Runs what is unfinished of a study, and reports on all of it.
 
-    A workdir takes more seeds, splits or methods at any time: what has finished stays.
+    A workdir takes more seeds, splits or methods at any time: what has finished stays. A cell whose
+    loss ceases to be finite is left out, with those that need it for a teacher.
 
     Args:
       config: as `configs/study.py` has it.
@@ -38,7 +43,8 @@ def run_study(config: ConfigDict, workdir: Path) -> dict[str, Any]:
       What `study.json` holds.
 
     Raises:
-      UserError: a config that is no study's, a workdir of another one, or what a cell's run says.
+      UserError: a config that is no study's, a workdir of another one, data that changed since
+        its cells ran, or what a cell's run says; where cells had to be left out, after all others.
       KeyboardInterrupt: interrupted; the same call goes on.
     """
     check_study(config)
@@ -54,6 +60,13 @@ def run_study(config: ConfigDict, workdir: Path) -> dict[str, Any]:
     report = write_report(config, workdir)
     LOGGER.info("\n%s", study_table(report))
     LOGGER.info("report: %s (study.csv, study.json, study.png, study.txt)", workdir)
+    if failed := failures(config, workdir, cells):
+        cell, reason = next(iter(failed.items()))
+        raise UserError(
+            f"{len(failed)} of {len(cells)} cells failed and are missing in the report, the first "
+            f"{cell}: {reason}; choose another --workdir and other settings, or delete "
+            f"{workdir / cell.folder / FAILED_FILE} to have it tried again"
+        )
     return report
 
 
@@ -66,7 +79,9 @@ def write_report(config: ConfigDict, workdir: Path) -> dict[str, Any]:
     Raises:
       UserError: a finished cell's results are damaged, or a file cannot be written.
     """
-    report = summarise(config, collect(config, workdir, cells_of(config)))
+    cells = cells_of(config)
+    results = collect(config, workdir, cells)
+    report = summarise(config, results, failures(config, workdir, cells))
     write_whole(workdir / "study.json", json.dumps(report, indent=2, allow_nan=False) + "\n")
     write_whole(workdir / "study.csv", study_rows(report))
     write_whole(workdir / "study.txt", study_table(report))
@@ -78,19 +93,24 @@ def _run_cells(config: ConfigDict, cells: Sequence[Cell], workdir: Path) -> None
     """Runs the cells that have not finished, one after the other, and reports after each."""
     data: ExperimentData | None = None
     for number, cell in enumerate(cells, start=1):
-        if is_finished(workdir, cell):
+        failed = failures(config, workdir, cells)
+        if is_finished(workdir, cell) or cell in failed:
             continue
-        remaining = [other for other in cells if not is_finished(workdir, other)]
-        left = time_left(seconds_left(remaining, collect(config, workdir, cells)))
+        remaining = [
+            other for other in cells if not is_finished(workdir, other) and other not in failed
+        ]
+        finished = collect(config, workdir, cells)
+        left = time_left(seconds_left(remaining, finished))
         LOGGER.info("cell %d of %d: %s; %s", number, len(cells), cell, left)
         # All cells read the same images: they are decoded once.
         data = data or open_experiment_data(cell_config(config, cell, workdir))
+        require_same_data(finished, data.dataset.fingerprint)
         _run_cell(config, cell, workdir, data)
         write_report(config, workdir)
 
 
 def _run_cell(config: ConfigDict, cell: Cell, workdir: Path, data: ExperimentData) -> None:
-    """Trains and evaluates one cell, its log in its own workdir too; notes that it is done."""
+    """Trains and evaluates one cell, its log in its own workdir too; notes how it ended."""
     folder = workdir / cell.folder
     made = cell_config(config, cell, workdir)
     end_logging = start_logging(folder, console=False)
@@ -98,10 +118,20 @@ def _run_cell(config: ConfigDict, cell: Cell, workdir: Path, data: ExperimentDat
     try:
         # The teacher of a student's cell has a cell, and a report, of its own.
         train_and_evaluate(
-            made, folder, roles=(made.train,), data=data, latency=False, log_report=LOGGER.debug
+            made,
+            folder,
+            roles=(made.train,),
+            data=data,
+            latency=False,
+            log_report=LOGGER.debug,
+            place_keys=CELL_PLACE_KEYS,
         )
+    except NotFiniteError as error:
+        LOGGER.warning("%s failed: %s; the study goes on with the others", cell, error)
+        mark_failed(workdir, cell, str(error))
     except UserError as error:
         raise UserError(f"{cell}: {error}") from error
+    else:
+        mark_finished(config, workdir, cell, time.monotonic() - started)
     finally:
         end_logging()
-    mark_finished(workdir, cell, time.monotonic() - started)

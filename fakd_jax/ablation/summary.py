@@ -3,38 +3,47 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from ml_collections import ConfigDict
 
 from fakd_jax.ablation.cells import Cell, Grid, cell_config, cells_of, loss_terms
 from fakd_jax.ablation.notes import notes_on
-from fakd_jax.ablation.results import FIGURES, CellResult, Replicate, replicates
+from fakd_jax.ablation.results import FIGURES, CellResult, Replicate, replicates, require_same_data
 from fakd_jax.ablation.statistics import Estimate, estimate, paired_t_test
 from fakd_jax.errors import UserError
 from fakd_jax.evaluation.comparison import mcnemar_exact
 from fakd_jax.version import __version__
 
 
-def summarise(config: ConfigDict, results: Sequence[CellResult]) -> dict[str, Any]:
+def summarise(
+    config: ConfigDict,
+    results: Sequence[CellResult],
+    failed: Mapping[Cell, str] = MappingProxyType({}),
+) -> dict[str, Any]:
     """Sums a study up, finished or not.
 
     Args:
       config: of the study.
       results: its finished cells.
+      failed: the cells that cannot end, and why.
 
     Returns:
       `study` (what it runs over), `losses` (by method), `cells` (a row each, finished ones),
-      `missing` (the others), `summary` (a row a split and method: figures over the seeds),
-      `differences` (likewise, to the baseline, with McNemar's test a seed), `same_test_images`
-      (by split, whether its seeds share them), `notes`, `package_version`. Shares are in [0, 1];
+      `missing` (the others, with the `reason` of those that failed), `summary` (a row a split and
+      method: figures over the seeds), `differences` (likewise, to the baseline, with McNemar's test
+      a seed), `same_test_images` (by split, whether its seeds share them), `notes`,
+      `package_version`. Shares are in [0, 1];
       what is undefined is None.
 
     Raises:
-      UserError: two cells that must be compared were tested on different images.
+      UserError: cells ran on different data, or two that must be compared were tested on different
+        images.
     """
+    require_same_data(results)
     grid, cells = Grid.of(config), cells_of(config)
     finished = {result.cell for result in results}
     wholes = replicates(results, cells)
@@ -47,7 +56,11 @@ def summarise(config: ConfigDict, results: Sequence[CellResult]) -> dict[str, An
         },
         "losses": {method: _loss(config, method) for method in grid.methods},
         "cells": [_cell_row(result) for result in results],
-        "missing": [dataclasses.asdict(cell) for cell in cells if cell not in finished],
+        "missing": [
+            dataclasses.asdict(cell) | {"reason": failed.get(cell)}
+            for cell in cells
+            if cell not in finished
+        ],
         "summary": [
             _summary_row(split, method, _of(wholes, split, method))
             for split in grid.splits

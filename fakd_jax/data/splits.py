@@ -127,8 +127,9 @@ def make_split(
       dataset: the data.
       kind: `official`: test is the source's test folder; validation is the source's own folder
         for it or, where there is none, drawn from each class of the training folder.
-        `deduplicated`: as official, but validation is drawn by whole groups of copies, and test
-        images with a copy in training or validation are set apart.
+        `deduplicated`: as official, but validation is drawn by whole groups of copies, or of the
+        source's own folder the images with a copy in training are left out, and test images with
+        a copy in training or validation are set apart.
         `grouped`: all images are dealt anew, whole groups of copies at a time: of each class as
         large a share is test as in the source, and of the rest `validation_fraction` is
         validation.
@@ -149,8 +150,8 @@ def make_split(
 
     Raises:
       UserError: an unknown kind, a fraction or fold out of range, no training or no test folder,
-        a class with too few training images or groups, or no test image without a copy in
-        training.
+        a class with too few training images or groups, or no validation or no test image
+        without a copy in training.
       ValueError: groups are needed and not given.
     """
     if kind not in KINDS:
@@ -176,6 +177,7 @@ def make_split(
         pool, val, test = dataset.ids("train"), dataset.ids("val"), dataset.ids("test")
         if val:
             fraction = None
+            val = _without_copies(val, pool, clusters)
         else:
             val = draw(clusters, pool, validation_fraction, seed)
     else:
@@ -206,6 +208,19 @@ def make_split(
         folds=folds if kind == "kfold" else None,
         fold=fold if kind == "kfold" else None,
     )
+
+
+def _without_copies(
+    val: tuple[str, ...], train: tuple[str, ...], clusters: Clusters
+) -> tuple[str, ...]:
+    """The source's own validation images that have no copy in training."""
+    copied = set(clusters.touched_by(val, train))
+    if len(copied) == len(val):
+        raise UserError(
+            f"every validation image of {clusters.source} has a copy among its training images; "
+            "use config.data.split=grouped"
+        )
+    return tuple(id for id in val if id not in copied)
 
 
 def _test_shares(dataset: ImageDataset) -> dict[int, float]:

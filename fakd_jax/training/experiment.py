@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -21,18 +22,26 @@ from fakd_jax.data.sources import open_dataset
 from fakd_jax.data.splits import NEED_GROUPS, Split, make_split
 from fakd_jax.distillation.alignment import Projection
 from fakd_jax.errors import UserError
+from fakd_jax.files import remove
 from fakd_jax.models import create_model, feature_shapes
 from fakd_jax.models.pretrained import load_pretrained
-from fakd_jax.models.serialization import build_model, resolve_checkpoint
+from fakd_jax.models.serialization import build_model
+from fakd_jax.training.given_teacher import require_same_task, require_unseen, teacher_checkpoint
 from fakd_jax.training.logbook import LOGGER
 from fakd_jax.training.loop import Phase, PhaseResult, run_phase
 from fakd_jax.training.optimizer import adamw, learning_rate_schedule
 from fakd_jax.training.seeds import derive_seed
-from fakd_jax.training.settings import compute_dtype, keep_config, validate
+from fakd_jax.training.settings import (
+    PLACE_KEYS,
+    compute_dtype,
+    keep_config,
+    tell_negative_class,
+    validate,
+)
 from fakd_jax.training.state import Learner
 from fakd_jax.training.step import Objective, Teacher
 from fakd_jax.version import __version__
-from fakd_jax.workdir import SPLIT_FILE
+from fakd_jax.workdir import CONFIG_FILE, PHASES, SPLIT_FILE
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,7 +87,10 @@ def open_experiment_data(config: ConfigDict) -> ExperimentData:
 
 
 def run_experiment(
-    config: ConfigDict, workdir: Path, data: ExperimentData | None = None
+    config: ConfigDict,
+    workdir: Path,
+    data: ExperimentData | None = None,
+    place_keys: Collection[str] = PLACE_KEYS,
 ) -> ExperimentResult:
     """Runs an experiment from `configs/`, going on where an earlier run of it stopped.
 
@@ -86,6 +98,7 @@ def run_experiment(
       config: as `configs/fakd.py` has it.
       workdir: of the run; see `docs/ARCHITECTURE.md` for what is in it.
       data: of a config with the same `data` group, if it is open already.
+      place_keys: the keys that may differ when a run goes on.
 
     Returns:
       The checkpoints of the teacher and the student.
@@ -95,18 +108,29 @@ def run_experiment(
       KeyboardInterrupt: interrupted, after saving.
     """
     validate(config)
-    keep_config(config, workdir)
+    if not _has_begun(workdir):
+        # What stopped it before its first checkpoint may be mended by another config.
+        for file in (CONFIG_FILE, SPLIT_FILE):
+            remove(workdir / file)
+    keep_config(config, workdir, place_keys)
     data = data or open_experiment_data(config)
     split = _split(config, data.dataset, workdir)
+    tell_negative_class(config, data.dataset.class_names)
     experiment = _Experiment(config, workdir, data, split)
     objective = Objective(**config.distillation.to_dict())
     if config.train == "teacher":
         return ExperimentResult(experiment.train_teacher().checkpoint, None)
     if not objective.needs_teacher:
         return ExperimentResult(None, experiment.train_student(objective, None).checkpoint)
-    teacher_checkpoint, teacher = experiment.teacher()
+    taught_by, teacher = experiment.teacher()
     student = experiment.train_student(objective, teacher)
-    return ExperimentResult(teacher_checkpoint, student.checkpoint)
+    return ExperimentResult(taught_by, student.checkpoint)
+
+
+def _has_begun(workdir: Path) -> bool:
+    """Whether a phase of a workdir has left a checkpoint, so that there is something to lose."""
+    kept = (workdir / phase / kind for phase in PHASES for kind in ("best", "last"))
+    return any(folder.is_dir() and any(folder.iterdir()) for folder in kept)
 
 
 def _split(config: ConfigDict, dataset: ImageDataset, workdir: Path) -> Split:
@@ -171,7 +195,8 @@ class _Experiment:
         """The frozen teacher: given, fine-tuned now, or (only when asked for) untrained."""
         config = self.config.teacher
         if config.checkpoint:
-            checkpoint = _teacher_checkpoint(Path(config.checkpoint))
+            checkpoint = teacher_checkpoint(Path(config.checkpoint))
+            require_unseen(checkpoint, self.dataset, self.split, self.config.data.cache_dir or None)
             return checkpoint, self._load_teacher(checkpoint)
         if config.num_epochs == 0:
             if not config.allow_untrained:
@@ -193,18 +218,7 @@ class _Experiment:
                 f"the head of the teacher {checkpoint} is {metadata['head']}; fine-tune it with "
                 "configs/teacher.py, or ask for it with config.teacher.allow_untrained=True"
             )
-        class_names = tuple(metadata.get("class_names") or self.dataset.class_names)
-        if class_names != self.dataset.class_names:
-            raise UserError(
-                f"the teacher {checkpoint} tells {', '.join(class_names)} apart, the data have "
-                f"{', '.join(self.dataset.class_names)}; give a teacher of the same classes"
-            )
-        given = metadata.get("preprocessing")
-        if given is not None and Preprocessing.from_dict(given) != self.preprocessing:
-            raise UserError(
-                f"the teacher {checkpoint} was trained on images prepared otherwise ({given}); "
-                "set config.data.image_size, mean and std to these"
-            )
+        require_same_task(checkpoint, metadata, self.dataset.class_names, self.preprocessing)
         LOGGER.info("teacher: %s from %s", metadata["arch"], checkpoint)
         return Teacher.freeze(network)
 
@@ -313,14 +327,14 @@ class _Experiment:
     def _metadata(self, role: str) -> dict[str, Any]:
         """The facts that travel with every checkpoint of this run."""
         config, dataset = self.config, self.dataset
-        negative = config.data.negative_class
         return {
             "arch": config[role].arch,
             "num_classes": len(dataset.class_names),
             "class_names": list(dataset.class_names),
             "overrides": self._overrides(role),
             "preprocessing": self.preprocessing.to_dict(),
-            "negative_class": negative if negative in dataset.class_names else None,
+            # As configured, known or not: the evaluation says where it counts no missed tumours.
+            "negative_class": config.data.negative_class,
             "head": "trained",
             "source": {
                 "config_name": config.name,
@@ -339,9 +353,3 @@ class _Experiment:
             "config": json.loads(config.to_json()),
             "package_version": __version__,
         }
-
-
-def _teacher_checkpoint(path: Path) -> Path:
-    """The teacher's checkpoint that a path means: of a workdir its teacher, not its student."""
-    inside = path / "teacher"
-    return resolve_checkpoint(inside if inside.is_dir() else path)

@@ -18,7 +18,7 @@ from fakd_jax.data.augment import Augmentation
 from fakd_jax.data.pipeline import ImageSource, eval_batches, steps_per_epoch, train_iterator
 from fakd_jax.data.preprocessing import Preprocessing
 from fakd_jax.data.splits import Split
-from fakd_jax.errors import UserError
+from fakd_jax.errors import NotFiniteError, UserError
 from fakd_jax.training.checkpoints import PhaseCheckpoints
 from fakd_jax.training.early_stopping import EarlyStopping
 from fakd_jax.training.logbook import LOGGER, Logbook, progress_bar
@@ -230,7 +230,7 @@ class _PhaseRun:
 
     def _require_finite(self, loss: float, step: int) -> None:
         if not math.isfinite(loss):
-            raise UserError(
+            raise NotFiniteError(
                 f"the loss or gradient of the {self.phase.name} is not finite at step "
                 f"{step}; lower config.optimizer.learning_rate (the last checkpoint before "
                 "it is kept)"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from ml_collections import ConfigDict
 from fakd_jax.data.splits import KINDS
 from fakd_jax.errors import UserError
 from fakd_jax.files import write_whole
+from fakd_jax.training.logbook import LOGGER
 from fakd_jax.training.optimizer import SCHEDULES
 from fakd_jax.workdir import CONFIG_FILE
 
@@ -115,6 +116,18 @@ def compute_dtype(name: str) -> Any:
     if name == "auto":
         return jnp.float32 if jax.default_backend() == "cpu" else jnp.bfloat16
     return DTYPES[name]
+
+
+def tell_negative_class(config: ConfigDict, class_names: Sequence[str]) -> None:
+    """Says where no missed tumours will be counted, before hours are spent on a mistyped name."""
+    negative = config.data.negative_class
+    if negative and negative not in class_names:
+        LOGGER.warning(
+            "config.data.negative_class=%s is none of the classes (%s): missed tumours will not be "
+            'counted; name the class without a tumour, or "" where there is none',
+            negative,
+            ", ".join(class_names),
+        )
 
 
 def keep_config(

@@ -25,6 +25,7 @@ def make_result() -> MakeResult:
         fold: int | None = None,
         missed: tuple[int, int] | None = (1, 4),
         seconds: float = 10.0,
+        data: str = "f" * 64,
     ) -> CellResult:
         share = right.count("1") / len(right)
         metrics = {
@@ -38,7 +39,7 @@ def make_result() -> MakeResult:
             "nll": 1.0,
             "provenance": {
                 "weights_sha256": "w" * 64,
-                "data": {"fingerprint": "f" * 64},
+                "data": {"fingerprint": data},
                 "split_origin": "split.json",
                 "hardware": {"device": "a processor"},
             },

@@ -119,6 +119,21 @@ def test_what_a_study_may_not_say(keys, told):
         check_study(study(**keys))
 
 
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"seed": 3}, "seed"),
+        ({"data": {"image_size": 64, "split": "grouped"}}, r"data\.image_size, data\.split"),
+        ({"teacher": {"checkpoint": "elsewhere", "num_epochs": 1}}, r"teacher\.checkpoint"),
+    ],
+)
+def test_a_method_may_not_change_what_makes_a_cell(change, told):
+    config = study()
+    config.changes.kd = ConfigDict(config.changes.kd.to_dict() | change)
+    with pytest.raises(UserError, match=rf"^config\.changes\.kd sets {told}, by which"):
+        check_study(config)
+
+
 def test_values_out_of_range_are_named_with_the_base():
     config = study()
     config.base.student.num_epochs = 0

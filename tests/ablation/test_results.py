@@ -6,10 +6,19 @@ import pytest
 
 from configs.study import get_config
 from fakd_jax.ablation.cells import Cell
-from fakd_jax.ablation.results import FINISHED_FILE, collect, is_finished, mark_finished, replicates
+from fakd_jax.ablation.results import (
+    FINISHED_FILE,
+    collect,
+    is_finished,
+    mark_finished,
+    replicates,
+    require_same_data,
+)
 from fakd_jax.errors import UserError
 
+CONFIG = get_config()
 CELL = Cell("official", 0, "student")
+PROVENANCE = {"weights_sha256": "w", "data": {"fingerprint": "f"}, "split": "test"}
 
 
 def write_cell(workdir, cell, *, report="evaluation"):
@@ -17,6 +26,7 @@ def write_cell(workdir, cell, *, report="evaluation"):
     folder = workdir / cell.folder / report
     folder.mkdir(parents=True)
     metrics = {"accuracy": 0.5, "balanced_accuracy": 0.4, "missed_tumour": None, "ece": 0.2}
+    metrics["provenance"] = PROVENANCE
     (folder / "metrics.json").write_text(json.dumps(metrics))
     rows = "id,label,prediction,p_a,p_b\na/1.png,a,a,1,0\nb/1.png,b,a,1,0\n"
     (folder / "predictions.csv").write_text(rows)
@@ -24,10 +34,10 @@ def write_cell(workdir, cell, *, report="evaluation"):
 
 def test_a_cell_counts_from_its_mark_on(tmp_path):
     write_cell(tmp_path, CELL)
-    assert collect(get_config(), tmp_path, [CELL]) == []
-    mark_finished(tmp_path, CELL, 12.5)
+    assert collect(CONFIG, tmp_path, [CELL]) == []
+    mark_finished(CONFIG, tmp_path, CELL, 12.5)
     assert is_finished(tmp_path, CELL)
-    (result,) = collect(get_config(), tmp_path, [CELL, Cell("official", 1, "student")])
+    (result,) = collect(CONFIG, tmp_path, [CELL, Cell("official", 1, "student")])
     assert (result.cell, result.seconds) == (CELL, 12.5)
     assert result.right == {"a/1.png": True, "b/1.png": False}
     assert result.figures == {
@@ -41,8 +51,8 @@ def test_a_cell_counts_from_its_mark_on(tmp_path):
 def test_a_teachers_report_lies_where_training_puts_it(tmp_path):
     teacher = Cell("official", 0, "teacher")
     write_cell(tmp_path, teacher, report="evaluation/teacher")
-    mark_finished(tmp_path, teacher, 1.0)
-    (result,) = collect(get_config(), tmp_path, [teacher])
+    mark_finished(CONFIG, tmp_path, teacher, 1.0)
+    (result,) = collect(CONFIG, tmp_path, [teacher])
     assert result.metrics["accuracy"] == 0.5
 
 
@@ -51,18 +61,57 @@ def test_a_resumed_cell_took_what_its_records_tell(tmp_path):
     records = [{"phase": "student", "seconds": seconds} for seconds in (30.0, 4.0)]
     lines = "".join(json.dumps(record) + "\n" for record in records)
     (tmp_path / CELL.folder / "metrics.jsonl").write_text(lines)
-    mark_finished(tmp_path, CELL, 5.0)
-    (result,) = collect(get_config(), tmp_path, [CELL])
+    mark_finished(CONFIG, tmp_path, CELL, 5.0)
+    (result,) = collect(CONFIG, tmp_path, [CELL])
     assert result.seconds == 34.0
 
 
 @pytest.mark.parametrize("damaged", ["evaluation/metrics.json", "evaluation/predictions.csv"])
 def test_damage_is_told_with_what_to_do(tmp_path, damaged):
     write_cell(tmp_path, CELL)
-    mark_finished(tmp_path, CELL, 1.0)
+    mark_finished(CONFIG, tmp_path, CELL, 1.0)
     (tmp_path / CELL.folder / damaged).write_text("id\nnothing\n")
     with pytest.raises(UserError, match=rf"official, seed 0, student.*delete .*{FINISHED_FILE}"):
-        collect(get_config(), tmp_path, [CELL])
+        collect(CONFIG, tmp_path, [CELL])
+
+
+@pytest.mark.parametrize(
+    "change", [{"weights_sha256": "v"}, {"data": {"fingerprint": "e"}}, {"split": "val"}]
+)
+def test_an_evaluation_written_over_the_cells_own_is_told(tmp_path, change):
+    write_cell(tmp_path, CELL)
+    mark_finished(CONFIG, tmp_path, CELL, 1.0)
+    file = tmp_path / CELL.folder / "evaluation" / "metrics.json"
+    metrics = json.loads(file.read_text())
+    file.write_text(json.dumps(metrics | {"provenance": PROVENANCE | {"dtype": "another"}}))
+    assert len(collect(CONFIG, tmp_path, [CELL])) == 1
+    file.write_text(json.dumps(metrics | {"provenance": PROVENANCE | change}))
+    with pytest.raises(UserError, match=rf"not of the weights, .*delete .*{FINISHED_FILE}"):
+        collect(CONFIG, tmp_path, [CELL])
+
+
+def test_a_cell_that_does_not_say_what_it_evaluated_is_told(tmp_path):
+    """As earlier versions ended theirs."""
+    write_cell(tmp_path, CELL)
+    mark_finished(CONFIG, tmp_path, CELL, 1.0)
+    file = tmp_path / CELL.folder / FINISHED_FILE
+    content = json.loads(file.read_text())
+    del content["evaluated"]
+    file.write_text(json.dumps(content))
+    with pytest.raises(UserError, match=rf"delete .*{FINISHED_FILE}"):
+        collect(CONFIG, tmp_path, [CELL])
+
+
+def test_cells_of_different_data_are_refused(make_result):
+    results = [make_result("student", 0, "10"), make_result("kd", 0, "10")]
+    require_same_data([])
+    require_same_data([], "f" * 64)
+    require_same_data(results)
+    require_same_data(results, "f" * 64)
+    with pytest.raises(UserError, match=r"student ran on other .*f{12}\) than the next .*\(e{12}"):
+        require_same_data(results, "e" * 64)
+    with pytest.raises(UserError, match=r"kd ran on other .*e{12}\) than the cell .* student \(f"):
+        require_same_data([results[0], make_result("kd", 0, "10", data="e" * 64)])
 
 
 def test_folds_are_joined_once_all_are_there(make_result):

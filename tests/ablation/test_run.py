@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,10 +13,14 @@ from pathlib import Path
 import pytest
 
 from fakd_jax.ablation import run
+from fakd_jax.ablation.cells import cells_of
+from fakd_jax.ablation.failures import failures
 from fakd_jax.ablation.run import run_study
-from fakd_jax.errors import UserError
+from fakd_jax.errors import NotFiniteError, UserError
+from fakd_jax.training.experiment import open_experiment_data
+from fakd_jax.trial import train_and_evaluate
 from fakd_jax.workdir import CONFIG_FILE
-from tests.tiny import as_flags, tiny_study, tiny_study_overrides, write_images
+from tests.tiny import as_flags, tiny_config, tiny_study, tiny_study_overrides, write_images
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SMALL = {"methods": ("teacher", "student", "fakd"), "seeds": (0,)}
@@ -103,8 +108,8 @@ def test_interrupted_between_cells_it_goes_on_with_the_next(
 ):
     finished = run.mark_finished
 
-    def interrupt_after_the_second(workdir, cell, seconds):
-        finished(workdir, cell, seconds)
+    def interrupt_after_the_second(config, workdir, cell, seconds):
+        finished(config, workdir, cell, seconds)
         if cell.method == "student":
             raise KeyboardInterrupt
 
@@ -131,6 +136,65 @@ def test_a_cell_killed_before_its_mark_is_evaluated_again(whole, data, cache, tm
     (cell / "evaluation" / "predictions.csv").unlink()
     assert without_times(run_study(config, tmp_path)) == without_times(first)
     assert (cell / "evaluation" / "predictions.csv").is_file()
+
+
+def test_a_study_that_was_moved_goes_on_with_a_cell_begun_elsewhere(whole, data, cache, tmp_path):
+    moved = tmp_path / "moved"
+    shutil.copytree(whole[0], moved)
+    cell = moved / "official" / "seed0" / "fakd"
+    (cell / "cell.json").unlink()
+    began_with = json.loads((cell / "config.json").read_text())["teacher"]["checkpoint"]
+    assert began_with == str(whole[0] / "official" / "seed0" / "teacher")
+    report = run_study(tiny_study(data, cache, **SMALL), moved)
+    assert without_times(report) == without_times(whole[1])
+
+
+def test_data_that_changed_stop_a_study_before_its_next_cell(whole, data, cache, tmp_path):
+    copy, other = tmp_path / "copy", tmp_path / "data"
+    shutil.copytree(whole[0], copy)
+    (copy / "official" / "seed0" / "fakd" / "cell.json").unlink()
+    shutil.copytree(data, other)
+    (other / "Training" / "glioma" / "000.png").unlink()
+    config = tiny_study(data, cache, **SMALL)
+    changed = open_experiment_data(tiny_config("fakd", other, cache))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(run, "open_experiment_data", lambda config: changed)
+        with pytest.raises(UserError, match=r"ran on other data .* than the next ones would"):
+            run_study(config, copy)
+
+
+def diverging(methods):
+    """The trial of a cell, but that the losses of these methods cease to be finite."""
+
+    def trial(config, *arguments, **keywords):
+        if config.name in methods:
+            raise NotFiniteError(f"the loss of {config.name} is not finite")
+        return train_and_evaluate(config, *arguments, **keywords)
+
+    return trial
+
+
+def test_a_cell_whose_loss_is_not_finite_is_left_out_and_the_others_run(
+    data, cache, tmp_path, monkeypatch
+):
+    config = tiny_study(data, cache, methods=("teacher", "student", "kd"), seeds=(0,))
+    monkeypatch.setattr(run, "train_and_evaluate", diverging({"teacher"}))
+    told = r"2 of 3 cells failed .* first official, seed 0, teacher: the loss of teacher .*delete"
+    with pytest.raises(UserError, match=told):
+        run_study(config, tmp_path)
+    report = json.loads((tmp_path / "study.json").read_text())
+    assert [row["method"] for row in report["cells"]] == ["student"]
+    assert {row["method"]: row["reason"] for row in report["missing"]} == {
+        "teacher": "the loss of teacher is not finite",
+        "kd": "its teacher failed",
+    }
+    assert "teacher failed: the loss of teacher" in (tmp_path / "study.txt").read_text()
+    # Going on trains nothing again, until the note is deleted.
+    monkeypatch.setattr(run, "train_and_evaluate", lambda *_, **__: pytest.fail("trained"))
+    with pytest.raises(UserError, match=told):
+        run_study(config, tmp_path)
+    (tmp_path / "official" / "seed0" / "teacher" / "failed.txt").unlink()
+    assert failures(config, tmp_path, cells_of(config)) == {}
 
 
 def test_what_stops_a_cell_is_told_with_its_name(data, cache, tmp_path):

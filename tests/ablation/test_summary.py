@@ -7,6 +7,7 @@ import pytest
 import scipy.stats
 
 from configs.study import get_config
+from fakd_jax.ablation.cells import Cell
 from fakd_jax.ablation.summary import summarise
 from fakd_jax.errors import UserError
 
@@ -75,7 +76,9 @@ def test_mcnemar_counts_the_images_that_one_of_two_gets_right(results):
 def test_an_unfinished_study_tells_what_it_has(results):
     kept = [result for result in results if (result.cell.method, result.cell.seed) != ("kd", 0)]
     report = summarise(study(), kept)
-    assert report["missing"] == [{"split": "official", "seed": 0, "method": "kd", "fold": None}]
+    assert report["missing"] == [
+        {"split": "official", "seed": 0, "method": "kd", "fold": None, "reason": None}
+    ]
     assert row(report, "summary", "kd")["seeds"] == [1]
     told = row(report, "differences", "kd")
     assert told["seeds"] == [1]
@@ -87,6 +90,18 @@ def test_an_unfinished_study_tells_what_it_has(results):
         "p": None,
     }
     assert "1 of 6 cells are missing" in report["notes"]
+
+
+def test_a_cell_that_failed_is_missing_with_its_reason(results):
+    kept = [result for result in results if (result.cell.method, result.cell.seed) != ("kd", 0)]
+    report = summarise(study(), kept, {Cell("official", 0, "kd"): "its loss was infinite"})
+    assert [row["reason"] for row in report["missing"]] == ["its loss was infinite"]
+    assert "official, seed 0, kd failed: its loss was infinite" in report["notes"]
+
+
+def test_a_study_of_two_versions_of_the_data_is_refused(results, make_result):
+    with pytest.raises(UserError, match=r"kd ran on other data \(fingerprint e{12}\)"):
+        summarise(study(), [*results[:-1], make_result("kd", 1, "0000001111", data="e" * 64)])
 
 
 def test_a_study_without_a_finished_cell_is_told_as_such():

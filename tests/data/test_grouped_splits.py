@@ -178,6 +178,26 @@ def test_the_source_s_own_validation_counts_as_seen():
     assert split.test == ("test/0/2.png",)
 
 
+def test_copies_of_training_images_are_left_out_of_the_source_s_own_validation():
+    dataset = dataset_of({"train": [4], "val": [3], "test": [3]})
+    groups = {id: index for index, id in enumerate(ids_of(dataset))}
+    groups["val/0/1.png"] = groups["train/0/2.png"]
+    groups["test/0/0.png"] = groups["train/0/2.png"]
+    split = make_split(dataset, groups=groups, kind="deduplicated", seed=0)
+    assert split.train == dataset.ids("train")
+    assert split.val == ("val/0/0.png", "val/0/2.png")
+    assert split.apart == ("test/0/0.png",)
+    assert make_split(dataset, groups=groups, seed=0).val == dataset.ids("val")
+
+
+def test_a_validation_folder_of_copies_alone_is_refused():
+    dataset = dataset_of({"train": [4], "val": [2], "test": [3]})
+    groups = {id: index for index, id in enumerate(ids_of(dataset))}
+    groups |= {f"val/0/{index}.png": groups[f"train/0/{index}.png"] for index in range(2)}
+    with pytest.raises(UserError, match=r"every validation image .*split=grouped"):
+        make_split(dataset, groups=groups, kind="deduplicated", seed=0)
+
+
 def test_groups_are_not_looked_at_where_they_are_not_asked_for(paired):
     dataset, groups = paired
     split = make_split(dataset, groups=groups, audit="the audit", seed=0)

@@ -12,11 +12,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fakd_jax.errors import UserError
+from fakd_jax.errors import NotFiniteError, UserError
 from fakd_jax.models.serialization import load_model, resolve_checkpoint
 from fakd_jax.training.checkpoints import PhaseCheckpoints
 from fakd_jax.training.early_stopping import EarlyStopping
 from fakd_jax.training.experiment import run_experiment
+from fakd_jax.training.logbook import LOGGER
 from fakd_jax.workdir import read_metrics
 from tests.tiny import as_flags, tiny_config, tiny_overrides, write_images
 
@@ -107,6 +108,16 @@ def test_the_student_that_is_saved_is_clean_and_knows_what_it_is(whole):
     assert metadata["source"]["phase"] == "student"
 
 
+def test_a_negative_class_that_no_class_is_called_is_kept_and_told(
+    data, cache, tmp_path, caplog, monkeypatch
+):
+    monkeypatch.setattr(LOGGER, "propagate", True)
+    result = run("teacher", data, cache, tmp_path, **{"data.negative_class": "healthy"})
+    assert load_model(result.teacher)[1]["negative_class"] == "healthy"
+    (told,) = [line for line in caplog.messages if "negative_class" in line]
+    assert "config.data.negative_class=healthy is none of the classes (glioma, men" in told
+
+
 def test_a_finished_run_started_again_changes_nothing(whole, data, cache):
     workdir, result = whole
     before = (workdir / "metrics.jsonl").read_bytes()
@@ -117,6 +128,21 @@ def test_a_finished_run_started_again_changes_nothing(whole, data, cache):
 def test_another_config_in_the_same_workdir_is_refused(whole, data, cache):
     with pytest.raises(UserError, match="seed was 0, is 1"):
         run("fakd", data, cache, whole[0], seed=1)
+
+
+def test_what_stopped_a_run_before_it_began_can_be_mended_in_the_same_workdir(
+    data, cache, tmp_path
+):
+    with pytest.raises(UserError, match="no data at"):
+        run("teacher", tmp_path / "nowhere", cache, tmp_path / "run")
+    with pytest.raises(UserError, match="resnet51"):
+        run("teacher", data, cache, tmp_path / "run", **{"teacher.arch": "resnet51"})
+    split = (tmp_path / "run" / "split.json").read_text()
+    with pytest.raises(UserError, match="resnet51"):
+        run("teacher", data, cache, tmp_path / "run", seed=1, **{"teacher.arch": "resnet51"})
+    assert (tmp_path / "run" / "split.json").read_text() != split
+    config = json.loads((tmp_path / "run" / "config.json").read_text())
+    assert (config["seed"], config["data"]["source"]) == (1, str(data))
 
 
 def test_the_same_seed_gives_the_same_run_and_another_seed_another(whole, data, cache, tmp_path):
@@ -253,6 +279,13 @@ def test_a_given_teacher_is_used_and_not_trained(alpha, terms, whole, data, cach
     assert not (tmp_path / "teacher").exists()
 
 
+def test_a_given_teacher_that_saw_the_students_images_is_refused(whole, data, cache, tmp_path):
+    more = {"teacher.checkpoint": str(whole[0]), "data.split": "kfold"}
+    with pytest.raises(UserError, match=r"has learnt from 9 of the 12 test images"):
+        run("kd", data, cache, tmp_path, **more)
+    assert not (tmp_path / "student").exists()
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "terms"), [("feature", {"ce", "fa"}), ("student", {"ce"})])
 def test_the_other_experiments_run_with_the_terms_of_their_names(
@@ -289,7 +322,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_with_its_step(data, cache, tmp_
     told = []
     for every in (1, 0):
         more = {"optimizer.learning_rate": 1e30, "checkpoint_every_steps": every}
-        with pytest.raises(UserError, match="not finite at step") as stopped:
+        with pytest.raises(NotFiniteError, match="not finite at step") as stopped:
             run("student", data, cache, tmp_path / str(every), **more)
         told.append(str(stopped.value))
     assert told[0] == told[1]

@@ -85,6 +85,15 @@ def test_a_workdir_keeps_its_config(tmp_path):
         keep_config(config, tmp_path)
 
 
+def test_an_ordinary_run_keeps_its_teacher(tmp_path):
+    config = fakd.get_config("phantom")
+    config.teacher.checkpoint = "one"
+    keep_config(config, tmp_path)
+    config.teacher.checkpoint = "other"
+    with pytest.raises(UserError, match=r"teacher\.checkpoint was 'one', is 'other'"):
+        keep_config(config, tmp_path)
+
+
 def test_a_wholly_different_config_is_told_in_few_words(tmp_path):
     keep_config(ConfigDict({f"key{index}": 1 for index in range(12)}), tmp_path)
     with pytest.raises(UserError, match=r"key0 was 1, is 2; .*; and 4 more\)"):
