@@ -39,8 +39,8 @@ def train_and_evaluate(
 ) -> None:
     """Runs an experiment and evaluates its networks, going on where an earlier call stopped.
 
-    The student is evaluated first. A given teacher is measured on the run's data; what stands in
-    the way of that is told and no error, for the run itself has succeeded.
+    A given teacher is measured on the run's data; what stands in the way of that is told and no
+    error, for the run itself has succeeded.
 
     Args:
       config: as `configs/fakd.py` has it.
@@ -60,7 +60,7 @@ def train_and_evaluate(
         result = run_experiment(config, workdir, data, place_keys)
         plot_curves(read_metrics(workdir), workdir / "curves.png")
         teacher_given = config.train == "student" and bool(config.teacher.checkpoint)
-        for role, checkpoint in (("student", result.student), ("teacher", result.teacher)):
+        for role, checkpoint in (("teacher", result.teacher), ("student", result.student)):
             if checkpoint is None or role not in roles:
                 continue
             LOGGER.info("evaluating the %s on the test images", role)

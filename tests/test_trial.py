@@ -1,4 +1,4 @@
-"""One trial: who may be at work in a workdir, and what is evaluated on what, in which order."""
+"""One trial: who may be at work in a workdir, and what is evaluated on what."""
 
 import fcntl
 
@@ -41,11 +41,11 @@ def evaluations(tmp_path, monkeypatch):
     return made
 
 
-def test_the_student_comes_first_and_both_see_the_data_of_the_run(config, tmp_path, evaluations):
+def test_both_networks_see_the_data_of_the_run(config, tmp_path, evaluations):
     config.data.cache_dir = "prepared"
     trial.train_and_evaluate(config, tmp_path)
-    (student, of_student), (teacher, of_teacher) = evaluations.made
-    assert (student, teacher) == ("own", "given")
+    (teacher, of_teacher), (student, of_student) = evaluations.made
+    assert (teacher, student) == ("given", "own")
     for options in (of_student, of_teacher):
         assert (options["source"], options["cache_dir"]) == ("phantom", "prepared")
     assert of_teacher["allow_untrained"]
@@ -59,6 +59,7 @@ def test_a_given_teacher_that_cannot_be_evaluated_is_told_and_no_error(
     with caplog.at_level("INFO", "fakd_jax"):
         trial.train_and_evaluate(config, tmp_path)
     assert "no report of the given teacher: given cannot be evaluated" in caplog.messages
+    assert evaluations.made[-1][0] == "own"
 
 
 @pytest.mark.parametrize("train", ["student", "teacher"])
