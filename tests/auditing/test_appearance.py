@@ -155,20 +155,22 @@ def test_thumbnails_tell_bytes_size_and_colour(tmp_path):
     grey, coloured = np.full((2, 20, 30, 3), 90, np.uint8)
     coloured[3, 4] = (90, 90, 107)
     folder = tmp_path / "data"
-    for name, pixels in {"train/a/1": grey, "train/a/2": coloured, "test/a/3": grey}.items():
+    files = {"train/a/1": grey, "train/b/2": coloured, "test/a/3": grey, "test/b/4": grey}
+    for name, pixels in files.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(pixels).save(folder / f"{name}.png")
     dataset = open_dataset(folder, cache_dir=tmp_path / "cache", log=lambda line: None)
     thumbnails = read_thumbnails(dataset)
     assert [example.id for example in dataset.examples] == [
         "test/a/3.png",
+        "test/b/4.png",
         "train/a/1.png",
-        "train/a/2.png",
+        "train/b/2.png",
     ]
-    assert thumbnails.coloured.tolist() == [False, False, True]
-    assert thumbnails.sizes == ((30, 20),) * 3
-    assert thumbnails.digests[0] == thumbnails.digests[1]
-    file = (folder / "train/a/2.png").read_bytes()
-    assert thumbnails.digests[2] == sha256(file).hexdigest()
+    assert thumbnails.coloured.tolist() == [False, False, False, True]
+    assert thumbnails.sizes == ((30, 20),) * 4
+    assert len(set(thumbnails.digests[:3])) == 1
+    file = (folder / "train/b/2.png").read_bytes()
+    assert thumbnails.digests[3] == sha256(file).hexdigest()
     for index, grey_levels in enumerate(thumbnails.grey):
         np.testing.assert_array_equal(grey_levels, thumbnail_of(dataset.read(index)))
