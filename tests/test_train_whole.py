@@ -1,0 +1,28 @@
+"""A whole run through the train door.
+
+A file of its own, for files with few tests run last: its programs have been compiled by then.
+"""
+
+import json
+from pathlib import Path
+
+from fakd_jax import cli, train
+from tests.tiny import as_flags, tiny_overrides, write_images
+
+CONFIG = Path(__file__).resolve().parent.parent / "configs" / "fakd.py"
+
+
+def test_a_whole_run_trains_and_evaluates_both_networks(tmp_path):
+    data = write_images(tmp_path / "data")
+    workdir = tmp_path / "run"
+    overrides = tiny_overrides(data, tmp_path / "cache")
+    cli.run_door(train.main, [f"--config={CONFIG}", f"--workdir={workdir}", *as_flags(overrides)])
+    for name in ("curves.png", "train.log", "evaluation/metrics.json", "evaluation/table2.txt"):
+        assert (workdir / name).is_file(), name
+    student = json.loads((workdir / "evaluation" / "metrics.json").read_text())
+    teacher = json.loads((workdir / "evaluation" / "teacher" / "metrics.json").read_text())
+    assert student["provenance"]["arch"] == "tiny_mobilenet"
+    assert teacher["provenance"]["arch"] == "tiny_resnet"
+    assert student["n"] == teacher["n"] == 16
+    # The colour tells the class: two epochs must learn something of it.
+    assert teacher["accuracy"] > 0.5
