@@ -34,6 +34,7 @@ from fakd_jax.training.seeds import derive_seed
 from fakd_jax.training.settings import (
     PLACE_KEYS,
     compute_dtype,
+    holds_runs_config,
     keep_config,
     tell_negative_class,
     validate,
@@ -108,9 +109,9 @@ def run_experiment(
       KeyboardInterrupt: interrupted, after saving.
     """
     validate(config)
-    if not _has_begun(workdir):
+    if not _has_begun(workdir) and holds_runs_config(config, workdir):
         # What stopped it before its first checkpoint may be mended by another config.
-        for file in (CONFIG_FILE, SPLIT_FILE):
+        for file in (SPLIT_FILE, CONFIG_FILE):
             remove(workdir / file)
     keep_config(config, workdir, place_keys)
     data = data or open_experiment_data(config)
@@ -130,7 +131,9 @@ def run_experiment(
 def _has_begun(workdir: Path) -> bool:
     """Whether a phase of a workdir has left a checkpoint, so that there is something to lose."""
     kept = (workdir / phase / kind for phase in PHASES for kind in ("best", "last"))
-    return any(folder.is_dir() and any(folder.iterdir()) for folder in kept)
+    return any(
+        child.name.isdecimal() for folder in kept if folder.is_dir() for child in folder.iterdir()
+    )
 
 
 def _split(config: ConfigDict, dataset: ImageDataset, workdir: Path) -> Split:

@@ -130,6 +130,20 @@ def tell_negative_class(config: ConfigDict, class_names: Sequence[str]) -> None:
         )
 
 
+def holds_runs_config(config: ConfigDict, workdir: Path) -> bool:
+    """Whether a workdir's `config.json` is a run's, by its keys: not a study's, nor the user's own.
+
+    Args:
+      config: of a run.
+      workdir: maybe of another run.
+    """
+    try:
+        held = json.loads((workdir / CONFIG_FILE).read_text(encoding="utf-8"))
+        return _flat(held).keys() == _flat(json.loads(config.to_json())).keys()
+    except (OSError, ValueError, AttributeError):
+        return False
+
+
 def keep_config(
     config: ConfigDict, workdir: Path, place_keys: Collection[str] = PLACE_KEYS
 ) -> None:
@@ -150,7 +164,7 @@ def keep_config(
         return
     try:
         before = _flat(json.loads(file.read_text(encoding="utf-8")))
-    except ValueError as error:
+    except (ValueError, AttributeError) as error:
         raise UserError(f"{file} is damaged ({error}); choose another --workdir") from error
     after = _flat(now)
     differing = [

@@ -145,6 +145,14 @@ def test_what_stopped_a_run_before_it_began_can_be_mended_in_the_same_workdir(
     assert (config["seed"], config["data"]["source"]) == (1, str(data))
 
 
+@pytest.mark.parametrize("content", ['{"study": {"seeds": [0]}}', '{"mine": 1}', "[1]", "no JSON"])
+def test_another_programs_config_is_never_replaced(data, cache, tmp_path, content):
+    (tmp_path / "config.json").write_text(content)
+    with pytest.raises(UserError, match=r"config|damaged"):
+        run("teacher", data, cache, tmp_path)
+    assert (tmp_path / "config.json").read_text() == content
+
+
 def test_the_same_seed_gives_the_same_run_and_another_seed_another(whole, data, cache, tmp_path):
     again = run("fakd", data, cache, tmp_path / "again")
     assert figures(tmp_path / "again") == figures(whole[0])
