@@ -16,6 +16,7 @@ from jaxtyping import Array, Bool, Float32, Int32, Shaped, UInt8
 
 from fakd_jax.data.preprocessing import Preprocessing, normalise, resize
 from fakd_jax.errors import UserError
+from fakd_jax.hidden_copies import HiddenCopies, HidingNetwork
 from fakd_jax.models.compilation import compiler_options
 from fakd_jax.models.folding import fold_batch_norms
 from fakd_jax.models.redrawing import redraw
@@ -25,10 +26,9 @@ from fakd_jax.models.serialization import (
     model_state,
     resolve_checkpoint,
 )
-from fakd_jax.under_way import wait_for_room
+from fakd_jax.under_way import in_batches
 
 DTYPES = ("auto", "float32", "bfloat16")
-LEAST_SEGMENTS = 64
 HEADS_WITHOUT_TRAINING = ("untrained", "absent")
 
 
@@ -100,19 +100,6 @@ class Predictor:
             state = jax.tree.unflatten(structure, variables)
             return nnx.merge(graphdef, state, copy=True)(normalised)
 
-        def hidden_logits(
-            variables: list[jax.Array],
-            image: jax.Array,
-            replacement: jax.Array,
-            segments: jax.Array,
-            shown: jax.Array,
-        ) -> jax.Array:
-            # Looked up as a matrix product, exact on zeros and ones: a gather is slow on CPU.
-            belongs = jax.nn.one_hot(segments.ravel(), shown.shape[1], axis=0)  # [K, S·S]
-            shown_pixels = jnp.dot(shown.astype(jnp.float32), belongs) > 0.5
-            shown_pixels = shown_pixels.reshape(len(shown), *segments.shape, 1)
-            return logits(variables, jnp.where(shown_pixels, image, replacement))
-
         def masked_logits(
             variables: list[jax.Array],
             image: jax.Array,
@@ -124,7 +111,7 @@ class Predictor:
             return logits(variables, jnp.rint(blended).astype(jnp.uint8))
 
         self._logits = jax.jit(logits, compiler_options=compiler_options())
-        self._hidden_logits = jax.jit(hidden_logits, compiler_options=compiler_options())
+        self._hiding = HidingNetwork(graphdef, structure, self._variables, preprocessing)
         self._masked_logits = jax.jit(masked_logits, compiler_options=compiler_options())
 
     @classmethod
@@ -208,34 +195,40 @@ class Predictor:
         """
         return softmax(self.predict_logits(images))
 
-    def predict_hidden(
+    def prepare_hidden(
         self,
         image: UInt8[np.ndarray, "S S 3"],
         replacement: UInt8[np.ndarray, "S S 3"],
         segments: Int32[np.ndarray, "S S"],
-        shown: Bool[np.ndarray, "N K"],
-    ) -> Float32[np.ndarray, "N C"]:
-        """Computes the probabilities of copies of one image in which segments are replaced.
+        copies: int,
+    ) -> Callable[[Bool[np.ndarray, "N K"]], Float32[np.ndarray, "N C"]]:
+        """Makes ready for copies of one image in which segments are replaced.
 
-        The copies are made on the device, batch by batch, from what is given here once.
+        The copies are made on the device, batch by batch. What the network's first layers can give
+        at all for any of them is computed here, once, where that is less work than computing it
+        for every copy (see :mod:`fakd_jax.hidden_copies`).
 
         Args:
           image: uint8, at the network's input size.
           replacement: what stands in the place of a hidden segment, likewise.
-          segments: the segment of every pixel, in [0, K).
-          shown: for each copy, which of the K segments are the image's own.
+          segments: the segment of every pixel, from 0, K in all; -1 where nothing is replaced.
+          copies: how many copies will be asked for in all, more or less.
 
         Returns:
-          NumPy float32 `[N, num_classes]`, rows that sum to 1.
+          A function from which of the K segments each of N copies shows (at least one copy) to
+          NumPy float32 `[N, num_classes]`, rows that sum to 1. It raises a ValueError for another
+          number of segments.
         """
-        # A few widths serve images of any number of segments: the network compiles once.
-        width = max(LEAST_SEGMENTS, 1 << (shown.shape[1] - 1).bit_length())
-        padded = np.pad(shown, ((0, 0), (0, width - shown.shape[1])))
-
-        def ask(masks: np.ndarray) -> jax.Array:
-            return self._hidden_logits(self._variables, image, replacement, segments, masks)
-
-        return self._predict_rows(ask, padded)
+        hidden = HiddenCopies(
+            self._hiding,
+            self._variables,
+            image,
+            replacement,
+            segments,
+            copies=copies,
+            batch_size=self.batch_size,
+        )
+        return lambda shown: softmax(hidden.logits(shown))
 
     def predict_masked(
         self,
@@ -260,19 +253,8 @@ class Predictor:
         def ask(opacities: np.ndarray) -> jax.Array:
             return self._masked_logits(self._variables, image, replacement, opacities)
 
-        return self._predict_rows(ask, opacity)
-
-    def _predict_rows(
-        self, ask: Callable[[np.ndarray], jax.Array], rows: Shaped[np.ndarray, "N ..."]
-    ) -> Float32[np.ndarray, "N C"]:
-        """Probabilities of rows that go to the device batch by batch; the last is filled up."""
-        parts: list[jax.Array] = []
-        for start in range(0, len(rows), self.batch_size):
-            wait_for_room(parts)
-            chunk = rows[start : start + self.batch_size]
-            missing = self.batch_size - len(chunk)
-            parts.append(ask(np.pad(chunk, [(0, missing)] + [(0, 0)] * (rows.ndim - 1))))
-        return softmax(np.concatenate([np.asarray(part) for part in parts])[: len(rows)])
+        batches = in_batches(ask, opacity, self.batch_size)
+        return softmax(np.concatenate([np.asarray(batch) for batch in batches])[: len(opacity)])
 
     def logits_of_batch(self, batch: UInt8[np.ndarray, "B S S 3"]) -> Float32[np.ndarray, "B C"]:
         """Runs the network on prepared images as they are; each batch size compiles once.

@@ -15,6 +15,7 @@ from flax import nnx
 from fakd_jax import Predictor
 from fakd_jax.data.preprocessing import Preprocessing, normalise, resize
 from fakd_jax.errors import UserError
+from fakd_jax.explanation.hiding import hide
 from fakd_jax.models import create_model
 from fakd_jax.models.serialization import model_state, save_model
 from fakd_jax.predictor import softmax
@@ -122,11 +123,12 @@ def test_hidden_segments_are_predicted_as_images_made_by_hand(
 ) -> None:
     generator = np.random.default_rng(1)
     for count in (5, 70):
-        segments = generator.integers(0, count, (SIDE, SIDE)).astype(np.int32)
+        segments = generator.integers(-1, count, (SIDE, SIDE)).astype(np.int32)
+        segments.flat[:count] = np.arange(count)
         shown = generator.random((7, count)) < 0.5
-        made = np.where(shown[:, segments][..., None], images[0], images[1])
-        answers = predictor.predict_hidden(images[0], images[1], segments, shown)
-        np.testing.assert_allclose(answers, predictor.predict_proba(made), atol=1e-6)
+        ask = predictor.prepare_hidden(images[0], images[1], segments, len(shown))
+        made = hide(images[0], images[1], segments, shown)
+        np.testing.assert_allclose(ask(shown), predictor.predict_proba(made), atol=1e-6)
 
 
 def test_hidden_segments_compile_once_whatever_their_number(
@@ -136,8 +138,9 @@ def test_hidden_segments_compile_once_whatever_their_number(
     for count in (1, 9, 64):
         segments = np.arange(SIDE * SIDE, dtype=np.int32).reshape(SIDE, SIDE) % count
         for rows in (1, 6):
-            predictor.predict_hidden(images[0], images[1], segments, np.ones((rows, count), bool))
-    assert predictor._hidden_logits._cache_size() == 1
+            ask = predictor.prepare_hidden(images[0], images[1], segments, rows)
+            ask(np.ones((rows, count), bool))
+    assert predictor._hiding.begin._cache_size() == 1
 
 
 def test_no_images_give_no_rows(predictor: Predictor) -> None:

@@ -19,7 +19,7 @@ def in_fixed_batches(
     """Wraps `predict_proba` so that each of its calls gets exactly `batch_size` rows.
 
     A row is an image, or what stands for one (see
-    :data:`fakd_jax.explanation.network.HiddenPredictFunction`).
+    :data:`fakd_jax.explanation.network.PrepareHiddenFunction`).
 
     A ragged last batch would make a jitted network compile again; here it is filled up with
     copies of its first row, whose probabilities are dropped.
@@ -68,11 +68,11 @@ def network_in_fixed_batches(
       on_images: see :func:`in_fixed_batches`.
     """
 
-    def predict_hidden(
-        image: np.ndarray, replacement: np.ndarray, segments: np.ndarray, shown: np.ndarray
-    ) -> np.ndarray:
-        ask = partial(network.predict_hidden, image, replacement, segments)
-        return in_fixed_batches(ask, network.batch_size, on_images)(shown)
+    def prepare_hidden(
+        image: np.ndarray, replacement: np.ndarray, segments: np.ndarray, copies: int
+    ) -> PredictFunction:
+        ask = network.prepare_hidden(image, replacement, segments, copies)
+        return in_fixed_batches(ask, network.batch_size, on_images)
 
     def predict_masked(
         image: np.ndarray, replacement: np.ndarray, opacity: np.ndarray
@@ -83,6 +83,6 @@ def network_in_fixed_batches(
     return replace(
         network,
         predict_proba=in_fixed_batches(network.predict_proba, network.batch_size, on_images),
-        predict_hidden=predict_hidden,
+        prepare_hidden=prepare_hidden,
         predict_masked=predict_masked,
     )

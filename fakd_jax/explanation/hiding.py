@@ -8,9 +8,9 @@ import numpy as np
 from jaxtyping import Bool, Float32, Int32, UInt8
 
 from fakd_jax.explanation.network import (
-    HiddenPredictFunction,
     MaskedPredictFunction,
     PredictFunction,
+    PrepareHiddenFunction,
 )
 
 BLUR_SHARE = 1 / 12
@@ -125,28 +125,30 @@ def hide(
     Args:
       image: uint8 ``[H, W, 3]``.
       replacement: what is seen where a superpixel is hidden, ``[H, W, 3]``.
-      segments: label map ``[H, W]`` with values from 0, below S.
+      segments: label map ``[H, W]`` with values from 0, below S; -1 is never hidden.
       shown: for each copy, which of the S superpixels are as they were.
     """
-    return np.where(shown[:, segments][..., None], image, replacement)
+    always = np.ones((len(shown), 1), bool)  # the last column, which -1 is the index of
+    return np.where(np.append(shown, always, axis=1)[:, segments][..., None], image, replacement)
 
 
-def hiding_on_host(predict_proba: PredictFunction) -> HiddenPredictFunction:
+def hiding_on_host(predict_proba: PredictFunction) -> PrepareHiddenFunction:
     """Gives a network that can only predict images the second way to be asked.
 
-    The images are made here, in host memory; :meth:`fakd_jax.Predictor.predict_hidden` makes
+    The images are made here, in host memory; :meth:`fakd_jax.Predictor.prepare_hidden` makes
     them on the device.
     """
 
-    def predict_hidden(
+    def prepare_hidden(
         image: UInt8[np.ndarray, "H W 3"],
         replacement: UInt8[np.ndarray, "H W 3"],
         segments: Int32[np.ndarray, "H W"],
-        shown: Bool[np.ndarray, "N S"],
-    ) -> np.ndarray:
-        return predict_proba(hide(image, replacement, segments, shown))
+        copies: int,
+    ) -> PredictFunction:
+        del copies  # nothing is prepared
+        return lambda shown: predict_proba(hide(image, replacement, segments, shown))
 
-    return predict_hidden
+    return prepare_hidden
 
 
 def masking_on_host(predict_proba: PredictFunction) -> MaskedPredictFunction:

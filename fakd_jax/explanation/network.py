@@ -13,11 +13,12 @@ from fakd_jax.errors import UserError
 PredictFunction: TypeAlias = Callable[[np.ndarray], np.ndarray]
 """Images uint8 ``[N, H, W, 3]`` to class probabilities float32 ``[N, C]``, for any N from 1."""
 
-HiddenPredictFunction: TypeAlias = Callable[
-    [np.ndarray, np.ndarray, np.ndarray, np.ndarray], np.ndarray
+PrepareHiddenFunction: TypeAlias = Callable[
+    [np.ndarray, np.ndarray, np.ndarray, int], PredictFunction
 ]
-"""Image, replacement (uint8 ``[H, W, 3]``), segments (int32 ``[H, W]``, from 0) and, for each of
-N copies, which of the S segments are shown (bool ``[N, S]``), to probabilities ``[N, C]``."""
+"""Image, replacement (uint8 ``[H, W, 3]``), segments (int32 ``[H, W]``, from 0; -1 is never
+replaced) and how many copies will be asked for, more or less, to a function: from which of the S
+segments each of N copies shows (bool ``[N, S]``) to probabilities ``[N, C]``."""
 
 MaskedPredictFunction: TypeAlias = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
 """Image, replacement (uint8 ``[H, W, 3]``) and, for each of N copies, how much of every pixel is
@@ -56,7 +57,7 @@ class Network:
 
     Attributes:
       predict_proba: uint8 images ``[N, S, S, 3]`` to probabilities ``[N, C]``.
-      predict_hidden: the same for copies of one image in which segments are replaced.
+      prepare_hidden: the same for copies of one image in which segments are replaced.
       predict_masked: the same for copies of one image of which every pixel is partly replaced.
       batch_size: N, the same at every call: what is ragged gets filled up.
       class_names: of its C outputs, in their order.
@@ -69,7 +70,7 @@ class Network:
     """
 
     predict_proba: PredictFunction
-    predict_hidden: HiddenPredictFunction
+    prepare_hidden: PrepareHiddenFunction
     predict_masked: MaskedPredictFunction
     batch_size: int
     class_names: Sequence[str]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -38,21 +39,34 @@ class Scene:
         return self.superpixels != BACKGROUND
 
 
+def prepare_shown(
+    network: Network, scene: Scene, copies: int
+) -> Callable[[Bool[np.ndarray, "N S"]], Float32[np.ndarray, "N C"]]:
+    """Makes a network ready for copies of the scene's image in which superpixels are hidden.
+
+    Args:
+      network: who is to be asked.
+      scene: image, superpixels and what hides them; its background is always shown.
+      copies: how many copies it will be asked about, more or less.
+
+    Returns:
+      A function from which of the S superpixels are as they were in each of N copies to the
+      probabilities of the C classes in each.
+    """
+    return network.prepare_hidden(scene.image, scene.replacement, scene.superpixels, copies)
+
+
 def predict_shown(
     network: Network, scene: Scene, shown: Bool[np.ndarray, "N S"]
 ) -> Float32[np.ndarray, "N C"]:
-    """The probabilities of copies of the scene's image in which superpixels are hidden.
+    """The probabilities of the C classes in all copies that are asked for at all.
 
     Args:
       network: who is asked.
-      scene: image, superpixels and what hides them; its background is always shown.
+      scene: see :func:`prepare_shown`.
       shown: for each of N copies, which of the S superpixels are as they were.
     """
-    segments = scene.superpixels
-    if not scene.foreground.all():  # the background becomes one more segment, shown in all
-        segments = np.where(scene.foreground, segments, scene.count)
-        shown = np.concatenate([shown, np.ones((len(shown), 1), bool)], axis=1)
-    return network.predict_hidden(scene.image, scene.replacement, segments, shown)
+    return prepare_shown(network, scene, len(shown))(shown)
 
 
 def mean_by_superpixel(scene: Scene, values: Float[np.ndarray, "H W"]) -> Float[np.ndarray, " S"]:

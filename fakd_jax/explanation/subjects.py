@@ -76,7 +76,7 @@ def _network(
 ) -> Network:
     return Network(
         predict_proba=predictor.predict_proba,
-        predict_hidden=predictor.predict_hidden,
+        prepare_hidden=predictor.prepare_hidden,
         predict_masked=predictor.predict_masked,
         batch_size=predictor.batch_size,
         class_names=predictor.class_names,

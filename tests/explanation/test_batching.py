@@ -55,7 +55,7 @@ def test_all_three_ways_of_asking_are_batched_and_counted() -> None:
     image = np.full((SIDE, SIDE, 3), 200, np.uint8)
     segments = np.arange(SIDE * SIDE, dtype=np.int32).reshape(SIDE, SIDE) % 4
     shown = np.eye(4, dtype=bool)[[0, 1, 2, 3, 0]]
-    hidden = network.predict_hidden(image, image // 2, segments, shown)
+    hidden = network.prepare_hidden(image, image // 2, segments, len(shown))(shown)
     opacity = shown[:, segments].astype(np.float32)
     np.testing.assert_array_equal(network.predict_masked(image, image // 2, opacity), hidden)
     network.predict_proba(image[None])

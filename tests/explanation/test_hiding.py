@@ -52,9 +52,18 @@ def test_all_shown_is_the_image_and_none_shown_the_replacement() -> None:
 def test_a_plain_predict_function_is_asked_with_such_images() -> None:
     image, segments = an_image()
     shown = draw_shown(5, 9, 0)
-    ask = hiding_on_host(lambda images: images.mean(axis=(1, 2, 3))[:, None])
+    prepare = hiding_on_host(lambda images: images.mean(axis=(1, 2, 3))[:, None])
     expected = hide(image, image * 0, segments, shown).mean(axis=(1, 2, 3))[:, None]
-    np.testing.assert_array_equal(ask(image, image * 0, segments, shown), expected)
+    ask = prepare(image, image * 0, segments, len(shown))
+    np.testing.assert_array_equal(ask(shown), expected)
+
+
+def test_what_belongs_to_no_segment_is_never_hidden() -> None:
+    image, segments = an_image()
+    segments[:3] = -1
+    (copy,) = hide(image, image * 0, segments, np.zeros((1, 9), bool))
+    np.testing.assert_array_equal(copy[:3], image[:3])
+    assert not copy[3:].any()
 
 
 def test_inpainting_continues_what_lies_around() -> None:

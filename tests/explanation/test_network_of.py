@@ -35,7 +35,7 @@ def test_it_can_be_asked_in_every_way(network: Network) -> None:
     np.testing.assert_allclose(network.predict_masked(IMAGES[0], IMAGES[1], ones), whole, atol=1e-6)
     segments = np.zeros((SIDE, SIDE), np.int32)
     shown = np.ones((1, 1), bool)
-    hidden = network.predict_hidden(IMAGES[0], IMAGES[1], segments, shown)
+    hidden = network.prepare_hidden(IMAGES[0], IMAGES[1], segments, 1)(shown)
     np.testing.assert_allclose(hidden, whole, atol=1e-6)
     assert network.gradients is not None
     assert network.gradients.default_layer == network.gradients.layers[-1] == "features.6"

@@ -114,7 +114,7 @@ def test_a_negative_class_that_no_class_is_called_is_kept_and_told(
     monkeypatch.setattr(LOGGER, "propagate", True)
     result = run("teacher", data, cache, tmp_path, **{"data.negative_class": "healthy"})
     assert load_model(result.teacher)[1]["negative_class"] == "healthy"
-    (told,) = [line for line in caplog.messages if "negative_class" in line]
+    (told,) = {line for line in caplog.messages if "negative_class" in line}
     assert "config.data.negative_class=healthy is none of the classes (glioma, men" in told
 
 

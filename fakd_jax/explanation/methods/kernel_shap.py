@@ -82,7 +82,7 @@ class KernelShapExplainer:
 
         Args:
           scene: the image with its superpixels and what hides them.
-          network: asked once, for all different perturbed images, by its `predict_hidden`.
+          network: asked once, for all different perturbed images, by its `prepare_hidden`.
           class_index: the class, in [0, C).
           seed: decides which coalitions are drawn; in [0, 2**31).
         """

@@ -32,7 +32,7 @@ from fakd_jax.explanation.result import (
     Sampling,
     from_weights,
 )
-from fakd_jax.explanation.scene import Scene, predict_shown
+from fakd_jax.explanation.scene import Scene, prepare_shown
 
 FIRST_ROUND = 500
 MAX_SAMPLES = 4000
@@ -111,10 +111,11 @@ class LimeExplainer:
           UserError: the kernel is so narrow that the perturbed images count for nothing.
         """
         shown = draw_shown(self.num_predictions, scene.count, seed)
+        ask = prepare_shown(network, scene, next(self._rounds()))
         values = np.zeros(0)
         for size in self._rounds():
             closeness = self._closeness(shown[:size])
-            answers = predict_shown(network, scene, shown[len(values) : size])
+            answers = ask(shown[len(values) : size])
             values = np.append(values, answers[:, class_index].astype(np.float64))
             sampling = self._sampling(shown[:size], values, closeness, seed)
             if sampling.stable:
