@@ -105,7 +105,7 @@ class HiddenCopies:
         batch_size: int,
     ) -> None:
         self._network, self._variables, self._batch_size = network, variables, batch_size
-        self._scene = (image, replacement, segments)
+        self._scene = jax.device_put((image, replacement, segments))
         self._count = count = int(segments.max()) + 1
         # A few widths serve images of any number of segments: the network compiles once.
         self._width = max(LEAST_SEGMENTS, 1 << (count - 1).bit_length())

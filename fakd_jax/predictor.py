@@ -26,7 +26,7 @@ from fakd_jax.models.serialization import (
     model_state,
     resolve_checkpoint,
 )
-from fakd_jax.under_way import in_batches
+from fakd_jax.under_way import in_batches, wait_until_done
 
 DTYPES = ("auto", "float32", "bfloat16")
 HEADS_WITHOUT_TRAINING = ("untrained", "absent")
@@ -265,7 +265,12 @@ class Predictor:
         Returns:
           NumPy float32 `[B, num_classes]`.
         """
-        return np.asarray(self._logits(self._variables, batch))
+        logits = self._logits(self._variables, batch)
+        if (
+            len(batch) > 1
+        ):  # a single image takes little memory, and no time to wait for its release
+            wait_until_done(logits)
+        return np.asarray(logits)
 
     def redrawn(self, seed: int, images: UInt8[np.ndarray, "N S S 3"]) -> Predictor:
         """The same network with all its weights drawn anew; it shares the compiled programs.

@@ -15,7 +15,14 @@ from jaxtyping import Bool, Float32, Int, Int32
 from fakd_jax.models.pieces import Window
 
 MOST_ROWS = 512
-"""Copies whose feature maps are kept at most: 0.15 GB of `features.3` in float32."""
+"""Copies whose feature maps are kept at most: for 224 pixels 0.15 GB of `features.3` in float32."""
+
+_SEGMENTS_AT_ONCE = 64
+_COLOURINGS = (
+    ("saturation_largest_first", False),
+    ("smallest_last", True),
+    ("largest_first", True),
+)
 
 
 @dataclass(frozen=True)
@@ -60,15 +67,13 @@ def levels(
     Returns:
       The levels in the network's order; often none where few copies are asked for.
     """
-    chosen: list[Level] = []
     most = min(copies // 2, MOST_ROWS)
-    sights: list[Bool[np.ndarray, "S h w"]] = []
-    seen = segments == np.arange(count)[:, None, None]
-    for windows in pieces:
-        for window in windows:
-            seen = through(seen, window)
-        sights.append(seen)
-    for piece, seen in reversed(list(enumerate(sights, start=1))):
+    if most < batch_size:
+        return []
+    chosen: list[Level] = []
+    for piece, seen in reversed(list(enumerate(sights(segments, count, pieces), start=1))):
+        if 1 << int(seen.sum(axis=0).max()) > most:  # a colour each, at least
+            continue
         colours = coloured_apart(seen)
         rows = 1 << (int(colours.max()) + 1)
         computed = max(rows, batch_size)
@@ -78,6 +83,21 @@ def levels(
             chosen.insert(0, Level(piece, shown, code.reshape(count, -1)))
             most = computed // 2
     return chosen
+
+
+def sights(
+    segments: Int32[np.ndarray, "H W"], count: int, pieces: Sequence[Sequence[Window]]
+) -> list[Bool[np.ndarray, "S h w"]]:
+    """Which segments each position of each piece's result sees; arguments as of :func:`levels`."""
+    found: list[list[Bool[np.ndarray, "s h w"]]] = [[] for _ in pieces]
+    for first in range(0, count, _SEGMENTS_AT_ONCE):
+        some = np.arange(first, min(first + _SEGMENTS_AT_ONCE, count))
+        seen = segments == some[:, None, None]
+        for piece, windows in enumerate(pieces):
+            for window in windows:
+                seen = through(seen, window)
+            found[piece].append(seen)
+    return [np.concatenate(parts) for parts in found]
 
 
 def through(seen: Bool[np.ndarray, "S H W"], window: Window) -> Bool[np.ndarray, "S h w"]:
@@ -97,15 +117,18 @@ def through(seen: Bool[np.ndarray, "S H W"], window: Window) -> Bool[np.ndarray,
 def coloured_apart(seen: Bool[np.ndarray, "S h w"]) -> Int[np.ndarray, " S"]:
     """A colour for each segment, such that those which one position sees all differ.
 
-    The fewest colours are as many as the segments that one position sees; finding out whether so
-    few do is hard (graph colouring), and DSATUR needs them or one to three more.
+    There are as many at least as one position sees segments. Whether so few do is hard to find out
+    (graph colouring); the best of three ways is taken, as each colour more doubles the copies.
     """
     import networkx
 
     flat = seen.reshape(len(seen), -1).astype(np.float32)
     together = flat @ flat.T > 0
     np.fill_diagonal(together, False)
-    colours = networkx.greedy_color(
-        networkx.from_numpy_array(together), strategy="saturation_largest_first"
-    )
+    graph = networkx.from_numpy_array(together)
+    found = [
+        networkx.greedy_color(graph, strategy=strategy, interchange=interchange)
+        for strategy, interchange in _COLOURINGS
+    ]
+    colours = min(found, key=lambda colours: max(colours.values()))
     return np.array([colours[segment] for segment in range(len(seen))])

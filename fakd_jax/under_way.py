@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -11,6 +12,7 @@ import numpy as np
 from jaxtyping import Shaped
 
 _AHEAD_OF_ACCELERATOR = 2
+_RELEASE_S = 2e-4
 
 
 def steps_ahead() -> int:
@@ -23,6 +25,21 @@ def steps_ahead() -> int:
     return 0 if jax.default_backend() == "cpu" else _AHEAD_OF_ACCELERATOR
 
 
+def wait_until_done(results: Any) -> None:
+    """Waits for the results of a program, and on CPU until its memory is free again.
+
+    XLA on CPU calls results ready a moment before it frees the activations behind them. A program
+    sent in that moment is given memory of its own, and the allocator keeps both pieces: 1.4 GB in
+    a training step. A tenth of a millisecond was enough in all of 200 trials.
+
+    Args:
+      results: A pytree of arrays.
+    """
+    jax.block_until_ready(results)
+    if jax.default_backend() == "cpu":
+        time.sleep(_RELEASE_S)
+
+
 def wait_for_room(sent: Sequence[Any]) -> None:
     """Waits until no more than `steps_ahead()` of what was sent are under way.
 
@@ -31,7 +48,7 @@ def wait_for_room(sent: Sequence[Any]) -> None:
     """
     ahead = steps_ahead()
     if len(sent) > ahead:
-        jax.block_until_ready(sent[-1 - ahead])
+        wait_until_done(sent[-1 - ahead])
 
 
 def in_batches(
@@ -75,4 +92,5 @@ class Losses:
         """Waits until at most so many steps are under way."""
         while len(self._under_way) > leave:
             step, loss = self._under_way.popleft()
+            wait_until_done(loss)
             self._arrived(step, float(loss))

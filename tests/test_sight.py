@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fakd_jax.models.pieces import Window
-from fakd_jax.sight import MOST_ROWS, coloured_apart, levels, through
+from fakd_jax.sight import MOST_ROWS, coloured_apart, levels, sights, through
 
 WINDOWS = st.builds(Window, st.sampled_from([1, 3, 5, 7]), st.integers(1, 3))
 
@@ -41,6 +41,14 @@ def test_a_position_sees_what_lies_in_its_window(
         )
 
 
+def test_segments_are_seen_one_piece_after_the_other_however_many_they_are() -> None:
+    segments = np.arange(100, dtype=np.int32).reshape(10, 10)
+    one, two = sights(segments, 100, [[Window(3, 1)], [Window(3, 2)]])
+    whole = segments == np.arange(100)[:, None, None]
+    np.testing.assert_array_equal(one, through(whole, Window(3, 1)))
+    np.testing.assert_array_equal(two, through(one, Window(3, 2)))
+
+
 @given(st.integers(0, 2**32 - 1), st.integers(1, 9), st.floats(0.05, 0.9))
 def test_segments_seen_together_have_different_colours(
     seed: int, count: int, density: float
@@ -65,15 +73,10 @@ def test_some_row_of_a_level_shows_each_position_what_a_copy_shows_it(
     segments = patches(seed, 40, count)
     count = int(segments.max()) + 1
     pieces = [[Window(3, 2), Window(3, 1)], [Window(3, 2)]]
-    seen = segments == np.arange(count)[:, None, None]
-    sights = []
-    for windows in pieces:
-        for window in windows:
-            seen = through(seen, window)
-        sights.append(seen.reshape(count, -1))
+    seen = sights(segments, count, pieces)
     copies = np.random.default_rng(seed).random((5, count)) < 0.5
     for level in levels(segments, count, pieces, copies=2 * MOST_ROWS, batch_size=1):
-        sees = sights[level.piece - 1]
+        sees = seen[level.piece - 1].reshape(count, -1)
         rows = (copies.astype(np.float32) @ level.code).astype(int)
         for copy, row in zip(copies, rows, strict=True):
             there = level.shown[row]  # [P, S]: what each position's row shows

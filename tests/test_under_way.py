@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import jax.numpy as jnp
+import numpy as np
 import pytest
 
 from fakd_jax import under_way
-from fakd_jax.under_way import Losses, steps_ahead, wait_for_room
+from fakd_jax.under_way import (
+    Losses,
+    in_batches,
+    steps_ahead,
+    wait_for_room,
+    wait_until_done,
+)
 
 
 def test_losses_arrive_in_order_and_as_many_stay_as_may() -> None:
@@ -42,3 +49,30 @@ def test_room_is_made_by_waiting_for_the_youngest_that_may_not_be_under_way(
     monkeypatch.setattr(under_way.jax, "block_until_ready", waited.append)
     wait_for_room(list(sent))
     assert waited == waited_for
+
+
+@pytest.mark.parametrize(("backend", "order"), [("cpu", ["done", "moment"]), ("gpu", ["done"])])
+def test_a_cpu_gets_a_moment_to_free_its_memory_once_a_program_is_done(
+    backend: str, order: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    happened: list[str] = []
+    monkeypatch.setattr(under_way.jax, "default_backend", lambda: backend)
+    monkeypatch.setattr(under_way.jax, "block_until_ready", lambda results: happened.append("done"))
+    monkeypatch.setattr(under_way.time, "sleep", lambda seconds: happened.append("moment"))
+    wait_until_done("results")
+    assert happened == order
+
+
+@pytest.mark.parametrize(("rows", "batches"), [(1, 1), (4, 1), (5, 2), (8, 2)])
+def test_rows_go_in_batches_of_one_size(rows: int, batches: int) -> None:
+    given = np.arange(1, 2 * rows + 1, dtype=np.float32).reshape(rows, 2)
+    shapes: list[tuple[int, ...]] = []
+
+    def program(batch: np.ndarray) -> jnp.ndarray:
+        shapes.append(batch.shape)
+        return jnp.asarray(batch * 2)
+
+    results = np.concatenate(in_batches(program, given, 4))
+    assert shapes == [(4, 2)] * batches
+    np.testing.assert_array_equal(results[:rows], given * 2)
+    assert not results[rows:].any()

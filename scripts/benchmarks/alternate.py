@@ -118,7 +118,9 @@ def _worker_set(measure: str, sides: list[str], settings: Settings) -> Iterator[
             if side == "ours":
                 warm = Worker(measure, side, settings, cache)
                 stack.callback(warm.close)
-                warm.prepared["first_call_cold"] = cold.prepared["first_call"]
+                for fact in ("first_call", "compilation"):
+                    if fact in cold.prepared:
+                        warm.prepared[f"{fact}_cold"] = cold.prepared[fact]
                 cold.close()
                 cold = warm
             workers[side] = cold

@@ -39,6 +39,7 @@ from fakd_jax.training.optimizer import adamw
 from fakd_jax.training.settings import compute_dtype
 from fakd_jax.training.state import Learner, initial_state
 from fakd_jax.training.step import Objective, Teacher, make_steps
+from fakd_jax.under_way import wait_until_done
 
 ARCHITECTURES = {"teacher": "resnet50", "student": "mobilenet_v3_large"}
 Prepared = tuple[Callable[[], object], Callable[[], dict[str, Any]], Callable[[], int | None]]
@@ -108,7 +109,7 @@ def _step(measure: str, settings: Settings) -> tuple[Callable, Callable]:
     def call() -> None:
         nonlocal state
         state, loss = compiled(state, variables, batch, key)
-        jax.block_until_ready((state, loss))
+        wait_until_done((state, loss))
 
     return call, lambda: facts
 

@@ -40,7 +40,7 @@ def _row(measure: str, side: str, figures: dict[str, Any], ours: dict[str, Any] 
 
 
 def _limits(record: dict[str, Any]) -> list[str]:
-    """How far our steps are from what the machine's rates allow."""
+    """How far our steps are from what the machine's rates allow, and how long they compile."""
     rates, lines = record["rates"], []
     for measure, sides in record["measures"].items():
         ours = sides.get("ours", {})
@@ -51,6 +51,7 @@ def _limits(record: dict[str, Any]) -> list[str]:
         lines.append(
             f"- {measure}: {ours['flops'] / 1e9:,.0f} GFLOP would take {1e3 * arithmetic:,.0f} ms "
             f"at the rate of matrix products, {ours['bytes'] / 1e9:,.1f} GB {1e3 * memory:,.0f} ms "
-            f"at the memory's; it took {1e3 * ours['median']:,.0f} ms."
+            f"at the memory's; it took {1e3 * ours['median']:,.0f} ms. Compiled in "
+            f"{ours['compilation_cold']:.1f} s, with a filled cache in {ours['compilation']:.1f} s."
         )
     return lines

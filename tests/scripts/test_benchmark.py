@@ -39,7 +39,14 @@ def test_the_table_tells_ratios_and_limits(monkeypatch: pytest.MonkeyPatch) -> N
             "rates": {"matmul_float32": 2e11, "matmul_bfloat16": 1e11, "bandwidth": 1e10},
             "measures": {
                 "ce_step": {
-                    "ours": side(0.5, first_call_cold=21.0, flops=4e10, bytes=3e9),
+                    "ours": side(
+                        0.5,
+                        first_call_cold=21.0,
+                        compilation=2.0,
+                        compilation_cold=12.0,
+                        flops=4e10,
+                        bytes=3e9,
+                    ),
                     "torch": side(1.0),
                 }
             },
@@ -49,6 +56,7 @@ def test_the_table_tells_ratios_and_limits(monkeypatch: pytest.MonkeyPatch) -> N
     assert "| ce_step | ours | 500.0 | 400.0–600.0 |  | 3,000 (2,000) | 21.0, cached 5.0 |" in text
     assert "40 GFLOP would take 200 ms" in text
     assert "3.0 GB 300 ms" in text
+    assert "Compiled in 12.0 s, with a filled cache in 2.0 s." in text
 
 
 def test_a_wrong_flag_is_one_line_and_exit_code_2(tmp_path: Path) -> None:

@@ -8,10 +8,29 @@ from pathlib import Path
 
 import fakd_jax
 
-COMPUTING = ("explanation", "models", "predictor.py", "differentiation.py", "data/preprocessing.py")
+COMPUTING = (
+    "explanation",
+    "models",
+    "predictor.py",
+    "hidden_copies.py",
+    "sight.py",
+    "differentiation.py",
+    "data/preprocessing.py",
+)
 """The parts of this package that a figure may depend on, rather one too many than one too few."""
 
-LIBRARIES = ("flax", "jax", "jaxlib", "lime", "numpy", "pillow", "scikit-image", "scikit-learn")
+LIBRARIES = (
+    "flax",
+    "jax",
+    "jaxlib",
+    "lime",
+    "networkx",
+    "numpy",
+    "pillow",
+    "scikit-image",
+    "scikit-learn",
+    "scipy",
+)
 """Those that compute, draw at random, resize, cut into superpixels or fit."""
 
 
