@@ -51,16 +51,23 @@ def test_room_is_made_by_waiting_for_the_youngest_that_may_not_be_under_way(
     assert waited == waited_for
 
 
-@pytest.mark.parametrize(("backend", "order"), [("cpu", ["done", "moment"]), ("gpu", ["done"])])
+@pytest.mark.parametrize(
+    ("backend", "seconds", "moments"),
+    [("cpu", 0.1, [0.001]), ("cpu", 2.0, [0.005]), ("cpu", 0.0, [0.0]), ("gpu", 2.0, [])],
+)
 def test_a_cpu_gets_a_moment_to_free_its_memory_once_a_program_is_done(
-    backend: str, order: list[str], monkeypatch: pytest.MonkeyPatch
+    backend: str, seconds: float, moments: list[float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    happened: list[str] = []
+    now, napped = [100.0], []
     monkeypatch.setattr(under_way.jax, "default_backend", lambda: backend)
-    monkeypatch.setattr(under_way.jax, "block_until_ready", lambda results: happened.append("done"))
-    monkeypatch.setattr(under_way.time, "sleep", lambda seconds: happened.append("moment"))
+    monkeypatch.setattr(
+        under_way.jax, "block_until_ready", lambda results: now.append(now[-1] + seconds)
+    )
+    monkeypatch.setattr(under_way.time, "monotonic", lambda: now[-1])
+    monkeypatch.setattr(under_way.time, "sleep", napped.append)
     wait_until_done("results")
-    assert happened == order
+    assert napped == pytest.approx(moments)
+    assert now[-1] == 100.0 + seconds
 
 
 @pytest.mark.parametrize(("rows", "batches"), [(1, 1), (4, 1), (5, 2), (8, 2)])
