@@ -9,6 +9,7 @@ computed from anything but what the network would see.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import jax
@@ -20,7 +21,7 @@ from jaxtyping import Array, Bool, Float, Float32, Int32, UInt8
 from fakd_jax.data.preprocessing import Preprocessing, normalise
 from fakd_jax.models.compilation import compiler_options
 from fakd_jax.models.pieces import pieces_of
-from fakd_jax.sight import Level, levels
+from fakd_jax.sight import levels
 from fakd_jax.under_way import in_batches
 
 LEAST_SEGMENTS = 64
@@ -80,6 +81,15 @@ class HidingNetwork:
         self.go_on = jax.jit(go_on, static_argnames=("start", "stop"), compiler_options=options)
 
 
+@dataclass(frozen=True)
+class _Table:
+    """What the first `piece` local pieces give for a level's copies; the rest as of `look_up`."""
+
+    piece: int
+    maps: jax.Array
+    code: jax.Array
+
+
 class HiddenCopies:
     """Copies of one image with some of its segments hidden, which a network is asked about.
 
@@ -109,13 +119,12 @@ class HiddenCopies:
         self._count = count = int(segments.max()) + 1
         # A few widths serve images of any number of segments: the network compiles once.
         self._width = max(LEAST_SEGMENTS, 1 << (count - 1).bit_length())
-        self._level: Level | None = None
-        self._code = self._table = jnp.zeros(())
+        self._table: _Table | None = None
         windows = network.windows
         for level in levels(segments, count, windows, copies=copies, batch_size=batch_size):
-            table = jnp.concatenate(self._compute(level.shown, level.piece))
+            maps = jnp.concatenate(self._compute(level.shown, level.piece))
             code = np.pad(level.code, ((0, self._width - count), (0, 0)))
-            self._level, self._table, self._code = level, table, jax.device_put(code)
+            self._table = _Table(level.piece, maps, jax.device_put(code))
 
     def logits(self, shown: Bool[np.ndarray, "N K"]) -> Float32[np.ndarray, "N C"]:
         """The network's outputs.
@@ -137,10 +146,11 @@ class HiddenCopies:
         """What the pieces before `stop` (None: all) give, in batches, the last one filled up."""
 
         def ask(shown: np.ndarray) -> jax.Array:
-            if self._level is None:
+            table = self._table
+            if table is None:
                 return self._network.begin(self._variables, *self._scene, shown, stop=stop)
-            known = look_up(self._table, self._code, shown)
-            return self._network.go_on(self._variables, known, start=self._level.piece, stop=stop)
+            known = look_up(table.maps, table.code, shown)
+            return self._network.go_on(self._variables, known, start=table.piece, stop=stop)
 
         padded = np.pad(shown, ((0, 0), (0, self._width - shown.shape[1])))
         return in_batches(ask, padded, self._batch_size)
@@ -148,18 +158,18 @@ class HiddenCopies:
 
 @jax.jit
 def look_up(
-    table: Float[Array, "R h w C"], code: Float32[Array, "K P"], shown: Bool[Array, "B K"]
+    maps: Float[Array, "R h w C"], code: Float32[Array, "K P"], shown: Bool[Array, "B K"]
 ) -> Float[Array, "B h w C"]:
     """Each copy's feature map, put together position by position from those of a level's copies.
 
     Args:
-      table: the feature maps.
+      maps: the feature maps of the level's copies.
       code: see :class:`fakd_jax.sight.Level`; P is h · w.
       shown: which segments each copy shows.
     """
-    rows, height, width, channels = table.shape
+    rows, height, width, channels = maps.shape
     # Sums of different powers of two, below 2^24: exact in float32.
     row = jnp.dot(shown.astype(jnp.float32), code, precision="highest").astype(jnp.int32)
-    flat = table.reshape(rows * height * width, channels)
+    flat = maps.reshape(rows * height * width, channels)
     found = jnp.take(flat, row * (height * width) + jnp.arange(height * width), axis=0, mode="clip")
     return found.reshape(len(shown), height, width, channels)

@@ -59,7 +59,7 @@ def prepare_shown(
 def predict_shown(
     network: Network, scene: Scene, shown: Bool[np.ndarray, "N S"]
 ) -> Float32[np.ndarray, "N C"]:
-    """The probabilities of the C classes in all copies that are asked for at all.
+    """The probabilities of the C classes in copies of the scene's image, all that will be asked.
 
     Args:
       network: who is asked.
