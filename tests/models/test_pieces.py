@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -11,7 +13,7 @@ from flax import nnx
 from fakd_jax.models import create_model
 from fakd_jax.models.folding import fold_batch_norms
 from fakd_jax.models.mobilenet_v3 import BlockSetting, MobileNetV3
-from fakd_jax.models.pieces import Pieces, pieces_of
+from fakd_jax.models.pieces import Pieces, Window, pieces_of
 from fakd_jax.sight import through
 
 SIDE = 64
@@ -44,31 +46,28 @@ def images() -> jax.Array:
 
 
 @pytest.mark.parametrize(
-    ("settings", "count"), [(None, 2), (NO_SQUEEZE, 1), (SHORTCUT_PAST_THE_SQUEEZE, 1)]
+    ("model", "count"),
+    [
+        (tiny, 2),
+        (lambda: fold_batch_norms(tiny()), 2),
+        (lambda: tiny(NO_SQUEEZE), 1),
+        (lambda: tiny(SHORTCUT_PAST_THE_SQUEEZE), 1),
+    ],
+    ids=["tiny", "folded", "no squeeze", "shortcut past the squeeze"],
 )
 def test_the_pieces_in_turn_are_the_network(
-    settings: tuple[BlockSetting, ...] | None, count: int, images: jax.Array
+    model: Callable[[], nnx.Module], count: int, images: jax.Array
 ) -> None:
-    model = tiny(settings)
-    pieces = pieces_of(model)
+    network = model()
+    pieces = pieces_of(network)
     assert len(pieces.local) == count
-    np.testing.assert_allclose(in_turn(pieces, images), model(images), rtol=1e-5, atol=1e-6)
+    cut, whole = jax.jit(lambda images: (in_turn(pieces, images), network(images)))(images)
+    np.testing.assert_allclose(cut, whole, rtol=1e-5, atol=1e-6)
 
 
-def test_a_folded_network_has_pieces_too(images: jax.Array) -> None:
-    folded = fold_batch_norms(tiny())
-    assert len(pieces_of(folded).local) == 2
-    np.testing.assert_allclose(
-        in_turn(pieces_of(folded), images), folded(images), rtol=1e-5, atol=1e-6
-    )
-
-
-def test_a_network_that_tells_no_pieces_is_one(images: jax.Array) -> None:
+def test_a_network_that_tells_no_pieces_is_one() -> None:
     model = create_model("tiny_resnet", num_classes=3, rngs=nnx.Rngs(0))
-    model.eval()
-    pieces = pieces_of(model)
-    assert pieces.local == ()
-    np.testing.assert_array_equal(pieces.rest(images), model(images))
+    assert pieces_of(model) == Pieces((), model)
 
 
 def test_the_windows_of_mobilenet_v3_large_span_19_and_35_pixels() -> None:
@@ -81,17 +80,25 @@ def test_the_windows_of_mobilenet_v3_large_span_19_and_35_pixels() -> None:
     assert spans == [(19, 4), (35, 8)]
 
 
+@pytest.fixture(scope="module")
+def compiled() -> list[tuple[Callable[[jax.Array], jax.Array], tuple[Window, ...]]]:
+    """The tiny network's local pieces."""
+    return [(jax.jit(piece.run), piece.windows) for piece in pieces_of(tiny()).local]
+
+
 @pytest.mark.parametrize("pixel", [(0, 0), (17, 30), (33, 63), (40, 21)])
 def test_a_pixel_changes_what_sees_it_and_nothing_else(
-    pixel: tuple[int, int], images: jax.Array
+    pixel: tuple[int, int],
+    images: jax.Array,
+    compiled: list[tuple[Callable[[jax.Array], jax.Array], tuple[Window, ...]]],
 ) -> None:
     other = images.at[:, pixel[0], pixel[1]].add(100.0)
     seen = np.zeros((1, SIDE, SIDE), bool)
     seen[0, pixel[0], pixel[1]] = True
     before, after = images, other
-    for piece in pieces_of(tiny()).local:
-        before, after = piece.run(before), piece.run(after)
-        for window in piece.windows:
+    for run, windows in compiled:
+        before, after = run(before), run(after)
+        for window in windows:
             seen = through(seen, window)
         changed = np.asarray((before != after).any(axis=(0, 3)))
         assert not (changed & ~seen[0]).any()
