@@ -17,7 +17,8 @@ from fakd_jax.models.pieces import Window
 MOST_ROWS = 512
 """Copies whose feature maps are kept at most: for 224 pixels 0.15 GB of `features.3` in float32."""
 
-_SEGMENTS_AT_ONCE = 64
+_SEGMENTS_AT_ONCE = 64  # a map of pixels for each: thousands of segments would fill the memory
+# Strategies of networkx, and whether to exchange colours where another one would be needed.
 _COLOURINGS = (
     ("saturation_largest_first", False),
     ("smallest_last", True),
