@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from fakd_jax.version import __version__
 
 if TYPE_CHECKING:
-    from fakd_jax.predictor import Predictor
+    from fakd_jax.inference.predictor import Predictor
 
 __all__ = ["Predictor", "__version__"]
 
@@ -19,7 +19,7 @@ __all__ = ["Predictor", "__version__"]
 def __getattr__(name: str) -> Any:
     """Imports :class:`Predictor` when it is first asked for, so that rooms below stay light."""
     if name == "Predictor":
-        from fakd_jax.predictor import Predictor
+        from fakd_jax.inference.predictor import Predictor
 
         return Predictor
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

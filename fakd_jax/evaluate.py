@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fakd_jax.cli import DoorParser, run_door, use_compilation_cache
+from fakd_jax.cli.runner import DoorParser, run_door, use_compilation_cache
 
 
 def make_parser() -> DoorParser:

@@ -15,15 +15,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fakd_jax.cli import DoorParser, run_door, use_compilation_cache
+from fakd_jax.cli.runner import DoorParser, run_door, use_compilation_cache
 from fakd_jax.errors import UserError
 
 if TYPE_CHECKING:
-    from fakd_jax.explanation.network import Network
     from fakd_jax.explanation.result import Explainer
-    from fakd_jax.explanation.staging import Staging
+    from fakd_jax.explanation.scene.builder import Staging
     from fakd_jax.explanation.subjects import Subject
-    from fakd_jax.predictor import Predictor
+    from fakd_jax.inference.network import Network
+    from fakd_jax.inference.predictor import Predictor
 
 
 def _whole_number(least: int, most: int | None = None) -> Callable[[str], int]:
@@ -181,8 +181,8 @@ def main(argv: list[str]) -> None:
 
     use_compilation_cache()
     from fakd_jax.explanation.subjects import network_of
-    from fakd_jax.predictor import Predictor
-    from fakd_jax.workdir import find_workdir
+    from fakd_jax.inference.predictor import Predictor
+    from fakd_jax.runs.workdir import find_workdir
 
     predictor = Predictor.from_checkpoint(flags.checkpoint, batch_size=flags.batch_size)
     workdir = find_workdir(predictor.checkpoint)
@@ -240,11 +240,11 @@ def _benchmark(
     groups: dict[str, int] | None,
 ) -> None:
     """Judges the methods and prints the scorecard."""
+    from fakd_jax.explanation.benchmark.run import Plan, run_scorecard
     from fakd_jax.explanation.methods.registry import CONTROLS, create_explainer
     from fakd_jax.explanation.progress import CellProgress
-    from fakd_jax.explanation.scorecard.outputs import GALLERY_FILE, SCORECARD_FILE
-    from fakd_jax.explanation.scorecard.run import Plan, run_scorecard
-    from fakd_jax.explanation.scorecard.table import scorecard_table
+    from fakd_jax.explanation.report.benchmark_files import GALLERY_FILE, SCORECARD_FILE
+    from fakd_jax.explanation.report.benchmark_table import scorecard_table
 
     plan = Plan(
         methods=methods,
@@ -284,9 +284,9 @@ def _choose(
     flags: argparse.Namespace, predictor: Predictor, workdir: Path | None
 ) -> tuple[list[Subject], dict[str, Any], dict[str, int] | None]:
     """The images that the flags mean, the record of it, and groups of copies if they are known."""
-    from fakd_jax.auditing.audit import find_audit
+    from fakd_jax.audit.audit import find_audit
     from fakd_jax.explanation.subjects import data_record, subjects_from_dataset
-    from fakd_jax.workdir import choose_ids, data_cache_dir, open_data
+    from fakd_jax.runs.workdir import choose_ids, data_cache_dir, open_data
 
     split = flags.split or "test"
     per_class = 1 if flags.per_class is None else flags.per_class

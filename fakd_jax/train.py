@@ -6,7 +6,8 @@ distils the student, and evaluates both on the test images.
 
 from __future__ import annotations
 
-from fakd_jax import cli, config_flags
+from fakd_jax.cli import config_flags
+from fakd_jax.cli import runner as cli
 
 
 def main(argv: list[str]) -> None:
@@ -17,8 +18,8 @@ def main(argv: list[str]) -> None:
     workdir = workdir or config_flags.default_workdir(config, argv)
     cli.use_compilation_cache()
 
-    from fakd_jax.training.logbook import LOGGER, start_logging
-    from fakd_jax.trial import train_and_evaluate
+    from fakd_jax.experiment.run import train_and_evaluate
+    from fakd_jax.training.metric_log import LOGGER, start_logging
 
     end_logging = start_logging(workdir)
     try:

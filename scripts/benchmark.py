@@ -25,9 +25,9 @@ from benchmarks import machine, report  # noqa: E402
 from benchmarks.alternate import measure_all  # noqa: E402
 from benchmarks.settings import MEASURES, SIDES, Settings, sides_of  # noqa: E402
 
-from fakd_jax.cli import DoorParser, run_door  # noqa: E402
+from fakd_jax.cli.runner import DoorParser, run_door  # noqa: E402
 from fakd_jax.errors import UserError  # noqa: E402
-from fakd_jax.files import require_writable, write_whole  # noqa: E402
+from fakd_jax.runtime.atomic_files import require_writable, write_whole  # noqa: E402
 
 
 def make_parser() -> DoorParser:

@@ -20,20 +20,20 @@ from typing import Any
 import numpy as np
 from flax import nnx
 
-from fakd_jax.cli import DoorParser, run_door, use_compilation_cache
+from fakd_jax.cli.runner import DoorParser, run_door, use_compilation_cache
 from fakd_jax.errors import UserError
 from fakd_jax.models import available_models, create_model
-from fakd_jax.models.key_tables import key_table
-from fakd_jax.models.pretrained import IMAGENET, fetch_imagenet
-from fakd_jax.models.serialization import (
+from fakd_jax.models.checkpoint import (
     METADATA_FILE,
     MODEL_FOLDER,
     load_metadata,
     model_state,
     save_model,
 )
-from fakd_jax.models.state_dict_files import file_sha256, read_state_dict
-from fakd_jax.models.torch_weights import LoadReport, load_state_dict
+from fakd_jax.models.torch_weights.convert import LoadReport, load_state_dict
+from fakd_jax.models.torch_weights.files import file_sha256, read_state_dict
+from fakd_jax.models.torch_weights.names import key_table
+from fakd_jax.models.torch_weights.pretrained import IMAGENET, fetch_imagenet
 from fakd_jax.version import __version__
 
 IMAGENET_CLASSES = 1000

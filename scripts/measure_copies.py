@@ -3,7 +3,7 @@
     python scripts/measure_copies.py --data DIR|ARCHIVE|kaggle|phantom --output DIR
 
 Draws images of the data of which none is a copy of another, makes one copy of each, and searches
-originals and copies together, kind by kind, as `fakd_jax.auditing` searches a data set.
+originals and copies together, kind by kind, as `fakd_jax.audit` searches a data set.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from typing import Any
 from copies.alterations import KINDS
 from copies.measuring import draw_different, search, summarise
 
-from fakd_jax.auditing.appearance import read_thumbnails
-from fakd_jax.auditing.audit import audit_copies
-from fakd_jax.cli import DoorParser, run_door, use_compilation_cache
+from fakd_jax.audit.audit import audit_copies
+from fakd_jax.audit.matching.appearance import read_thumbnails
+from fakd_jax.cli.runner import DoorParser, run_door, use_compilation_cache
 from fakd_jax.data.dataset import ImageDataset
 from fakd_jax.data.sources import open_dataset
-from fakd_jax.files import require_writable, write_whole
+from fakd_jax.runtime.atomic_files import require_writable, write_whole
 
 FILE = "copies.json"
 

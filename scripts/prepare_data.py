@@ -12,7 +12,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from fakd_jax.cli import DoorParser, run_door
+from fakd_jax.cli.runner import DoorParser, run_door
 from fakd_jax.data.dataset import ImageDataset
 from fakd_jax.data.preparation import UNREADABLE, told
 from fakd_jax.data.scanning import listed

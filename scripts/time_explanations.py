@@ -19,21 +19,21 @@ from typing import Any
 
 import numpy as np
 
-from fakd_jax.cli import DoorParser, run_door, use_compilation_cache
+from fakd_jax.cli.runner import DoorParser, run_door, use_compilation_cache
 from fakd_jax.data.preprocessing import resize
 from fakd_jax.explanation.methods.lime import LimeExplainer
 from fakd_jax.explanation.methods.lime_package import LimePackageExplainer
 from fakd_jax.explanation.methods.registry import METHODS, create_explainer, settings_of
-from fakd_jax.explanation.network import Network
 from fakd_jax.explanation.result import Explainer, Explanation
 from fakd_jax.explanation.run import image_seed
-from fakd_jax.explanation.scene import Scene
-from fakd_jax.explanation.staging import PAPER, Staging
+from fakd_jax.explanation.scene.builder import PAPER, Staging
+from fakd_jax.explanation.scene.scene import Scene
 from fakd_jax.explanation.subjects import network_of, subjects_from_dataset
-from fakd_jax.files import require_writable, write_whole
-from fakd_jax.predictor import Predictor
-from fakd_jax.text_table import ruled
-from fakd_jax.workdir import choose_ids, find_workdir, open_data
+from fakd_jax.inference.network import Network
+from fakd_jax.inference.predictor import Predictor
+from fakd_jax.reporting.tables import ruled
+from fakd_jax.runs.workdir import choose_ids, find_workdir, open_data
+from fakd_jax.runtime.atomic_files import require_writable, write_whole
 
 FILE = "explanation_times.json"
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from fakd_jax.training.settings import validate
+from fakd_jax.experiment.settings import validate
 from fakd_jax.training.step import Objective
 
 FOLDER = Path(__file__).resolve().parent.parent / "configs"

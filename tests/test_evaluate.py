@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from fakd_jax import evaluate
-from fakd_jax.cli import run_door
+from fakd_jax.cli.runner import run_door
 
 
 def exit_of(argv: list[str], capsys: pytest.CaptureFixture[str]) -> tuple[int, str]:

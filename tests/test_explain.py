@@ -11,9 +11,10 @@ import pytest
 from flax import nnx
 from PIL import Image
 
-from fakd_jax import cli, explain
+from fakd_jax import explain
+from fakd_jax.cli import runner as cli
 from fakd_jax.models import create_model
-from fakd_jax.models.serialization import model_state, save_model
+from fakd_jax.models.checkpoint import model_state, save_model
 
 CLASSES = ["glioma", "notumor"]
 QUICK = ["--num_samples", "20", "--batch_size", "8"]

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from fakd_jax import cli, train
+from fakd_jax import train
+from fakd_jax.cli import runner as cli
 from tests.tiny import as_flags, tiny_overrides, write_images
 
 REPOSITORY = Path(__file__).resolve().parent.parent

@@ -6,7 +6,8 @@ A file of its own, for files with few tests run last: its programs have been com
 import json
 from pathlib import Path
 
-from fakd_jax import cli, train
+from fakd_jax import train
+from fakd_jax.cli import runner as cli
 from tests.tiny import as_flags, tiny_overrides, write_images
 
 CONFIG = Path(__file__).resolve().parent.parent / "configs" / "fakd.py"

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from fakd_jax.errors import UserError
-from fakd_jax.files import failed_write
+from fakd_jax.runtime.atomic_files import failed_write
 
 _UNFINISHED_PREFIX = ".unfinished-"
 _ABANDONED_SECONDS = 24 * 3600

@@ -17,7 +17,7 @@ from fakd_jax.data.dataset import ImageDataset
 from fakd_jax.data.preparation import RECORDS_FORMAT, UNREADABLE, prepare, told
 from fakd_jax.data.scanning import EXPECTED_LAYOUT, scan_folder
 from fakd_jax.errors import UserError
-from fakd_jax.files import write_whole
+from fakd_jax.runtime.atomic_files import write_whole
 
 PREPARED_FILE = "prepared.json"
 Log = Callable[[str], object]
@@ -53,7 +53,7 @@ def open_dataset(
         :func:`fakd_jax.data.cache.data_cache_folder`.
       unreadable: what to do with files that have an image's name and are not usable: `error`
         lists them, `skip` leaves them out, logged and listed in the report.
-      phantom: keywords of :func:`fakd_jax.data.phantom.write_phantoms` for the source
+      phantom: keywords of :func:`fakd_jax.data.phantom.dataset.write_phantoms` for the source
         `phantom`.
       log: told what is going on, a line at a time.
 
@@ -175,15 +175,15 @@ def _locate(source: str, cache: Path, phantom: Mapping[str, Any], log: Log) -> _
 
 def _phantoms(cache: Path, settings: Mapping[str, Any], log: Log) -> _Located:
     """Writes phantoms into the cache, under a key of their settings and of their program."""
-    from fakd_jax.data import phantom
+    from fakd_jax.data.phantom.dataset import dataset as phantom
 
     try:
         call = inspect.signature(phantom.write_phantoms).bind(Path(), **settings)
     except TypeError as error:
-        raise UserError(f"config.data.phantom: {error}; see fakd_jax/data/phantom.py") from error
+        raise UserError(f"config.data.phantom: {error}; see write_phantoms") from error
     call.apply_defaults()
     chosen = {name: value for name, value in call.arguments.items() if name != "directory"}
-    modules = sorted(Path(phantom.__file__).parent.glob("phantom*.py"))
+    modules = sorted(Path(phantom.__file__).parent.glob("*.py"))
     program = [sha256(module.read_bytes()).hexdigest() for module in modules]
     folder = cache / "phantoms" / _key(chosen, program)
     if not folder.is_dir():

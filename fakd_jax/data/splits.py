@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from fakd_jax.data.dataset import SPLITS, ImageDataset
-from fakd_jax.data.drawing import Clusters, deal, draw
+from fakd_jax.data.phantom.drawing import Clusters, deal, draw
 from fakd_jax.errors import UserError
-from fakd_jax.files import write_whole
+from fakd_jax.runtime.atomic_files import write_whole
 
 FORMAT_VERSION = 2
 KINDS = ("official", "deduplicated", "grouped", "kfold")

@@ -94,7 +94,7 @@ def feature_alignment_loss(
     H·W·C = 200,704 times larger an image. No gradient reaches the teacher.
 
     Args:
-      aligned: `[B, H, W, C]`, from :class:`fakd_jax.distillation.alignment.Projection`.
+      aligned: `[B, H, W, C]`, from :class:`fakd_jax.distillation.projection.Projection`.
       teacher_features: `[B, H, W, C]`.
       mask: `[B]`, False for rows that do not count; None counts all.
 

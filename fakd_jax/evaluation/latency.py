@@ -12,7 +12,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from fakd_jax.predictor import Predictor
+from fakd_jax.inference.predictor import Predictor
 
 WARM_UPS = 2
 MIN_REPEATS, MAX_REPEATS = 5, 100

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fakd_jax.auditing.audit import Audit, find_audit
-from fakd_jax.auditing.findings import twins_in_training
+from fakd_jax.audit.audit import Audit, find_audit
+from fakd_jax.audit.findings import twins_in_training
 from fakd_jax.errors import UserError
 from fakd_jax.evaluation.audit_command import audit_command
+from fakd_jax.evaluation.baseline import Rival, open_rival, require_same_images
+from fakd_jax.evaluation.collect import predict, predictions_text
 from fakd_jax.evaluation.latency import measure_latency
 from fakd_jax.evaluation.layout import (
     METRICS_FILE,
@@ -21,17 +23,14 @@ from fakd_jax.evaluation.layout import (
     VALIDATION_PREDICTIONS_FILE,
     default_output,
 )
-from fakd_jax.evaluation.measuring import Duplicates, measure
-from fakd_jax.evaluation.metrics import NOT_ASKED_FOR
-from fakd_jax.evaluation.plots import plot_confusion_matrix, plot_curves
-from fakd_jax.evaluation.predicting import predict, predictions_text
-from fakd_jax.evaluation.provenance import describe_provenance
-from fakd_jax.evaluation.report import percent, table2
-from fakd_jax.evaluation.report_files import write_report
-from fakd_jax.evaluation.rival import Rival, open_rival, require_same_images
-from fakd_jax.files import require_writable, write_whole
-from fakd_jax.predictor import Predictor, read_metadata
-from fakd_jax.workdir import (
+from fakd_jax.evaluation.measure import Duplicates, measure
+from fakd_jax.evaluation.report.files import write_report
+from fakd_jax.evaluation.report.plots import plot_confusion_matrix, plot_curves
+from fakd_jax.evaluation.report.provenance import describe_provenance
+from fakd_jax.evaluation.report.text import percent, table2
+from fakd_jax.inference.predictor import Predictor, read_metadata
+from fakd_jax.metrics.classification import NOT_ASKED_FOR
+from fakd_jax.runs.workdir import (
     choose_ids,
     data_cache_dir,
     find_workdir,
@@ -39,6 +38,7 @@ from fakd_jax.workdir import (
     own_split,
     read_metrics,
 )
+from fakd_jax.runtime.atomic_files import require_writable, write_whole
 
 if TYPE_CHECKING:
     from fakd_jax.data.dataset import ImageDataset
@@ -83,12 +83,13 @@ def evaluate_checkpoint(
       cache_dir: of prepared data; None takes the checkpoint's, else the user's.
       batch_size: images computed at once; None takes the training's, so that training and
         evaluation print the very same figures.
-      dtype: see :meth:`fakd_jax.predictor.Predictor.from_checkpoint`; None takes the training's.
+      dtype: see :meth:`fakd_jax.inference.predictor.Predictor.from_checkpoint`; None takes
+        the training's.
       allow_untrained: see there.
       calibration: predict the run's validation images too, and fit the temperature and the reject
         threshold to them.
       compare: another model's evaluation of the same images, see
-        :func:`fakd_jax.evaluation.rival.open_rival`; None compares with none.
+        :func:`fakd_jax.evaluation.baseline.open_rival`; None compares with none.
       latency: whether to time the network; `latency` in the report is None otherwise.
       log: takes lines for the user.
 

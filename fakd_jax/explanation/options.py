@@ -10,8 +10,8 @@ from fakd_jax.errors import UserError
 from fakd_jax.explanation.methods.lime import LimeExplainer
 from fakd_jax.explanation.methods.registry import create_explainer, settings_of
 from fakd_jax.explanation.result import Explainer
-from fakd_jax.explanation.staging import PAPER, SEGMENTERS, Staging
-from fakd_jax.explanation.superpixels import Slic
+from fakd_jax.explanation.scene.builder import PAPER, SEGMENTERS, Staging
+from fakd_jax.explanation.scene.superpixels import Slic
 
 PAPER_SAMPLES = 1000
 PRESETS: Mapping[str, Staging] = {"default": Staging(), "paper": PAPER}
@@ -30,9 +30,9 @@ def choose_staging(
 
     Args:
       preset: a key of :data:`PRESETS`.
-      segmenter: a key of :data:`~fakd_jax.explanation.staging.SEGMENTERS`.
+      segmenter: a key of :data:`~fakd_jax.explanation.scene.builder.SEGMENTERS`.
       superpixels: how many SLIC is asked for.
-      hide: a key of :data:`~fakd_jax.explanation.hiding.HIDE`.
+      hide: a key of :data:`~fakd_jax.explanation.scene.infill.HIDE`.
       whole_image: count the air around the head in.
 
     Raises:

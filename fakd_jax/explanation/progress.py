@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any, Self
 
+from fakd_jax.explanation.report.wording import fit_words, percent, stability_words
 from fakd_jax.explanation.result import Explanation
-from fakd_jax.explanation.words import fit_words, percent, stability_words
 
 
 class _Bar:
@@ -87,7 +87,7 @@ class CellProgress(_Bar):
     """A bar of cells, an image and a method each, with a line an image.
 
     Used in a `with` block, its methods as the callbacks of
-    :func:`fakd_jax.explanation.scorecard.run.run_scorecard`.
+    :func:`fakd_jax.explanation.benchmark.run.run_scorecard`.
 
     Args:
       images: how many will be explained.

@@ -9,8 +9,8 @@ from typing import Any, ClassVar, Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Bool, Float, Int32
 
-from fakd_jax.explanation.network import Network
-from fakd_jax.explanation.scene import Scene, mean_by_superpixel
+from fakd_jax.explanation.scene.scene import Scene, mean_by_superpixel
+from fakd_jax.inference.network import Network
 
 NEGLIGIBLE = 1e-6
 """Less than this is rounding: probabilities come as float32, whose step near 1 is 6e-8."""

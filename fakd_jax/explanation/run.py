@@ -12,8 +12,6 @@ from jaxtyping import Float32, UInt8
 
 from fakd_jax.data.preprocessing import resize
 from fakd_jax.errors import UserError
-from fakd_jax.explanation.batching import network_in_fixed_batches
-from fakd_jax.explanation.figure import draw_explanation
 from fakd_jax.explanation.files import (
     array_bytes,
     folder_names,
@@ -21,7 +19,8 @@ from fakd_jax.explanation.files import (
     label_map_bytes,
     require_text,
 )
-from fakd_jax.explanation.network import Network
+from fakd_jax.explanation.report.figure import draw_explanation
+from fakd_jax.explanation.report.wording import figure_title, fit_words, shortened, stability_words
 from fakd_jax.explanation.result import (
     Explainer,
     Explanation,
@@ -29,10 +28,11 @@ from fakd_jax.explanation.result import (
     TopSuperpixel,
     top_superpixels,
 )
-from fakd_jax.explanation.staging import Staging
+from fakd_jax.explanation.scene.builder import Staging
 from fakd_jax.explanation.subjects import Subject
-from fakd_jax.explanation.words import figure_title, fit_words, shortened, stability_words
-from fakd_jax.files import remove, write_whole
+from fakd_jax.inference.batching import network_in_fixed_batches
+from fakd_jax.inference.network import Network
+from fakd_jax.runtime.atomic_files import remove, write_whole
 
 FORMAT_VERSION = 2
 INDEX_FILE, RECORD_FILE = "explanations.json", "explanation.json"

@@ -14,10 +14,10 @@ from jaxtyping import UInt8
 
 from fakd_jax.data.dataset import ImageDataset
 from fakd_jax.data.preprocessing import decode_rgb
-from fakd_jax.differentiation import Derivatives
 from fakd_jax.errors import UserError
-from fakd_jax.explanation.network import Gradients, Network
-from fakd_jax.predictor import Predictor
+from fakd_jax.inference.gradients import Derivatives
+from fakd_jax.inference.network import Gradients, Network
+from fakd_jax.inference.predictor import Predictor
 
 
 @dataclass(frozen=True)

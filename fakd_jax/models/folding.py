@@ -10,7 +10,7 @@ from flax import nnx
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
-from fakd_jax.models.batch_norm import BatchNorm
+from fakd_jax.models.kernels.batch_norm import BatchNorm
 from fakd_jax.models.layers import Conv, Depthwise, Pointwise
 
 

@@ -17,8 +17,8 @@ from jax import lax
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Float32
 
-from fakd_jax.models.dense import dense_conv, pointwise_conv
-from fakd_jax.models.depthwise import depthwise_conv
+from fakd_jax.models.kernels.dense import dense_conv, pointwise_conv
+from fakd_jax.models.kernels.depthwise import depthwise_conv
 
 # Normal values are drawn in chunks of this one length, so that XLA compiles one program for all
 # layers: one a shape would make drawing a network's parameters take ten seconds and more.

@@ -19,7 +19,7 @@ from jax import Array
 from jax.typing import DTypeLike
 from jaxtyping import Float, Float32
 
-from fakd_jax.models.batch_norm import BatchNorm
+from fakd_jax.models.kernels.batch_norm import BatchNorm
 from fakd_jax.models.layers import (
     Conv,
     Depthwise,
@@ -29,7 +29,7 @@ from fakd_jax.models.layers import (
     global_average_pool,
     sow,
 )
-from fakd_jax.models.pieces import LocalPiece, Pieces, Window, window_of
+from fakd_jax.models.local_prefix import LocalPiece, Pieces, Window, window_of
 
 Activation = Callable[[Array], Array]
 

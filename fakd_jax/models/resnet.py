@@ -13,7 +13,8 @@ from flax import nnx
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Float32
 
-from fakd_jax.models.batch_norm import BatchNorm
+from fakd_jax.models.kernels.batch_norm import BatchNorm
+from fakd_jax.models.kernels.max_pool import max_pool
 from fakd_jax.models.layers import (
     Conv,
     Linear,
@@ -23,7 +24,6 @@ from fakd_jax.models.layers import (
     global_average_pool,
     sow,
 )
-from fakd_jax.models.max_pool import max_pool
 
 _EXPANSION = 4
 

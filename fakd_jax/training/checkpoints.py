@@ -18,8 +18,7 @@ from typing import Any
 from flax import nnx
 
 from fakd_jax.errors import UserError
-from fakd_jax.files import failed_write
-from fakd_jax.models.serialization import (
+from fakd_jax.models.checkpoint import (
     load_model,
     model_state,
     read_arrays,
@@ -27,6 +26,7 @@ from fakd_jax.models.serialization import (
     set_model_state,
     write_arrays,
 )
+from fakd_jax.runtime.atomic_files import failed_write
 from fakd_jax.training.state import Learner, TrainState, from_named_arrays, to_named_arrays
 
 TRAINING_FOLDER = "training"

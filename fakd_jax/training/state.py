@@ -10,7 +10,7 @@ import numpy as np
 import optax
 from flax import nnx
 
-from fakd_jax.distillation.alignment import Projection
+from fakd_jax.distillation.projection import Projection
 from fakd_jax.errors import UserError
 
 # Sums over the epoch so far, each over images: their quotients by "count" are the epoch's means.

@@ -16,7 +16,7 @@ from fakd_jax.data.augment import Augmentation, augment_batch
 from fakd_jax.data.preprocessing import Preprocessing, normalise
 from fakd_jax.distillation.losses import fakd_loss
 from fakd_jax.models import forward
-from fakd_jax.models.compilation import compiler_options
+from fakd_jax.models.kernels.compilation import compiler_options
 from fakd_jax.training.state import Learner, TrainState, zero_sums
 
 Batch = dict[str, jax.Array]

@@ -24,22 +24,22 @@ from benchmarks.settings import (
 )
 from flax import nnx
 
-from fakd_jax.cli import use_compilation_cache
+from fakd_jax.cli.runner import use_compilation_cache
 from fakd_jax.data.augment import Augmentation, augment_batch
 from fakd_jax.data.pipeline import CachedImages, train_iterator
 from fakd_jax.data.preprocessing import Preprocessing, normalise
 from fakd_jax.data.sources import open_dataset
-from fakd_jax.distillation.alignment import Projection
+from fakd_jax.distillation.projection import Projection
+from fakd_jax.experiment.settings import compute_dtype
 from fakd_jax.explanation.methods.lime import LimeExplainer
-from fakd_jax.explanation.staging import PAPER
+from fakd_jax.explanation.scene.builder import PAPER
 from fakd_jax.explanation.subjects import network_of
+from fakd_jax.inference.predictor import Predictor
 from fakd_jax.models import create_model
-from fakd_jax.predictor import Predictor
+from fakd_jax.runtime.async_dispatch import wait_until_done
 from fakd_jax.training.optimizer import adamw
-from fakd_jax.training.settings import compute_dtype
 from fakd_jax.training.state import Learner, initial_state
 from fakd_jax.training.step import Objective, Teacher, make_steps
-from fakd_jax.under_way import wait_until_done
 
 ARCHITECTURES = {"teacher": "resnet50", "student": "mobilenet_v3_large"}
 Prepared = tuple[Callable[[], object], Callable[[], dict[str, Any]], Callable[[], int | None]]

@@ -11,12 +11,12 @@ from copies.alterations import Kind
 from jaxtyping import Int
 from PIL import Image
 
-from fakd_jax.auditing.appearance import Thumbnails, read_thumbnails
-from fakd_jax.auditing.copies import find_copies
+from fakd_jax.audit.matching.appearance import Thumbnails, read_thumbnails
+from fakd_jax.audit.matching.search import find_copies
 from fakd_jax.data.dataset import Example, ImageDataset
 from fakd_jax.data.preprocessing import decode_rgb
 from fakd_jax.errors import UserError
-from fakd_jax.intervals import wilson_interval
+from fakd_jax.metrics.resampling import wilson_interval
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from fakd_jax.distillation.alignment import Projection, upsample_bilinear
 from fakd_jax.distillation.losses import fakd_loss
+from fakd_jax.distillation.projection import Projection, upsample_bilinear
 
 GOLDENS = np.load(Path(__file__).parents[1] / "goldens" / "losses.npz")
 CASES = ("paper", "odd", "shrinking", "same_size")

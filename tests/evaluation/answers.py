@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from fakd_jax.evaluation.calibration import scale_logits
-from fakd_jax.evaluation.metrics import Answers
+from fakd_jax.metrics.calibration import scale_logits
+from fakd_jax.metrics.classification import Answers
 
 NAMES = ("glioma", "meningioma", "notumor", "pituitary")
 # The only confusion matrix that fits the paper's Table 2.

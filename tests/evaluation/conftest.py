@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from matplotlib.figure import Figure
 
-from fakd_jax.canvas import save_figure
-from fakd_jax.evaluation import confidence_plots, plots
+from fakd_jax.evaluation.report import confidence_plots, plots
+from fakd_jax.reporting.figures import save_figure
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from fakd_jax.evaluation.confusion import metrics_of_confusion
-from fakd_jax.intervals import wilson_interval
+from fakd_jax.metrics.confusion import metrics_of_confusion
+from fakd_jax.metrics.resampling import wilson_interval
 
 NAMES = ("astro", "negative", "zoster")
 MATRIX = [[12, 3, 1], [2, 10, 0], [1, 1, 10]]

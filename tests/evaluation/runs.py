@@ -14,7 +14,7 @@ from fakd_jax.data.dataset import ImageDataset
 from fakd_jax.data.preprocessing import Preprocessing
 from fakd_jax.data.splits import Split
 from fakd_jax.models import create_model
-from fakd_jax.models.serialization import model_state, save_model
+from fakd_jax.models.checkpoint import model_state, save_model
 
 NAMES = ("glioma", "notumor", "pituitary")
 

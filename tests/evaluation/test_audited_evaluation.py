@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from PIL import Image, ImageOps
 
-from fakd_jax.auditing.audit import audit_copies
+from fakd_jax.audit.audit import audit_copies
 from fakd_jax.data.sources import open_dataset
 from fakd_jax.data.splits import make_split
 from fakd_jax.evaluation import run

@@ -12,12 +12,10 @@ import pytest
 from PIL import Image
 
 from fakd_jax.errors import UserError
-from fakd_jax.explanation.figure import draw_explanation, signed
 from fakd_jax.explanation.files import folder_names, json_bytes, label_map_bytes
-from fakd_jax.explanation.hiding import hiding_on_host, masking_on_host
 from fakd_jax.explanation.methods.lime import LimeExplainer
 from fakd_jax.explanation.methods.rise import RiseExplainer
-from fakd_jax.explanation.network import Network
+from fakd_jax.explanation.report.figure import draw_explanation, signed
 from fakd_jax.explanation.result import (
     Explanation,
     LocalFit,
@@ -25,8 +23,10 @@ from fakd_jax.explanation.result import (
     top_superpixels,
 )
 from fakd_jax.explanation.run import explain_images, image_seed
-from fakd_jax.explanation.staging import PAPER
+from fakd_jax.explanation.scene.builder import PAPER
+from fakd_jax.explanation.scene.infill import hiding_on_host, masking_on_host
 from fakd_jax.explanation.subjects import Subject
+from fakd_jax.inference.network import Network
 
 CLASSES = ("dark", "bright")
 

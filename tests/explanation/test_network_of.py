@@ -9,10 +9,10 @@ import pytest
 from flax import nnx
 
 from fakd_jax.data.preprocessing import Preprocessing
-from fakd_jax.explanation.network import Network
 from fakd_jax.explanation.subjects import network_of
+from fakd_jax.inference.network import Network
+from fakd_jax.inference.predictor import Predictor
 from fakd_jax.models import create_model
-from fakd_jax.predictor import Predictor
 
 SIDE = 32
 IMAGES = np.random.default_rng(0).integers(0, 256, (6, SIDE, SIDE, 3), dtype=np.uint8)

@@ -13,7 +13,7 @@ from flax import nnx
 from fakd_jax.errors import UserError
 from fakd_jax.models import create_model, feature_gradient, feature_shapes, forward
 from fakd_jax.models.layers import global_average_pool
-from fakd_jax.models.redrawing import redraw
+from fakd_jax.models.reinitialisation import redraw
 
 IMAGES = jnp.asarray(np.random.default_rng(0).standard_normal((4, 32, 32, 3)), jnp.float32)
 
@@ -149,7 +149,7 @@ def test_grad_cam_is_pytorchs(feature: str) -> None:
     torch = pytest.importorskip("torch")
     torchvision = pytest.importorskip("torchvision")
     from fakd_jax.explanation.methods.grad_cam import GradCam
-    from fakd_jax.models.torch_weights import load_state_dict
+    from fakd_jax.models.torch_weights.convert import load_state_dict
 
     torch.manual_seed(0)
     theirs = torchvision.models.mobilenet_v3_large(weights=None, num_classes=4)

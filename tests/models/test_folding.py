@@ -9,8 +9,8 @@ import pytest
 from flax import nnx
 
 from fakd_jax.models import create_model
-from fakd_jax.models.batch_norm import BatchNorm
 from fakd_jax.models.folding import fold_batch_norms
+from fakd_jax.models.kernels.batch_norm import BatchNorm
 from fakd_jax.models.layers import Pointwise
 
 

@@ -14,9 +14,9 @@ from flax import nnx
 from jax.typing import DTypeLike
 
 from fakd_jax.models import create_model, forward
-from fakd_jax.models.key_tables import key_table
-from fakd_jax.models.serialization import model_state
-from fakd_jax.models.torch_weights import load_state_dict, to_state_dict
+from fakd_jax.models.checkpoint import model_state
+from fakd_jax.models.torch_weights.convert import load_state_dict, to_state_dict
+from fakd_jax.models.torch_weights.names import key_table
 from scripts.goldens import common
 
 GOLDENS = np.load(Path(__file__).parents[1] / "goldens" / "networks.npz")

@@ -14,10 +14,10 @@ from flax import nnx
 
 from fakd_jax.errors import UserError
 from fakd_jax.models import create_model
-from fakd_jax.models.key_tables import key_table
-from fakd_jax.models.serialization import build_model, model_state
-from fakd_jax.models.state_dict_files import file_sha256
-from fakd_jax.models.torch_weights import to_state_dict
+from fakd_jax.models.checkpoint import build_model, model_state
+from fakd_jax.models.torch_weights.convert import to_state_dict
+from fakd_jax.models.torch_weights.files import file_sha256
+from fakd_jax.models.torch_weights.names import key_table
 
 SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "convert_weights.py"
 

@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fakd_jax.cli import run_door
-from fakd_jax.data.phantom import phantom, write_phantoms
+from fakd_jax.cli.runner import run_door
+from fakd_jax.data.phantom.dataset import phantom, write_phantoms
 from fakd_jax.data.preprocessing import decode_rgb
 from fakd_jax.data.sources import open_dataset
 from fakd_jax.errors import UserError
-from fakd_jax.intervals import wilson_interval
+from fakd_jax.metrics.resampling import wilson_interval
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fakd_jax.cli import run_door
+from fakd_jax.cli.runner import run_door
 from fakd_jax.data.sources import open_dataset
 
 SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "prepare_data.py"

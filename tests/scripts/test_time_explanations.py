@@ -9,8 +9,8 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from fakd_jax.explanation.hiding import hiding_on_host, masking_on_host
-from fakd_jax.explanation.network import Network
+from fakd_jax.explanation.scene.infill import hiding_on_host, masking_on_host
+from fakd_jax.inference.network import Network
 
 SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "time_explanations.py"
 SIDE = 32

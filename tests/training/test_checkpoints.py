@@ -90,7 +90,7 @@ def fail_writing(monkeypatch, error):
     def fail(*args):
         raise error
 
-    monkeypatch.setattr("fakd_jax.models.serialization.write_arrays", fail)
+    monkeypatch.setattr("fakd_jax.models.checkpoint.write_arrays", fail)
 
 
 def save_to(kind, folder, learner):

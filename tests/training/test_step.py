@@ -9,8 +9,8 @@ from flax import nnx
 
 from fakd_jax.data.augment import Augmentation
 from fakd_jax.data.preprocessing import Preprocessing, normalise
-from fakd_jax.distillation.alignment import Projection
 from fakd_jax.distillation.losses import fakd_loss
+from fakd_jax.distillation.projection import Projection
 from fakd_jax.models import create_model, feature_shapes, forward
 from fakd_jax.training.state import Learner, initial_state, to_named_arrays
 from fakd_jax.training.step import Objective, Teacher, make_steps

@@ -16,9 +16,9 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from fakd_jax.errors import UserError
-from fakd_jax.explanation.network import Network
 from fakd_jax.explanation.result import Explanation, from_heat
-from fakd_jax.explanation.scene import Scene
+from fakd_jax.explanation.scene.scene import Scene
+from fakd_jax.inference.network import Network
 
 
 @dataclass(frozen=True)

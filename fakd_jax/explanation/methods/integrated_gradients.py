@@ -21,9 +21,9 @@ import numpy as np
 from jaxtyping import Float64, Real
 
 from fakd_jax.errors import UserError
-from fakd_jax.explanation.network import Network, gradients_of
 from fakd_jax.explanation.result import Explanation, from_heat
-from fakd_jax.explanation.scene import Scene
+from fakd_jax.explanation.scene.scene import Scene
+from fakd_jax.inference.network import Network, gradients_of
 
 
 @dataclass(frozen=True)

@@ -22,10 +22,10 @@ from jaxtyping import Bool, Float, Int
 from fakd_jax.errors import UserError
 from fakd_jax.explanation.methods.local_fit import weighted_r2
 from fakd_jax.explanation.methods.resampling import LEAST_SAMPLES, resampled_sampling
-from fakd_jax.explanation.network import Network
 from fakd_jax.explanation.quality.stability import STABLE
 from fakd_jax.explanation.result import Explanation, LocalFit, from_weights
-from fakd_jax.explanation.scene import Scene, predict_shown
+from fakd_jax.explanation.scene.scene import Scene, predict_shown
+from fakd_jax.inference.network import Network
 
 SINGULAR = 1e-10
 """Eigenvalues below this share of the largest are zero: what no coalition tells apart."""

@@ -23,7 +23,6 @@ from jaxtyping import Bool, Float
 from fakd_jax.errors import UserError
 from fakd_jax.explanation.methods.local_fit import weighted_r2
 from fakd_jax.explanation.methods.resampling import LEAST_SAMPLES, resampled_sampling
-from fakd_jax.explanation.network import Network
 from fakd_jax.explanation.quality.stability import STABLE
 from fakd_jax.explanation.result import (
     NEGLIGIBLE,
@@ -32,7 +31,8 @@ from fakd_jax.explanation.result import (
     Sampling,
     from_weights,
 )
-from fakd_jax.explanation.scene import Scene, prepare_shown
+from fakd_jax.explanation.scene.scene import Scene, prepare_shown
+from fakd_jax.inference.network import Network
 
 FIRST_ROUND = 500
 MAX_SAMPLES = 4000

@@ -11,10 +11,10 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from fakd_jax.errors import UserError
-from fakd_jax.explanation.hiding import mean_colours
-from fakd_jax.explanation.network import Network
 from fakd_jax.explanation.result import NEGLIGIBLE, Explanation, LocalFit, from_weights
-from fakd_jax.explanation.scene import Scene
+from fakd_jax.explanation.scene.infill import mean_colours
+from fakd_jax.explanation.scene.scene import Scene
+from fakd_jax.inference.network import Network
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ from collections.abc import Callable
 import numpy as np
 from jaxtyping import Float32, Float64
 
-from fakd_jax.explanation.network import Network
-from fakd_jax.explanation.scene import Scene
+from fakd_jax.explanation.scene.scene import Scene
+from fakd_jax.inference.network import Network
 
 MASKS_AT_ONCE = 256  # 51 MB of 224 × 224 pixels
 

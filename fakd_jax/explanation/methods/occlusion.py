@@ -12,9 +12,9 @@ from jaxtyping import Bool, Float32, Int
 
 from fakd_jax.errors import UserError
 from fakd_jax.explanation.methods.masked import predict_masks
-from fakd_jax.explanation.network import Network
 from fakd_jax.explanation.result import Explanation, from_heat
-from fakd_jax.explanation.scene import Scene
+from fakd_jax.explanation.scene.scene import Scene
+from fakd_jax.inference.network import Network
 
 
 @dataclass(frozen=True)

@@ -25,10 +25,10 @@ from jaxtyping import Bool, Float, Float32, Float64
 from fakd_jax.errors import UserError
 from fakd_jax.explanation.methods.masked import predict_masks
 from fakd_jax.explanation.methods.resampling import LEAST_SAMPLES, resampled_sampling
-from fakd_jax.explanation.network import Network
 from fakd_jax.explanation.quality.stability import STABLE
 from fakd_jax.explanation.result import Explanation, from_heat
-from fakd_jax.explanation.scene import Scene, mean_by_superpixel
+from fakd_jax.explanation.scene.scene import Scene, mean_by_superpixel
+from fakd_jax.inference.network import Network
 
 MEAN_SQUARED_WEIGHT = (2 / 3) ** 2
 """Of the four nodes around a pixel: E[t² + (1-t)²] = 2/3 on each axis, t even in [0, 1)."""

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Float32
 
-from fakd_jax.explanation.network import Network
-from fakd_jax.explanation.scene import Scene
+from fakd_jax.explanation.scene.scene import Scene
+from fakd_jax.inference.network import Network
 
 STEPS = 20
 

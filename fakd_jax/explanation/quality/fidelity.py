@@ -18,9 +18,9 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float
 
-from fakd_jax.explanation.network import Network
 from fakd_jax.explanation.result import NEGLIGIBLE, Explanation
-from fakd_jax.explanation.scene import Scene, predict_shown
+from fakd_jax.explanation.scene.scene import Scene, predict_shown
+from fakd_jax.inference.network import Network
 
 SAMPLES = 200
 STREAM = 0x4649  # keeps these draws apart from those of a method that is given the same seed

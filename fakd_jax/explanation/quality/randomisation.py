@@ -25,7 +25,7 @@ from jaxtyping import Float, Int
 
 from fakd_jax.explanation.quality.ranks import mean_over_pairs, rank_correlations
 from fakd_jax.explanation.quality.stability import without_negligible
-from fakd_jax.intervals import SEED, bootstrap
+from fakd_jax.metrics.resampling import SEED, bootstrap
 
 REPRODUCIBLE = 0.2
 """At or below this mean rank correlation between seeds, four fifths or more of a run are its seed's
@@ -37,7 +37,7 @@ image more than the network."""
 
 LEAST_UNITS = 10
 """Of fewer images, or groups of copies, there is neither interval nor verdict: it would be too
-narrow (:mod:`fakd_jax.explanation.scorecard.estimates` has the same bound, with figures)."""
+narrow (:mod:`fakd_jax.explanation.benchmark.estimates` has the same bound, with figures)."""
 
 
 @dataclass(frozen=True)

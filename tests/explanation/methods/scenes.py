@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from fakd_jax.explanation.hiding import hiding_on_host, masking_on_host
-from fakd_jax.explanation.network import Gradients, Network
-from fakd_jax.explanation.scene import BACKGROUND, Scene
+from fakd_jax.explanation.scene.infill import hiding_on_host, masking_on_host
+from fakd_jax.explanation.scene.scene import BACKGROUND, Scene
+from fakd_jax.inference.network import Gradients, Network
 
 MARGIN = 4
 

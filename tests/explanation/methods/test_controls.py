@@ -7,9 +7,9 @@ import pytest
 
 from fakd_jax.errors import UserError
 from fakd_jax.explanation.methods.controls import CentreControl, EdgesControl, RandomControl
-from fakd_jax.explanation.network import Network
 from fakd_jax.explanation.result import Explainer
-from fakd_jax.explanation.scene import Scene
+from fakd_jax.explanation.scene.scene import Scene
+from fakd_jax.inference.network import Network
 from tests.explanation.methods.scenes import a_network, a_scene, all_foreground
 
 

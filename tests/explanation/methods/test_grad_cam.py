@@ -9,9 +9,9 @@ import pytest
 
 from fakd_jax.errors import UserError
 from fakd_jax.explanation.methods.grad_cam import GradCam, GradCamPlusPlus, enlarge
-from fakd_jax.explanation.network import Gradients, Network
 from fakd_jax.explanation.result import Explainer
-from fakd_jax.explanation.scene import Scene
+from fakd_jax.explanation.scene.scene import Scene
+from fakd_jax.inference.network import Gradients, Network
 from tests.explanation.methods.scenes import that_predicts_nothing
 
 SIDE = 4

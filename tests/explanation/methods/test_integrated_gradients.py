@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 
 from fakd_jax.errors import UserError
-from fakd_jax.explanation.hiding import HIDE
 from fakd_jax.explanation.methods.integrated_gradients import (
     IntegratedGradients,
     integrated_gradients,
 )
-from fakd_jax.explanation.network import Gradients, Network
 from fakd_jax.explanation.result import Explainer
-from fakd_jax.explanation.scene import Scene
+from fakd_jax.explanation.scene.infill import HIDE
+from fakd_jax.explanation.scene.scene import Scene
+from fakd_jax.inference.network import Gradients, Network
 from tests.explanation.methods.scenes import that_predicts_nothing
 
 SIDE = 6

@@ -18,8 +18,8 @@ from fakd_jax.explanation.methods.kernel_shap import (
     shapley_regression,
 )
 from fakd_jax.explanation.quality.stability import stability_of
+from fakd_jax.explanation.report.wording import fit_words, stability_words
 from fakd_jax.explanation.result import Explanation
-from fakd_jax.explanation.words import fit_words, stability_words
 from tests.explanation.methods.scenes import a_network, a_scene, players, playing
 
 Game = Callable[[np.ndarray], np.ndarray]

@@ -9,7 +9,6 @@ import pytest
 from scipy.ndimage import gaussian_filter
 
 from fakd_jax.errors import UserError
-from fakd_jax.explanation.hiding import hiding_on_host, masking_on_host
 from fakd_jax.explanation.methods.lime import (
     FIRST_ROUND,
     LimeExplainer,
@@ -18,10 +17,11 @@ from fakd_jax.explanation.methods.lime import (
 )
 from fakd_jax.explanation.methods.lime_package import LimePackageExplainer
 from fakd_jax.explanation.methods.local_fit import weighted_r2
-from fakd_jax.explanation.network import Network, PredictFunction
 from fakd_jax.explanation.quality.stability import stability_of
-from fakd_jax.explanation.scene import Scene
-from fakd_jax.explanation.staging import PAPER, Staging
+from fakd_jax.explanation.scene.builder import PAPER, Staging
+from fakd_jax.explanation.scene.infill import hiding_on_host, masking_on_host
+from fakd_jax.explanation.scene.scene import Scene
+from fakd_jax.inference.network import Network, PredictFunction
 from tests.explanation.methods.scenes import players, playing
 
 SIDE = 96

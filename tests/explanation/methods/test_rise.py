@@ -10,7 +10,7 @@ from fakd_jax.errors import UserError
 from fakd_jax.explanation.methods import masked
 from fakd_jax.explanation.methods.rise import Masks, RiseExplainer, draw_masks, slopes
 from fakd_jax.explanation.quality.stability import stability_of
-from fakd_jax.explanation.scene import mean_by_superpixel
+from fakd_jax.explanation.scene.scene import mean_by_superpixel
 from tests.explanation.methods.scenes import a_network, a_scene, all_foreground
 
 REGION = (slice(10, 16), slice(16, 22))  # superpixel 6 of `a_scene`

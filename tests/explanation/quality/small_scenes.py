@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from fakd_jax.explanation.hiding import hiding_on_host, masking_on_host
-from fakd_jax.explanation.network import Network
-from fakd_jax.explanation.scene import Scene
+from fakd_jax.explanation.scene.infill import hiding_on_host, masking_on_host
+from fakd_jax.explanation.scene.scene import Scene
+from fakd_jax.inference.network import Network
 
 SIDE = 6
 SHOWN, HIDDEN, OUTSIDE = 200, 0, 77

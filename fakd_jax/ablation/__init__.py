@@ -1,1 +1,0 @@
-"""The ablation study: which part of the loss does what, over seeds and splits, with intervals."""

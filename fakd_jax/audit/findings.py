@@ -1,0 +1,175 @@
+"""What an audit says about the splits: test images with a copy in training, groups, conflicts."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from fakd_jax.audit.audit import METHOD, Audit, CopyRecord
+from fakd_jax.audit.matching.orientations import ORIENTATIONS
+from fakd_jax.audit.matching.search import ALTERATIONS, IDENTICAL
+from fakd_jax.audit.shortcuts import Shortcut
+from fakd_jax.data.dataset import ImageDataset
+from fakd_jax.version import __version__
+
+THROUGH_ANOTHER = "through another copy"
+"""A test image whose group reaches into training, but which itself was not paired with one."""
+
+SIMILAR = 0.80
+"""Correlation from which on two different pictures are very much alike, as neighbouring slices."""
+
+
+@dataclass(frozen=True)
+class Findings:
+    """All that an audit says.
+
+    Attributes:
+      data: name, version, source and fingerprint of the data.
+      audit: the fingerprint of the groups, which splits and evaluations quote.
+      inventory: see :func:`fakd_jax.audit.inventory.take_inventory`.
+      summary: see :func:`summarise`.
+      shortcuts: see :mod:`fakd_jax.audit.shortcuts`.
+      method: version of the search.
+      package_version: of fakd_jax.
+    """
+
+    data: dict[str, str]
+    audit: str
+    inventory: dict[str, Any]
+    summary: dict[str, Any]
+    shortcuts: tuple[Shortcut, ...]
+    method: str = METHOD
+    package_version: str = __version__
+
+
+@dataclass(frozen=True)
+class Twin:
+    """The training image that a test image is a copy of.
+
+    Attributes:
+      test: id of the test image.
+      training: id of its closest copy among the training and validation images.
+      orientation: see :class:`fakd_jax.audit.matching.search.Copy`; `THROUGH_ANOTHER` where the two
+        are connected by other copies only.
+      alteration: likewise.
+      whole: correlation; None where they were not compared.
+    """
+
+    test: str
+    training: str
+    orientation: str
+    alteration: str
+    whole: float | None
+
+
+def twins_in_training(
+    audit: Audit, tested: Iterable[str], trained_on: Iterable[str]
+) -> dict[str, Twin]:
+    """Finds for every tested image that has a copy among those trained on the closest one.
+
+    Args:
+      audit: of the data.
+      tested: ids.
+      trained_on: ids of training and validation images.
+
+    Returns:
+      The twins by the id of the tested image; images without one are left out.
+    """
+    tested, trained = set(tested), set(trained_on)
+    reached = audit.with_copy_in(tested, trained)
+    partners: dict[str, list[tuple[CopyRecord, str]]] = {id: [] for id in reached}
+    for copy in audit.copies:
+        for one, other in ((copy.first, copy.second), (copy.second, copy.first)):
+            if one in reached and other in trained:
+                partners[one].append((copy, other))
+    of_group: dict[int, str] = {}
+    for id in sorted(trained):
+        of_group.setdefault(audit.groups[id], id)
+    return {id: _closest(id, partners[id], of_group[audit.groups[id]]) for id in sorted(reached)}
+
+
+def _closest(id: str, partners: list[tuple[CopyRecord, str]], otherwise: str) -> Twin:
+    if not partners:
+        return Twin(id, otherwise, THROUGH_ANOTHER, THROUGH_ANOTHER, None)
+    copy, training = min(
+        partners, key=lambda pair: (pair[0].alteration != IDENTICAL, -pair[0].whole, pair[1])
+    )
+    return Twin(id, training, copy.orientation, copy.alteration, copy.whole)
+
+
+def summarise(dataset: ImageDataset, audit: Audit) -> dict[str, Any]:
+    """The findings about the source's own splits.
+
+    Args:
+      dataset: the data.
+      audit: of it.
+
+    Returns:
+      A dict that JSON can hold: `groups`, `copies`, `twins` (by class of the test images),
+      `conflicts`, `similar`.
+    """
+    test = dataset.ids("test")
+    training = [*dataset.ids("train"), *dataset.ids("val")]
+    twins = twins_in_training(audit, test, training)
+    sizes = Counter(len(ids) for ids in audit.members().values())
+    kinds = Counter((copy.orientation, copy.alteration) for copy in audit.copies)
+    return {
+        "groups": {
+            "number": sum(sizes.values()),
+            "images": sum(size * number for size, number in sizes.items()),
+            "largest": max(sizes, default=0),
+            "sizes": {str(size): sizes[size] for size in sorted(sizes)},
+        },
+        "copies": [
+            {"orientation": orientation, "alteration": alteration, "pairs": number}
+            for (orientation, alteration), number in kinds.most_common()
+        ],
+        "twins": _twins_by_class(dataset, test, twins),
+        "conflicts": conflicts(dataset, audit),
+        "similar": _similar(audit, set(test) - set(twins), set(training)),
+    }
+
+
+def conflicts(dataset: ImageDataset, audit: Audit) -> list[list[str]]:
+    """The ids of every group whose images bear different labels."""
+    label = {example.id: example.label for example in dataset.examples}
+    return [ids for ids in audit.members().values() if len({label[id] for id in ids}) > 1]
+
+
+def _twins_by_class(
+    dataset: ImageDataset, test: Iterable[str], twins: dict[str, Twin]
+) -> dict[str, Any]:
+    """For every class: test images, those with a twin, and these by what makes them differ."""
+    label = {example.id: dataset.class_names[example.label] for example in dataset.examples}
+    orientations = (*(orientation.name for orientation in ORIENTATIONS), THROUGH_ANOTHER)
+    rows: dict[str, Any] = {
+        name: {
+            "test_images": 0,
+            "with_twin": 0,
+            "by_orientation": dict.fromkeys(orientations, 0),
+            "by_alteration": dict.fromkeys((*ALTERATIONS, THROUGH_ANOTHER), 0),
+        }
+        for name in dataset.class_names
+    }
+    for id in test:
+        row = rows[label[id]]
+        row["test_images"] += 1
+        if twin := twins.get(id):
+            row["with_twin"] += 1
+            row["by_orientation"][twin.orientation] += 1
+            row["by_alteration"][twin.alteration] += 1
+    return rows
+
+
+def _similar(audit: Audit, test: set[str], training: set[str]) -> dict[str, Any]:
+    """Test images without a copy in training that have a very similar, different one there."""
+    found = {
+        one
+        for pair in audit.rejected
+        if pair.whole >= SIMILAR
+        for one, other in ((pair.first, pair.second), (pair.second, pair.first))
+        if one in test and other in training
+    }
+    return {"correlation": SIMILAR, "test_images": len(found), "of": len(test)}

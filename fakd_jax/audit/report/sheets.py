@@ -1,0 +1,144 @@
+"""Contact sheets: pairs of pictures side by side, for human eyes to judge the audit by."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import UInt8
+
+from fakd_jax.audit.audit import Audit, CopyRecord
+from fakd_jax.audit.findings import conflicts
+from fakd_jax.audit.matching.orientations import ORIENTATIONS
+from fakd_jax.audit.matching.search import DIFFERENT
+from fakd_jax.data.dataset import ImageDataset
+from fakd_jax.data.preprocessing import resize
+
+PAIRS_SHOWN = 24
+GROUPS_SHOWN = 4
+MEMBERS_SHOWN = 24
+COLUMNS = 4
+PICTURE = 150
+LINE = 13
+GAP = 8
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """Pairs, or members of groups, to look at.
+
+    Attributes:
+      name: of its file, without suffix.
+      title: what is shown.
+      cells: pictures side by side, and the lines of their caption.
+    """
+
+    name: str
+    title: str
+    cells: Sequence[tuple[Sequence[UInt8[np.ndarray, "P P 3"]], Sequence[str]]]
+
+
+def make_sheets(dataset: ImageDataset, audit: Audit, seed: int = 0) -> list[Sheet]:
+    """Chooses what to look at: copies at random and the doubtful ones, conflicts, large groups.
+
+    Args:
+      dataset: the data.
+      audit: of it.
+      seed: of the random choice.
+
+    Returns:
+      The sheets that have anything to show.
+    """
+    generator = np.random.default_rng(seed)
+    chosen = generator.permutation(len(audit.copies))[:PAIRS_SHOWN]
+    weakest = sorted(audit.copies, key=lambda copy: (copy.parts, copy.first))
+    pairs = [
+        ("copies_random", "Copies, drawn at random", [audit.copies[i] for i in sorted(chosen)]),
+        ("copies_weakest", "The copies that agree least", weakest[:PAIRS_SHOWN]),
+        (
+            "rejected_nearest",
+            "Different pictures that are most alike",
+            list(audit.rejected[:PAIRS_SHOWN]),
+        ),
+        (
+            "rejected_random",
+            "Different pictures that are alike, drawn at random",
+            [
+                audit.rejected[i]
+                for i in sorted(generator.permutation(len(audit.rejected))[:PAIRS_SHOWN])
+            ],
+        ),
+    ]
+    sheets = [
+        Sheet(name, title, [_pair(dataset, pair) for pair in records])
+        for name, title, records in pairs
+        if records
+    ]
+    for name, title, groups in (
+        ("conflicts", "Copies with different labels", conflicts(dataset, audit)),
+        ("groups_largest", "The largest groups of copies", _largest(audit)),
+    ):
+        cells = [_member(dataset, id) for ids in groups for id in ids[:MEMBERS_SHOWN]]
+        if cells:
+            sheets.append(Sheet(name, title, cells))
+    return sheets
+
+
+def render(sheet: Sheet) -> bytes:
+    """A sheet as PNG."""
+    from PIL import Image, ImageDraw, ImageFont
+
+    side_by_side = max(len(pictures) for pictures, _ in sheet.cells)
+    columns = COLUMNS * 2 // side_by_side
+    width = side_by_side * PICTURE + GAP
+    height = PICTURE + max(len(lines) for _, lines in sheet.cells) * LINE + GAP
+    rows = -(-len(sheet.cells) // columns)
+    canvas = Image.new("RGB", (columns * width, rows * height), "white")
+    pen, font = ImageDraw.Draw(canvas), ImageFont.load_default(size=10)
+    for number, (pictures, lines) in enumerate(sheet.cells):
+        left, top = number % columns * width, number // columns * height
+        for place, picture in enumerate(pictures):
+            canvas.paste(Image.fromarray(picture), (left + place * PICTURE, top))
+        for place, line in enumerate(lines):
+            where = (left + 2, top + PICTURE + place * LINE)
+            pen.text(where, _fitting(line, width - GAP, font), fill="black", font=font)
+    content = io.BytesIO()
+    canvas.save(content, format="PNG", optimize=True)
+    return content.getvalue()
+
+
+def _fitting(line: str, width: int, font: object) -> str:
+    """The line, its beginning cut off where it is too long: names differ at their ends."""
+    kept = line
+    while len(kept) > 1 and font.getlength(kept) > width:  # type: ignore[attr-defined]
+        kept = "…" + kept.lstrip("…")[1:]
+    return kept
+
+
+def _pair(
+    dataset: ImageDataset, pair: CopyRecord
+) -> tuple[list[UInt8[np.ndarray, "P P 3"]], list[str]]:
+    """Both pictures, the second turned to lie like the first."""
+    by_name = {orientation.name: orientation for orientation in ORIENTATIONS}
+    first, second = _picture(dataset, pair.first), _picture(dataset, pair.second)
+    turned = by_name[pair.orientation].apply(second.transpose(2, 0, 1)).transpose(1, 2, 0)
+    figures = f"whole {pair.whole:.3f}, parts {pair.parts:.3f}, {pair.orientation}"
+    caption = [pair.first, pair.second, figures]
+    if pair.alteration != DIFFERENT:
+        caption.append(pair.alteration)
+    return [first, np.ascontiguousarray(turned)], caption
+
+
+def _member(dataset: ImageDataset, id: str) -> tuple[list[UInt8[np.ndarray, "P P 3"]], list[str]]:
+    return [_picture(dataset, id)], [id]
+
+
+def _picture(dataset: ImageDataset, id: str) -> UInt8[np.ndarray, "P P 3"]:
+    return resize(dataset.read(dataset.index_of(id)), PICTURE)
+
+
+def _largest(audit: Audit) -> list[list[str]]:
+    groups = sorted(audit.members().values(), key=lambda ids: (-len(ids), ids))
+    return groups[:GROUPS_SHOWN]

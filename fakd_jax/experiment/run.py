@@ -1,0 +1,105 @@
+"""One trial: a config's networks trained, their curves drawn, and both measured on test images."""
+
+from __future__ import annotations
+
+import fcntl
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from ml_collections import ConfigDict
+
+from fakd_jax.errors import UserError
+from fakd_jax.evaluation.report.plots import plot_curves
+from fakd_jax.evaluation.run import evaluate_checkpoint
+from fakd_jax.experiment.settings import PLACE_KEYS
+from fakd_jax.experiment.teacher_and_student import ExperimentData, run_experiment
+from fakd_jax.runs.workdir import PHASES, read_metrics
+from fakd_jax.runtime.atomic_files import require_writable
+from fakd_jax.training.metric_log import LOGGER
+
+LOCK_FILE = ".lock"
+
+
+def report_folder(workdir: Path, role: str) -> Path:
+    """Where the test report of a workdir's "teacher" or "student" lies."""
+    evaluation = workdir / "evaluation"
+    return evaluation / "teacher" if role == "teacher" else evaluation
+
+
+def train_and_evaluate(
+    config: ConfigDict,
+    workdir: Path,
+    *,
+    roles: Sequence[str] = PHASES,
+    data: ExperimentData | None = None,
+    latency: bool = True,
+    log_report: Callable[[str], object] = LOGGER.info,
+    place_keys: Collection[str] = PLACE_KEYS,
+) -> None:
+    """Runs an experiment and evaluates its networks, going on where an earlier call stopped.
+
+    A given teacher is measured on the run's data; what stands in the way of that is told and no
+    error, for the run itself has succeeded.
+
+    Args:
+      config: as `configs/fakd.py` has it.
+      workdir: of the run.
+      roles: which networks to evaluate, of those that the experiment trained or was given.
+      data: the config's, if it is open already.
+      latency: whether to time the networks too.
+      log_report: takes the lines of the evaluation.
+      place_keys: the keys of the config that may differ when a run goes on.
+
+    Raises:
+      UserError: for whatever in the config, the data or the weights does not fit; another
+        process is at work in the workdir.
+      KeyboardInterrupt: interrupted, after saving.
+    """
+    with _alone_in(workdir):
+        result = run_experiment(config, workdir, data, place_keys)
+        plot_curves(read_metrics(workdir), workdir / "curves.png")
+        teacher_given = config.train == "student" and bool(config.teacher.checkpoint)
+        for role, checkpoint in (("teacher", result.teacher), ("student", result.student)):
+            if checkpoint is None or role not in roles:
+                continue
+            LOGGER.info("evaluating the %s on the test images", role)
+            given = role == "teacher" and teacher_given
+            try:
+                evaluate_checkpoint(
+                    checkpoint,
+                    source=config.data.source,
+                    output=report_folder(workdir, role),
+                    batch_size=config.eval_batch_size,
+                    cache_dir=config.data.cache_dir or None,
+                    allow_untrained=given and config.teacher.allow_untrained,
+                    latency=latency,
+                    log=log_report,
+                )
+            except UserError as error:
+                if not given:
+                    raise
+                LOGGER.info("no report of the given teacher: %s", error)
+
+
+@contextmanager
+def _alone_in(workdir: Path) -> Iterator[None]:
+    """Holds the workdir's lock, which the system takes back from a process that dies.
+
+    Raises:
+      UserError: another process holds it, or the workdir cannot be written.
+    """
+    require_writable(workdir)
+    file = workdir / LOCK_FILE
+    with file.open("w") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise UserError(
+                f"another process is at work in {workdir}; wait for it or choose another --workdir"
+            ) from error
+        except OSError as error:
+            raise UserError(
+                f"cannot lock {file}: {error.strerror or error}; choose another --workdir"
+            ) from error
+        yield

@@ -1,0 +1,166 @@
+"""Hiding superpixels: what is put in their place, and images with some of them hidden."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+from jaxtyping import Bool, Float32, Int32, UInt8
+
+from fakd_jax.inference.network import (
+    MaskedPredictFunction,
+    PredictFunction,
+    PrepareHiddenFunction,
+)
+
+BLUR_SHARE = 1 / 12
+_TOWARDS_MEAN = 1e-6  # what a superpixel without any neighbour is filled by
+
+
+def mean_colours(
+    image: UInt8[np.ndarray, "H W 3"], superpixels: Int32[np.ndarray, "H W"]
+) -> UInt8[np.ndarray, "H W 3"]:
+    """Every superpixel in its mean colour, cut to whole numbers as the lime package does.
+
+    Keeps a superpixel's mean brightness: evidence that lies in nothing but that is not hidden.
+
+    Args:
+      image: uint8 ``[H, W, 3]``.
+      superpixels: label map ``[H, W]``; where it is -1 the image stays.
+    """
+    inside = superpixels >= 0
+    labels = superpixels[inside]
+    counts = np.bincount(labels)
+    sums = [np.bincount(labels, weights=values[inside]) for values in np.moveaxis(image, -1, 0)]
+    filled = image.copy()
+    filled[inside] = (np.stack(sums, axis=-1) / counts[:, None]).astype(np.uint8)[labels]
+    return filled
+
+
+def blurred(
+    image: UInt8[np.ndarray, "H W 3"], superpixels: Int32[np.ndarray, "H W"]
+) -> UInt8[np.ndarray, "H W 3"]:
+    """The foreground under a Gaussian blur as wide as a twelfth of the image.
+
+    The blur averages over the foreground alone, so that no dark air seeps into the head.
+
+    Args:
+      image: uint8 ``[H, W, 3]``.
+      superpixels: label map ``[H, W]``; where it is -1 the image stays.
+    """
+    from scipy.ndimage import gaussian_filter
+
+    inside = (superpixels >= 0).astype(np.float64)[..., None]
+    sigma = (BLUR_SHARE * max(image.shape[:2]),) * 2 + (0,)
+    weights = gaussian_filter(inside, sigma)
+    means = gaussian_filter(image * inside, sigma) / np.maximum(weights, 1e-12)
+    return np.where(inside > 0, np.rint(means), image).astype(np.uint8)
+
+
+def inpainted(
+    image: UInt8[np.ndarray, "H W 3"], superpixels: Int32[np.ndarray, "H W"]
+) -> UInt8[np.ndarray, "H W 3"]:
+    """Every superpixel filled in from its neighbours, as if it were not there.
+
+    Within a superpixel the filling is harmonic (each pixel the mean of the four beside it), and
+    on its border it continues what lies around: Laplace's equation with the surrounding pixels as
+    boundary values. A bright lesion so becomes the tissue around it. At the image's edge nothing
+    is continued.
+
+    Args:
+      image: uint8 ``[H, W, 3]``.
+      superpixels: label map ``[H, W]``; where it is -1 the image stays.
+    """
+    from scipy.sparse import csc_array
+    from scipy.sparse.linalg import splu
+
+    labels, pixels = superpixels.ravel(), image.reshape(-1, 3).astype(np.float64)
+    here, there = _neighbours(superpixels.shape)
+    unknown = labels >= 0
+    place = np.cumsum(unknown) - 1
+    here, there = here[unknown[here]], there[unknown[here]]
+    same = labels[here] == labels[there]
+    degrees = np.bincount(place[here], minlength=unknown.sum()) + _TOWARDS_MEAN
+    diagonal = np.arange(len(degrees))
+    system = csc_array(
+        (
+            np.concatenate([degrees, -np.ones(same.sum())]),
+            (
+                np.concatenate([diagonal, place[here[same]]]),
+                np.concatenate([diagonal, place[there[same]]]),
+            ),
+        )
+    )
+    known = _TOWARDS_MEAN * mean_colours(image, superpixels).reshape(-1, 3)[unknown]
+    np.add.at(known, place[here[~same]], pixels[there[~same]])
+    filled = pixels.copy()
+    filled[unknown] = splu(system, permc_spec="MMD_AT_PLUS_A").solve(known)
+    return np.rint(filled).clip(0, 255).astype(np.uint8).reshape(image.shape)
+
+
+def _neighbours(shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """All pairs of pixels beside each other, both ways round, as indices of the flat image."""
+    index = np.arange(np.prod(shape)).reshape(shape)
+    first = np.concatenate([index[:, :-1].ravel(), index[:-1].ravel()])
+    second = np.concatenate([index[:, 1:].ravel(), index[1:].ravel()])
+    return np.concatenate([first, second]), np.concatenate([second, first])
+
+
+HIDE: Mapping[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
+    "mean": mean_colours,
+    "blur": blurred,
+    "inpaint": inpainted,
+}
+"""What is seen in the place of what is hidden, by the name that `--hide` takes."""
+
+
+def hide(
+    image: UInt8[np.ndarray, "H W 3"],
+    replacement: UInt8[np.ndarray, "H W 3"],
+    segments: Int32[np.ndarray, "H W"],
+    shown: Bool[np.ndarray, "N S"],
+) -> UInt8[np.ndarray, "N H W 3"]:
+    """Copies of an image, each with its own choice of superpixels replaced.
+
+    Args:
+      image: uint8 ``[H, W, 3]``.
+      replacement: what is seen where a superpixel is hidden, ``[H, W, 3]``.
+      segments: label map ``[H, W]`` with values from 0, below S; -1 is never hidden.
+      shown: for each copy, which of the S superpixels are as they were.
+    """
+    always = np.ones((len(shown), 1), bool)  # the last column, which -1 is the index of
+    return np.where(np.append(shown, always, axis=1)[:, segments][..., None], image, replacement)
+
+
+def hiding_on_host(predict_proba: PredictFunction) -> PrepareHiddenFunction:
+    """Gives a network that can only predict images the second way to be asked.
+
+    The images are made here, in host memory; :meth:`fakd_jax.Predictor.prepare_hidden` makes
+    them on the device.
+    """
+
+    def prepare_hidden(
+        image: UInt8[np.ndarray, "H W 3"],
+        replacement: UInt8[np.ndarray, "H W 3"],
+        segments: Int32[np.ndarray, "H W"],
+        copies: int,
+    ) -> PredictFunction:
+        del copies  # nothing is prepared
+        return lambda shown: predict_proba(hide(image, replacement, segments, shown))
+
+    return prepare_hidden
+
+
+def masking_on_host(predict_proba: PredictFunction) -> MaskedPredictFunction:
+    """Gives a network that can only predict images the third way to be asked."""
+
+    def predict_masked(
+        image: UInt8[np.ndarray, "H W 3"],
+        replacement: UInt8[np.ndarray, "H W 3"],
+        opacity: Float32[np.ndarray, "N H W"],
+    ) -> np.ndarray:
+        own, other = image.astype(np.float32), replacement.astype(np.float32)
+        blended = other + opacity[..., None] * (own - other)
+        return predict_proba(np.rint(blended).astype(np.uint8))
+
+    return predict_masked

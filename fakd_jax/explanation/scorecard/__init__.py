@@ -1,1 +1,0 @@
-"""Many methods on many images: their figures of merit, compared, tabulated and drawn."""

@@ -1,0 +1,167 @@
+"""Whether probabilities mean what they say, and the one temperature that mends most of it."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from fakd_jax.metrics.resampling import counted_share
+
+CALIBRATION_BINS = 15
+LOWEST_TEMPERATURE, HIGHEST_TEMPERATURE = 0.1, 10.0
+INVERSE_TEMPERATURE_TOLERANCE = 1e-10
+
+
+def expected_calibration_error(
+    probabilities: Float[np.ndarray, "N C"],
+    labels: Int[np.ndarray, " N"],
+    bins: int = CALIBRATION_BINS,
+) -> float:
+    """Top-label ECE over equal-width bins (lower, upper] of confidence (Guo et al. 2017, eq. 3).
+
+    Args:
+      probabilities: rows that sum to 1, N > 0.
+      labels: class indices.
+      bins: their number.
+
+    Returns:
+      The mean over examples of |accuracy - mean confidence| of their bin, in [0, 1].
+    """
+    _, confidence, right = _binned(probabilities, labels, bins)
+    return float(np.abs(right - confidence).sum() / len(labels))
+
+
+def reliability_bins(
+    probabilities: Float[np.ndarray, "N C"],
+    labels: Int[np.ndarray, " N"],
+    bins: int = CALIBRATION_BINS,
+) -> list[dict[str, Any]]:
+    """The reliability diagram in figures: accuracy by confidence, over the bins of the ECE.
+
+    Returns:
+      One dict a bin (`low`, `high`]: `n`, mean `confidence`, `accuracy` and its Wilson interval
+      `accuracy_ci95`; the last three are None in an empty bin.
+    """
+    edges = np.linspace(0, 1, bins + 1)
+    rows = []
+    for low, high, n, confidence, right in zip(
+        edges[:-1], edges[1:], *_binned(probabilities, labels, bins), strict=True
+    ):
+        accuracy = counted_share(int(right), int(n))
+        rows.append(
+            {
+                "low": float(low),
+                "high": float(high),
+                "n": int(n),
+                "confidence": float(confidence / n) if n else None,
+                "accuracy": accuracy["rate"],
+                "accuracy_ci95": accuracy["ci95"],
+            }
+        )
+    return rows
+
+
+def negative_log_likelihood(
+    probabilities: Float[np.ndarray, "N C"], labels: Int[np.ndarray, " N"]
+) -> float:
+    """Mean of -log p(true class), in nats; a probability below float32's tiniest counts as that.
+
+    So one example costs at most 87.3 nats, and the mean stays a number.
+    """
+    picked = probabilities[np.arange(len(labels)), labels].astype(np.float64)
+    return float(-np.log(np.maximum(picked, np.finfo(np.float32).tiny)).mean())
+
+
+def brier_score(probabilities: Float[np.ndarray, "N C"], labels: Int[np.ndarray, " N"]) -> float:
+    """Mean over examples of Σ_c (p_c - [c is true])², in [0, 2] (Brier 1950)."""
+    truth = np.eye(probabilities.shape[1])[labels]
+    return float(np.square(probabilities - truth).sum(axis=1).mean())
+
+
+def calibration_scores(
+    probabilities: Float[np.ndarray, "N C"], labels: Int[np.ndarray, " N"]
+) -> dict[str, float]:
+    """`ece`, `nll` and `brier`."""
+    return {
+        "ece": expected_calibration_error(probabilities, labels),
+        "nll": negative_log_likelihood(probabilities, labels),
+        "brier": brier_score(probabilities, labels),
+    }
+
+
+class TemperatureFit(NamedTuple):
+    """A temperature, and what the user must know of it (None: nothing)."""
+
+    value: float
+    note: str | None
+
+
+def fit_temperature(
+    logits: Float[np.ndarray, "N C"], labels: Int[np.ndarray, " N"]
+) -> TemperatureFit:
+    """The temperature T that minimises the mean NLL of softmax(logits / T) (Guo et al. 2017).
+
+    The NLL is convex in β = 1/T and its slope is the mean of E[z] - z_true, where E is over
+    softmax(βz). The slope's only zero is bracketed and found to 1e-10 in β (Brent's method).
+    Where all true classes have the largest logits the slope is negative for every β, and T would
+    go to 0; where the logits are worth nothing T would go to infinity. T is kept within
+    [0.1, 10], and a note says so.
+
+    Args:
+      logits: of images that the weights were not fitted to, N > 0.
+      labels: their classes.
+    """
+    from scipy.optimize import brentq
+    from scipy.special import softmax
+
+    z = logits.astype(np.float64)
+    z_true = z[np.arange(len(labels)), labels]
+
+    def slope(inverse: float) -> float:
+        expected = np.sum(softmax(inverse * z, axis=1) * z, axis=1)
+        return float(np.mean(expected - z_true))
+
+    if slope(1 / HIGHEST_TEMPERATURE) >= 0:
+        return TemperatureFit(
+            HIGHEST_TEMPERATURE,
+            f"the temperature is at its upper bound, {HIGHEST_TEMPERATURE:g}: the network's "
+            "confidence on the validation images is worth nothing",
+        )
+    if slope(1 / LOWEST_TEMPERATURE) <= 0:
+        return TemperatureFit(
+            LOWEST_TEMPERATURE,
+            f"the temperature is at its lower bound, {LOWEST_TEMPERATURE:g}: the validation images "
+            "(nearly) all have their true class on top, and say nothing of doubt",
+        )
+    inverse = brentq(
+        slope,
+        1 / HIGHEST_TEMPERATURE,
+        1 / LOWEST_TEMPERATURE,
+        xtol=INVERSE_TEMPERATURE_TOLERANCE,
+    )
+    return TemperatureFit(1 / inverse, None)
+
+
+def scale_logits(logits: Float[np.ndarray, "N C"], temperature: float) -> Float[np.ndarray, "N C"]:
+    """softmax(logits / temperature), in float64; the largest stays the largest."""
+    from scipy.special import softmax
+
+    scaled: Float[np.ndarray, "N C"] = softmax(logits.astype(np.float64) / temperature, axis=1)
+    return scaled
+
+
+def _binned(
+    probabilities: Float[np.ndarray, "N C"], labels: Int[np.ndarray, " N"], bins: int
+) -> tuple[Int[np.ndarray, " B"], Float[np.ndarray, " B"], Float[np.ndarray, " B"]]:
+    """For each bin of confidence: examples, the sum of their confidences, how many are right."""
+    confidence = probabilities.max(axis=1).astype(np.float64)
+    right = probabilities.argmax(axis=1) == labels
+    # `right=True`: a value on an inner edge belongs to the bin below it.
+    bin_of = np.digitize(confidence, np.linspace(0, 1, bins + 1)[1:-1], right=True)
+    return (
+        np.bincount(bin_of, minlength=bins),
+        np.bincount(bin_of, weights=confidence, minlength=bins),
+        np.bincount(bin_of, weights=right, minlength=bins),
+    )

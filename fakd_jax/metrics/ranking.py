@@ -1,0 +1,69 @@
+"""How well probabilities rank: areas under ROC curves, ties counted half."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from fakd_jax.metrics.resampling import Statistics
+
+
+def weighted_auroc(
+    scores: Float[np.ndarray, " N"],
+    positive: Bool[np.ndarray, " N"],
+    weights: Float[np.ndarray, "R N"],
+) -> Float[np.ndarray, " R"]:
+    """The chance that a positive example scores above a negative one, a tie counting half.
+
+    That is the area under the ROC curve, the Mann–Whitney statistic over the number of pairs
+    (Hanley & McNeil 1982).
+
+    Args:
+      scores: finite.
+      positive: which examples should score high.
+      weights: how often each example counts, for each of R samples of them.
+
+    Returns:
+      In [0, 1] for each sample; NaN where it has no positive or no negative example.
+    """
+    order = np.argsort(scores, kind="stable")
+    ranked = scores[order]
+    first_of_ties = np.flatnonzero(np.append(True, ranked[1:] != ranked[:-1]))
+    in_order = weights[:, order]
+    positives = np.add.reduceat(in_order * positive[order], first_of_ties, axis=1)
+    negatives = np.add.reduceat(in_order * ~positive[order], first_of_ties, axis=1)
+    below = np.cumsum(negatives, axis=1) - negatives
+    won = np.sum(positives * (below + negatives / 2), axis=1)
+    pairs = positives.sum(axis=1) * negatives.sum(axis=1)
+    return np.divide(won, pairs, out=np.full(len(weights), np.nan), where=pairs > 0)
+
+
+def ranking_statistics(
+    probabilities: Float[np.ndarray, "N C"], labels: Int[np.ndarray, " N"], negative: int | None
+) -> Statistics:
+    """AUROCs of weighted images, for the bootstrap.
+
+    `class 0`, `class 1`, …: p(class) tells the class from all others. `macro`: their mean over
+    the classes that the images have; NaN where one of them is undefined. `tumour`: 1 - p(negative)
+    tells any tumour from the negative class; NaN if there is none.
+    """
+    num_classes = probabilities.shape[1]
+    present = [c for c in range(num_classes) if 0 < np.sum(labels == c) < len(labels)]
+
+    def statistics(weights: Float[np.ndarray, "R N"]) -> Mapping[str, Float[np.ndarray, " R"]]:
+        of_class = [
+            weighted_auroc(probabilities[:, c], labels == c, weights) for c in range(num_classes)
+        ]
+        undefined = np.full(len(weights), np.nan)
+        return {
+            **{f"class {c}": areas for c, areas in enumerate(of_class)},
+            "macro": np.mean([of_class[c] for c in present], axis=0) if present else undefined,
+            # -p ranks as 1 - p does, but does not round small probabilities to ties.
+            "tumour": undefined
+            if negative is None
+            else weighted_auroc(-probabilities[:, negative], labels != negative, weights),
+        }
+
+    return statistics

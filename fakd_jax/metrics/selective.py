@@ -1,0 +1,160 @@
+"""What is gained where a network may say "I do not know": risk by coverage, and a reject option.
+
+An answer's confidence is its probability. Answers below a threshold are given up; the share kept
+is the coverage, the error among the kept the risk (El-Yaniv & Wiener 2010).
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from fakd_jax.metrics.confusion import count_missed_tumours
+from fakd_jax.metrics.resampling import counted_share
+
+CURVE_POINTS = 100
+TARGET_SHARE = 0.5
+
+
+class RiskCoverage(NamedTuple):
+    """One point for each different confidence, the highest first; equal ones are kept together.
+
+    Attributes:
+      thresholds: `[T]` the confidences; kept are the answers at or above.
+      kept: `[T]` how many answers are kept, up to all.
+      wrong: `[T]` how many of those are wrong.
+    """
+
+    thresholds: Float[np.ndarray, " T"]
+    kept: Int[np.ndarray, " T"]
+    wrong: Int[np.ndarray, " T"]
+
+
+def risk_coverage(
+    confidence: Float[np.ndarray, " N"], wrong: Bool[np.ndarray, " N"]
+) -> RiskCoverage:
+    """Counts what each threshold keeps.
+
+    Raises:
+      ValueError: no answers, or lengths that differ.
+    """
+    if confidence.shape != wrong.shape or not len(wrong):
+        raise ValueError(f"{len(confidence)} confidences of {len(wrong)} answers")
+    order = np.argsort(-confidence, kind="stable")
+    falling = confidence[order]
+    last_of_ties = np.flatnonzero(np.append(falling[1:] != falling[:-1], True))
+    return RiskCoverage(
+        falling[last_of_ties], last_of_ties + 1, np.cumsum(wrong[order])[last_of_ties]
+    )
+
+
+def area_under_risk_coverage(curve: RiskCoverage) -> float:
+    """AURC (Geifman & El-Yaniv 2017): the mean over answers of the risk at their confidence.
+
+    In [0, 1], lower is better. Equal confidences share one risk, so that the order of the answers
+    does not matter.
+    """
+    newly_kept = np.diff(curve.kept, prepend=0)
+    return float(newly_kept @ (curve.wrong / curve.kept) / curve.kept[-1])
+
+
+def curve_rows(curve: RiskCoverage, points: int = CURVE_POINTS) -> list[dict[str, Any]]:
+    """The curve for JSON: all of it, or `points` rows evenly spaced in coverage, its ends included.
+
+    Returns:
+      Dicts of `coverage`, `n` kept, `threshold`, `risk` and its Wilson interval `risk_ci95`.
+    """
+    n, shown = int(curve.kept[-1]), np.arange(len(curve.kept))
+    if len(shown) > points:
+        shown = np.unique(np.searchsorted(curve.kept, np.linspace(curve.kept[0], n, points)))
+    rows = []
+    for i in shown:
+        kept = int(curve.kept[i])
+        risk = counted_share(int(curve.wrong[i]), kept)
+        rows.append(
+            {
+                "coverage": kept / n,
+                "n": kept,
+                "threshold": float(curve.thresholds[i]),
+                "risk": risk["rate"],
+                "risk_ci95": risk["ci95"],
+            }
+        )
+    return rows
+
+
+class Choice(NamedTuple):
+    """A threshold of confidence, and in words the rule that chose it."""
+
+    threshold: float
+    rule: str
+
+
+def choose_threshold(
+    confidence: Float[np.ndarray, " N"],
+    wrong: Bool[np.ndarray, " N"],
+    target_share: float = TARGET_SHARE,
+) -> Choice | None:
+    """The lowest threshold at which the risk is at most `target_share` of the whole error.
+
+    Lowest, because it gives up the fewest answers. The target is relative: an absolute one would
+    be met by a good network without rejecting and be out of reach of a poor one.
+
+    Args:
+      confidence: of answers that are not those to be reported on.
+      wrong: which of them are.
+      target_share: of the error of all answers, in (0, 1).
+
+    Returns:
+      None where no answer is wrong, or no threshold reaches the target.
+    """
+    curve = risk_coverage(confidence, wrong)
+    errors, n = int(curve.wrong[-1]), len(wrong)
+    # risk <= target_share * errors / n, without divisions that round.
+    reached = np.flatnonzero(curve.wrong * n <= target_share * errors * curve.kept)
+    if not errors or not len(reached):
+        return None
+    rule = (
+        f"lowest threshold at which the error of the answers kept is at most {target_share:g} "
+        f"times that of all ({errors} of {n} wrong)"
+    )
+    return Choice(float(curve.thresholds[reached[-1]]), rule)
+
+
+def reject_option(
+    threshold: float,
+    confidence: Float[np.ndarray, " N"],
+    labels: Int[np.ndarray, " N"],
+    predictions: Int[np.ndarray, " N"],
+    negative: int | None,
+) -> dict[str, Any]:
+    """What a threshold costs and gains on images that did not choose it.
+
+    Args:
+      threshold: answers of a lower confidence are given up.
+      confidence: of the answers.
+      labels: the truth.
+      predictions: the answers.
+      negative: the index of the class without a tumour; None if there is none.
+
+    Returns:
+      `coverage`, `n_kept`, `n_rejected`, `risk` of the kept and `risk_ci95` (None if none is
+      kept), `missed_tumour` among the kept (None without a negative class), and how many of the
+      answers given up were right and wrong: `rejected_right`, `rejected_wrong`.
+    """
+    kept, wrong = confidence >= threshold, predictions != labels
+    risk = counted_share(int(wrong[kept].sum()), int(kept.sum()))
+    return {
+        "coverage": float(kept.mean()),
+        "n_kept": risk["n"],
+        "n_rejected": int(np.sum(~kept)),
+        "risk": risk["rate"],
+        "risk_ci95": risk["ci95"],
+        "missed_tumour": None
+        if negative is None
+        else count_missed_tumours(labels[kept], predictions[kept], negative),
+        "rejected_right": int(np.sum(~kept & ~wrong)),
+        "rejected_wrong": int(np.sum(~kept & wrong)),
+    }

@@ -1,0 +1,262 @@
+"""Weights from PyTorch into our networks: everything fits, or nothing is loaded.
+
+The tables of :mod:`fakd_jax.models.torch_weights.names` say which key goes where. Half-loaded
+weights without a word are what users of such converters suffer from most, hence the strictness.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from flax import nnx
+
+from fakd_jax.errors import UserError
+from fakd_jax.models.checkpoint import (
+    flatten_state,
+    has_prefix,
+    model_state,
+    set_model_state,
+    unflatten_state,
+)
+from fakd_jax.models.torch_weights.files import as_array, read_state_dict
+from fakd_jax.models.torch_weights.names import KeyTable, Row, key_table
+
+__all__ = ["LoadReport", "load_state_dict", "read_state_dict", "to_state_dict"]
+
+
+@dataclass(frozen=True)
+class LoadReport:
+    """What came from the weights and what did not; keys as PyTorch names them.
+
+    Attributes:
+      loaded: how many arrays were loaded.
+      parameters: values loaded by group (`layer1`, `features.3`, …), batch statistics aside.
+      statistics: how many values of batch statistics were loaded.
+      fresh: keys that stay as drawn.
+      left_out: keys that were there and did not fit, with both shapes; all are in `fresh`.
+      ignored: keys that have no use here (`num_batches_tracked`).
+      source: the file or folder.
+      sha256: of the file.
+    """
+
+    loaded: int
+    parameters: Mapping[str, int]
+    statistics: int
+    fresh: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
+    ignored: tuple[str, ...] = ()
+    source: str | None = None
+    sha256: str | None = None
+
+    @property
+    def head(self) -> str:
+        """'pretrained', or why it was drawn: 'untrained' (did not fit) or 'absent'."""
+        if not self.fresh:
+            return "pretrained"
+        return "untrained" if self.left_out else "absent"
+
+    def summary(self) -> str:
+        """The report as some lines of text, for people."""
+        groups = ", ".join(f"{name} {count:,}" for name, count in self.parameters.items())
+        lines = [
+            f"weights from {self.source or 'a state dict'}"
+            + (f" (sha256 {self.sha256})" if self.sha256 else ""),
+            f"loaded {self.loaded} arrays: {sum(self.parameters.values()):,} parameters, "
+            f"{self.statistics:,} batch statistics",
+            f"parameters by group: {groups}",
+        ]
+        if self.fresh:
+            lines.append(f"drawn fresh, not from the weights: {', '.join(self.fresh)}")
+        if self.left_out:
+            lines.append(f"left out, of another shape: {'; '.join(self.left_out)}")
+        if self.ignored:
+            kinds = sorted({key.rpartition(".")[2] for key in self.ignored})
+            lines.append(f"ignored: {len(self.ignored)} keys ({', '.join(kinds)})")
+        return "\n".join(lines)
+
+
+@dataclass(frozen=True)
+class _Matches:
+    """Keys sorted by what the table says of them."""
+
+    rows: dict[str, tuple[str, Row]]  # path → (key, row)
+    ignored: tuple[str, ...]
+    extra: tuple[str, ...]
+    ambiguous: tuple[str, ...]
+
+
+def load_state_dict(
+    model: nnx.Module,
+    state_dict: Mapping[str, Any],
+    *,
+    allow_missing: Sequence[str] = (),
+    table: KeyTable | None = None,
+) -> LoadReport:
+    """Fills a model with a PyTorch state dict, entirely or not at all.
+
+    Args:
+      model: changed in place.
+      state_dict: arrays or tensors by torchvision's keys, in PyTorch's layouts.
+      allow_missing: prefixes of keys, such as `fc` or `classifier`. A layer under one that the
+        dict lacks, or has in another shape, stays as drawn as a whole, and the report says so.
+      table: of the keys; None takes that of the model's family.
+
+    Returns:
+      What was loaded, drawn and ignored.
+
+    Raises:
+      UserError: lists every missing, extra, ambiguous, misshaped and unusable key at once; the
+        model is then unchanged.
+    """
+    table = key_table(model) if table is None else table
+    wanted = {path: np.shape(leaf) for path, leaf in flatten_state(model_state(model))}
+    key_by_path = {path: table.key_of(path) or path for path in wanted}
+    _refuse_unknown_prefixes(allow_missing, key_by_path.values())
+    matches = _match(state_dict, table, wanted.keys())
+    values = {
+        path: row.to_ours(as_array(state_dict[key])) for path, (key, row) in matches.rows.items()
+    }
+
+    misshaped = {
+        key: f"{key} has {tuple(np.shape(state_dict[key]))}, "
+        f"the model {row.torch_shape(wanted[path])}"
+        for path, (key, row) in matches.rows.items()
+        if values[path].shape != wanted[path]
+    }
+    absent = [key_by_path[path] for path in wanted if path not in values]
+    drawn_layers = {_layer(key) for key in [*absent, *misshaped] if has_prefix(key, allow_missing)}
+    fresh = {path: key for path, key in key_by_path.items() if _layer(key) in drawn_layers}
+    problems = {
+        "missing": [key for key in absent if _layer(key) not in drawn_layers],
+        "extra": matches.extra,
+        "ambiguous": matches.ambiguous,
+        "misshaped": [text for key, text in misshaped.items() if _layer(key) not in drawn_layers],
+        "unusable": [
+            f"{key_by_path[path]} is {flaw}"
+            for path, value in values.items()
+            if path not in fresh and (flaw := _flaw(value))
+        ],
+    }
+    if any(problems.values()):
+        raise UserError(_complaint(model, problems, len(state_dict), len(values), table))
+
+    kept = {path: value for path, value in values.items() if path not in fresh}
+    bare = [path.partition(".")[2] for path in fresh]
+    set_model_state(model, unflatten_state(kept), allow_missing=bare)
+    return LoadReport(
+        loaded=len(kept),
+        parameters=_count_by_group(
+            (key_by_path[path], kept[path].size)
+            for path in wanted
+            if path in kept and path.startswith("params.")
+        ),
+        statistics=sum(v.size for path, v in kept.items() if path.startswith("batch_stats.")),
+        fresh=tuple(sorted(fresh.values())),
+        left_out=tuple(
+            misshaped.get(key, f"{key} belongs to a layer that does not fit")
+            for path, key in sorted(fresh.items())
+            if path in values
+        ),
+        ignored=matches.ignored,
+    )
+
+
+def to_state_dict(state: Mapping[str, Any], table: KeyTable) -> dict[str, np.ndarray]:
+    """Writes a model's state as PyTorch would name and lay it out.
+
+    Args:
+      state: as of :func:`fakd_jax.models.checkpoint.model_state`.
+      table: of the model's family.
+
+    Returns:
+      Arrays by key; the inverse of :func:`load_state_dict`, without `num_batches_tracked`.
+
+    Raises:
+      UserError: a path that the table does not know.
+    """
+    state_dict = {}
+    for path, leaf in flatten_state(state):
+        row = table.row_of(path)
+        if row is None:
+            raise UserError(f"{path} is in no row of the key table; is it another network's?")
+        state_dict[str(row.key_of(path))] = row.to_torch(np.asarray(leaf))
+    return state_dict
+
+
+def _match(keys: Iterable[str], table: KeyTable, known: Iterable[str]) -> _Matches:
+    """Sends every key through the table; `known` are the paths that the model has."""
+    known = set(known)
+    claims: dict[str, list[tuple[str, Row]]] = defaultdict(list)
+    ignored, extra, ambiguous = [], [], []
+    for key in keys:
+        rows = [row for row in table.rows if row.matches(key)]
+        if len(rows) > 1:
+            ambiguous.append(f"{key} matches {', '.join(row.key for row in rows)}")
+        elif not rows or ((path := rows[0].path_of(key)) is not None and path not in known):
+            extra.append(key)
+        elif path is None:
+            ignored.append(key)
+        else:
+            claims[path].append((key, rows[0]))
+    for path, claimants in claims.items():
+        if len(claimants) > 1:
+            ambiguous.append(f"{', '.join(key for key, _ in claimants)} all mean {path}")
+    rows_by_path = {path: claimants[0] for path, claimants in claims.items()}
+    return _Matches(rows_by_path, tuple(ignored), tuple(extra), tuple(ambiguous))
+
+
+def _layer(key: str) -> str:
+    """The layer that a key's array belongs to: a layer is drawn or loaded as a whole."""
+    return key.rpartition(".")[0]
+
+
+def _flaw(value: np.ndarray) -> str | None:
+    if not np.issubdtype(value.dtype, np.floating):
+        return f"of dtype {value.dtype}, not floating point"
+    return None if np.isfinite(value).all() else "not finite everywhere"
+
+
+def _refuse_unknown_prefixes(prefixes: Sequence[str], keys: Iterable[str]) -> None:
+    keys = list(keys)
+    unknown = [p for p in prefixes if not any(has_prefix(key, [p]) for key in keys)]
+    if unknown:
+        groups = sorted({key.partition(".")[0] for key in keys})
+        raise UserError(
+            f"allow_missing names {', '.join(unknown)}, which the network does not have; "
+            f"it has {', '.join(groups)}"
+        )
+
+
+def _complaint(
+    model: nnx.Module,
+    problems: Mapping[str, Sequence[str]],
+    given: int,
+    matched: int,
+    table: KeyTable,
+) -> str:
+    """One line with every offender, and what to do about the usual ones."""
+    told = "; ".join(f"{kind}: {', '.join(keys)}" for kind, keys in problems.items() if keys)
+    counts = ", ".join(f"{len(keys)} {kind}" for kind, keys in problems.items() if keys)
+    text = f"these weights do not fit a {type(model).__name__} ({counts}): {told}"
+    if given and not matched:
+        return f"{text}; none of their {given} keys is known: is it another network's file?"
+    in_question = [key for kind in ("missing", "misshaped") for key in problems[kind]]
+    if any(has_prefix(key.split(" ")[0], [table.head]) for key in in_question):
+        text += (
+            f"; to draw the head anew, say so: --allow_missing {table.head} "
+            f"(in Python allow_missing=['{table.head}'])"
+        )
+    return text
+
+
+def _count_by_group(sizes: Iterable[tuple[str, int]]) -> dict[str, int]:
+    """Adds sizes up by stage or block: `layer1`, `features.3`, `fc`, `classifier`."""
+    counts: dict[str, int] = defaultdict(int)
+    for key, size in sizes:
+        parts = key.split(".")
+        counts[".".join(parts[:2]) if parts[0] == "features" else parts[0]] += size
+    return dict(counts)

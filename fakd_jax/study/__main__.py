@@ -1,0 +1,33 @@
+"""Runs an ablation: `python -m fakd_jax.study --config configs/study.py[:variant] [--workdir DIR]`.
+
+Every method of the study is trained and measured under every seed and split, and all are compared
+in one table and one figure. The same command goes on after an interruption.
+"""
+
+from __future__ import annotations
+
+from fakd_jax.cli import config_flags
+from fakd_jax.cli import runner as cli
+
+
+def main(argv: list[str]) -> None:
+    """Runs the door with the arguments after the program's name."""
+    config, workdir = config_flags.parse_config_flags(
+        argv, "fakd_jax.study", "trains every method under every seed and split, and compares them"
+    )
+    workdir = workdir or config_flags.default_workdir(config, argv)
+    cli.use_compilation_cache()
+
+    from fakd_jax.study.run import run_study
+    from fakd_jax.training.metric_log import LOGGER, start_logging
+
+    end_logging = start_logging(workdir, "study.log")
+    try:
+        LOGGER.info("workdir: %s", workdir)
+        run_study(config, workdir)
+    finally:
+        end_logging()
+
+
+if __name__ == "__main__":
+    cli.run_door(main)

@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from fakd_jax.audit.matching import candidates
+from fakd_jax.audit.matching.candidates import (
+    Candidates,
+    find_candidates,
+    merge_candidates,
+    unit_rows,
+)
+from fakd_jax.audit.matching.orientations import ORIENTATIONS
+
+
+def stack_with_copies(seed: int) -> np.ndarray:
+    """Eleven small random pictures, of which some are noisy turned copies of others."""
+    rng = np.random.default_rng(seed)
+    pictures = rng.normal(size=(11, 6, 6))
+    for copy, original in ((4, 0), (7, 1), (8, 1), (10, 9)):
+        turned = ORIENTATIONS[rng.integers(8)].apply(pictures[original])
+        pictures[copy] = 3 * turned + 0.8 * rng.normal(size=(6, 6)) - 5
+    return pictures.astype(np.float32)
+
+
+def by_brute_force(pictures: np.ndarray, least: float) -> dict[tuple[int, int, int], float]:
+    found = {}
+    for first in range(len(pictures)):
+        for second in range(first + 1, len(pictures)):
+            for number, orientation in enumerate(ORIENTATIONS):
+                other = orientation.apply(pictures[second])
+                value = np.corrcoef(pictures[first].ravel(), other.ravel())[0, 1]
+                if value >= least:
+                    found[first, second, number] = value
+    return found
+
+
+def as_dict(found: Candidates) -> dict[tuple[int, int, int], float]:
+    keys = zip(found.first.tolist(), found.second.tolist(), found.orientation.tolist(), strict=True)
+    return dict(zip(keys, found.correlation.tolist(), strict=True))
+
+
+@pytest.mark.parametrize("block", [1, 4, 1024])
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("least", [0.2, 0.75])
+def test_every_pair_is_compared_in_every_orientation(monkeypatch, block, seed, least):
+    monkeypatch.setattr(candidates, "BLOCK", block)
+    pictures = stack_with_copies(seed)
+    expected = by_brute_force(pictures, least)
+    assert expected  # some of them are copies
+    found = find_candidates(pictures, least)
+    assert len(found) == len(expected)
+    assert as_dict(found) == pytest.approx(expected, abs=1e-5)
+
+
+def test_pictures_without_contrast_are_like_none():
+    pictures = np.random.default_rng(0).normal(size=(5, 6, 6)).astype(np.float32)
+    pictures[1], pictures[3] = 0, 7
+    found = find_candidates(pictures, least=-1)
+    flat = np.isin(found.first, [1, 3]) | np.isin(found.second, [1, 3])
+    assert len(found) == 8 * 10  # all pairs are there at this threshold
+    np.testing.assert_array_equal(found.correlation[flat], 0)
+    assert len(find_candidates(pictures[[1, 3, 1]])) == 0
+
+
+def test_one_picture_has_no_pair():
+    assert len(find_candidates(np.ones((1, 6, 6), np.float32), least=-1)) == 0
+
+
+def test_rows_have_mean_0_and_length_1():
+    pictures = np.random.default_rng(0).uniform(100, 200, (3, 5, 5)).astype(np.float32)
+    rows = unit_rows(pictures)
+    assert rows.shape == (3, 25)
+    np.testing.assert_allclose(rows.mean(axis=1), 0, atol=1e-6)
+    np.testing.assert_allclose(np.linalg.norm(rows, axis=1), 1, rtol=1e-5)
+
+
+def some(*rows: tuple[int, int, int, float]) -> Candidates:
+    first, second, orientation, correlation = zip(*rows, strict=True)
+    whole = (np.array(column) for column in (first, second, orientation))
+    return Candidates(*whole, np.array(correlation))
+
+
+def test_merging_by_hand():
+    one = some((0, 1, 0, 0.9), (0, 1, 2, 0.8), (2, 3, 0, 0.76))
+    other = some((2, 3, 0, 0.95), (0, 1, 0, 0.85), (1, 3, 5, 0.77))
+    assert as_dict(merge_candidates(one, other)) == {
+        (0, 1, 0): 0.9,
+        (0, 1, 2): 0.8,
+        (1, 3, 5): 0.77,
+        (2, 3, 0): 0.95,
+    }
+
+
+def test_merging_with_nothing_changes_nothing():
+    nothing = some((0, 1, 0, 0.9)).take(np.zeros(1, bool))
+    one = some((0, 1, 0, 0.9), (2, 3, 1, 0.8))
+    assert as_dict(merge_candidates(one, nothing)) == as_dict(one)
+    assert as_dict(merge_candidates(nothing, one)) == as_dict(one)
+    assert len(merge_candidates(nothing, nothing)) == 0

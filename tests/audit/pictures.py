@@ -1,0 +1,29 @@
+"""Pictures for the tests of this room, and thumbnails of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from hashlib import sha256
+
+import numpy as np
+from scipy.ndimage import gaussian_filter
+
+from fakd_jax.audit.matching.appearance import Thumbnails, thumbnail_of
+
+
+def smooth(count: int, side: int, sigma: float, seed: int = 0) -> np.ndarray:
+    """Random pictures without detail finer than some pixels, mean 0 and deviation 1, float32."""
+    noise = np.random.default_rng(seed).normal(size=(count, side, side))
+    pictures = gaussian_filter(noise, (0, sigma, sigma), mode="wrap")
+    pictures -= pictures.mean(axis=(1, 2), keepdims=True)
+    return (pictures / pictures.std(axis=(1, 2), keepdims=True)).astype(np.float32)
+
+
+def thumbnails(images: Sequence[np.ndarray]) -> Thumbnails:
+    """Of uint8 [H, W, 3] pixels, whose bytes stand for a file's."""
+    return Thumbnails(
+        np.stack([thumbnail_of(image) for image in images]),
+        tuple(sha256(image.tobytes()).hexdigest() for image in images),
+        tuple((image.shape[1], image.shape[0]) for image in images),
+        np.zeros(len(images), bool),
+    )

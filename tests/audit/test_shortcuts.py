@@ -1,0 +1,69 @@
+"""Classifiers without medicine, on pictures whose shortcut is known."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from fakd_jax.audit.inventory import FileFacts
+from fakd_jax.audit.matching.appearance import SIDE, Thumbnails
+from fakd_jax.audit.shortcuts import from_metadata, nearest_neighbour
+
+
+def thumbnails_of(grey: np.ndarray) -> Thumbnails:
+    n = len(grey)
+    return Thumbnails(grey, tuple(map(str, range(n))), ((SIDE, SIDE),) * n, np.zeros(n, bool))
+
+
+@pytest.fixture
+def noise() -> np.ndarray:
+    return np.random.default_rng(0).normal(100, 30, (8, SIDE, SIDE)).astype(np.float32)
+
+
+def test_a_mirrored_training_image_is_found(noise: np.ndarray) -> None:
+    grey = np.concatenate([noise, noise[:2, :, ::-1] + 1])
+    labels = np.array([0, 1, 0, 1, 0, 1, 0, 1, 0, 1])
+    groups = np.array([0, 1, 2, 3, 4, 5, 6, 7, 0, 1])
+    splits = ["train"] * 8 + ["test"] * 2
+    every, copied, by_group = nearest_neighbour(thumbnails_of(grey), labels, splits, groups)
+    assert (every.right, every.n) == (2, 2)
+    assert (copied.right, copied.n) == (2, 2)
+    assert copied.images == "test images with a copy in training"
+    assert by_group.n == 10
+
+
+def test_an_image_s_own_group_is_never_its_neighbour(noise: np.ndarray) -> None:
+    # Pairs of near-copies with equal labels: only looking into the own group could be right.
+    grey = np.concatenate([noise, noise + 0.1])
+    labels = np.tile(np.arange(8), 2)
+    groups = np.tile(np.arange(8), 2)
+    (only,) = nearest_neighbour(thumbnails_of(grey), labels, ["train"] * 16, groups)
+    assert only.images == "all images"
+    assert only.right == 0
+    assert only.chance == pytest.approx(1 / 8)
+
+
+def test_a_class_that_its_files_betray_is_found_and_chance_is_not() -> None:
+    random = np.random.default_rng(0)
+    n = 200
+    grey = random.normal(100, 30, (n, SIDE, SIDE)).astype(np.float32)
+    labels = np.arange(n) % 2
+    groups = np.arange(n)
+    telling = [FileFacts(1000 + 500 * int(label), "JPEG", 3) for label in labels]
+    silent = [FileFacts(1000, "JPEG", 3)] * n
+    file, _ = from_metadata(thumbnails_of(grey), telling, labels, groups)
+    assert file.right == n
+    file, _ = from_metadata(thumbnails_of(grey), silent, labels, groups)
+    assert file.right <= 0.6 * n
+    darker = grey - 40 * labels[:, None, None]
+    _, brightness = from_metadata(thumbnails_of(darker.astype(np.float32)), silent, labels, groups)
+    assert brightness.right == n
+
+
+def test_too_few_groups_for_the_folds_give_no_figure() -> None:
+    grey = np.zeros((8, SIDE, SIDE), np.float32)
+    labels = np.array([0, 0, 0, 0, 1, 1, 1, 1])
+    facts = [FileFacts(1, "PNG", 1)] * 8
+    assert (
+        from_metadata(thumbnails_of(grey), facts, labels, np.array([0, 0, 0, 0, 1, 2, 3, 4])) == []
+    )

@@ -1,0 +1,353 @@
+"""The whole evaluation: what it writes, which images it takes, what it refuses."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from fakd_jax import Predictor, __version__
+from fakd_jax.data.sources import open_dataset
+from fakd_jax.data.splits import make_split
+from fakd_jax.errors import UserError
+from fakd_jax.evaluation import run
+from fakd_jax.evaluation.latency import measure_latency
+from fakd_jax.evaluation.run import evaluate_checkpoint
+from fakd_jax.metrics.calibration import fit_temperature
+from tests.evaluation.runs import NAMES, write_images, write_run
+
+REPORT = {
+    "metrics.json",
+    "predictions.csv",
+    "val_predictions.csv",
+    "table2.txt",
+    "confusion_matrix.png",
+    "reliability.png",
+    "risk_coverage.png",
+    "curves.png",
+    "report.html",
+}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def short_latency() -> Iterator[None]:
+    """Few repeats of one batch size that is compiled anyway."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("fakd_jax.evaluation.latency.SECONDS_PER_BATCH_SIZE", 0.0)
+        patch.setattr(run, "measure_latency", lambda predictor: measure_latency(predictor, (4,)))
+        yield
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_images(tmp_path_factory.mktemp("data") / "images", NAMES)
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory, data: Path, cache: Path) -> Path:
+    workdir = tmp_path_factory.mktemp("run") / "workdir"
+    dataset = open_dataset(str(data), cache_dir=cache, log=silent)
+    return write_run(workdir, dataset, cache, make_split(dataset, seed=3, validation_fraction=0.4))
+
+
+class Evaluated(NamedTuple):
+    """A workdir after its evaluation, what that returned and what it said."""
+
+    workdir: Path
+    metrics: dict[str, Any]
+    lines: list[str]
+
+
+@pytest.fixture(scope="module")
+def evaluated(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Evaluated:
+    workdir = tmp_path_factory.mktemp("evaluated") / "workdir"
+    shutil.copytree(trained, workdir)
+    lines: list[str] = []
+    return Evaluated(workdir, evaluate(workdir, log=lines.append), lines)
+
+
+@pytest.fixture
+def workdir(trained: Path, tmp_path: Path) -> Path:
+    shutil.copytree(trained, tmp_path / "workdir")
+    return tmp_path / "workdir"
+
+
+def silent(line: str) -> None:
+    pass
+
+
+def evaluate(checkpoint: Path, **options: Any) -> dict[str, Any]:
+    return evaluate_checkpoint(checkpoint, **{"log": silent} | options)
+
+
+def read_csv(folder: Path, name: str = "predictions.csv") -> list[dict[str, str]]:
+    with (folder / name).open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_the_report_of_a_workdir(evaluated: Evaluated) -> None:
+    workdir, metrics, lines = evaluated
+    folder = workdir / "evaluation"
+    assert {path.name for path in folder.iterdir()} == REPORT
+    assert json.loads((folder / "metrics.json").read_text()) == metrics
+    assert metrics["n"] == 9
+    assert metrics["class_names"] == list(NAMES)
+    assert metrics["missed_tumour"]["n"] == 6
+    assert np.sum(metrics["confusion_matrix"], axis=1).tolist() == [3, 3, 3]
+    text = (folder / "table2.txt").read_text(encoding="utf-8")
+    assert text in "\n".join(lines)
+    assert "missed tumours" in text
+    assert str(folder) in lines[-1]
+    assert "curves.png" in lines[-1]
+
+
+def test_every_figure_can_be_traced(evaluated: Evaluated, data: Path) -> None:
+    provenance = dict(evaluated.metrics["provenance"])
+    of_data = provenance.pop("data")
+    assert of_data["source"] == str(data)
+    assert of_data["same_as_training"] is True
+    assert len(of_data["fingerprint"]) == 64
+    predictor = Predictor.from_checkpoint(evaluated.workdir)
+    assert provenance.pop("weights_sha256") == predictor.weights_digest()
+    hardware = provenance.pop("hardware")
+    assert {"platform", "device", "cpu_count", "jax"} <= hardware.keys()
+    assert provenance == {
+        "checkpoint": "student/best/7",
+        "arch": "tiny_mobilenet",
+        "head": "trained",
+        "config": "fakd",
+        "trained": {"step": 7, "epoch": 2},
+        "split": "test",
+        "split_origin": "split.json (official, seed 3)",
+        "trained_on_split": "official, seed 3",
+        "trained_on_audit": None,
+        "preprocessing": predictor.preprocessing.to_dict(),
+        "dtype": "float32",
+        "batch_size": 4,
+        "package_version": __version__,
+    }
+
+
+def test_latency_says_on_what_and_how_many(evaluated: Evaluated) -> None:
+    (row,) = evaluated.metrics["latency"]
+    assert row["batch"] == 4
+    assert row["repeats"] == 5
+    assert row["dtype"] in ("float32", "bfloat16")
+    assert row["device"]
+    assert 0 < row["median_ms"] <= row["p95_ms"]
+    assert row["median_ms_per_image"] == row["median_ms"] / 4
+
+
+def test_predictions_are_the_predictors(evaluated: Evaluated, data: Path) -> None:
+    rows = read_csv(evaluated.workdir / "evaluation")
+    assert list(rows[0]) == ["id", "label", "prediction", *(f"p_{name}" for name in NAMES)]
+    ids = [row["id"] for row in rows]
+    assert ids == sorted(ids)
+    assert ids[0] == "Testing/glioma/0.png"
+    assert [row["label"] for row in rows] == [id.split("/")[1] for id in ids]
+    images = np.stack([np.asarray(Image.open(data / id)) for id in ids])
+    predictor = Predictor.from_checkpoint(evaluated.workdir, batch_size=4)
+    probabilities = predictor.predict_proba(images)
+    read = np.array([[row[f"p_{name}"] for name in NAMES] for row in rows], np.float32)
+    np.testing.assert_array_equal(read, probabilities)
+    assert [row["prediction"] for row in rows] == [NAMES[i] for i in probabilities.argmax(axis=1)]
+
+
+def test_the_batch_size_changes_no_figure(evaluated: Evaluated, tmp_path: Path) -> None:
+    first, second = evaluated.metrics, evaluate(evaluated.workdir, batch_size=9, output=tmp_path)
+    for key in ("accuracy", "confusion_matrix", "missed_tumour"):
+        assert first[key] == second[key]
+    assert first["nll"] == pytest.approx(second["nll"], rel=1e-5)
+
+
+def test_the_validation_images_that_the_run_chose(workdir: Path, tmp_path: Path) -> None:
+    metrics = evaluate(workdir, split="val", output=tmp_path / "report")
+    assert metrics["n"] == 6
+    chosen = set(json.loads((workdir / "split.json").read_text())["val"])
+    assert {row["id"] for row in read_csv(tmp_path / "report")} == chosen
+
+
+def test_validation_images_choose_temperature_and_threshold(evaluated: Evaluated) -> None:
+    workdir, metrics, lines = evaluated
+    rows = read_csv(workdir / "evaluation", "val_predictions.csv")
+    assert {row["id"] for row in rows} == set(
+        json.loads((workdir / "split.json").read_text())["val"]
+    )
+    fitted = metrics["calibration"]["temperature"]
+    assert fitted["fitted_on"] == {"split": "val", "n": 6}
+    predictor = Predictor.from_checkpoint(workdir, batch_size=4)
+    images = np.stack([np.asarray(Image.open(data_of(metrics) / row["id"])) for row in rows])
+    labels = np.array([NAMES.index(row["label"]) for row in rows])
+    expected = fit_temperature(predictor.predict_logits(images), labels).value
+    assert fitted["value"] == pytest.approx(expected)
+    assert any("6 validation images" in line for line in lines)
+
+
+def data_of(metrics: dict[str, Any]) -> Path:
+    return Path(metrics["provenance"]["data"]["source"])
+
+
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        ({"calibration": False}, "not asked for"),
+        ({"split": "val"}, "are the validation images"),
+    ],
+)
+def test_without_validation_images_there_is_a_note(
+    workdir: Path, options: dict[str, Any], why: str
+) -> None:
+    folder = workdir / "evaluation"
+    folder.mkdir()
+    (folder / "val_predictions.csv").write_text("of an earlier evaluation")
+    metrics = evaluate(workdir, **options)
+    assert metrics["calibration"]["temperature"] is metrics["selective"]["reject"] is None
+    assert why in metrics["notes"][-1]
+    report = (folder / "report.html").read_text(encoding="utf-8")
+    assert ("asked not to (--no_calibration)" in report) == (options == {"calibration": False})
+    assert not (folder / "val_predictions.csv").exists()
+
+
+def test_nobody_has_looked_for_duplicates_and_nobody_is_compared(evaluated: Evaluated) -> None:
+    assert evaluated.metrics["subsets"] is None
+    assert evaluated.metrics["comparison"] is None
+    assert evaluated.metrics["accuracy_ci95_grouped"] is None
+    assert evaluated.metrics["bootstrap"]["unit"] == "image"
+
+
+def test_two_models_on_the_same_images(workdir: Path) -> None:
+    teacher = evaluate(workdir / "teacher")
+    student = evaluate(workdir, compare=workdir / "teacher")
+    compared = student["comparison"]
+    assert compared["with"] == {
+        key: teacher["provenance"][key]
+        for key in ("arch", "config", "checkpoint", "weights_sha256")
+    }
+    assert compared["with"]["checkpoint"] == "teacher/best/7"
+    assert compared["n"] == 9
+    assert compared["difference"] == pytest.approx(student["accuracy"] - teacher["accuracy"])
+    right = compared["both_right"] + compared["only_this_right"]
+    assert right == round(9 * student["accuracy"])
+    for same in (
+        workdir / "evaluation" / "teacher",
+        workdir / "evaluation/teacher/predictions.csv",
+    ):
+        assert evaluate(workdir, compare=same)["comparison"] == compared
+
+
+def test_a_comparison_across_images_is_refused_before_the_work(workdir: Path) -> None:
+    evaluate(workdir, split="val", output=workdir / "of val", calibration=False)
+    lines: list[str] = []
+    with pytest.raises(UserError, match=r"other images \(6 there, 9 here"):
+        evaluate(workdir, compare=workdir / "of val", log=lines.append)
+    assert not any(line.startswith("evaluation:") for line in lines)
+
+
+def test_a_comparison_across_data_of_the_same_names_is_refused(
+    workdir: Path, cache: Path, tmp_path: Path
+) -> None:
+    other = write_images(tmp_path / "other", NAMES, seed=1)
+    evaluate(workdir, source=str(other), cache_dir=cache, output=tmp_path / "of other")
+    with pytest.raises(UserError, match="is of other data"):
+        evaluate(workdir, compare=tmp_path / "of other")
+
+
+def test_the_teachers_report_leaves_the_students_alone(workdir: Path) -> None:
+    teacher = evaluate(workdir / "teacher")
+    assert not (workdir / "evaluation" / "metrics.json").exists()
+    assert json.loads((workdir / "evaluation" / "teacher" / "metrics.json").read_text()) == teacher
+    assert teacher["provenance"]["checkpoint"] == "teacher/best/7"
+
+
+def test_a_checkpoint_outside_a_workdir(
+    workdir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alone = tmp_path / "alone"
+    shutil.copytree(workdir / "student" / "best" / "7", alone)
+    monkeypatch.chdir(tmp_path)
+    assert evaluate(alone)["provenance"]["split_origin"] == "the data itself"
+    written = {path.name for path in (tmp_path / "evaluation").iterdir()}
+    assert written == REPORT - {"curves.png", "val_predictions.csv"}
+    with pytest.raises(UserError, match="known only to the run"):
+        evaluate(alone, split="val")
+
+
+def test_other_data_of_the_same_classes(workdir: Path, cache: Path, tmp_path: Path) -> None:
+    other = write_images(tmp_path / "other", NAMES, seed=1)
+    metrics = evaluate(workdir, source=str(other), cache_dir=cache)
+    assert metrics["provenance"]["data"]["same_as_training"] is False
+    assert metrics["provenance"]["split_origin"] == "the data itself"
+    assert metrics["calibration"]["temperature"] is None
+    assert "no split.json of a run names validation images" in metrics["notes"][-1]
+    with pytest.raises(UserError, match="other data"):
+        evaluate(workdir, source=str(other), cache_dir=cache, split="train")
+
+
+def test_data_of_other_classes(workdir: Path, cache: Path, tmp_path: Path) -> None:
+    other = write_images(tmp_path / "other", ("glioma", "healthy"))
+    with pytest.raises(UserError, match=r"glioma, healthy.*glioma, notumor, pituitary"):
+        evaluate(workdir, source=str(other), cache_dir=cache)
+
+
+def edit_metadata(workdir: Path, **changes: Any) -> None:
+    file = workdir / "student" / "best" / "7" / "metadata.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | changes))
+
+
+def test_a_negative_class_that_is_not_there_is_told(workdir: Path) -> None:
+    edit_metadata(workdir, negative_class="healthy")
+    metrics = evaluate(workdir)
+    assert metrics["missed_tumour"] is None
+    assert "no class is called healthy" in metrics["notes"][-1]
+
+
+def test_a_negative_class_that_is_not_known_is_told_and_one_that_does_not_exist_is_not(
+    workdir: Path,
+) -> None:
+    edit_metadata(workdir, negative_class=None)
+    unknown = evaluate(workdir)
+    assert unknown["missed_tumour"] is None
+    assert "no class is known to be free of tumour" in unknown["notes"][-1]
+    assert "config.data.negative_class" in unknown["notes"][-1]
+    edit_metadata(workdir, negative_class="")
+    none_exists = evaluate(workdir)
+    assert none_exists["missed_tumour"] is None
+    assert none_exists["notes"] == unknown["notes"][:-1]
+
+
+def test_a_checkpoint_that_does_not_say_its_data(workdir: Path) -> None:
+    edit_metadata(workdir, config=None, data=None)
+    with pytest.raises(UserError, match="give --data"):
+        evaluate(workdir)
+
+
+def test_an_unknown_split(workdir: Path) -> None:
+    with pytest.raises(UserError, match="unknown split"):
+        evaluate(workdir, split="dev")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_an_output_folder_without_permission(workdir: Path, tmp_path: Path) -> None:
+    locked = tmp_path / "locked"
+    locked.mkdir(mode=0o500)
+    with pytest.raises(UserError, match="cannot write"):
+        evaluate(workdir, output=locked / "report")
+
+
+def test_an_output_that_is_a_file(workdir: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match=r"cannot write.*--output"):
+        evaluate(workdir, output=tmp_path / "file")

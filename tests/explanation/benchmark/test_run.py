@@ -1,0 +1,311 @@
+"""A scorecard end to end on a network of a few lines: what is found, kept, resumed and refused."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from fakd_jax.errors import UserError
+from fakd_jax.explanation.benchmark import run as scorecard_run
+from fakd_jax.explanation.benchmark.metrics import BY_KEY
+from fakd_jax.explanation.benchmark.run import Plan, run_scorecard
+from fakd_jax.explanation.benchmark.summary import ALL
+from fakd_jax.explanation.methods.controls import CentreControl, EdgesControl, RandomControl
+from fakd_jax.explanation.methods.lime import LimeExplainer
+from fakd_jax.explanation.methods.occlusion import OcclusionExplainer
+from fakd_jax.explanation.scene.builder import Staging
+from fakd_jax.explanation.scene.infill import hiding_on_host, masking_on_host
+from fakd_jax.explanation.scene.superpixels import Slic
+from fakd_jax.explanation.subjects import Subject
+from fakd_jax.inference.network import Network
+
+SIDE = 48
+CLASSES = ("healthy", "ill")
+HALF = SIDE // 2
+FACTS = {
+    "arch": "few lines",
+    "checkpoint": "none",
+    "config": None,
+    "weights_sha256": 64 * "0",
+    "head": "trained",
+}
+
+
+def bright_corner(seed: int) -> np.ndarray:
+    """A grey head with a bright spot in its upper left quarter, and where the spot lies."""
+    generator = np.random.default_rng(seed)
+    image = np.zeros((SIDE, SIDE, 3), np.uint8)
+    image[4:44, 4:44] = generator.integers(70, 90, (40, 40, 1))
+    y, x = generator.integers(8, 16, 2)
+    image[y : y + 8, x : x + 8] = 250
+    return image
+
+
+def spot(seed: int) -> np.ndarray:
+    return (bright_corner(seed) == 250).all(axis=2)
+
+
+def ill_where_bright(images: np.ndarray, corner: tuple[slice, slice]) -> np.ndarray:
+    share = (images[(slice(None), *corner)] > 160).mean(axis=(1, 2, 3))
+    ill = 0.2 + 0.6 * np.minimum(1, 6 * share)
+    return np.stack([1 - ill, ill], axis=1).astype(np.float32)
+
+
+def network_looking_at(*corner: slice) -> Network:
+    def predict(images: np.ndarray) -> np.ndarray:
+        return ill_where_bright(images, (corner[0], corner[1]))
+
+    return Network(
+        predict,
+        hiding_on_host(predict),
+        masking_on_host(predict),
+        *(16, CLASSES, SIDE, FACTS),
+    )
+
+
+def a_network() -> Network:
+    """Looks at the upper left; drawn anew, at the lower right."""
+    drawn_anew = network_looking_at(slice(HALF, None), slice(HALF, None))
+    return replace(
+        network_looking_at(slice(0, HALF), slice(0, HALF)),
+        randomised=lambda seed, images: drawn_anew,
+    )
+
+
+@pytest.fixture(scope="module")
+def subjects(tmp_path_factory: pytest.TempPathFactory) -> list[Subject]:
+    folder = tmp_path_factory.mktemp("masks")
+    found = []
+    for seed in range(12):
+        mask = folder / f"{seed}.png"
+        Image.fromarray(spot(seed)).save(mask)
+        found.append(
+            Subject(f"test/ill/{seed}.png", "ill", lambda seed=seed: bright_corner(seed), mask)
+        )
+    return found
+
+
+def a_plan(**changes: object) -> Plan:
+    plan = Plan(
+        methods=[LimeExplainer(num_samples=80), OcclusionExplainer(window=1 / 4)],
+        controls=[RandomControl(), CentreControl(), EdgesControl()],
+        staging=Staging(segmenter=Slic(16), hide="inpaint"),
+        seeds=2,
+        redraws=1,
+    )
+    return replace(plan, **changes)
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+@pytest.fixture(scope="module")
+def finished(subjects: list[Subject], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    output = tmp_path_factory.mktemp("scorecard")
+    run_scorecard(subjects, a_network(), a_plan(), output)
+    return output
+
+
+def test_what_is_true_of_this_network_is_found(finished: Path) -> None:
+    scorecard = json.loads((finished / "scorecard.json").read_text())
+    rows = {row["method"]: row["measures"] for row in scorecard["rows"] if row["class"] == ALL}
+    assert list(rows) == ["lime", "occlusion", "random", "centre", "edges"]
+    assert rows["occlusion"]["rank_correlation"]["mean"] == 1
+    assert rows["lime"]["dice"]["mean"] > rows["centre"]["dice"]["mean"]
+    assert rows["lime"]["dice"]["n"] == 12
+    assert rows["occlusion"]["gap"]["mean"] > 0.15
+    assert rows["lime"]["background"]["mean"] == 0
+    verdicts = {
+        (row["method"], row["measure"], row["control"]): row["verdict"]
+        for row in scorecard["verdicts"]
+    }
+    for method in ("lime", "occlusion"):
+        for measure in ("gap", "mass_in_mask"):
+            assert verdicts[method, measure, "random"] == "above"
+    sanity = {row["method"]: row["passes"] for row in scorecard["sanity"]}
+    assert sanity["occlusion"] is True
+    assert sanity["edges"] is False
+    assert sanity["centre"] is False
+    assert sanity["random"] is False
+    assert scorecard["config"]["methods"]["lime"]["num_samples"] == 80
+
+
+def test_everything_is_there_to_be_read_and_looked_at(finished: Path) -> None:
+    names = set(contents(finished))
+    assert {
+        "scorecard.json", "scorecard.txt", "scorecard.csv", "scorecard.png", "gallery.html"
+    } <= names  # fmt: skip
+    page = (finished / "gallery.html").read_text()
+    for seed in range(12):
+        assert f"test/ill/{seed}.png" in page
+    with Image.open(finished / "cells" / "test_ill_3" / "lime.png") as picture:
+        assert min(picture.size) >= SIDE
+
+
+def test_an_interrupted_scorecard_goes_on_and_ends_with_the_same_bytes(
+    subjects: list[Subject], finished: Path, tmp_path: Path
+) -> None:
+    seen: list[tuple[str, str, bool]] = []
+
+    def stop_in_the_middle(id: str, method: str, known: bool) -> None:
+        seen.append((id, method, known))
+        if len(seen) == 8:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_scorecard(subjects, a_network(), a_plan(), tmp_path, on_cell=stop_in_the_middle)
+    (tmp_path / "cells" / "test_ill_0" / "lime.json").write_text("{ half a fi")
+    known: list[bool] = []
+    run_scorecard(
+        subjects, a_network(), a_plan(), tmp_path, on_cell=lambda *cell: known.append(cell[2])
+    )
+    assert known[:8] == [False] + [True] * 7
+    assert not any(known[8:])
+    assert contents(tmp_path) == contents(finished)
+
+
+def test_cells_hold_every_measure(finished: Path) -> None:
+    cells = list((finished / "cells").rglob("*.json"))
+    assert len(cells) == 12 * 5
+    for cell in cells:
+        assert list(json.loads(cell.read_text())["measures"]) == list(BY_KEY)
+
+
+def measured_anew(output: Path, subjects: list[Subject], network: Network, plan: Plan) -> list[str]:
+    """The methods of whose cells none was there."""
+    measured: list[str] = []
+
+    def note(id: str, method: str, known: bool) -> None:
+        if not known:
+            measured.append(method)
+
+    run_scorecard(subjects, network, plan, output, on_cell=note)
+    return measured
+
+
+EVERYONE = ["lime", "occlusion", "random", "centre", "edges"]
+
+
+def test_what_was_measured_by_other_code_or_of_other_classes_or_names_is_measured_again(
+    subjects: list[Subject], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan, network = a_plan(redraws=0), a_network()
+    assert measured_anew(tmp_path, subjects[:1], network, plan) == EVERYONE
+    assert measured_anew(tmp_path, subjects[:1], network, plan) == []
+    renamed = replace(network, class_names=("fine", "ill"))
+    assert measured_anew(tmp_path, subjects[:1], renamed, plan) == EVERYONE
+    moved = [replace(subjects[0], id="test_ill_0.png")]  # has the same folder
+    assert measured_anew(tmp_path, moved, renamed, plan) == EVERYONE
+    assert "test_ill_0.png" in (tmp_path / "gallery.html").read_text()
+    monkeypatch.setattr(scorecard_run, "computed_by", lambda: {"code": "another"})
+    assert measured_anew(tmp_path, moved, renamed, plan) == EVERYONE
+
+
+def test_a_damaged_picture_is_drawn_again_and_the_original_is_always_this_one(
+    subjects: list[Subject], tmp_path: Path
+) -> None:
+    plan, network = a_plan(redraws=0), a_network()
+    measured_anew(tmp_path, subjects[:1], network, plan)
+    before = contents(tmp_path)
+    folder = tmp_path / "cells" / "test_ill_0"
+    (folder / "lime.png").write_bytes(b"")
+    (folder / "image.png").write_bytes((folder / "edges.png").read_bytes())
+    assert measured_anew(tmp_path, subjects[:1], network, plan) == ["lime"]
+    (folder / "image.png").unlink()
+    assert measured_anew(tmp_path, subjects[:1], network, plan) == []
+    assert contents(tmp_path) == before
+
+
+def test_of_a_network_that_never_moves_nothing_is_called_stable(
+    subjects: list[Subject], tmp_path: Path
+) -> None:
+    def never(images: np.ndarray) -> np.ndarray:
+        return np.tile(np.array([0.3, 0.7], np.float32), (len(images), 1))
+
+    still = Network(
+        never, hiding_on_host(never), masking_on_host(never), *(16, CLASSES, SIDE, FACTS)
+    )
+    still = replace(still, randomised=lambda seed, images: still)
+    flat = a_plan(methods=[OcclusionExplainer(window=1 / 4)], controls=[RandomControl()])
+    scorecard = run_scorecard(subjects[:1], still, flat, tmp_path)
+    rows = {row["method"]: row["measures"] for row in scorecard["rows"] if row["class"] == ALL}
+    assert rows["occlusion"]["jaccard"] == {"mean": None, "ci95": None, "n": 0}
+    assert rows["occlusion"]["dependence"] == {"mean": None, "ci95": None, "n": 0}
+    assert rows["random"]["jaccard"]["n"] == 1
+    pictures = tmp_path / "cells" / "test_ill_0"
+    assert (pictures / "occlusion.png").read_bytes() == (pictures / "image.png").read_bytes()
+
+
+def test_typical_images_are_of_all_classes(subjects: list[Subject]) -> None:
+    of_two = [
+        Subject(str(place), None, lambda level=level: np.full((4, 4, 3), level, np.uint8))
+        for place, level in enumerate([1] * 50 + [2] * 14)
+    ]
+    found = scorecard_run.typical_images(of_two, 4)
+    assert found[:, 0, 0, 0].tolist() == [1] * 25 + [2] * 7
+    assert scorecard_run.typical_images(subjects, SIDE).shape == (12, SIDE, SIDE, 3)
+    assert len(scorecard_run.typical_images(of_two[:3], 4)) == 3 * 8
+
+
+def test_names_that_cannot_be_told_apart_or_written_are_refused(
+    subjects: list[Subject], tmp_path: Path
+) -> None:
+    ambiguous = replace(a_network(), class_names=(ALL, "ill"))
+    with pytest.raises(UserError, match="a class is named 'all images'"):
+        run_scorecard(subjects[:1], ambiguous, a_plan(), tmp_path)
+    unreadable = [replace(subjects[0], id="\udcff.png")]
+    with pytest.raises(UserError, match=r"udcff.png' is not UTF-8; rename the file"):
+        run_scorecard(unreadable, a_network(), a_plan(), tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_only_what_was_measured_otherwise_is_measured_again(
+    subjects: list[Subject], tmp_path: Path
+) -> None:
+    plan = a_plan(redraws=0)
+    measured_anew(tmp_path, subjects[:1], a_network(), plan)
+    lime, occlusion = plan.methods
+    other = replace(plan, methods=[replace(lime, num_samples=81), occlusion])
+    assert measured_anew(tmp_path, subjects[:1], a_network(), other) == ["lime"]
+    assert measured_anew(tmp_path, subjects[:1], a_network(), replace(other, seeds=3)) == EVERYONE
+
+
+def test_without_masks_and_redrawn_networks_those_figures_are_absent(
+    subjects: list[Subject], tmp_path: Path
+) -> None:
+    plain = [replace(subject, mask=None) for subject in subjects[:2]]
+    scorecard = run_scorecard(plain, replace(a_network(), randomised=None), a_plan(), tmp_path)
+    for row in scorecard["rows"]:
+        for key in ("dice", "dependence", "randomised_correlation"):
+            assert row["measures"][key] == {"mean": None, "ci95": None, "n": 0}
+    assert {row["passes"] for row in scorecard["sanity"]} == {None}
+    assert "not measured" in (tmp_path / "scorecard.txt").read_text()
+
+
+def test_localisation_counts_images_that_the_network_gets_right_only(
+    subjects: list[Subject], tmp_path: Path
+) -> None:
+    wrong = [replace(subjects[0], true_class="healthy"), subjects[1]]
+    scorecard = run_scorecard(wrong, a_network(), a_plan(redraws=0), tmp_path)
+    row = next(row for row in scorecard["rows"] if row["method"] == "lime")
+    assert row["measures"]["dice"]["n"] == 1
+
+
+def test_a_mask_that_does_not_fit_is_refused(subjects: list[Subject], tmp_path: Path) -> None:
+    mask = tmp_path / "small.png"
+    Image.new("L", (SIDE, SIDE - 1)).save(mask)
+    with pytest.raises(UserError, match=r"has 48 × 47 pixels, its image 48 × 48"):
+        run_scorecard([replace(subjects[0], mask=mask)], a_network(), a_plan(), tmp_path / "out")
+    mask.write_bytes(b"no picture")
+    with pytest.raises(UserError, match="cannot read the mask"):
+        run_scorecard([replace(subjects[0], mask=mask)], a_network(), a_plan(), tmp_path / "out")

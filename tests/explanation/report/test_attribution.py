@@ -1,0 +1,123 @@
+"""Pictures of heat: colours by sign, nothing where nothing is said, lesions outlined."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from fakd_jax.explanation.report.attribution import (
+    AGAINST_COLOUR,
+    FOR_COLOUR,
+    STRONGEST_OPACITY,
+    overlay,
+)
+
+IMAGE = np.full((4, 6, 3), 100, np.uint8)
+IMAGES = hnp.arrays(np.uint8, (5, 7, 3))
+HEATS = hnp.arrays(np.float64, (5, 7), elements=st.floats(-1e3, 1e3, allow_subnormal=False))
+
+
+def at_own_size(image: np.ndarray, heat: np.ndarray, **changes: np.ndarray) -> np.ndarray:
+    return overlay(image, heat, side=1, **changes)
+
+
+def test_colours_tell_the_sign_and_opacity_the_strength() -> None:
+    heat = np.zeros((4, 6))
+    heat[0, 0], heat[1, 1], heat[2, 2] = 2.0, -2.0, 1.0
+    picture = at_own_size(IMAGE, heat)
+    # Of the magnitudes 1, 2, 2 the 99th percentile is 2.
+    for place, share, colour in (
+        ((0, 0), 1.0, FOR_COLOUR),
+        ((1, 1), 1.0, AGAINST_COLOUR),
+        ((2, 2), 0.5, FOR_COLOUR),
+    ):
+        opacity = STRONGEST_OPACITY * share
+        expected = np.rint(100 + opacity * (np.array(colour) - 100))
+        np.testing.assert_array_equal(picture[place], expected)
+        picture[place] = 100
+    np.testing.assert_array_equal(picture, IMAGE)
+
+
+def test_evidence_for_is_reddish_and_against_is_bluish_on_any_grey() -> None:
+    greys = np.repeat(np.arange(256, dtype=np.uint8), 3).reshape(1, 256, 3)
+    for_, against = (at_own_size(greys, np.full((1, 256), sign)).astype(int) for sign in (1.0, -1))
+    assert (for_[..., 0] > for_[..., 2] + 100).all()
+    assert (against[..., 2] > against[..., 0] + 80).all()
+
+
+@given(IMAGES, HEATS)
+def test_where_nothing_is_said_the_image_is_as_it_was(image: np.ndarray, heat: np.ndarray) -> None:
+    heat[0] = 0
+    np.testing.assert_array_equal(at_own_size(image, heat)[heat == 0], image[heat == 0])
+    np.testing.assert_array_equal(at_own_size(image, 0 * heat), image)
+
+
+@given(IMAGES, HEATS, st.integers(-30, 30))
+def test_only_proportions_are_shown(image: np.ndarray, heat: np.ndarray, power: int) -> None:
+    # Powers of two change no digit of a float.
+    np.testing.assert_array_equal(at_own_size(image, heat), at_own_size(image, heat * 2.0**power))
+
+
+def test_one_extreme_pixel_does_not_hide_the_others() -> None:
+    heat = np.ones((20, 20))
+    plain = overlay(np.zeros((20, 20, 3), np.uint8), heat)
+    heat[0, 0] = 1e6
+    np.testing.assert_array_equal(overlay(np.zeros((20, 20, 3), np.uint8), heat), plain)
+
+
+def test_heat_on_few_pixels_is_as_strong_as_heat_everywhere() -> None:
+    heat = np.zeros((30, 30))
+    heat[3, 4] = 1e-3  # less than one pixel in a hundred
+    expected = np.rint(STRONGEST_OPACITY * np.array(FOR_COLOUR))
+    picture = at_own_size(np.zeros((30, 30, 3), np.uint8), heat)
+    np.testing.assert_array_equal(picture[3, 4], expected)
+
+
+@pytest.mark.parametrize(
+    ("shape", "side", "expected"),
+    [((64, 64), 224, (224, 224)), ((32, 64), 128, (64, 128)), ((300, 280), 224, (300, 280))],
+)
+def test_small_pictures_are_enlarged_and_large_ones_stay(
+    shape: tuple[int, int], side: int, expected: tuple[int, int]
+) -> None:
+    picture = overlay(np.zeros((*shape, 3), np.uint8), np.ones(shape), side=side)
+    assert picture.shape == (*expected, 3)
+    assert picture.dtype == np.uint8
+
+
+@pytest.mark.parametrize("side", [8, 9, 10, 11, 224])
+def test_enlarged_heat_keeps_its_borders(side: int) -> None:
+    heat = np.zeros((8, 8))
+    heat[:, 4:] = 1
+    tinted = overlay(np.zeros((8, 8, 3), np.uint8), heat, side=side).any(axis=-1)
+    assert tinted.any(axis=0).tolist() == [(x + 0.5) * 8 / side >= 4 for x in range(side)]
+
+
+def test_a_lesion_gets_a_white_line_and_a_black_rim_outside_it() -> None:
+    mask = np.zeros((7, 7), bool)
+    mask[3, 3] = True
+    image = np.full((7, 7, 3), 100, np.uint8)
+    picture = at_own_size(image, np.zeros((7, 7)), mask=mask)[..., 0]
+    expected = np.full((7, 7), 100)
+    distance = np.abs(np.arange(7) - 3)[:, None] + np.abs(np.arange(7) - 3)
+    expected[distance == 1], expected[distance == 2] = 255, 0
+    np.testing.assert_array_equal(picture, expected)
+    assert (image == 100).all(), "the argument was changed"
+
+
+def test_no_lesion_no_line() -> None:
+    heat = np.arange(24.0).reshape(4, 6)
+    empty = np.zeros((4, 6), bool)
+    np.testing.assert_array_equal(overlay(IMAGE, heat, mask=empty), overlay(IMAGE, heat))
+
+
+def test_what_does_not_fit_is_refused() -> None:
+    with pytest.raises(ValueError, match="same height and width"):
+        overlay(IMAGE, np.zeros((6, 4)))
+    with pytest.raises(ValueError, match="same height and width"):
+        overlay(IMAGE, np.zeros((4, 6)), mask=np.zeros((6, 4), bool))
+    with pytest.raises(ValueError, match="not finite"):
+        overlay(IMAGE, np.full((4, 6), np.nan))

@@ -1,0 +1,163 @@
+"""Scenes: heads found, superpixels in them, and what stands in their place."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fakd_jax.errors import UserError
+from fakd_jax.explanation.options import choose_explainers, choose_staging
+from fakd_jax.explanation.scene.builder import PAPER, Staging
+from fakd_jax.explanation.scene.head import find_head
+from fakd_jax.explanation.scene.scene import Scene, mean_by_superpixel
+from fakd_jax.explanation.scene.superpixels import Quickshift, Slic
+
+SIDE = 96
+
+
+def a_head(seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """A textured ellipse with a dark hole in noisy air, and where it is."""
+    generator = np.random.default_rng(seed)
+    y, x = np.mgrid[:SIDE, :SIDE]
+    head = ((y - 50) / 36) ** 2 + ((x - 46) / 28) ** 2 < 1
+    hole = (y - 44) ** 2 + (x - 50) ** 2 < 25
+    grey = np.where(head & ~hole, 120 + 30 * np.sin(x / 5), 4) + generator.normal(0, 3, head.shape)
+    return np.repeat(grey.clip(0, 255).astype(np.uint8)[..., None], 3, axis=2), head
+
+
+def test_head_is_found_with_its_holes_and_without_what_lies_beside_it() -> None:
+    image, head = a_head()
+    image[4:9, 70:90] = 255  # a mark in the corner
+    found = find_head(image)
+    overlap = (found & head).sum() / (found | head).sum()
+    assert overlap > 0.95
+    assert found[44, 50]
+    assert not found[4:9, 70:90].any()
+
+
+@pytest.mark.parametrize("grey", [0, 90])
+def test_without_a_head_everything_may_be_evidence(grey: int) -> None:
+    assert find_head(np.full((40, 40, 3), grey, np.uint8)).all()
+    speck = np.zeros((60, 60, 3), np.uint8)
+    speck[30:34, 30:34] = 255
+    assert find_head(speck).all()
+
+
+def test_a_bright_line_around_the_slice_is_no_head() -> None:
+    image, _ = a_head()
+    framed = image.copy()
+    framed[[0, -1]] = framed[:, [0, -1]] = 255
+    np.testing.assert_array_equal(find_head(framed), find_head(image))
+
+
+def test_light_air_is_no_head() -> None:
+    image, head = a_head()
+    head[50:, 30:60] = True  # a neck, down to the edge
+    assert find_head(np.where(head[..., None], image.clip(100, 170), 255).astype(np.uint8)).all()
+
+
+def test_a_head_that_reaches_over_the_edge_is_continued_to_it() -> None:
+    image, head = a_head()
+    cut = find_head(image[30:])
+    assert (cut[0] == head[30]).mean() > 0.95
+
+
+@pytest.mark.parametrize("segmenter", [Slic(), Quickshift()])
+def test_superpixels_cover_the_head_and_nothing_else_without_gaps(segmenter) -> None:
+    image, _ = a_head()
+    found = find_head(image)
+    labels = segmenter(image, found, 4)
+    assert labels.dtype == np.int32
+    np.testing.assert_array_equal(labels >= 0, found)
+    np.testing.assert_array_equal(np.unique(labels[found]), np.arange(labels.max() + 1))
+    np.testing.assert_array_equal(labels, segmenter(image, found, 4))
+
+
+def test_slic_finds_about_as_many_as_asked_for() -> None:
+    image, _ = a_head()
+    found = find_head(image)
+    few, many = (int(Slic(count)(image, found, 0).max()) + 1 for count in (12, 60))
+    assert 6 <= few <= 18
+    assert 36 <= many <= 72
+
+
+def test_the_papers_superpixels_are_limes_defaults() -> None:
+    from skimage.segmentation import quickshift
+
+    image, _ = a_head()
+    scene = PAPER.scene(image, 4)
+    expected = quickshift(image, kernel_size=4, max_dist=200, ratio=0.2, rng=4)
+    np.testing.assert_array_equal(scene.superpixels, expected)
+    assert scene.foreground.all()
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.sampled_from(["mean", "blur", "inpaint"]), st.integers(0, 50))
+def test_background_is_never_replaced(hide: str, seed: int) -> None:
+    image, _ = a_head(seed)
+    scene = Staging(hide=hide).scene(image, 0)
+    outside = ~scene.foreground
+    np.testing.assert_array_equal(scene.replacement[outside], image[outside])
+    assert (scene.replacement[scene.foreground] != image[scene.foreground]).any()
+
+
+def test_mean_by_superpixel_by_hand() -> None:
+    labels = np.array([[0, 0, -1], [1, 1, 1]], np.int32)
+    picture = np.zeros((2, 3, 3), np.uint8)
+    values = np.array([[1.0, 3.0, 100.0], [2.0, 4.0, 9.0]])
+    np.testing.assert_allclose(mean_by_superpixel(Scene(picture, labels, picture), values), [2, 5])
+
+
+def test_presets_and_what_differs_from_them() -> None:
+    assert choose_staging("default") == Staging()
+    assert choose_staging("paper") == PAPER
+    mixed = choose_staging("paper", segmenter="slic", superpixels=20, hide="blur")
+    assert mixed == Staging(segmenter=Slic(20), head_only=False, hide="blur")
+    assert not choose_staging("default", whole_image=True).head_only
+    record = mixed.settings()
+    assert record["segmenter"] == {"name": "slic", "count": 20, "compactness": 10.0}
+    assert record["hide"] == "blur"
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        ({"segmenter": "felzenszwalb"}, "known: slic, quickshift"),
+        ({"hide": "black"}, "known: mean, blur, inpaint"),
+        ({"superpixels": 1}, "at least 2"),
+        ({"superpixels": 9, "segmenter": "quickshift"}, "quickshift finds its number itself"),
+    ],
+)
+def test_wrong_scenes_are_refused(options: dict, complaint: str) -> None:
+    with pytest.raises(UserError, match=complaint):
+        choose_staging("default", **options)
+
+
+def test_options_go_to_the_methods_that_have_them() -> None:
+    (paper,) = choose_explainers(["lime"], "paper", {"num_samples": None})
+    assert paper.settings()["num_samples"] == 1000
+    (ours,) = choose_explainers(["lime"], "default", {"max_samples": 900, "num_samples": None})
+    assert ours.settings()["num_samples"] == "auto"
+    assert ours.num_predictions == 900
+    with pytest.raises(UserError, match="lime has no setting layer"):
+        choose_explainers(["lime"], "default", {"layer": "features.3"})
+    with pytest.raises(UserError, match="unknown method 'shap'; known: lime"):
+        choose_explainers(["shap"], "default", {})
+
+
+@pytest.mark.parametrize(
+    ("names", "preset", "num_samples"),
+    [
+        (["lime"], "default", 500),
+        (["lime"], "paper", None),
+        (["lime"], "paper", 500),
+        (["rise", "lime"], "default", 500),
+    ],
+)
+def test_a_budget_is_not_dropped_where_the_number_of_samples_is_set(
+    names: list[str], preset: str, num_samples: int | None
+) -> None:
+    with pytest.raises(UserError, match=r"max_samples 900 means nothing .* leave max_samples out"):
+        choose_explainers(names, preset, {"num_samples": num_samples, "max_samples": 900})

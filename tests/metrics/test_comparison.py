@@ -1,0 +1,87 @@
+"""Two models on the same images: against statsmodels and SciPy, by hand, and type-I error."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import binom, binomtest
+from statsmodels.stats.contingency_tables import mcnemar
+
+from fakd_jax.metrics.comparison import compare_answers, mcnemar_exact
+
+
+@given(st.integers(0, 1500), st.integers(0, 1500))
+def test_mcnemar_agrees_with_statsmodels_and_scipy(first: int, second: int) -> None:
+    ours = mcnemar_exact(first, second)
+    assert ours == pytest.approx(mcnemar([[9, first], [second, 9]], exact=True).pvalue, rel=1e-6)
+    if first + second:
+        assert ours == pytest.approx(binomtest(first, first + second).pvalue, rel=1e-6)
+    assert ours == mcnemar_exact(second, first)
+
+
+def test_mcnemar_by_hand() -> None:
+    assert mcnemar_exact(0, 0) == 1
+    assert mcnemar_exact(5, 5) == 1
+    assert mcnemar_exact(0, 6) == pytest.approx(2 / 64)
+    assert mcnemar_exact(1, 6) == pytest.approx(2 * 8 / 128)
+    with pytest.raises(ValueError, match="no counts"):
+        mcnemar_exact(-1, 3)
+
+
+@pytest.mark.parametrize("discordant", [1, 5, 6, 20, 51, 200])
+def test_equally_good_models_seldom_seem_to_differ(discordant: int) -> None:
+    counts = np.arange(discordant + 1)
+    rejects = [mcnemar_exact(int(k), discordant - int(k)) <= 0.05 for k in counts]
+    assert binom.pmf(counts, discordant, 0.5) @ rejects <= 0.05
+
+
+def right(*shares: tuple[bool, int]) -> np.ndarray:
+    return np.concatenate([np.full(count, value) for value, count in shares])
+
+
+def test_the_comparison_by_hand() -> None:
+    this = right((True, 70), (True, 12), (False, 3), (False, 15))
+    other = right((True, 70), (False, 12), (True, 3), (False, 15))
+    compared = compare_answers(this, other, np.arange(100))
+    low, high = compared.pop("difference_ci95")
+    assert compared == {
+        "n": 100,
+        "both_right": 70,
+        "only_this_right": 12,
+        "only_other_right": 3,
+        "both_wrong": 15,
+        "mcnemar_p": mcnemar_exact(12, 3),
+        "difference": 0.09,
+    }
+    # The standard error of a paired difference: sqrt((b + c) - (b - c)²/n) / n.
+    error = np.sqrt(15 - 81 / 100) / 100
+    assert (low, high) == pytest.approx((0.09 - 1.96 * error, 0.09 + 1.96 * error), abs=0.012)
+
+
+def test_copies_widen_the_interval_of_the_difference() -> None:
+    random = np.random.default_rng(0)
+    this, other = (np.repeat(random.random(60) < 0.8, 5) for _ in range(2))
+    widths = []
+    for units in (np.arange(300), np.arange(300) // 5):
+        low, high = compare_answers(this, other, units)["difference_ci95"]
+        widths.append(high - low)
+    assert widths[1] / widths[0] == pytest.approx(np.sqrt(5), rel=0.1)
+
+
+def test_models_that_agree_everywhere() -> None:
+    same = right((True, 9), (False, 1))
+    compared = compare_answers(same, same, np.arange(10))
+    assert compared["difference"] == 0
+    assert compared["mcnemar_p"] == 1
+    assert compared["difference_ci95"] is None
+
+
+def test_pairing_narrows_the_interval() -> None:
+    random = np.random.default_rng(0)
+    this = random.random(500) < 0.8
+    other = this ^ (random.random(500) < 0.02)
+    low, high = compare_answers(this, other, np.arange(500))["difference_ci95"]
+    unpaired = 2 * 1.96 * np.sqrt(2 * 0.8 * 0.2 / 500)
+    assert high - low < unpaired / 2

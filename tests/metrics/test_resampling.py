@@ -1,0 +1,206 @@
+"""Wilson's interval and the bootstrap: against SciPy and statsmodels, and whether they cover."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import binom, binomtest
+from statsmodels.stats.proportion import proportion_confint
+
+from fakd_jax.metrics import resampling as intervals
+from fakd_jax.metrics.confusion import accuracy_statistics
+from fakd_jax.metrics.resampling import (
+    Statistics,
+    bootstrap,
+    counted_share,
+    group_numbers,
+    point_estimates,
+    wilson_interval,
+)
+
+
+@given(n=st.integers(1, 3000), share=st.floats(0, 1), confidence=st.floats(0.5, 0.999))
+def test_wilsons_interval_agrees_with_scipy_and_statsmodels(
+    n: int, share: float, confidence: float
+) -> None:
+    successes = round(n * share)
+    low, high = wilson_interval(successes, n, confidence)
+    expected = binomtest(successes, n).proportion_ci(confidence, method="wilson")
+    assert (low, high) == pytest.approx((expected.low, expected.high), abs=1e-12)
+    theirs = proportion_confint(successes, n, alpha=1 - confidence, method="wilson")
+    assert (low, high) == pytest.approx(theirs, abs=1e-9)
+    assert 0 <= low <= successes / n <= high <= 1
+
+
+@pytest.mark.parametrize("arguments", [(-1, 5), (6, 5), (0, 0), (1, 2, 1.0), (1, 2, 0.0)])
+def test_an_interval_of_nothing_is_refused(arguments: tuple) -> None:
+    with pytest.raises(ValueError, match="no interval"):
+        wilson_interval(*arguments)
+
+
+def coverage(interval: Callable[[int, int], tuple[float, float]], p: float, n: int) -> float:
+    """The exact chance that the interval of a binomial count holds its p."""
+    counts = np.arange(n + 1)
+    ends = np.array([interval(int(count), n) for count in counts])
+    return float(binom.pmf(counts, n, p) @ ((ends[:, 0] <= p) & (p <= ends[:, 1])))
+
+
+@pytest.mark.parametrize("n", [100, 1311])
+@pytest.mark.parametrize("p", [0.5, 0.9, 0.99])
+def test_wilsons_interval_covers_as_often_as_it_says(p: float, n: int) -> None:
+    assert 0.92 < coverage(wilson_interval, p, n) < 0.97
+
+
+def test_the_textbook_interval_would_not() -> None:
+    def wald(count: int, n: int) -> tuple[float, float]:
+        low, high = proportion_confint(count, n, method="normal")
+        return low, high
+
+    assert coverage(wald, 0.99, 100) < 0.65
+
+
+def test_a_counted_share() -> None:
+    assert counted_share(3, 4) == {
+        "count": 3,
+        "n": 4,
+        "rate": 0.75,
+        "ci95": list(wilson_interval(3, 4)),
+    }
+    assert counted_share(0, 0) == {"count": 0, "n": 0, "rate": None, "ci95": None}
+
+
+def test_an_unknown_id_is_a_group_of_its_own() -> None:
+    numbers = group_numbers(["a", "b", "c", "d"], {"a": 5, "c": 5, "elsewhere": 9})
+    assert numbers[0] == numbers[2]
+    assert len(set(numbers)) == 3
+    assert set(numbers[[1, 3]]).isdisjoint({5, 9})
+    assert len(set(group_numbers(["a", "b"], {}))) == 2
+
+
+def accuracy_of(right: np.ndarray) -> Statistics:
+    """Accuracy as the metrics bootstrap it: two classes, the truth always the first."""
+    return accuracy_statistics(np.zeros(len(right), int), (~right).astype(int), 2)
+
+
+def test_of_single_images_the_bootstrap_agrees_with_wilson() -> None:
+    right = np.arange(1311) < 1180
+    drawn = bootstrap(accuracy_of(right), np.arange(1311))["accuracy"]
+    assert drawn == pytest.approx(wilson_interval(1180, 1311), abs=2e-3)
+
+
+def test_the_bootstraps_spread_is_the_standard_error_of_a_mean() -> None:
+    values = np.random.default_rng(1).exponential(size=400)
+
+    def mean(weights: np.ndarray) -> Mapping[str, np.ndarray]:
+        return {"mean": weights @ values / weights.sum(axis=1)}
+
+    low, high = bootstrap(mean, np.arange(400), resamples=20_000)["mean"]
+    assert (high - low) / (2 * 1.96) == pytest.approx(values.std() / 20, rel=0.03)
+
+
+def test_the_ends_are_percentiles_of_the_resamples() -> None:
+    def ranks(weights: np.ndarray) -> Mapping[str, np.ndarray]:
+        return {"rank": np.arange(len(weights)) / 1000}
+
+    units = np.arange(5)
+    assert bootstrap(ranks, units, resamples=1001)["rank"] == pytest.approx([0.025, 0.975])
+    drawn = bootstrap(ranks, units, resamples=1001, confidence=0.8)["rank"]
+    assert drawn == pytest.approx([0.1, 0.9])
+
+
+def test_every_image_of_a_unit_is_drawn_with_it() -> None:
+    units = np.array([7, -3, 7, 5, 5, 5])
+    seen = []
+
+    def record(weights: np.ndarray) -> Mapping[str, np.ndarray]:
+        seen.append(weights)
+        return {"images": weights.sum(axis=1)}
+
+    bootstrap(record, units, resamples=500)
+    weights = np.concatenate(seen)
+    assert weights.shape == (500, 6)
+    assert (weights[:, 0] == weights[:, 2]).all()
+    assert (weights[:, 3:] == weights[:, [3]]).all()
+    assert (weights[:, [0, 1, 3]].sum(axis=1) == 3).all()  # as many units as there are
+
+
+def test_a_seed_gives_the_same_bits_and_another_gives_others() -> None:
+    right, units = np.arange(50) < 41, np.arange(50) // 2
+    first = bootstrap(accuracy_of(right), units, seed=1)
+    assert bootstrap(accuracy_of(right), units, seed=1) == first
+    assert bootstrap(accuracy_of(right), units, seed=2) != first
+
+
+def test_the_memory_limit_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    right, units = np.arange(50) < 41, np.arange(50)
+    at_once = bootstrap(accuracy_of(right), units)
+    monkeypatch.setattr(intervals, "WEIGHTS_AT_ONCE", 333)
+    assert bootstrap(accuracy_of(right), units) == at_once
+
+
+def shares_that_hold_the_truth(copies: int, draws: int) -> tuple[float, float]:
+    """How often intervals of the accuracy hold 0.9, with and without the groups.
+
+    Each data set has 80 slices in `copies` copies; a network is right on all copies of a slice
+    or on none.
+    """
+    random = np.random.default_rng(0)
+    groups = np.repeat(np.arange(80), copies)
+    held = np.zeros(2)
+    for seed in range(draws):
+        right = np.repeat(random.random(80) < 0.9, copies)
+        for which, units in enumerate((groups, np.arange(len(groups)))):
+            drawn = bootstrap(accuracy_of(right), units, resamples=300, seed=seed)["accuracy"]
+            assert drawn is not None
+            held[which] += drawn[0] <= 0.9 <= drawn[1]
+    grouped, plain = held / draws
+    return float(grouped), float(plain)
+
+
+def test_copies_counted_one_by_one_make_intervals_that_lie() -> None:
+    grouped, plain = shares_that_hold_the_truth(copies=6, draws=200)
+    assert grouped > 0.89
+    assert plain < 0.65
+
+
+def test_without_copies_groups_change_nothing() -> None:
+    grouped, plain = shares_that_hold_the_truth(copies=1, draws=50)
+    assert grouped == plain > 0.85
+
+
+def test_no_interval_where_a_class_is_often_absent() -> None:
+    # A class of one image is absent from (1 - 1/n)^n = 36.6 % of the resamples.
+    labels = np.array([0] * 20 + [1])
+    predictions = np.array([0] * 15 + [1] * 6)
+    drawn = bootstrap(accuracy_statistics(labels, predictions, 2), np.arange(21))
+    assert drawn["balanced_accuracy"] is None
+    assert drawn["accuracy"] is not None
+
+
+def test_a_rarely_absent_class_only_loses_those_resamples() -> None:
+    labels = np.array([0] * 20 + [1] * 4)  # absent from 1.5 %
+    predictions = np.array([0] * 15 + [1] * 8 + [0])
+    drawn = bootstrap(accuracy_statistics(labels, predictions, 2), np.arange(24))
+    low, high = drawn["balanced_accuracy"]
+    assert 0 < low < 0.75 < high <= 1
+
+
+def test_no_interval_where_all_resamples_agree() -> None:
+    assert bootstrap(accuracy_of(np.ones(30, bool)), np.arange(30))["accuracy"] is None
+    assert bootstrap(accuracy_of(np.arange(30) < 9), np.zeros(30, int))["accuracy"] is None
+
+
+def test_no_images_to_draw_are_refused() -> None:
+    with pytest.raises(ValueError, match="no images"):
+        bootstrap(accuracy_of(np.ones(0, bool)), np.arange(0))
+
+
+def test_point_estimates() -> None:
+    def statistics(weights: np.ndarray) -> Mapping[str, np.ndarray]:
+        return {"sum": weights.sum(axis=1), "none": np.full(len(weights), np.nan)}
+
+    assert point_estimates(statistics, 7) == {"sum": 7.0, "none": None}

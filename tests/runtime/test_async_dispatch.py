@@ -1,0 +1,85 @@
+"""Losses arrive in order, and no later than asked for."""
+
+from __future__ import annotations
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from fakd_jax.runtime import async_dispatch as under_way
+from fakd_jax.runtime.async_dispatch import (
+    Losses,
+    in_batches,
+    steps_ahead,
+    wait_for_room,
+    wait_until_done,
+)
+
+
+def test_losses_arrive_in_order_and_as_many_stay_as_may() -> None:
+    arrived: list[tuple[int, float]] = []
+    losses = Losses(lambda step, loss: arrived.append((step, loss)))
+    for step in range(1, 5):
+        losses.add(step, jnp.float32(step / 2))
+    losses.wait(leave=3)
+    assert arrived == [(1, 0.5)]
+    losses.wait()
+    assert arrived == [(1, 0.5), (2, 1.0), (3, 1.5), (4, 2.0)]
+    losses.wait()
+    assert len(arrived) == 4
+
+
+@pytest.mark.parametrize(("backend", "ahead"), [("cpu", 0), ("gpu", 2)])
+def test_only_an_accelerator_has_steps_waiting(
+    backend: str, ahead: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(under_way.jax, "default_backend", lambda: backend)
+    assert steps_ahead() == ahead
+
+
+@pytest.mark.parametrize(
+    ("backend", "sent", "waited_for"),
+    [("cpu", "", []), ("cpu", "abc", ["c"]), ("gpu", "ab", []), ("gpu", "abcd", ["b"])],
+)
+def test_room_is_made_by_waiting_for_the_youngest_that_may_not_be_under_way(
+    backend: str, sent: str, waited_for: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waited: list[str] = []
+    monkeypatch.setattr(under_way.jax, "default_backend", lambda: backend)
+    monkeypatch.setattr(under_way.jax, "block_until_ready", waited.append)
+    wait_for_room(list(sent))
+    assert waited == waited_for
+
+
+@pytest.mark.parametrize(
+    ("backend", "seconds", "moments"),
+    [("cpu", 0.1, [0.001]), ("cpu", 2.0, [0.005]), ("cpu", 0.0, [0.0]), ("gpu", 2.0, [])],
+)
+def test_a_cpu_gets_a_moment_to_free_its_memory_once_a_program_is_done(
+    backend: str, seconds: float, moments: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now, napped = [100.0], []
+    monkeypatch.setattr(under_way.jax, "default_backend", lambda: backend)
+    monkeypatch.setattr(
+        under_way.jax, "block_until_ready", lambda results: now.append(now[-1] + seconds)
+    )
+    monkeypatch.setattr(under_way.time, "monotonic", lambda: now[-1])
+    monkeypatch.setattr(under_way.time, "sleep", napped.append)
+    wait_until_done("results")
+    assert napped == pytest.approx(moments)
+    assert now[-1] == 100.0 + seconds
+
+
+@pytest.mark.parametrize(("rows", "batches"), [(1, 1), (4, 1), (5, 2), (8, 2)])
+def test_rows_go_in_batches_of_one_size(rows: int, batches: int) -> None:
+    given = np.arange(1, 2 * rows + 1, dtype=np.float32).reshape(rows, 2)
+    shapes: list[tuple[int, ...]] = []
+
+    def program(batch: np.ndarray) -> jnp.ndarray:
+        shapes.append(batch.shape)
+        return jnp.asarray(batch * 2)
+
+    results = np.concatenate(in_batches(program, given, 4))
+    assert shapes == [(4, 2)] * batches
+    np.testing.assert_array_equal(results[:rows], given * 2)
+    assert not results[rows:].any()

@@ -1,0 +1,79 @@
+"""Writing files whole."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from fakd_jax.errors import UserError
+from fakd_jax.runtime.atomic_files import failed_write, remove, require_writable, write_whole
+
+
+def test_text_and_bytes_replace_what_was_there(tmp_path: Path) -> None:
+    file = tmp_path / "new" / "folders" / "file.txt"
+    write_whole(file, "grüße\n")
+    assert file.read_bytes() == "grüße\n".encode()
+    write_whole(file, b"\x00\xff")
+    assert file.read_bytes() == b"\x00\xff"
+    assert os.listdir(file.parent) == ["file.txt"]
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (OSError(28, "No space left on device"), "No space left on device"),
+        (OSError("no number"), "no number"),
+        (ValueError("RESOURCE_EXHAUSTED: No space left on device [28]"), "No space left on device"),
+        (RuntimeError("write() failed: File too large; at byte 60000"), "File too large"),
+        (RuntimeError("Disk quota exceeded"), "Disk quota exceeded"),
+        (ValueError("a defect"), None),
+    ],
+)
+def test_only_what_the_disk_refused_is_told_of(error: Exception, told: str | None) -> None:
+    assert failed_write(error) == told
+
+
+def test_a_failed_write_leaves_the_old_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "file"
+    write_whole(file, "old")
+
+    def no_room(source: Path, target: Path) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", no_room)
+    with pytest.raises(UserError, match="No space left on device"):
+        write_whole(file, "new")
+    assert file.read_text() == "old"
+    assert os.listdir(tmp_path) == ["file"]
+
+
+def test_a_file_where_a_folder_is_needed(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(UserError, match=r"cannot write.*--output"):
+        write_whole(tmp_path / "file" / "figure.png", b"x")
+
+
+def test_a_writable_folder_is_made_and_left_empty(tmp_path: Path) -> None:
+    require_writable(tmp_path / "new" / "report")
+    assert os.listdir(tmp_path / "new" / "report") == []
+
+
+def test_a_folder_that_cannot_be_is_named_itself(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    folder = tmp_path / "file" / "report"
+    with pytest.raises(UserError, match=f"cannot write {folder}: "):
+        require_writable(folder)
+
+
+def test_removing_is_done_or_told(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_text("")
+    remove(file)
+    remove(file)
+    assert not file.exists()
+    with pytest.raises(UserError, match=r"cannot remove .*folder"):
+        remove(tmp_path, advice="it is a folder")

@@ -1,0 +1,50 @@
+"""Made-up results of cells, as a study would have left them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from fakd_jax.study.cells import Cell
+from fakd_jax.study.results import CellResult
+
+MakeResult = Callable[..., CellResult]
+
+
+@pytest.fixture
+def make_result() -> MakeResult:
+    """Makes the result of a cell from which test images it got right ('110' of three)."""
+
+    def make(
+        method: str,
+        seed: int,
+        right: str,
+        *,
+        split: str = "official",
+        fold: int | None = None,
+        missed: tuple[int, int] | None = (1, 4),
+        seconds: float = 10.0,
+        data: str = "f" * 64,
+    ) -> CellResult:
+        share = right.count("1") / len(right)
+        metrics = {
+            "n": len(right),
+            "accuracy": share,
+            "accuracy_ci95": [share / 2, (1 + share) / 2],
+            "balanced_accuracy": share / 2,
+            "missed_tumour": missed
+            and {"count": missed[0], "n": missed[1], "rate": missed[0] / missed[1]},
+            "ece": 0.1,
+            "nll": 1.0,
+            "provenance": {
+                "weights_sha256": "w" * 64,
+                "data": {"fingerprint": data},
+                "split_origin": "split.json",
+                "hardware": {"device": "a processor"},
+            },
+        }
+        by_id = {f"{fold}/{place}.png": digit == "1" for place, digit in enumerate(right)}
+        return CellResult(Cell(split, seed, method, fold), metrics, by_id, seconds)
+
+    return make

@@ -1,0 +1,50 @@
+"""The study door: every wrong input is one line and exit code 2."""
+
+from pathlib import Path
+
+import pytest
+
+from fakd_jax import study
+from fakd_jax.cli import runner as cli
+
+CONFIGS = Path(__file__).resolve().parent.parent / "configs"
+CONFIG = f"--config={CONFIGS / 'study.py'}"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ([], ["--config"]),
+        ([CONFIG + ":nonsense"], ["unknown variant", "phantom"]),
+        ([f"--config={CONFIGS / 'fakd.py'}"], ["no study", "configs/study.py"]),
+        ([CONFIG, "--config.study.methods=teacher,fakt"], ["'fakt'", "known", "feature"]),
+        ([CONFIG, "--config.study.methods=student,kd"], ["kd learns from a teacher"]),
+        ([CONFIG, "--config.study.seeds=()"], ["seeds is empty"]),
+        ([CONFIG, "--config.study.seeds=one"], ["whole numbers"]),
+        ([CONFIG, "--config.study.splits=nonsense"], ["'nonsense'", "official"]),
+        ([CONFIG, "--config.study.seed=1"], ["no config.study.seed", "study.seeds?"]),
+        ([CONFIG, "--config.base.seed=1"], ["no config.base.seed"]),
+        ([CONFIG, "--config.base.batch_size=0"], ["config.base.batch_size=0"]),
+        ([CONFIG, "--config.base.data.source=nowhere"], ["nowhere"]),
+    ],
+)
+def test_wrong_input_is_one_line(capsys, tmp_path, arguments, told):
+    with pytest.raises(SystemExit) as ended:
+        cli.run_door(study.main, [*arguments, f"--workdir={tmp_path / 'study'}"])
+    assert ended.value.code == 2
+    errors = capsys.readouterr().err
+    assert errors.startswith("error: ")
+    assert errors.count("\n") == 1, errors
+    for words in told:
+        assert words in errors
+
+
+def test_a_workdir_of_another_study(capsys, tmp_path):
+    (tmp_path / "config.json").write_text('{"base": {"batch_size": 7}}')
+    with pytest.raises(SystemExit) as ended:
+        cli.run_door(study.main, [CONFIG, f"--workdir={tmp_path}"])
+    assert ended.value.code == 2
+    errors = capsys.readouterr().err
+    assert "another config" in errors
+    assert "--workdir" in errors
+    assert errors.count("\n") == 1

@@ -1,0 +1,77 @@
+"""The table as text and the cells as CSV."""
+
+import csv
+import io
+
+from configs.study import get_config
+from fakd_jax.study.summary import summarise
+from fakd_jax.study.table import study_rows, study_table
+
+
+def report_of(results, **keys):
+    config = get_config("phantom")
+    config.study.update({"seeds": (0, 1), "methods": ("student", "kd")} | keys)
+    return summarise(config, results)
+
+
+def line(text, start):
+    return next(line for line in text.splitlines() if line.startswith(start))
+
+
+def test_a_row_a_method_with_mean_spread_and_interval(make_result):
+    results = [
+        make_result("student", 0, "1" * 50 + "0" * 50),
+        make_result("student", 1, "1" * 51 + "0" * 49),
+    ]
+    text = study_table(report_of(results))
+    # sd 1/√2 = 0.71 points; 12.706 * 0.5 = 6.35 points on either side.
+    told = line(text, "student")
+    assert told.split()[:2] == ["student", "CE"]
+    assert "2 of 2" in told
+    assert "50.50 ± 0.71 % [44.15, 56.85]" in told
+    assert "25.25 ± 0.35 %" in told
+    assert line(text, "kd").split()[-4:] == ["–", "–", "–", "–"]
+    assert "note: 2 of 4 cells are missing" in text
+    assert "less student" not in text
+
+
+def test_differences_in_points_with_their_tests(make_result):
+    results = [
+        make_result("student", 0, "1" * 50 + "0" * 50),
+        make_result("student", 1, "1" * 50 + "0" * 50),
+        make_result("kd", 0, "1" * 52 + "0" * 48),
+        make_result("kd", 1, "1" * 64 + "0" * 36),
+    ]
+    text = study_table(report_of(results))
+    told = text[text.index("less student") :]
+    # Differences 2 and 14: mean 8, sd 8.49, half width 12.706 * 6 = 76.2; p = 2/π atan(6/8).
+    assert "+8.00 ± 8.49 [-68.24, +84.24]" in told
+    assert "0.410" in told
+    assert "0: 0.500, 1: <0.001" in told
+
+
+def test_one_seed_shows_no_spread(make_result):
+    results = [make_result("student", 0, "10"), make_result("kd", 0, "11", missed=None)]
+    text = study_table(report_of(results, seeds=(0,)))
+    assert "50.00 %" in line(text, "student")
+    assert "±" not in line(text, "student")
+    assert "+50.00  –" in " ".join(text[text.index("less student") :].split(" " * 10))
+
+
+def test_csv_has_a_row_a_finished_cell(make_result):
+    results = [make_result("student", 0, "10"), make_result("kd", 1, "11", missed=None)]
+    rows = list(csv.DictReader(io.StringIO(study_rows(report_of(results)))))
+    assert [(row["split"], row["seed"], row["method"]) for row in rows] == [
+        ("official", "0", "student"),
+        ("official", "1", "kd"),
+    ]
+    assert (rows[0]["accuracy"], rows[0]["accuracy_low"], rows[0]["accuracy_high"]) == (
+        "0.5",
+        "0.25",
+        "0.75",
+    )
+    assert (rows[0]["missed_tumours"], rows[1]["missed_tumours"]) == ("1", "")
+
+
+def test_csv_of_no_cells_has_no_rows():
+    assert study_rows(report_of([])).strip() == ""

@@ -1,0 +1,47 @@
+"""Records on a disk that fills up."""
+
+import pytest
+
+from fakd_jax.errors import UserError
+from fakd_jax.runs.workdir import METRICS_FILE, read_metrics
+from fakd_jax.training.metric_log import Logbook
+
+NO_ROOM = OSError(28, "No space left on device")
+
+
+class FullEvents:
+    """TensorBoard's writer where nothing can be written."""
+
+    def add_scalar(self, *args):
+        raise NO_ROOM
+
+    def close(self):
+        raise NO_ROOM
+
+
+def record(logbook):
+    logbook.record("val", step=4, epoch=1, values={"loss": 0.5})
+
+
+def test_a_record_that_cannot_be_written_is_told(tmp_path):
+    logbook = Logbook(tmp_path, "student", resume_step=0)
+    (tmp_path / METRICS_FILE).unlink()
+    (tmp_path / METRICS_FILE).mkdir()
+    with pytest.raises(UserError, match=r"cannot write the records of .*--workdir"):
+        record(logbook)
+
+
+def test_events_that_cannot_be_written_are_told(tmp_path):
+    logbook = Logbook(tmp_path, "student", resume_step=0)
+    vars(logbook)["_events"] = FullEvents()
+    for write in (lambda: record(logbook), logbook.close):
+        with pytest.raises(UserError, match="No space left on device; free some room"):
+            write()
+
+
+def test_a_record_can_be_read_again(tmp_path):
+    logbook = Logbook(tmp_path, "student", resume_step=0)
+    record(logbook)
+    logbook.close()
+    (found,) = read_metrics(tmp_path)
+    assert found == {"phase": "student", "kind": "val", "step": 4, "epoch": 1, "loss": 0.5}
