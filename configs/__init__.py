@@ -1,1 +1,1 @@
-"""One file an experiment; each is read by `python -m fakd_jax.train --config configs/NAME.py`."""
+"""Experiments: each module's `get_config(variant)` returns one. Installed as `fakd_jax.configs`."""

@@ -6,7 +6,7 @@ python -m fakd_jax.train --config configs/kd.py:phantom
 
 from ml_collections import ConfigDict
 
-from configs import fakd
+from fakd_jax.configs import fakd
 
 CHANGES = {"name": "kd", "distillation": {"beta": 0.0}}
 

@@ -11,7 +11,7 @@ own. The teacher of a split and a seed is trained once and serves all methods th
 
 from ml_collections import ConfigDict
 
-from configs import fakd, feature, kd, student, teacher
+from fakd_jax.configs import fakd, feature, kd, student, teacher
 
 
 def get_config(variant: str = "") -> ConfigDict:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from fakd_jax.cli.runner import DoorParser, run_door, use_compilation_cache
+from fakd_jax.cli.runner import CommandParser, run_command, use_compilation_cache
 
 
-def make_parser() -> DoorParser:
+def make_parser() -> CommandParser:
     """The flags of `python -m fakd_jax.evaluate`."""
-    parser = DoorParser(
+    parser = CommandParser(
         prog="python -m fakd_jax.evaluate",
         description="Evaluates a checkpoint: figures with their intervals, predictions, "
         "calibration, the paper's Table 2 and Fig. 3, latency, and a page of it all "
@@ -70,4 +70,4 @@ def main(argv: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    run_door(main)
+    run_command(main)

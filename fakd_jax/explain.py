@@ -15,12 +15,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fakd_jax.cli.runner import DoorParser, run_door, use_compilation_cache
+from fakd_jax.cli.runner import CommandParser, run_command, use_compilation_cache
 from fakd_jax.errors import UserError
 
 if TYPE_CHECKING:
     from fakd_jax.explanation.result import Explainer
-    from fakd_jax.explanation.scene.builder import Staging
+    from fakd_jax.explanation.scene.builder import SceneBuilder
     from fakd_jax.explanation.subjects import Subject
     from fakd_jax.inference.network import Network
     from fakd_jax.inference.predictor import Predictor
@@ -38,9 +38,9 @@ def _whole_number(least: int, most: int | None = None) -> Callable[[str], int]:
     return convert
 
 
-def make_parser() -> DoorParser:
+def make_parser() -> CommandParser:
     """The flags of `python -m fakd_jax.explain`."""
-    parser = DoorParser(
+    parser = CommandParser(
         prog="python -m fakd_jax.explain",
         description="Explains a checkpoint's decisions on images. Images are resized to the "
         "network's input first: what is explained is what the network sees.",
@@ -108,7 +108,7 @@ def make_parser() -> DoorParser:
         help="with --benchmark: runs of a method that draws at random [3]",
     )
     parser.add_argument(
-        "--redraws",
+        "--reinitialisations",
         type=_whole_number(0),
         metavar="N",
         help="with --benchmark: networks with weights drawn anew to compare with [2]",
@@ -120,7 +120,7 @@ def make_parser() -> DoorParser:
         "the suffix .png> [those that come with the data]",
     )
     parser.add_argument(
-        "--output", metavar="DIR", help="[explanation/ or scorecard/ in the workdir]"
+        "--output", metavar="DIR", help="[explanation/ or benchmark/ in the workdir]"
     )
     parser.add_argument(
         "--seed",
@@ -147,7 +147,11 @@ def main(argv: list[str]) -> None:
     flags = make_parser().parse_args(argv)
     if flags.image and (flags.split or flags.per_class is not None):
         raise UserError("--split and --per_class choose from --data; leave them out with --image")
-    of_benchmark = {"--seeds": flags.seeds, "--redraws": flags.redraws, "--masks": flags.masks}
+    of_benchmark = {
+        "--seeds": flags.seeds,
+        "--reinitialisations": flags.reinitialisations,
+        "--masks": flags.masks,
+    }
     given = [flag for flag, value in of_benchmark.items() if value is not None]
     if given and not flags.benchmark:
         raise UserError(f"{', '.join(given)} only means something with --benchmark")
@@ -156,10 +160,10 @@ def main(argv: list[str]) -> None:
     if not flags.benchmark and len(flags.method or []) > 1:
         raise UserError("one --method at a time; several are compared by --benchmark")
     from fakd_jax.explanation.methods.registry import METHODS
-    from fakd_jax.explanation.options import choose_explainers, choose_staging
+    from fakd_jax.explanation.options import choose_explainers, choose_scene_builder
     from fakd_jax.explanation.subjects import subjects_from_files
 
-    staging = choose_staging(
+    scene_builder = choose_scene_builder(
         flags.preset,
         segmenter=flags.segmenter,
         superpixels=flags.superpixels,
@@ -189,15 +193,15 @@ def main(argv: list[str]) -> None:
     data = groups = None
     if flags.data:
         subjects, data, groups = _choose(flags, predictor, workdir)
-    kind = "scorecard" if flags.benchmark else "explanation"
+    kind = "benchmark" if flags.benchmark else "explanation"
     output = (
         Path(flags.output) if flags.output else _default_folder(predictor.checkpoint, workdir, kind)
     )
     network = network_of(predictor, workdir)
     if flags.benchmark:
-        _benchmark(flags, subjects, network, explainers, staging, output, data, groups)
+        _benchmark(flags, subjects, network, explainers, scene_builder, output, data, groups)
     else:
-        _explain(flags, subjects, network, explainers[0], staging, output, data)
+        _explain(flags, subjects, network, explainers[0], scene_builder, output, data)
 
 
 def _explain(
@@ -205,7 +209,7 @@ def _explain(
     subjects: list[Subject],
     network: Network,
     explainer: Explainer,
-    staging: Staging,
+    scene_builder: SceneBuilder,
     output: Path,
     data: dict[str, Any] | None,
 ) -> None:
@@ -218,7 +222,7 @@ def _explain(
             subjects,
             network,
             explainer,
-            staging,
+            scene_builder,
             output,
             top=flags.top,
             seed=flags.seed,
@@ -234,29 +238,31 @@ def _benchmark(
     subjects: list[Subject],
     network: Network,
     methods: list[Explainer],
-    staging: Staging,
+    scene_builder: SceneBuilder,
     output: Path,
     data: dict[str, Any] | None,
     groups: dict[str, int] | None,
 ) -> None:
-    """Judges the methods and prints the scorecard."""
-    from fakd_jax.explanation.benchmark.run import Plan, run_scorecard
+    """Judges the methods and prints the benchmark."""
+    from fakd_jax.explanation.benchmark.run import Plan, run_benchmark
     from fakd_jax.explanation.methods.registry import CONTROLS, create_explainer
     from fakd_jax.explanation.progress import CellProgress
-    from fakd_jax.explanation.report.benchmark_files import GALLERY_FILE, SCORECARD_FILE
-    from fakd_jax.explanation.report.benchmark_table import scorecard_table
+    from fakd_jax.explanation.report.benchmark_files import BENCHMARK_FILE, GALLERY_FILE
+    from fakd_jax.explanation.report.benchmark_table import benchmark_table
 
     plan = Plan(
         methods=methods,
         controls=[create_explainer(name) for name in CONTROLS],
-        staging=staging,
+        scene_builder=scene_builder,
         seeds=Plan.seeds if flags.seeds is None else flags.seeds,
-        redraws=Plan.redraws if flags.redraws is None else flags.redraws,
+        reinitialisations=Plan.reinitialisations
+        if flags.reinitialisations is None
+        else flags.reinitialisations,
         top=flags.top,
         seed=flags.seed,
     )
     with CellProgress(len(subjects), len(plan.methods) + len(plan.controls)) as progress:
-        scorecard = run_scorecard(
+        benchmark = run_benchmark(
             subjects,
             network,
             plan,
@@ -266,8 +272,8 @@ def _benchmark(
             on_predictions=progress.on_predictions,
             on_cell=progress.on_cell,
         )
-    print(f"\n{scorecard_table(scorecard)}")
-    print(f"scorecard: {output / SCORECARD_FILE}; gallery: {output / GALLERY_FILE}")
+    print(f"\n{benchmark_table(benchmark)}")
+    print(f"benchmark: {output / BENCHMARK_FILE}; gallery: {output / GALLERY_FILE}")
 
 
 def _default_folder(checkpoint: Path, workdir: Path | None, kind: str) -> Path:
@@ -308,4 +314,4 @@ def _choose(
 
 
 if __name__ == "__main__":
-    run_door(main)
+    run_command(main)

@@ -25,13 +25,13 @@ from benchmarks import machine, report  # noqa: E402
 from benchmarks.alternate import measure_all  # noqa: E402
 from benchmarks.settings import MEASURES, SIDES, Settings, sides_of  # noqa: E402
 
-from fakd_jax.cli.runner import DoorParser, run_door  # noqa: E402
+from fakd_jax.cli.runner import CommandParser, run_command  # noqa: E402
 from fakd_jax.errors import UserError  # noqa: E402
 from fakd_jax.runtime.atomic_files import require_writable, write_whole  # noqa: E402
 
 
-def make_parser() -> DoorParser:
-    parser = DoorParser(prog="scripts/benchmark.py", description=__doc__.partition("\n")[0])
+def make_parser() -> CommandParser:
+    parser = CommandParser(prog="scripts/benchmark.py", description=__doc__.partition("\n")[0])
     parser.add_argument("--output", type=Path, required=True, metavar="DIR")
     parser.add_argument("--measures", nargs="+", choices=MEASURES, default=list(MEASURES))
     parser.add_argument(
@@ -91,4 +91,4 @@ def main(argv: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    run_door(main)
+    run_command(main)

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from flax import nnx
 
-from fakd_jax.cli.runner import DoorParser, run_door, use_compilation_cache
+from fakd_jax.cli.runner import CommandParser, run_command, use_compilation_cache
 from fakd_jax.errors import UserError
 from fakd_jax.models import available_models, create_model
 from fakd_jax.models.checkpoint import (
@@ -67,7 +67,7 @@ def main(argv: list[str]) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = DoorParser(
+    parser = CommandParser(
         prog="convert_weights.py",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -142,4 +142,4 @@ def _metadata(arch: str, num_classes: int, report: LoadReport, seed: int) -> dic
 
 
 if __name__ == "__main__":
-    run_door(main)
+    run_command(main)

@@ -20,7 +20,7 @@ from copies.measuring import draw_different, search, summarise
 
 from fakd_jax.audit.audit import audit_copies
 from fakd_jax.audit.matching.appearance import read_thumbnails
-from fakd_jax.cli.runner import DoorParser, run_door, use_compilation_cache
+from fakd_jax.cli.runner import CommandParser, run_command, use_compilation_cache
 from fakd_jax.data.dataset import ImageDataset
 from fakd_jax.data.sources import open_dataset
 from fakd_jax.runtime.atomic_files import require_writable, write_whole
@@ -29,7 +29,7 @@ FILE = "copies.json"
 
 
 def main(argv: list[str]) -> None:
-    parser = DoorParser(prog="measure_copies.py", description=__doc__.splitlines()[0])
+    parser = CommandParser(prog="measure_copies.py", description=__doc__.splitlines()[0])
     parser.add_argument("--data", required=True, help="DIR, ARCHIVE, kaggle or phantom")
     parser.add_argument("--images", type=_at_least_two, default=300, help="to copy [300]")
     parser.add_argument("--seed", type=int, default=0, help="of the drawing and of the noise [0]")
@@ -112,4 +112,4 @@ def _at_least_two(text: str) -> int:
 
 
 if __name__ == "__main__":
-    run_door(main)
+    run_command(main)

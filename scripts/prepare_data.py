@@ -12,7 +12,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from fakd_jax.cli.runner import DoorParser, run_door
+from fakd_jax.cli.runner import CommandParser, run_command
 from fakd_jax.data.dataset import ImageDataset
 from fakd_jax.data.preparation import UNREADABLE, told
 from fakd_jax.data.scanning import listed
@@ -20,7 +20,7 @@ from fakd_jax.data.sources import open_dataset, save_prepared
 
 
 def main(argv: list[str]) -> None:
-    parser = DoorParser(prog="prepare_data.py", description=__doc__.splitlines()[0])
+    parser = CommandParser(prog="prepare_data.py", description=__doc__.splitlines()[0])
     parser.add_argument("--source", required=True, help="DIR, ARCHIVE, kaggle or phantom")
     parser.add_argument("--output", required=True, type=Path, help="folder for the prepared data")
     parser.add_argument(
@@ -78,4 +78,4 @@ def _first(number: int, names: str) -> str:
 
 
 if __name__ == "__main__":
-    run_door(main)
+    run_command(main)

@@ -19,14 +19,14 @@ from typing import Any
 
 import numpy as np
 
-from fakd_jax.cli.runner import DoorParser, run_door, use_compilation_cache
+from fakd_jax.cli.runner import CommandParser, run_command, use_compilation_cache
 from fakd_jax.data.preprocessing import resize
 from fakd_jax.explanation.methods.lime import LimeExplainer
 from fakd_jax.explanation.methods.lime_package import LimePackageExplainer
 from fakd_jax.explanation.methods.registry import METHODS, create_explainer, settings_of
 from fakd_jax.explanation.result import Explainer, Explanation
 from fakd_jax.explanation.run import image_seed
-from fakd_jax.explanation.scene.builder import PAPER, Staging
+from fakd_jax.explanation.scene.builder import PAPER, SceneBuilder
 from fakd_jax.explanation.scene.scene import Scene
 from fakd_jax.explanation.subjects import network_of, subjects_from_dataset
 from fakd_jax.inference.network import Network
@@ -39,7 +39,7 @@ FILE = "explanation_times.json"
 
 
 def main(argv: list[str]) -> None:
-    parser = DoorParser(prog="time_explanations.py", description=__doc__.splitlines()[0])
+    parser = CommandParser(prog="time_explanations.py", description=__doc__.splitlines()[0])
     parser.add_argument("--checkpoint", required=True, help="a workdir or a checkpoint in it")
     parser.add_argument("--data", required=True, help="kaggle, phantom, a folder or an archive")
     parser.add_argument("--images", type=_at_least(1), default=3, help="of each class [3]")
@@ -105,8 +105,8 @@ def time_methods(
     images: Sequence[np.ndarray], network: Network, num_samples: int
 ) -> list[dict[str, Any]]:
     """Every method's seconds for one explanation, the scene's making aside."""
-    staging = Staging()
-    making, scenes = timed(lambda: [staging.scene(image, 0) for image in images])
+    scene_builder = SceneBuilder()
+    making, scenes = timed(lambda: [scene_builder.scene(image, 0) for image in images])
     rows: list[dict[str, Any]] = [{"method": "scene", "median_seconds": making / len(images)}]
     for name in METHODS:
         options = {"num_samples": num_samples} if "num_samples" in settings_of(name) else {}
@@ -154,4 +154,4 @@ def _at_least(least: int) -> Callable[[str], int]:
 
 
 if __name__ == "__main__":
-    run_door(main)
+    run_command(main)

@@ -21,7 +21,7 @@ WEIGHTS = {  # (alpha, beta): loss = (1 - alpha) CE + alpha KD + beta FA
 
 
 def get_config(name, variant):
-    return importlib.import_module(f"configs.{name}").get_config(variant)
+    return importlib.import_module(f"fakd_jax.configs.{name}").get_config(variant)
 
 
 def test_no_experiment_is_untested():

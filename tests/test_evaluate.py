@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 
 from fakd_jax import evaluate
-from fakd_jax.cli.runner import run_door
+from fakd_jax.cli.runner import run_command
 
 
 def exit_of(argv: list[str], capsys: pytest.CaptureFixture[str]) -> tuple[int, str]:
     with pytest.raises(SystemExit) as ended:
-        run_door(evaluate.main, argv)
+        run_command(evaluate.main, argv)
     assert isinstance(ended.value.code, int)
     return ended.value.code, capsys.readouterr().err
 

@@ -75,7 +75,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def door(*arguments: object) -> int:
     """Runs the door as the command line does and gives its exit code."""
     try:
-        cli.run_door(explain.main, [str(argument) for argument in arguments])
+        cli.run_command(explain.main, [str(argument) for argument in arguments])
     except SystemExit as end:
         return int(end.code or 0)
     return 0
@@ -258,13 +258,21 @@ def test_benchmark_judges_methods_and_goes_on_where_it_was(
 ) -> None:
     flags = ["--checkpoint", workdir, "--data", data, "--cache_dir", tmp_path / "cache"]
     methods = ["lime", "occlusion", "grad-cam", "integrated-gradients"]
-    flags += ["--output", tmp_path / "card", *BENCHMARK, "--redraws", 1, "--method", *methods]
+    flags += [
+        "--output",
+        tmp_path / "card",
+        *BENCHMARK,
+        "--reinitialisations",
+        1,
+        "--method",
+        *methods,
+    ]
     assert door(*flags) == 0
     told = capsys.readouterr().out
     assert "[2/2]" in told
     assert "Faithfulness" in told
     assert "gallery.html" in told
-    card = json.loads((tmp_path / "card" / "scorecard.json").read_text())
+    card = json.loads((tmp_path / "card" / "benchmark.json").read_text())
     assert card["methods"] == [*methods, "random", "centre", "edges"]
     assert card["config"]["methods"]["lime"]["num_samples"] == 20
     assert card["data"]["split"] == "test"
@@ -280,9 +288,9 @@ def test_benchmark_of_loose_files_and_masks_in_a_folder(
     workdir: Path, data: Path, tmp_path: Path
 ) -> None:
     image = write_image(tmp_path / "a.png", 1)
-    quick = [*BENCHMARK, "--redraws", 0, "--method", "lime"]
+    quick = [*BENCHMARK, "--reinitialisations", 0, "--method", "lime"]
     assert door("--checkpoint", workdir, "--image", image, *quick) == 0
-    card = json.loads((workdir / "scorecard" / "scorecard.json").read_text())
+    card = json.loads((workdir / "benchmark" / "benchmark.json").read_text())
     assert card["data"] is None
 
     lesion = np.zeros((40, 36), np.uint8)

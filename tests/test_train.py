@@ -17,7 +17,7 @@ CONFIG = f"--config={REPOSITORY / 'configs' / 'fakd.py'}"
 def door(capsys, *arguments):
     """Runs the door as the command line does; returns its exit code and its standard error."""
     try:
-        cli.run_door(train.main, [str(argument) for argument in arguments])
+        cli.run_command(train.main, [str(argument) for argument in arguments])
         code = 0
     except SystemExit as end:
         code = end.code

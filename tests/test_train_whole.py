@@ -17,7 +17,9 @@ def test_a_whole_run_trains_and_evaluates_both_networks(tmp_path):
     data = write_images(tmp_path / "data")
     workdir = tmp_path / "run"
     overrides = tiny_overrides(data, tmp_path / "cache")
-    cli.run_door(train.main, [f"--config={CONFIG}", f"--workdir={workdir}", *as_flags(overrides)])
+    cli.run_command(
+        train.main, [f"--config={CONFIG}", f"--workdir={workdir}", *as_flags(overrides)]
+    )
     for name in ("curves.png", "train.log", "evaluation/metrics.json", "evaluation/table2.txt"):
         assert (workdir / name).is_file(), name
     student = json.loads((workdir / "evaluation" / "metrics.json").read_text())

@@ -75,7 +75,7 @@ def tiny_config(name: str, data: Path, cache: Path, **more: object) -> ConfigDic
     """Reads `configs/<name>.py` and makes it tiny."""
     import importlib
 
-    config = importlib.import_module(f"configs.{name}").get_config()
+    config = importlib.import_module(f"fakd_jax.configs.{name}").get_config()
     config.update_from_flattened_dict(tiny_overrides(data, cache) | more)
     return config
 
@@ -87,7 +87,7 @@ def tiny_study_overrides(data: Path, cache: Path) -> dict[str, object]:
 
 def tiny_study(data: Path, cache: Path, **study: object) -> ConfigDict:
     """Reads `configs/study.py` and makes it tiny; keywords are keys of its group `study`."""
-    from configs.study import get_config
+    from fakd_jax.configs.study import get_config
 
     config = get_config()
     config.update_from_flattened_dict(tiny_study_overrides(data, cache))

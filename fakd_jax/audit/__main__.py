@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from fakd_jax.cli.runner import DoorParser, run_door, use_compilation_cache
+from fakd_jax.cli.runner import CommandParser, run_command, use_compilation_cache
 
 
-def make_parser() -> DoorParser:
+def make_parser() -> CommandParser:
     """The flags of `python -m fakd_jax.audit`."""
-    parser = DoorParser(
+    parser = CommandParser(
         prog="python -m fakd_jax.audit",
         description="Looks for what makes a data set's figures too good: copies across its splits, "
         "conflicting labels, shortcuts to its classes. Writes audit.json, groups.csv, "
@@ -39,4 +39,4 @@ def main(argv: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    run_door(main)
+    run_command(main)

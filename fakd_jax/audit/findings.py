@@ -45,7 +45,7 @@ class Findings:
 
 
 @dataclass(frozen=True)
-class Twin:
+class Duplicate:
     """The training image that a test image is a copy of.
 
     Attributes:
@@ -64,9 +64,9 @@ class Twin:
     whole: float | None
 
 
-def twins_in_training(
+def duplicates_in_training(
     audit: Audit, tested: Iterable[str], trained_on: Iterable[str]
-) -> dict[str, Twin]:
+) -> dict[str, Duplicate]:
     """Finds for every tested image that has a copy among those trained on the closest one.
 
     Args:
@@ -75,7 +75,7 @@ def twins_in_training(
       trained_on: ids of training and validation images.
 
     Returns:
-      The twins by the id of the tested image; images without one are left out.
+      The duplicates by the id of the tested image; images without one are left out.
     """
     tested, trained = set(tested), set(trained_on)
     reached = audit.with_copy_in(tested, trained)
@@ -90,13 +90,13 @@ def twins_in_training(
     return {id: _closest(id, partners[id], of_group[audit.groups[id]]) for id in sorted(reached)}
 
 
-def _closest(id: str, partners: list[tuple[CopyRecord, str]], otherwise: str) -> Twin:
+def _closest(id: str, partners: list[tuple[CopyRecord, str]], otherwise: str) -> Duplicate:
     if not partners:
-        return Twin(id, otherwise, THROUGH_ANOTHER, THROUGH_ANOTHER, None)
+        return Duplicate(id, otherwise, THROUGH_ANOTHER, THROUGH_ANOTHER, None)
     copy, training = min(
         partners, key=lambda pair: (pair[0].alteration != IDENTICAL, -pair[0].whole, pair[1])
     )
-    return Twin(id, training, copy.orientation, copy.alteration, copy.whole)
+    return Duplicate(id, training, copy.orientation, copy.alteration, copy.whole)
 
 
 def summarise(dataset: ImageDataset, audit: Audit) -> dict[str, Any]:
@@ -107,12 +107,12 @@ def summarise(dataset: ImageDataset, audit: Audit) -> dict[str, Any]:
       audit: of it.
 
     Returns:
-      A dict that JSON can hold: `groups`, `copies`, `twins` (by class of the test images),
+      A dict that JSON can hold: `groups`, `copies`, `duplicates` (by class of the test images),
       `conflicts`, `similar`.
     """
     test = dataset.ids("test")
     training = [*dataset.ids("train"), *dataset.ids("val")]
-    twins = twins_in_training(audit, test, training)
+    duplicates = duplicates_in_training(audit, test, training)
     sizes = Counter(len(ids) for ids in audit.members().values())
     kinds = Counter((copy.orientation, copy.alteration) for copy in audit.copies)
     return {
@@ -126,9 +126,9 @@ def summarise(dataset: ImageDataset, audit: Audit) -> dict[str, Any]:
             {"orientation": orientation, "alteration": alteration, "pairs": number}
             for (orientation, alteration), number in kinds.most_common()
         ],
-        "twins": _twins_by_class(dataset, test, twins),
+        "duplicates": _duplicates_by_class(dataset, test, duplicates),
         "conflicts": conflicts(dataset, audit),
-        "similar": _similar(audit, set(test) - set(twins), set(training)),
+        "similar": _similar(audit, set(test) - set(duplicates), set(training)),
     }
 
 
@@ -138,16 +138,16 @@ def conflicts(dataset: ImageDataset, audit: Audit) -> list[list[str]]:
     return [ids for ids in audit.members().values() if len({label[id] for id in ids}) > 1]
 
 
-def _twins_by_class(
-    dataset: ImageDataset, test: Iterable[str], twins: dict[str, Twin]
+def _duplicates_by_class(
+    dataset: ImageDataset, test: Iterable[str], duplicates: dict[str, Duplicate]
 ) -> dict[str, Any]:
-    """For every class: test images, those with a twin, and these by what makes them differ."""
+    """For every class: test images, those with a duplicate, and these by what makes them differ."""
     label = {example.id: dataset.class_names[example.label] for example in dataset.examples}
     orientations = (*(orientation.name for orientation in ORIENTATIONS), THROUGH_ANOTHER)
     rows: dict[str, Any] = {
         name: {
             "test_images": 0,
-            "with_twin": 0,
+            "with_duplicate": 0,
             "by_orientation": dict.fromkeys(orientations, 0),
             "by_alteration": dict.fromkeys((*ALTERATIONS, THROUGH_ANOTHER), 0),
         }
@@ -156,10 +156,10 @@ def _twins_by_class(
     for id in test:
         row = rows[label[id]]
         row["test_images"] += 1
-        if twin := twins.get(id):
-            row["with_twin"] += 1
-            row["by_orientation"][twin.orientation] += 1
-            row["by_alteration"][twin.alteration] += 1
+        if duplicate := duplicates.get(id):
+            row["with_duplicate"] += 1
+            row["by_orientation"][duplicate.orientation] += 1
+            row["by_alteration"][duplicate.alteration] += 1
     return rows
 
 

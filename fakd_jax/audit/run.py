@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from fakd_jax.audit.audit import Audit, find_audit, search_and_keep
-from fakd_jax.audit.findings import Findings, summarise, twins_in_training
+from fakd_jax.audit.findings import Findings, duplicates_in_training, summarise
 from fakd_jax.audit.inventory import read_file_facts, take_inventory
 from fakd_jax.audit.matching.appearance import read_thumbnails
 from fakd_jax.audit.report.page import audit_page
@@ -85,10 +85,10 @@ def run_audit(
 
 def _write(output: Path, dataset: ImageDataset, audit: Audit, findings: Findings) -> None:
     training = [*dataset.ids("train"), *dataset.ids("val")]
-    twins = twins_in_training(audit, dataset.ids("test"), training)
+    duplicates = duplicates_in_training(audit, dataset.ids("test"), training)
     sheets = [(sheet, render(sheet)) for sheet in make_sheets(dataset, audit)]
     for sheet, picture in sheets:
         write_whole(output / f"{sheet.name}.png", picture)
     write_whole(output / AUDIT_FILE, json.dumps(asdict(findings), indent=2) + "\n")
-    write_whole(output / "groups.csv", groups_csv(dataset, audit, twins))
+    write_whole(output / "groups.csv", groups_csv(dataset, audit, duplicates))
     write_whole(output / "report.html", audit_page(findings, sheets))

@@ -21,7 +21,7 @@ ALLOCATOR_TUNABLES = (
 )
 
 
-class DoorParser(argparse.ArgumentParser):
+class CommandParser(argparse.ArgumentParser):
     """An argument parser that tells a wrong flag in one line, as every other error."""
 
     def error(self, message: str) -> NoReturn:
@@ -79,7 +79,7 @@ def use_allocator_settings() -> None:
         os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], environment)
 
 
-def run_door(main: Callable[[list[str]], None], argv: list[str] | None = None) -> None:
+def run_command(main: Callable[[list[str]], None], argv: list[str] | None = None) -> None:
     """Runs a door's `main(argv)` and ends the process with its exit code.
 
     A process started for the door (no `argv`) first gets the allocator's settings: see

@@ -175,7 +175,7 @@ def _locate(source: str, cache: Path, phantom: Mapping[str, Any], log: Log) -> _
 
 def _phantoms(cache: Path, settings: Mapping[str, Any], log: Log) -> _Located:
     """Writes phantoms into the cache, under a key of their settings and of their program."""
-    from fakd_jax.data.phantom.dataset import dataset as phantom
+    from fakd_jax.data.phantom import dataset as phantom
 
     try:
         call = inspect.signature(phantom.write_phantoms).bind(Path(), **settings)

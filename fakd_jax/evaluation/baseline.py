@@ -22,7 +22,7 @@ IDENTITY = ("arch", "config", "checkpoint", "weights_sha256")
 
 
 @dataclass(frozen=True)
-class Rival:
+class Baseline:
     """Another model's answers, as its evaluation left them.
 
     Attributes:
@@ -38,7 +38,7 @@ class Rival:
     data_fingerprint: str | None = None
 
 
-def open_rival(path: Path | str) -> Rival:
+def open_baseline(path: Path | str) -> Baseline:
     """Reads the evaluation of another model.
 
     Args:
@@ -50,56 +50,59 @@ def open_rival(path: Path | str) -> Rival:
     """
     file = _find_predictions(Path(path).expanduser())
     answers, (identity, data_fingerprint) = read_predictions(file), _provenance(file)
-    return Rival(file, answers, identity, data_fingerprint)
+    return Baseline(file, answers, identity, data_fingerprint)
 
 
 def require_same_images(
-    rival: Rival, ids: Sequence[str], labels: Sequence[str], data_fingerprint: str
+    baseline: Baseline, ids: Sequence[str], labels: Sequence[str], data_fingerprint: str
 ) -> None:
     """Refuses a comparison across data, images or labels.
 
     Args:
-      rival: the other evaluation.
+      baseline: the other evaluation.
       ids: of the images evaluated now.
       labels: the names of their classes.
       data_fingerprint: of the data that has them. Equal ids do not make equal images:
         files are often numbered alike.
 
     Raises:
-      UserError: the rival's images are not the same, not of the same classes or of other data.
+      UserError: the baseline's images are not the same, not of the same classes or of other data.
     """
-    if rival.data_fingerprint not in (None, data_fingerprint):
+    if baseline.data_fingerprint not in (None, data_fingerprint):
         raise UserError(
-            f"{rival.file} is of other data (fingerprint {rival.data_fingerprint:.12} there, "
+            f"{baseline.file} is of other data (fingerprint {baseline.data_fingerprint:.12} there, "
             f"{data_fingerprint:.12} here); compare evaluations of the same data"
         )
-    if differing := rival.answers.keys() ^ set(ids):
+    if differing := baseline.answers.keys() ^ set(ids):
         raise UserError(
-            f"{rival.file} is of other images ({len(rival.answers):,} there, {len(ids):,} here; "
+            f"{baseline.file} is of other images ({len(baseline.answers):,} there, {len(ids):,} here; "
             f"{min(differing)} is in one only); compare evaluations of one split of the same data"
         )
     for id, label in zip(ids, labels, strict=True):
-        if rival.answers[id].label != label:
+        if baseline.answers[id].label != label:
             raise UserError(
-                f"{rival.file} says that {id} is {rival.answers[id].label}, this data that it is "
+                f"{baseline.file} says that {id} is {baseline.answers[id].label}, this data that it is "
                 f"{label}; compare evaluations of the same data"
             )
 
 
-def compare_with_rival(
-    rival: Rival, ids: Sequence[str], right: Bool[np.ndarray, " N"], units: Int[np.ndarray, " N"]
+def compare_with_baseline(
+    baseline: Baseline,
+    ids: Sequence[str],
+    right: Bool[np.ndarray, " N"],
+    units: Int[np.ndarray, " N"],
 ) -> dict[str, Any]:
     """`comparison` of `metrics.json`.
 
     Args:
-      rival: on the same images, see :func:`require_same_images`.
+      baseline: on the same images, see :func:`require_same_images`.
       ids: of the images, in the order of `right`.
       right: where this model's answer is right.
       units: see :func:`fakd_jax.metrics.comparison.compare_answers`.
     """
-    answers = [rival.answers[id] for id in ids]
-    rival_right = np.array([answer.label == answer.prediction for answer in answers])
-    return {"with": rival.identity, **compare_answers(right, rival_right, units)}
+    answers = [baseline.answers[id] for id in ids]
+    baseline_right = np.array([answer.label == answer.prediction for answer in answers])
+    return {"with": baseline.identity, **compare_answers(right, baseline_right, units)}
 
 
 def _find_predictions(path: Path) -> Path:

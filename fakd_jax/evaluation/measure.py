@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Int
 
-from fakd_jax.evaluation.baseline import Rival, compare_with_rival
+from fakd_jax.evaluation.baseline import Baseline, compare_with_baseline
 from fakd_jax.metrics.classification import Answers, add_validation, classification_metrics
 from fakd_jax.metrics.resampling import group_numbers
 from fakd_jax.metrics.subsets import subset_rows
@@ -40,7 +40,7 @@ def measure(
     *,
     validation: Answers | None = None,
     duplicates: Duplicates | None = None,
-    rival: Rival | None = None,
+    baseline: Baseline | None = None,
 ) -> dict[str, Any]:
     """All figures that follow from answers.
 
@@ -51,7 +51,7 @@ def measure(
       negative_class: the class without a tumour; None if the data has none.
       validation: answers to the run's validation images; None where those are not known.
       duplicates: copies among the images; None where nobody has looked for them.
-      rival: whom to compare with; None for nobody.
+      baseline: whom to compare with; None for nobody.
 
     Returns:
       As :func:`fakd_jax.metrics.classification.classification_metrics`, with `subsets` and
@@ -69,9 +69,9 @@ def measure(
     if duplicates is not None:
         rows = _subset_rows(ids, answers, class_names, negative_class, duplicates)
         subsets = {"audit": duplicates.audit, "rows": rows}
-    if rival is not None:
+    if baseline is not None:
         units = np.arange(len(ids)) if groups is None else groups
-        comparison = compare_with_rival(rival, ids, predictions == labels, units)
+        comparison = compare_with_baseline(baseline, ids, predictions == labels, units)
     return {**metrics, "subsets": subsets, "comparison": comparison}
 
 
@@ -82,7 +82,7 @@ def _subset_rows(
     negative_class: str | None,
     duplicates: Duplicates,
 ) -> list[dict[str, Any]] | None:
-    """The images evaluated and those set apart, by twin; None where twins are not known."""
+    """The images evaluated and those set apart, by duplicate; None where duplicates are not known."""
     if duplicates.training_ids is None:
         return None
     tested, labels, predictions = _with_those_apart(ids, answers, duplicates)

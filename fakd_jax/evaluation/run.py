@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fakd_jax.audit.audit import Audit, find_audit
-from fakd_jax.audit.findings import twins_in_training
+from fakd_jax.audit.findings import duplicates_in_training
 from fakd_jax.errors import UserError
 from fakd_jax.evaluation.audit_command import audit_command
-from fakd_jax.evaluation.baseline import Rival, open_rival, require_same_images
+from fakd_jax.evaluation.baseline import Baseline, open_baseline, require_same_images
 from fakd_jax.evaluation.collect import predict, predictions_text
 from fakd_jax.evaluation.latency import measure_latency
 from fakd_jax.evaluation.layout import (
@@ -89,7 +89,7 @@ def evaluate_checkpoint(
       calibration: predict the run's validation images too, and fit the temperature and the reject
         threshold to them.
       compare: another model's evaluation of the same images, see
-        :func:`fakd_jax.evaluation.baseline.open_rival`; None compares with none.
+        :func:`fakd_jax.evaluation.baseline.open_baseline`; None compares with none.
       latency: whether to time the network; `latency` in the report is None otherwise.
       log: takes lines for the user.
 
@@ -114,7 +114,7 @@ def evaluate_checkpoint(
     require_writable(folder)
     dataset = _open_data(predictor, source, cache_dir, log)
     chosen = choose_ids(dataset, split, workdir)
-    rival = _open_rival(compare, dataset, chosen.ids) if compare else None
+    baseline = _open_baseline(compare, dataset, chosen.ids) if compare else None
     validation_ids, notes = _validation_ids(dataset, split, workdir, calibration)
 
     log(f"evaluation: {predictor.arch} on {len(chosen.ids):,} images ({split} of {dataset.name})")
@@ -136,7 +136,7 @@ def evaluate_checkpoint(
         negative,
         validation=validation,
         duplicates=duplicates,
-        rival=rival,
+        baseline=baseline,
     )
     metrics["notes"] += [*audit_notes, *notes, *negative_notes]
     metrics["latency"] = measure_latency(predictor) if latency else None
@@ -159,11 +159,11 @@ def evaluate_checkpoint(
     plot_confusion_matrix(matrix, names, folder / "confusion_matrix.png", title=title)
     if workdir and (records := read_metrics(workdir)):
         plot_curves(records, folder / "curves.png")
-    twins, learnt = None, duplicates and duplicates.training_ids
+    duplicate_of, learnt = None, duplicates and duplicates.training_ids
     if audit is not None and learnt is not None:
         others = set(learnt).difference(chosen.ids)
-        found = twins_in_training(audit, chosen.ids, others)
-        twins = {id: twin.training for id, twin in found.items()}
+        found = duplicates_in_training(audit, chosen.ids, others)
+        duplicate_of = {id: copy.training for id, copy in found.items()}
     write_report(
         folder,
         metrics,
@@ -173,7 +173,7 @@ def evaluate_checkpoint(
         answers.probabilities,
         workdir,
         how_to_audit=how_to_audit,
-        twins=twins,
+        duplicates=duplicate_of,
     )
     log(f"\n{table}")
     log(f"report: {folder} ({', '.join(sorted(path.name for path in folder.glob('[a-z]*.*')))})")
@@ -202,13 +202,13 @@ def _open_data(
     return dataset
 
 
-def _open_rival(compare: Path | str, dataset: ImageDataset, ids: Sequence[str]) -> Rival:
+def _open_baseline(compare: Path | str, dataset: ImageDataset, ids: Sequence[str]) -> Baseline:
     """Opens the other evaluation and compares the images, before minutes are spent on ours."""
-    rival = open_rival(compare)
+    baseline = open_baseline(compare)
     labels = [dataset.examples[dataset.index_of(id)].label for id in ids]
     names = [dataset.class_names[label] for label in labels]
-    require_same_images(rival, ids, names, dataset.fingerprint)
-    return rival
+    require_same_images(baseline, ids, names, dataset.fingerprint)
+    return baseline
 
 
 def _validation_ids(

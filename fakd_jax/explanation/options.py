@@ -10,22 +10,22 @@ from fakd_jax.errors import UserError
 from fakd_jax.explanation.methods.lime import LimeExplainer
 from fakd_jax.explanation.methods.registry import create_explainer, settings_of
 from fakd_jax.explanation.result import Explainer
-from fakd_jax.explanation.scene.builder import PAPER, SEGMENTERS, Staging
+from fakd_jax.explanation.scene.builder import PAPER, SEGMENTERS, SceneBuilder
 from fakd_jax.explanation.scene.superpixels import Slic
 
 PAPER_SAMPLES = 1000
-PRESETS: Mapping[str, Staging] = {"default": Staging(), "paper": PAPER}
+PRESETS: Mapping[str, SceneBuilder] = {"default": SceneBuilder(), "paper": PAPER}
 """Scenes by the name that `--preset` takes."""
 
 
-def choose_staging(
+def choose_scene_builder(
     preset: str,
     *,
     segmenter: str | None = None,
     superpixels: int | None = None,
     hide: str | None = None,
     whole_image: bool = False,
-) -> Staging:
+) -> SceneBuilder:
     """A preset with what the user wants otherwise.
 
     Args:
@@ -38,18 +38,20 @@ def choose_staging(
     Raises:
       UserError: an unknown name, a number out of range, or a number of superpixels for quickshift.
     """
-    staging = PRESETS[preset]
+    scene_builder = PRESETS[preset]
     if segmenter is not None:
         if segmenter not in SEGMENTERS:
             raise UserError(f"unknown segmenter {segmenter!r}; known: {', '.join(SEGMENTERS)}")
-        staging = replace(staging, segmenter=SEGMENTERS[segmenter]())
+        scene_builder = replace(scene_builder, segmenter=SEGMENTERS[segmenter]())
     if superpixels is not None:
-        if not isinstance(staging.segmenter, Slic):
+        if not isinstance(scene_builder.segmenter, Slic):
             raise UserError("quickshift finds its number itself; --superpixels is for slic")
-        staging = replace(staging, segmenter=replace(staging.segmenter, count=superpixels))
+        scene_builder = replace(
+            scene_builder, segmenter=replace(scene_builder.segmenter, count=superpixels)
+        )
     if hide is not None:
-        staging = replace(staging, hide=hide)
-    return replace(staging, head_only=False) if whole_image else staging
+        scene_builder = replace(scene_builder, hide=hide)
+    return replace(scene_builder, head_only=False) if whole_image else scene_builder
 
 
 def choose_explainers(

@@ -87,7 +87,7 @@ class CellProgress(_Bar):
     """A bar of cells, an image and a method each, with a line an image.
 
     Used in a `with` block, its methods as the callbacks of
-    :func:`fakd_jax.explanation.benchmark.run.run_scorecard`.
+    :func:`fakd_jax.explanation.benchmark.run.run_benchmark`.
 
     Args:
       images: how many will be explained.

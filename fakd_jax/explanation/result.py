@@ -74,7 +74,7 @@ class Explanation:
       class_index: the class that is explained.
       segments: label map int32 ``[H, W]`` of the scene: superpixels 0 … S-1, background -1.
       weights: float64 ``[S]``, positive where a superpixel speaks for the class.
-      heat: float64 ``[H, W]``, likewise of every pixel.
+      attribution: float64 ``[H, W]``, likewise of every pixel.
       fit: the local linear model, where the method has one.
       sampling: how sure the weights are, where the method draws at random and tells.
     """
@@ -82,14 +82,14 @@ class Explanation:
     class_index: int
     segments: Int32[np.ndarray, "H W"]
     weights: Float[np.ndarray, " S"]
-    heat: Float[np.ndarray, "H W"]
+    attribution: Float[np.ndarray, "H W"]
     fit: LocalFit | None = None
     sampling: Sampling | None = None
 
     @property
     def by_superpixel(self) -> bool:
-        """Whether the heat is nothing but the superpixels in their weights."""
-        return np.array_equal(self.heat, painted(self.segments, self.weights))
+        """Whether the attribution is nothing but the superpixels in their weights."""
+        return np.array_equal(self.attribution, painted(self.segments, self.weights))
 
 
 def painted(
@@ -108,14 +108,16 @@ def from_weights(
     sampling: Sampling | None = None,
 ) -> Explanation:
     """The explanation of a method that weighs superpixels; the background is 0."""
-    heat = painted(scene.superpixels, weights)
-    return Explanation(class_index, scene.superpixels, weights, heat, fit, sampling)
+    attribution = painted(scene.superpixels, weights)
+    return Explanation(class_index, scene.superpixels, weights, attribution, fit, sampling)
 
 
-def from_heat(scene: Scene, class_index: int, heat: Float[np.ndarray, "H W"]) -> Explanation:
+def from_attribution(
+    scene: Scene, class_index: int, attribution: Float[np.ndarray, "H W"]
+) -> Explanation:
     """The explanation of a method that weighs pixels."""
-    weights = mean_by_superpixel(scene, heat)
-    return Explanation(class_index, scene.superpixels, weights, heat.astype(np.float64))
+    weights = mean_by_superpixel(scene, attribution)
+    return Explanation(class_index, scene.superpixels, weights, attribution.astype(np.float64))
 
 
 @runtime_checkable

@@ -28,7 +28,7 @@ from fakd_jax.explanation.result import (
     TopSuperpixel,
     top_superpixels,
 )
-from fakd_jax.explanation.scene.builder import Staging
+from fakd_jax.explanation.scene.builder import SceneBuilder
 from fakd_jax.explanation.subjects import Subject
 from fakd_jax.inference.batching import network_in_fixed_batches
 from fakd_jax.inference.network import Network
@@ -51,7 +51,7 @@ def explain_images(
     subjects: Sequence[Subject],
     network: Network,
     explainer: Explainer,
-    staging: Staging,
+    scene_builder: SceneBuilder,
     output: Path,
     *,
     top: int = 3,
@@ -65,7 +65,7 @@ def explain_images(
     Images are first resized to the network's input, as in training: what is explained is what
     the network sees. Every image gets its own folder under `output` with `figure.png`,
     `segments.png` (label map, 16 bits: 0 is background, superpixel s is s + 1), for methods that
-    weigh pixels `heat.npy` (float32 ``[S, S]``), and `explanation.json`, removed first and written
+    weigh pixels `attribution.npy` (float32 ``[S, S]``), and `explanation.json`, removed first and written
     last, so that it vouches for the others; `output/explanations.json` lists what is done so far.
     Files are replaced whole: after an interruption, what has its `explanation.json` is good.
 
@@ -73,7 +73,7 @@ def explain_images(
       subjects: the images; their ids must differ.
       network: whose decisions are explained.
       explainer: the method.
-      staging: superpixels and what hides them.
+      scene_builder: superpixels and what hides them.
       output: a folder, made if need be.
       top: how many superpixels each panel of the figure shows and `top` of the record lists
         (the heaviest of either sign); at least 1.
@@ -98,7 +98,12 @@ def explain_images(
     network = network_in_fixed_batches(network, on_predictions)
     common = {
         "format_version": FORMAT_VERSION,
-        "config": {**explainer.settings(), "scene": staging.settings(), "top": top, "seed": seed},
+        "config": {
+            **explainer.settings(),
+            "scene": scene_builder.settings(),
+            "top": top,
+            "seed": seed,
+        },
         "checkpoint": dict(network.provenance),
         "data": dict(data) if data is not None else None,
     }
@@ -108,7 +113,7 @@ def explain_images(
     names = folder_names([subject.id for subject in subjects])
     for subject, name in zip(subjects, names, strict=True):
         record, explanation = _explain_one(
-            subject, network, explainer, staging, output / name, common
+            subject, network, explainer, scene_builder, output / name, common
         )
         paths = {"explanation": f"{name}/{RECORD_FILE}", "figure": f"{name}/figure.png"}
         entries.append({key: record[key] for key in _INDEX_KEYS} | paths)
@@ -122,7 +127,7 @@ def _explain_one(
     subject: Subject,
     network: Network,
     explainer: Explainer,
-    staging: Staging,
+    scene_builder: SceneBuilder,
     folder: Path,
     common: Mapping[str, Any],
 ) -> tuple[dict[str, Any], Explanation]:
@@ -133,7 +138,7 @@ def _explain_one(
     predicted = int(probabilities.argmax())
     config = common["config"]
     seed_of_image = image_seed(config["seed"], image)
-    scene = staging.scene(image, seed_of_image)
+    scene = scene_builder.scene(image, seed_of_image)
     explanation = explainer.explain(scene, network, predicted, seed_of_image)
     heaviest = top_superpixels(explanation, config["top"])
     class_name = network.class_names[predicted]
@@ -169,7 +174,9 @@ def _explain_one(
     files = {
         "figure.png": figure,
         "segments.png": label_map_bytes(explanation.segments),
-        "heat.npy": None if explanation.by_superpixel else array_bytes(explanation.heat),
+        "attribution.npy": None
+        if explanation.by_superpixel
+        else array_bytes(explanation.attribution),
     }
     remove(folder / RECORD_FILE)
     for name, content in files.items():
@@ -222,7 +229,7 @@ def _explanation_record(
             "pixels": sizes.tolist(),
         },
         "weights": weights.tolist(),
-        "heat": None if explanation.by_superpixel else "heat.npy",
+        "attribution": None if explanation.by_superpixel else "attribution.npy",
     }
 
 

@@ -99,14 +99,14 @@ def _randomised(
     images: UInt8[np.ndarray, "N S S 3"],
 ) -> Network:
     """The network with its weights drawn anew; its provenance says of what it is the control."""
-    redrawn = predictor.redrawn(seed, images)
+    reinitialised = predictor.reinitialised(seed, images)
     return _network(
-        redrawn,
-        derivatives.with_weights_of(redrawn.network),
+        reinitialised,
+        derivatives.with_weights_of(reinitialised.network),
         {
             **provenance,
-            "weights_sha256": redrawn.weights_digest(),
-            "redrawn": {
+            "weights_sha256": reinitialised.weights_digest(),
+            "reinitialised": {
                 "seed": seed,
                 "images_sha256": hashlib.sha256(images.tobytes()).hexdigest(),
                 "instead_of": provenance["weights_sha256"],

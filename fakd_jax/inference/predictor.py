@@ -25,7 +25,7 @@ from fakd_jax.models.checkpoint import (
 )
 from fakd_jax.models.folding import fold_batch_norms
 from fakd_jax.models.kernels.compilation import compiler_options
-from fakd_jax.models.reinitialisation import redraw
+from fakd_jax.models.reinitialisation import reinitialise
 from fakd_jax.runtime.async_dispatch import in_batches, wait_until_done
 
 DTYPES = ("auto", "float32", "bfloat16")
@@ -272,16 +272,16 @@ class Predictor:
             wait_until_done(logits)
         return np.asarray(logits)
 
-    def redrawn(self, seed: int, images: UInt8[np.ndarray, "N S S 3"]) -> Predictor:
+    def reinitialised(self, seed: int, images: UInt8[np.ndarray, "N S S 3"]) -> Predictor:
         """The same network with all its weights drawn anew; it shares the compiled programs.
 
         Args:
           seed: of the weights.
-          images: see :func:`fakd_jax.models.reinitialisation.redraw`.
+          images: see :func:`fakd_jax.models.reinitialisation.reinitialise`.
         """
         inputs = normalise(images, self.preprocessing.mean, self.preprocessing.std)
         other = copy.copy(self)
-        other.network = redraw(self.metadata, seed, jnp.asarray(inputs), dtype=self.dtype)
+        other.network = reinitialise(self.metadata, seed, jnp.asarray(inputs), dtype=self.dtype)
         other._variables = jax.tree.leaves(nnx.state(fold_batch_norms(other.network)))
         return other
 

@@ -28,7 +28,7 @@ def subset_rows(
     groups: Mapping[str, int],
     training_ids: Collection[str],
 ) -> list[dict[str, Any]]:
-    """The rows "all", "twin in training" and "no twin" of `subsets` in `metrics.json`.
+    """The rows "all", "duplicate in training" and "no duplicate" of `subsets` in `metrics.json`.
 
     Args:
       ids: of the images evaluated.
@@ -38,7 +38,7 @@ def subset_rows(
       negative_class: the class without a tumour; None if the data has none.
       groups: id to duplicate group; ids absent from it are groups of their own.
       training_ids: images that the network learnt from or was chosen by. Those evaluated do not
-        count as twins of themselves.
+        count as duplicates of themselves.
 
     Returns:
       Three dicts: `name`, `n`, `groups` (their number), `accuracy`, `accuracy_ci95` (Wilson),
@@ -46,7 +46,7 @@ def subset_rows(
       figures of an empty subset are None.
     """
     learnt = {groups[id] for id in set(training_ids).difference(ids) if id in groups}
-    twin = np.array([groups.get(id) in learnt for id in ids], bool)
+    duplicate = np.array([groups.get(id) in learnt for id in ids], bool)
     units = group_numbers(ids, groups)
 
     def row(name: str, members: Bool[np.ndarray, " N"]) -> dict[str, Any]:
@@ -57,8 +57,8 @@ def subset_rows(
 
     return [
         row("all", np.ones(len(ids), bool)),
-        row("twin in training", twin),
-        row("no twin", ~twin),
+        row("duplicate in training", duplicate),
+        row("no duplicate", ~duplicate),
     ]
 
 

@@ -33,7 +33,7 @@ _NORMAL = 1.4826
 """The standard deviation of a normal distribution whose median absolute deviation is 1."""
 
 
-def redraw(
+def reinitialise(
     metadata: Mapping[str, Any],
     seed: int,
     images: Float32[Array, "N H W 3"],
@@ -62,8 +62,8 @@ def redraw(
     deviation = _NORMAL * np.median(np.abs(logits - median), axis=0)
     if not deviation.all():
         raise UserError(
-            f"{len(images)} images are too few or too alike to make a network with redrawn weights "
-            "respond to them: give more images, or no redrawn networks (--redraws 0)"
+            f"{len(images)} images are too few or too alike to make a network with reinitialised weights "
+            "respond to them: give more images, or no reinitialised networks (--reinitialisations 0)"
         )
     layer = last_layer(model, num_classes=logits.shape[1])
     for variable, value in (

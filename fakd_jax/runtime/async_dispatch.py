@@ -85,15 +85,15 @@ class Losses:
 
     def __init__(self, arrived: Callable[[int, float], None]) -> None:
         self._arrived = arrived
-        self._under_way: deque[tuple[int, jax.Array]] = deque()
+        self._in_flight: deque[tuple[int, jax.Array]] = deque()
 
     def add(self, step: int, loss: jax.Array) -> None:
         """Takes the loss of a step that was just sent to the device."""
-        self._under_way.append((step, loss))
+        self._in_flight.append((step, loss))
 
     def wait(self, leave: int = 0) -> None:
         """Waits until at most so many steps are under way."""
-        while len(self._under_way) > leave:
-            step, loss = self._under_way.popleft()
+        while len(self._in_flight) > leave:
+            step, loss = self._in_flight.popleft()
             wait_until_done(loss)
             self._arrived(step, float(loss))

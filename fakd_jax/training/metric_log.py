@@ -136,7 +136,7 @@ class Logbook:
 def progress_bar(*, total: int, done: int, description: str) -> Any:
     """A bar counting images, with images/s and the time left.
 
-    Where the output is no terminal it prints a line every half minute instead of redrawing.
+    Where the output is no terminal it prints a line every half minute instead of reinitialisation.
     """
     from tqdm import tqdm
 

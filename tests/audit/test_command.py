@@ -11,7 +11,7 @@ import pytest
 from PIL import Image, ImageOps
 
 from fakd_jax.audit import main
-from fakd_jax.cli.runner import run_door
+from fakd_jax.cli.runner import run_command
 from fakd_jax.errors import UserError
 from tests.evaluation.runs import NAMES, write_images
 
@@ -41,14 +41,14 @@ def test_everything_is_found_and_written(data, tmp_path, capsys):
     assert "1 of 9 test images have a copy among the training images" in said
     assert "conflicting labels   1 groups" in said
     found = json.loads((output / "audit.json").read_text())
-    assert found["summary"]["twins"]["glioma"]["by_orientation"]["mirrored"] == 1
+    assert found["summary"]["duplicates"]["glioma"]["by_orientation"]["mirrored"] == 1
     assert found["summary"]["conflicts"] == [["Training/notumor/0.png", "Training/pituitary/0.png"]]
     assert list(found["inventory"]["unreadable"]) == ["Training/notumor/broken.png"]
     assert found["inventory"]["strays"] == ["notes.txt"]
     assert found["inventory"]["counts"]["test"] == dict.fromkeys(NAMES, 3)
     with (output / "groups.csv").open(newline="") as file:
         rows = {row["id"]: row for row in csv.DictReader(file)}
-    assert rows["Testing/glioma/1.png"]["twin"] == "Training/glioma/2.png"
+    assert rows["Testing/glioma/1.png"]["duplicate"] == "Training/glioma/2.png"
     page = (output / "report.html").read_text(encoding="utf-8")
     for told in (
         "1 of 9 test images (11.1 %)",
@@ -94,7 +94,7 @@ def test_a_changed_source_is_audited_anew(data, tmp_path, capsys):
 def test_mistakes_end_in_one_line(flags, complaint, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(SystemExit) as ended:
-        run_door(main, flags)
+        run_command(main, flags)
     assert ended.value.code == 2
     error = capsys.readouterr().err
     assert complaint in error

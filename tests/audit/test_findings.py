@@ -1,4 +1,4 @@
-"""What an audit says of splits: the closest twin, chains of copies, conflicts, similar slices."""
+"""What an audit says of splits: the closest duplicate, chains of copies, conflicts, similar slices."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ import io
 from fakd_jax.audit.audit import Audit, CopyRecord
 from fakd_jax.audit.findings import (
     THROUGH_ANOTHER,
-    Twin,
+    Duplicate,
     conflicts,
+    duplicates_in_training,
     summarise,
-    twins_in_training,
 )
 from fakd_jax.audit.matching.search import DIFFERENT, IDENTICAL, LEVELS, REENCODED
-from fakd_jax.audit.report.tables import groups_csv, shortcut_rows, twin_rows
+from fakd_jax.audit.report.tables import duplicate_rows, groups_csv, shortcut_rows
 from fakd_jax.audit.shortcuts import Shortcut
 from fakd_jax.data.dataset import Example, ImageDataset
 from fakd_jax.metrics.resampling import wilson_interval
@@ -47,19 +47,19 @@ def dataset() -> ImageDataset:
     return made
 
 
-def test_the_closest_copy_among_those_trained_on_is_the_twin() -> None:
-    twins = twins_in_training(AUDIT, ["t0", "t1", "t2", "t3"], ["r0", "r1", "r2", "r3"])
-    assert twins == {
-        "t0": Twin("t0", "r1", PLAIN, IDENTICAL, 1.0),
-        "t1": Twin("t1", "r2", THROUGH_ANOTHER, THROUGH_ANOTHER, None),
-        "t2": Twin("t2", "r2", PLAIN, LEVELS, 0.95),
+def test_the_closest_copy_among_those_trained_on_is_the_duplicate() -> None:
+    duplicates = duplicates_in_training(AUDIT, ["t0", "t1", "t2", "t3"], ["r0", "r1", "r2", "r3"])
+    assert duplicates == {
+        "t0": Duplicate("t0", "r1", PLAIN, IDENTICAL, 1.0),
+        "t1": Duplicate("t1", "r2", THROUGH_ANOTHER, THROUGH_ANOTHER, None),
+        "t2": Duplicate("t2", "r2", PLAIN, LEVELS, 0.95),
     }
 
 
-def test_without_the_identical_file_the_mirrored_one_is_the_twin() -> None:
-    twins = twins_in_training(AUDIT, ["t0"], ["r0", "r2"])
-    assert twins["t0"] == Twin("t0", "r0", MIRRORED, REENCODED, 0.999)
-    assert twins_in_training(AUDIT, ["t0"], ["r2"]) == {}
+def test_without_the_identical_file_the_mirrored_one_is_the_duplicate() -> None:
+    duplicates = duplicates_in_training(AUDIT, ["t0"], ["r0", "r2"])
+    assert duplicates["t0"] == Duplicate("t0", "r0", MIRRORED, REENCODED, 0.999)
+    assert duplicates_in_training(AUDIT, ["t0"], ["r2"]) == {}
 
 
 def test_groups_with_different_labels_are_conflicts() -> None:
@@ -69,9 +69,9 @@ def test_groups_with_different_labels_are_conflicts() -> None:
 def test_the_summary_counts_by_hand() -> None:
     summary = summarise(dataset(), AUDIT)
     assert summary["groups"] == {"number": 2, "images": 6, "largest": 3, "sizes": {"3": 2}}
-    glioma, notumor = summary["twins"]["glioma"], summary["twins"]["notumor"]
-    assert (glioma["test_images"], glioma["with_twin"]) == (2, 1)
-    assert (notumor["test_images"], notumor["with_twin"]) == (3, 2)
+    glioma, notumor = summary["duplicates"]["glioma"], summary["duplicates"]["notumor"]
+    assert (glioma["test_images"], glioma["with_duplicate"]) == (2, 1)
+    assert (notumor["test_images"], notumor["with_duplicate"]) == (3, 2)
     assert glioma["by_alteration"][IDENTICAL] == 1
     assert notumor["by_orientation"][THROUGH_ANOTHER] == 1
     # t3 has a very similar training image; r0 and r3 are both training, t4's is not similar enough
@@ -79,8 +79,8 @@ def test_the_summary_counts_by_hand() -> None:
 
 
 def test_the_table_leaves_out_what_never_occurs_and_adds_up() -> None:
-    header, rows = twin_rows(summarise(dataset(), AUDIT)["twins"], "by_orientation")
-    assert header == ["class", "test images", "with a twin", "share", PLAIN, THROUGH_ANOTHER]
+    header, rows = duplicate_rows(summarise(dataset(), AUDIT)["duplicates"], "by_orientation")
+    assert header == ["class", "test images", "with a duplicate", "share", PLAIN, THROUGH_ANOTHER]
     assert rows[-1] == ["all", "5", "3", "60.0 %", "2", "1"]
     text = ruled([header], rows).splitlines()
     assert len(text) == 2 + len(rows)
@@ -94,9 +94,10 @@ def test_accuracies_of_shortcuts_have_their_interval() -> None:
 
 
 def test_every_image_has_a_line_in_the_csv() -> None:
-    twins = twins_in_training(AUDIT, ["t0", "t1"], ["r0", "r1", "r2"])
+    duplicates = duplicates_in_training(AUDIT, ["t0", "t1"], ["r0", "r1", "r2"])
     rows = {
-        row["id"]: row for row in csv.DictReader(io.StringIO(groups_csv(dataset(), AUDIT, twins)))
+        row["id"]: row
+        for row in csv.DictReader(io.StringIO(groups_csv(dataset(), AUDIT, duplicates)))
     }
     assert set(rows) == set(GROUPS)
     assert rows["t0"] | {"id": ""} == {
@@ -105,11 +106,11 @@ def test_every_image_has_a_line_in_the_csv() -> None:
         "class": "glioma",
         "group": "0",
         "group_size": "3",
-        "twin": "r1",
+        "duplicate": "r1",
         "orientation": PLAIN,
         "alteration": IDENTICAL,
         "correlation": "1.0",
     }
     assert rows["t1"]["correlation"] == ""
-    assert rows["r4"]["twin"] == ""
+    assert rows["r4"]["duplicate"] == ""
     assert rows["r4"]["group_size"] == "1"

@@ -13,8 +13,8 @@ from fakd_jax.errors import UserError
 
 DOOR = """
 import os, sys
-from fakd_jax.cli.runner import run_door
-run_door(lambda argv: print(os.getpid(), os.environ.get("GLIBC_TUNABLES"), argv))
+from fakd_jax.cli.runner import run_command
+run_command(lambda argv: print(os.getpid(), os.environ.get("GLIBC_TUNABLES"), argv))
 """
 
 
@@ -64,7 +64,7 @@ def test_a_users_error_is_one_line_and_exit_code_2(capsys: pytest.CaptureFixture
         raise UserError(f"cannot do {argv[0]}; do that")
 
     with pytest.raises(SystemExit) as ended:
-        cli.run_door(main, ["this"])
+        cli.run_command(main, ["this"])
     assert ended.value.code == 2
     assert capsys.readouterr().err == "error: cannot do this; do that\n"
 
@@ -74,6 +74,6 @@ def test_an_interruption_is_exit_code_130(capsys: pytest.CaptureFixture[str]) ->
         raise KeyboardInterrupt
 
     with pytest.raises(SystemExit) as ended:
-        cli.run_door(main, [])
+        cli.run_command(main, [])
     assert ended.value.code == 130
     assert capsys.readouterr().err == "interrupted\n"

@@ -1,6 +1,6 @@
 """A `metrics.json` made by hand, with every key, for the tests of what is drawn and told from it.
 
-Forty images of three classes, `negative` among them; 32 right. Six have a twin in training.
+Forty images of three classes, `negative` among them; 32 right. Six have a duplicate in training.
 """
 
 from __future__ import annotations
@@ -125,8 +125,8 @@ def example_metrics() -> dict[str, Any]:
             "audit": "aa" * 32,
             "rows": [
                 subset("all", 40, 32),
-                subset("twin in training", 6, 6),
-                subset("no twin", 34, 26),
+                subset("duplicate in training", 6, 6),
+                subset("no duplicate", 34, 26),
             ],
         },
         "comparison": {

@@ -51,32 +51,32 @@ def evaluate(
 
 def test_the_official_test_is_told_with_and_without_copies(data, tmp_path, monkeypatch):
     metrics, folder = evaluate(data, tmp_path, monkeypatch, "official")
-    every, twin, no_twin = metrics["subsets"]["rows"]
-    assert (metrics["n"], every["n"], twin["n"], no_twin["n"]) == (9, 9, 1, 8)
+    every, duplicate, no_duplicate = metrics["subsets"]["rows"]
+    assert (metrics["n"], every["n"], duplicate["n"], no_duplicate["n"]) == (9, 9, 1, 8)
     assert every["accuracy"] == metrics["accuracy"]
     assert metrics["bootstrap"]["unit"] == "duplicate group"
-    assert "no twin" in (folder / "table2.txt").read_text(encoding="utf-8")
+    assert "no duplicate" in (folder / "table2.txt").read_text(encoding="utf-8")
 
 
 def test_a_deduplicated_run_leaves_copies_out_of_its_figures_and_tells_them_apart(
     data, tmp_path, monkeypatch
 ):
     metrics, folder = evaluate(data, tmp_path, monkeypatch, "deduplicated")
-    every, twin, no_twin = metrics["subsets"]["rows"]
-    assert (metrics["n"], every["n"], twin["n"], no_twin["n"]) == (8, 9, 1, 8)
-    assert no_twin["accuracy"] == metrics["accuracy"]
+    every, duplicate, no_duplicate = metrics["subsets"]["rows"]
+    assert (metrics["n"], every["n"], duplicate["n"], no_duplicate["n"]) == (8, 9, 1, 8)
+    assert no_duplicate["accuracy"] == metrics["accuracy"]
     assert COPIED not in (folder / "predictions.csv").read_text(encoding="utf-8")
     report = (folder / "report.html").read_text(encoding="utf-8")
-    assert "1 of 9 images have a twin among the training images. 1 test images" in report
+    assert "1 of 9 images have a duplicate among the training images. 1 test images" in report
     assert metrics["provenance"]["trained_on_split"] == "deduplicated, seed 0"
     assert metrics["provenance"]["trained_on_audit"] == metrics["subsets"]["audit"]
 
 
-def test_a_grouped_run_has_no_twins(data, tmp_path, monkeypatch):
+def test_a_grouped_run_has_no_duplicates(data, tmp_path, monkeypatch):
     metrics, _ = evaluate(data, tmp_path, monkeypatch, "grouped")
-    every, twin, no_twin = metrics["subsets"]["rows"]
-    assert twin["n"] == 0
-    assert every["n"] == no_twin["n"] == metrics["n"]
+    every, duplicate, no_duplicate = metrics["subsets"]["rows"]
+    assert duplicate["n"] == 0
+    assert every["n"] == no_duplicate["n"] == metrics["n"]
 
 
 def test_an_audit_is_asked_for_where_there_is_none(data, tmp_path, monkeypatch):

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from fakd_jax.errors import UserError
-from fakd_jax.evaluation.baseline import compare_with_rival, open_rival, require_same_images
+from fakd_jax.evaluation.baseline import compare_with_baseline, open_baseline, require_same_images
 from fakd_jax.metrics.comparison import mcnemar_exact
 
 ROWS = {"a": ("glioma", "glioma"), "b": ("glioma", "notumor"), "c": ("notumor", "notumor")}
@@ -55,25 +55,25 @@ def test_every_way_to_name_an_evaluation(workdir: Path) -> None:
         (workdir / "teacher", teacher),
         (str(workdir / "teacher" / "best"), teacher),
     ):
-        rival = open_rival(path)
-        assert rival.file == folder / "predictions.csv"
-        assert rival.answers == ROWS
-    assert rival.identity == {**IDENTITY, "checkpoint": "teacher/best/3"}
+        baseline = open_baseline(path)
+        assert baseline.file == folder / "predictions.csv"
+        assert baseline.answers == ROWS
+    assert baseline.identity == {**IDENTITY, "checkpoint": "teacher/best/3"}
 
 
 def test_another_checkpoints_evaluation_is_not_taken_for_it(workdir: Path) -> None:
     with pytest.raises(UserError, match="is of student/best/7, not of student/last/9"):
-        open_rival(workdir / "student" / "last")
+        open_baseline(workdir / "student" / "last")
 
 
 def test_what_has_not_been_evaluated(workdir: Path, tmp_path: Path) -> None:
     (workdir / "evaluation" / "teacher" / "predictions.csv").unlink()
     with pytest.raises(UserError, match="evaluate it first: python -m"):
-        open_rival(workdir / "teacher")
+        open_baseline(workdir / "teacher")
     with pytest.raises(UserError, match="outside a workdir"):
-        open_rival(write_checkpoint(tmp_path / "alone"))
+        open_baseline(write_checkpoint(tmp_path / "alone"))
     with pytest.raises(UserError, match="no checkpoint"):
-        open_rival(tmp_path / "nowhere")
+        open_baseline(tmp_path / "nowhere")
 
 
 @pytest.mark.parametrize("content", [b"id,label\na,b\n", b"\xff\xfe", b"a picture"])
@@ -81,7 +81,7 @@ def test_a_file_that_holds_no_predictions(workdir: Path, content: bytes) -> None
     file = workdir / "evaluation" / "predictions.csv"
     file.write_bytes(content + b"\n1,2\n")
     with pytest.raises(UserError, match=r"no predictions\.csv") as refused:
-        open_rival(file)
+        open_baseline(file)
     assert "\n" not in str(refused.value)
 
 
@@ -93,16 +93,16 @@ def test_predictions_of_nobody_known(workdir: Path, content: str | None) -> None
     file = workdir / "evaluation" / "metrics.json"
     file.unlink() if content is None else file.write_text(content)
     with pytest.raises(UserError, match="does not say whose predictions"):
-        open_rival(workdir)
+        open_baseline(workdir)
 
 
 def test_the_same_images_in_another_order_are_the_same(workdir: Path) -> None:
-    rival = open_rival(workdir)
-    require_same_images(rival, ["c", "a", "b"], ["notumor", "glioma", "glioma"], HERE)
-    compared = compare_with_rival(
-        rival, ["c", "a", "b"], np.array([False, True, True]), np.arange(3)
+    baseline = open_baseline(workdir)
+    require_same_images(baseline, ["c", "a", "b"], ["notumor", "glioma", "glioma"], HERE)
+    compared = compare_with_baseline(
+        baseline, ["c", "a", "b"], np.array([False, True, True]), np.arange(3)
     )
-    assert compared["with"] == rival.identity
+    assert compared["with"] == baseline.identity
     assert compared["both_right"] == 1  # a
     assert compared["only_this_right"] == 1  # b
     assert compared["only_other_right"] == 1  # c
@@ -110,23 +110,23 @@ def test_the_same_images_in_another_order_are_the_same(workdir: Path) -> None:
 
 
 def test_other_images_or_labels_are_refused(workdir: Path) -> None:
-    rival = open_rival(workdir)
+    baseline = open_baseline(workdir)
     with pytest.raises(UserError, match=r"other images \(3 there, 2 here; c is in one only\)"):
-        require_same_images(rival, ["a", "b"], ["glioma", "glioma"], HERE)
+        require_same_images(baseline, ["a", "b"], ["glioma", "glioma"], HERE)
     with pytest.raises(UserError, match="other images"):
-        require_same_images(rival, ["a", "b", "d"], ["glioma", "glioma", "notumor"], HERE)
+        require_same_images(baseline, ["a", "b", "d"], ["glioma", "glioma", "notumor"], HERE)
     with pytest.raises(UserError, match="says that b is glioma, this data that it is notumor"):
-        require_same_images(rival, ["a", "b", "c"], ["glioma", "notumor", "notumor"], HERE)
+        require_same_images(baseline, ["a", "b", "c"], ["glioma", "notumor", "notumor"], HERE)
 
 
 @pytest.mark.parametrize("data", [None, {}, {"fingerprint": None}, {"fingerprint": HERE}])
 def test_data_that_is_the_same_or_not_named(tmp_path: Path, data: dict | None) -> None:
-    rival = open_rival(write_evaluation(tmp_path / "report", "student/best/7", data=data))
-    require_same_images(rival, list(ROWS), [label for label, _ in ROWS.values()], HERE)
+    baseline = open_baseline(write_evaluation(tmp_path / "report", "student/best/7", data=data))
+    require_same_images(baseline, list(ROWS), [label for label, _ in ROWS.values()], HERE)
 
 
 def test_the_same_names_of_other_data_are_refused(tmp_path: Path) -> None:
     there = write_evaluation(tmp_path / "report", "student/best/7", data={"fingerprint": THERE})
     labels = [label for label, _ in ROWS.values()]
     with pytest.raises(UserError, match=r"other data \(fingerprint cdcdcdcdcdcd there, abab"):
-        require_same_images(open_rival(there), list(ROWS), labels, HERE)
+        require_same_images(open_baseline(there), list(ROWS), labels, HERE)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from fakd_jax.evaluation.baseline import Rival
+from fakd_jax.evaluation.baseline import Baseline
 from fakd_jax.evaluation.collect import NamedAnswer
 from fakd_jax.evaluation.measure import Duplicates, measure
 from fakd_jax.evaluation.report.text import table2
@@ -44,8 +44,8 @@ def test_with_duplicates() -> None:
     assert measured["subsets"]["rows"] == subset_rows(
         IDS, ANSWERS.labels, predictions, NAMES, "notumor", GROUPS, ["Training/0.png"]
     )
-    every, twin, _ = measured["subsets"]["rows"]
-    assert twin["n"] == 2
+    every, duplicate, _ = measured["subsets"]["rows"]
+    assert duplicate["n"] == 2
     assert every["accuracy_ci95_grouped"] == measured["accuracy_ci95_grouped"]
     assert json.loads(json.dumps(measured, allow_nan=False)) == measured
 
@@ -71,12 +71,14 @@ def test_a_comparison_draws_the_duplicate_groups_too() -> None:
         id: NamedAnswer(NAMES[label], NAMES[(label + (index % 3 == 0)) % 4])
         for index, (id, label) in enumerate(zip(IDS, ANSWERS.labels, strict=True))
     }
-    rival = Rival(Path("predictions.csv"), answers, {"arch": "resnet50"})
-    alone = measure(IDS, ANSWERS, NAMES, rival=rival)["comparison"]
+    baseline = Baseline(Path("predictions.csv"), answers, {"arch": "resnet50"})
+    alone = measure(IDS, ANSWERS, NAMES, baseline=baseline)["comparison"]
     assert alone["with"] == {"arch": "resnet50"}
     assert alone["both_right"] + alone["only_other_right"] == 133
     everything_twice = Duplicates({id: i // 2 for i, id in enumerate(IDS)}, "f00d", [])
-    grouped = measure(IDS, ANSWERS, NAMES, rival=rival, duplicates=everything_twice)["comparison"]
+    grouped = measure(IDS, ANSWERS, NAMES, baseline=baseline, duplicates=everything_twice)[
+        "comparison"
+    ]
     assert grouped["difference_ci95"] != alone["difference_ci95"]
     assert grouped["mcnemar_p"] == alone["mcnemar_p"]
     assert group_numbers(IDS, everything_twice.groups).max() == 99

@@ -4,7 +4,7 @@ import fcntl
 
 import pytest
 
-from configs import fakd
+from fakd_jax.configs import fakd
 from fakd_jax.errors import UserError
 from fakd_jax.experiment import run as trial
 from fakd_jax.experiment.teacher_and_student import ExperimentResult

@@ -4,7 +4,7 @@ import re
 import pytest
 from ml_collections import ConfigDict
 
-from configs import fakd
+from fakd_jax.configs import fakd
 from fakd_jax.errors import UserError
 from fakd_jax.experiment.settings import keep_config, validate
 

@@ -166,7 +166,7 @@ import sys
 from tests.tiny import register_tiny_models
 register_tiny_models()
 from fakd_jax import cli, train
-cli.run_door(train.main, sys.argv[1:])
+cli.run_command(train.main, sys.argv[1:])
 """
 
 

@@ -181,9 +181,9 @@ def test_interruption_leaves_whole_files_of_what_was_done(tmp_path: Path) -> Non
 def test_a_second_run_leaves_nothing_of_the_first(tmp_path: Path) -> None:
     rise = RiseExplainer(num_samples=30)
     explain_images(subjects(1), a_network(), rise, PAPER, tmp_path)
-    assert len(list(tmp_path.rglob("heat.npy"))) == 1
+    assert len(list(tmp_path.rglob("attribution.npy"))) == 1
     explain_images(subjects(1), a_network(), LimeExplainer(20), PAPER, tmp_path)
-    assert not list(tmp_path.rglob("heat.npy"))
+    assert not list(tmp_path.rglob("attribution.npy"))
     (record,) = tmp_path.rglob("explanation.json")
     record.parent.joinpath("segments.png").unlink()
     record.parent.joinpath("segments.png").mkdir()
@@ -324,11 +324,11 @@ def test_record_tells_how_sure_the_weights_are(tmp_path: Path) -> None:
     assert len(low) == len(record["weights"])
 
 
-def test_a_method_that_weighs_pixels_shows_its_heat_beside_the_superpixels() -> None:
+def test_a_method_that_weighs_pixels_shows_its_attribution_beside_the_superpixels() -> None:
     by_superpixel = an_explanation([0.3, -0.2, 0.0, 0.1])
-    heat = by_superpixel.heat.copy()
-    heat[2:6, 2:6] = 2.0
-    by_pixel = replace(by_superpixel, heat=heat, fit=None)
+    attribution = by_superpixel.attribution.copy()
+    attribution[2:6, 2:6] = 2.0
+    by_pixel = replace(by_superpixel, attribution=attribution, fit=None)
     assert by_superpixel.by_superpixel
     assert not by_pixel.by_superpixel
     image = np.full((32, 32, 3), 90, np.uint8)

@@ -45,8 +45,8 @@ def test_it_can_be_asked_in_every_way(network: Network) -> None:
 def test_the_control_says_of_what_it_is_the_control(network: Network) -> None:
     assert network.randomised is not None
     control = network.randomised(3, IMAGES)
-    assert control.provenance["redrawn"]["seed"] == 3
-    assert control.provenance["redrawn"]["instead_of"] == network.provenance["weights_sha256"]
+    assert control.provenance["reinitialised"]["seed"] == 3
+    assert control.provenance["reinitialised"]["instead_of"] == network.provenance["weights_sha256"]
     assert control.provenance["weights_sha256"] != network.provenance["weights_sha256"]
     assert control.randomised is None
     assert np.ptp(control.predict_proba(IMAGES), axis=0).min() > 0.05

@@ -12,7 +12,7 @@ from fakd_jax.data.preprocessing import Preprocessing, normalise
 from fakd_jax.errors import UserError
 from fakd_jax.inference.gradients import BATCH_SIZE, Derivatives
 from fakd_jax.models import create_model, feature_gradient, forward
-from fakd_jax.models.reinitialisation import redraw
+from fakd_jax.models.reinitialisation import reinitialise
 
 SIDE = 32
 PREPROCESSING = Preprocessing(image_size=SIDE, mean=(0.4, 0.5, 0.6), std=(0.2, 0.5, 0.3))
@@ -23,7 +23,7 @@ GREY_LEVELS = IMAGES.astype(np.float32)
 def network(seed: int = 0) -> nnx.Module:
     normalised = normalise(IMAGES, PREPROCESSING.mean, PREPROCESSING.std)
     metadata = {"arch": "tiny_mobilenet", "num_classes": 3}
-    return redraw(metadata, seed, jnp.asarray(normalised))
+    return reinitialise(metadata, seed, jnp.asarray(normalised))
 
 
 @pytest.fixture(scope="module")

@@ -37,7 +37,7 @@ def a_predictor(dtype: str = "float32") -> Predictor:
 @pytest.fixture(scope="module")
 def predictor() -> Predictor:
     """With statistics of its own images, so that its answers differ."""
-    return a_predictor().redrawn(0, IMAGES)
+    return a_predictor().reinitialised(0, IMAGES)
 
 
 def batches_begun(predictor: Predictor, monkeypatch: pytest.MonkeyPatch, copies: int) -> int:
@@ -80,7 +80,7 @@ def test_what_was_prepared_serves_any_number_of_questions(predictor: Predictor) 
 
 
 def test_networks_that_share_programs_do_not_share_tables(predictor: Predictor) -> None:
-    other = predictor.redrawn(1, IMAGES)
+    other = predictor.reinitialised(1, IMAGES)
     made = hide(IMAGES[0], IMAGES[1], STRIPS, SHOWN)
     for asked in (other, predictor):
         answers = asked.prepare_hidden(IMAGES[0], IMAGES[1], STRIPS, COPIES)(SHOWN)
@@ -88,7 +88,7 @@ def test_networks_that_share_programs_do_not_share_tables(predictor: Predictor) 
 
 
 def test_bfloat16_answers_are_those_of_the_same_network() -> None:
-    predictor = a_predictor("bfloat16").redrawn(0, IMAGES)
+    predictor = a_predictor("bfloat16").reinitialised(0, IMAGES)
     plain, tabled = (
         predictor.prepare_hidden(IMAGES[0], IMAGES[1], STRIPS, copies)(SHOWN)
         for copies in (1, COPIES)

@@ -226,16 +226,16 @@ def test_the_digest_is_of_the_weights(
     assert other.weights_digest() != predictor.weights_digest()
 
 
-def test_a_redrawn_network_knows_nothing_and_responds(
+def test_a_reinitialised_network_knows_nothing_and_responds(
     checkpoint: Path, predictor: Predictor, images: np.ndarray
 ) -> None:
     digest, answers = predictor.weights_digest(), predictor.predict_proba(images)
     compiled = predictor._logits._cache_size()
-    redrawn = predictor.redrawn(5, images)
-    assert redrawn.weights_digest() != digest
-    assert redrawn.weights_digest() == predictor.redrawn(5, images).weights_digest()
-    assert redrawn.weights_digest() != predictor.redrawn(6, images).weights_digest()
-    assert np.ptp(redrawn.predict_proba(images), axis=0).min() > 0.05
+    reinitialised = predictor.reinitialised(5, images)
+    assert reinitialised.weights_digest() != digest
+    assert reinitialised.weights_digest() == predictor.reinitialised(5, images).weights_digest()
+    assert reinitialised.weights_digest() != predictor.reinitialised(6, images).weights_digest()
+    assert np.ptp(reinitialised.predict_proba(images), axis=0).min() > 0.05
     assert predictor._logits._cache_size() == compiled
     assert predictor.weights_digest() == digest
     np.testing.assert_array_equal(predictor.predict_proba(images), answers)

@@ -13,7 +13,7 @@ from flax import nnx
 from fakd_jax.errors import UserError
 from fakd_jax.models import create_model, feature_gradient, feature_shapes, forward
 from fakd_jax.models.layers import global_average_pool
-from fakd_jax.models.reinitialisation import redraw
+from fakd_jax.models.reinitialisation import reinitialise
 
 IMAGES = jnp.asarray(np.random.default_rng(0).standard_normal((4, 32, 32, 3)), jnp.float32)
 
@@ -25,7 +25,7 @@ gradient_of = nnx.jit(feature_gradient, static_argnames="feature")
 def tiny(arch: str) -> nnx.Module:
     """A network that lets the signal through."""
     metadata = {"arch": arch, "num_classes": 3}
-    return redraw(metadata, 0, IMAGES)
+    return reinitialise(metadata, 0, IMAGES)
 
 
 def tail_of_mobilenet(model: nnx.Module, x: jax.Array, after: int) -> jax.Array:

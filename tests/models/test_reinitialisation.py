@@ -10,7 +10,7 @@ from flax import nnx
 from fakd_jax.errors import UserError
 from fakd_jax.models import create_model
 from fakd_jax.models.kernels.batch_norm import BatchNorm
-from fakd_jax.models.reinitialisation import follow_batch, last_layer, redraw
+from fakd_jax.models.reinitialisation import follow_batch, last_layer, reinitialise
 
 METADATA = {"arch": "tiny_mobilenet", "num_classes": 3, "overrides": {"batch_norm_momentum": 0.5}}
 IMAGES = jnp.asarray(np.random.default_rng(0).uniform(-1, 1, (9, 32, 32, 3)), jnp.float32)
@@ -21,7 +21,7 @@ def logits_of(model: nnx.Module) -> np.ndarray:
 
 
 def test_each_logit_has_the_median_and_the_spread_of_a_standard_normal() -> None:
-    logits = logits_of(redraw(METADATA, 0, IMAGES))
+    logits = logits_of(reinitialise(METADATA, 0, IMAGES))
     np.testing.assert_allclose(np.median(logits, axis=0), 0, atol=1e-2)
     spread = np.median(np.abs(logits - np.median(logits, axis=0)), axis=0)
     np.testing.assert_allclose(spread, 0.6745, rtol=1e-2)
@@ -29,7 +29,8 @@ def test_each_logit_has_the_median_and_the_spread_of_a_standard_normal() -> None
 
 def test_the_seed_decides() -> None:
     once, again, other = (
-        np.asarray(redraw(METADATA, seed, IMAGES).classifier_0.kernel[...]) for seed in (3, 3, 4)
+        np.asarray(reinitialise(METADATA, seed, IMAGES).classifier_0.kernel[...])
+        for seed in (3, 3, 4)
     )
     np.testing.assert_array_equal(once, again)
     assert abs(np.corrcoef(once.ravel(), other.ravel())[0, 1]) < 0.05
@@ -45,7 +46,7 @@ def test_the_statistics_are_those_of_the_batch() -> None:
 
 
 def test_the_network_is_left_in_evaluation_mode_as_it_was_made() -> None:
-    model = redraw(METADATA, 0, IMAGES)
+    model = reinitialise(METADATA, 0, IMAGES)
     norms = [module for _, module in nnx.iter_graph(model) if isinstance(module, BatchNorm)]
     assert norms
     assert all(norm.use_running_average and norm.momentum == 0.5 for norm in norms)
@@ -71,4 +72,4 @@ def test_the_last_layer_is_the_one_with_the_classes() -> None:
 
 def test_equal_images_are_refused() -> None:
     with pytest.raises(UserError, match="4 images are too few or too alike"):
-        redraw(METADATA, 0, jnp.zeros((4, 32, 32, 3)))
+        reinitialise(METADATA, 0, jnp.zeros((4, 32, 32, 3)))

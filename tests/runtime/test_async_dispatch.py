@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from fakd_jax.runtime import async_dispatch as under_way
+from fakd_jax.runtime import async_dispatch as in_flight
 from fakd_jax.runtime.async_dispatch import (
     Losses,
     in_batches,
@@ -33,7 +33,7 @@ def test_losses_arrive_in_order_and_as_many_stay_as_may() -> None:
 def test_only_an_accelerator_has_steps_waiting(
     backend: str, ahead: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(under_way.jax, "default_backend", lambda: backend)
+    monkeypatch.setattr(in_flight.jax, "default_backend", lambda: backend)
     assert steps_ahead() == ahead
 
 
@@ -41,12 +41,12 @@ def test_only_an_accelerator_has_steps_waiting(
     ("backend", "sent", "waited_for"),
     [("cpu", "", []), ("cpu", "abc", ["c"]), ("gpu", "ab", []), ("gpu", "abcd", ["b"])],
 )
-def test_room_is_made_by_waiting_for_the_youngest_that_may_not_be_under_way(
+def test_room_is_made_by_waiting_for_the_youngest_that_may_not_be_in_flight(
     backend: str, sent: str, waited_for: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     waited: list[str] = []
-    monkeypatch.setattr(under_way.jax, "default_backend", lambda: backend)
-    monkeypatch.setattr(under_way.jax, "block_until_ready", waited.append)
+    monkeypatch.setattr(in_flight.jax, "default_backend", lambda: backend)
+    monkeypatch.setattr(in_flight.jax, "block_until_ready", waited.append)
     wait_for_room(list(sent))
     assert waited == waited_for
 
@@ -59,12 +59,12 @@ def test_a_cpu_gets_a_moment_to_free_its_memory_once_a_program_is_done(
     backend: str, seconds: float, moments: list[float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now, napped = [100.0], []
-    monkeypatch.setattr(under_way.jax, "default_backend", lambda: backend)
+    monkeypatch.setattr(in_flight.jax, "default_backend", lambda: backend)
     monkeypatch.setattr(
-        under_way.jax, "block_until_ready", lambda results: now.append(now[-1] + seconds)
+        in_flight.jax, "block_until_ready", lambda results: now.append(now[-1] + seconds)
     )
-    monkeypatch.setattr(under_way.time, "monotonic", lambda: now[-1])
-    monkeypatch.setattr(under_way.time, "sleep", napped.append)
+    monkeypatch.setattr(in_flight.time, "monotonic", lambda: now[-1])
+    monkeypatch.setattr(in_flight.time, "sleep", napped.append)
     wait_until_done("results")
     assert napped == pytest.approx(moments)
     assert now[-1] == 100.0 + seconds

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fakd_jax.cli.runner import run_door
+from fakd_jax.cli.runner import run_command
 from fakd_jax.data.phantom.dataset import phantom, write_phantoms
 from fakd_jax.data.preprocessing import decode_rgb
 from fakd_jax.data.sources import open_dataset
@@ -224,7 +224,7 @@ def test_mistakes_are_one_line_and_exit_code_2(
 ):
     monkeypatch.setenv("FAKD_JAX_CACHE", str(tmp_path))
     with pytest.raises(SystemExit) as stopped:
-        run_door(script.main, flags)
+        run_command(script.main, flags)
     assert stopped.value.code == 2
     error = capsys.readouterr().err
     assert error.startswith("error: ")

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fakd_jax.cli.runner import run_door
+from fakd_jax.cli.runner import run_command
 from fakd_jax.data.sources import open_dataset
 
 SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "prepare_data.py"
@@ -57,7 +57,7 @@ def test_unusable_images_stop_it_or_are_left_out(main, source, tmp_path, capsys)
     (source / "train/no/bad.jpg").write_text("x")
     flags = ["--source", str(source), "--output", str(tmp_path / "prepared")]
     with pytest.raises(SystemExit) as stopped:
-        run_door(main, flags)
+        run_command(main, flags)
     assert stopped.value.code == 2
     error = capsys.readouterr().err
     assert error.startswith("error: 1 of 8 images")
@@ -70,6 +70,6 @@ def test_unusable_images_stop_it_or_are_left_out(main, source, tmp_path, capsys)
 @pytest.mark.parametrize("flags", [[], ["--source", "phantom"], ["--output", "x", "--what"]])
 def test_wrong_flags_end_with_code_2(main, flags, capsys):
     with pytest.raises(SystemExit) as stopped:
-        run_door(main, flags)
+        run_command(main, flags)
     assert stopped.value.code == 2
     assert capsys.readouterr().err.startswith("error: ")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from ml_collections import ConfigDict
 
-from configs.study import get_config
+from fakd_jax.configs.study import get_config
 from fakd_jax.errors import UserError
 from fakd_jax.study.cells import Cell, cell_config, cells_of, check_study, loss_terms
 

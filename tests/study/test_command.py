@@ -30,7 +30,7 @@ CONFIG = f"--config={CONFIGS / 'study.py'}"
 )
 def test_wrong_input_is_one_line(capsys, tmp_path, arguments, told):
     with pytest.raises(SystemExit) as ended:
-        cli.run_door(study.main, [*arguments, f"--workdir={tmp_path / 'study'}"])
+        cli.run_command(study.main, [*arguments, f"--workdir={tmp_path / 'study'}"])
     assert ended.value.code == 2
     errors = capsys.readouterr().err
     assert errors.startswith("error: ")
@@ -42,7 +42,7 @@ def test_wrong_input_is_one_line(capsys, tmp_path, arguments, told):
 def test_a_workdir_of_another_study(capsys, tmp_path):
     (tmp_path / "config.json").write_text('{"base": {"batch_size": 7}}')
     with pytest.raises(SystemExit) as ended:
-        cli.run_door(study.main, [CONFIG, f"--workdir={tmp_path}"])
+        cli.run_command(study.main, [CONFIG, f"--workdir={tmp_path}"])
     assert ended.value.code == 2
     errors = capsys.readouterr().err
     assert "another config" in errors

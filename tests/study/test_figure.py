@@ -2,7 +2,7 @@
 
 import pytest
 
-from configs.study import get_config
+from fakd_jax.configs.study import get_config
 from fakd_jax.study import figure
 from fakd_jax.study.summary import summarise
 

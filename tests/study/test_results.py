@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from configs.study import get_config
+from fakd_jax.configs.study import get_config
 from fakd_jax.errors import UserError
 from fakd_jax.study.cells import Cell
 from fakd_jax.study.results import (

@@ -222,7 +222,7 @@ import sys
 from tests.tiny import register_tiny_models
 register_tiny_models()
 from fakd_jax import cli, study
-cli.run_door(study.main, sys.argv[1:])
+cli.run_command(study.main, sys.argv[1:])
 """
 
 

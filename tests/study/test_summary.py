@@ -6,7 +6,7 @@ import math
 import pytest
 import scipy.stats
 
-from configs.study import get_config
+from fakd_jax.configs.study import get_config
 from fakd_jax.errors import UserError
 from fakd_jax.study.cells import Cell
 from fakd_jax.study.summary import summarise

@@ -3,7 +3,7 @@
 import csv
 import io
 
-from configs.study import get_config
+from fakd_jax.configs.study import get_config
 from fakd_jax.study.summary import summarise
 from fakd_jax.study.table import study_rows, study_table
 

@@ -8,7 +8,7 @@ from typing import Any
 from fakd_jax.audit.findings import Findings
 from fakd_jax.audit.matching.confirmation import LEAST_PARTS, LEAST_WHOLE
 from fakd_jax.audit.report.sheets import Sheet
-from fakd_jax.audit.report.tables import shortcut_rows, twin_rows
+from fakd_jax.audit.report.tables import duplicate_rows, shortcut_rows
 from fakd_jax.reporting.pages import (
     Html,
     Section,
@@ -39,7 +39,7 @@ def audit_page(findings: Findings, sheets: Sequence[tuple[Sheet, bytes]]) -> str
       A self-contained HTML document.
     """
     sections = [
-        _twins(findings.summary),
+        _duplicates(findings.summary),
         _conflicts(findings.summary),
         _shortcuts(findings),
         _inventory(findings.inventory),
@@ -54,8 +54,11 @@ def audit_page(findings: Findings, sheets: Sequence[tuple[Sheet, bytes]]) -> str
 
 
 def _headline(findings: Findings) -> Html:
-    rows = findings.summary["twins"].values()
-    tested, found = sum(row["test_images"] for row in rows), sum(row["with_twin"] for row in rows)
+    rows = findings.summary["duplicates"].values()
+    tested, found = (
+        sum(row["test_images"] for row in rows),
+        sum(row["with_duplicate"] for row in rows),
+    )
     if not tested:
         return paragraph("The source has no test folder.")
     if not found:
@@ -73,14 +76,14 @@ def _headline(findings: Findings) -> Html:
     )
 
 
-def _twins(summary: Mapping[str, Any]) -> Section:
+def _duplicates(summary: Mapping[str, Any]) -> Section:
     groups, similar = summary["groups"], summary["similar"]
     tables = []
     for by, caption in (
         ("by_orientation", "How the closest copy in training lies"),
         ("by_alteration", "What else differs from the closest copy in training"),
     ):
-        header, rows = twin_rows(summary["twins"], by)
+        header, rows = duplicate_rows(summary["duplicates"], by)
         tables.append(table(header, rows, align="l" + "r" * (len(header) - 1), caption=caption))
     sizes = [[size, f"{number:,}"] for size, number in groups["sizes"].items()]
     return Section(

@@ -8,30 +8,30 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fakd_jax.audit.audit import Audit
-from fakd_jax.audit.findings import Findings, Twin
+from fakd_jax.audit.findings import Duplicate, Findings
 from fakd_jax.audit.shortcuts import Shortcut
 from fakd_jax.data.dataset import ImageDataset
 from fakd_jax.metrics.resampling import wilson_interval
 from fakd_jax.reporting.tables import ruled
 
 
-def twin_rows(twins: Mapping[str, Any], by: str) -> tuple[list[str], list[list[str]]]:
-    """Test images with a twin in training by class, and by what makes them differ.
+def duplicate_rows(duplicates: Mapping[str, Any], by: str) -> tuple[list[str], list[list[str]]]:
+    """Test images with a duplicate in training by class, and by what makes them differ.
 
     Args:
-      twins: of :func:`fakd_jax.audit.findings.summarise`.
+      duplicates: of :func:`fakd_jax.audit.findings.summarise`.
       by: `by_orientation` or `by_alteration`.
 
     Returns:
       A header and a row a class, with a last one for all; kinds that never occur are left out.
     """
-    kinds = list(next(iter(twins.values()))[by])
-    occurring = [kind for kind in kinds if any(row[by][kind] for row in twins.values())]
-    header = ["class", "test images", "with a twin", "share", *occurring]
+    kinds = list(next(iter(duplicates.values()))[by])
+    occurring = [kind for kind in kinds if any(row[by][kind] for row in duplicates.values())]
+    header = ["class", "test images", "with a duplicate", "share", *occurring]
 
     def cells(name: str, rows: Sequence[Mapping[str, Any]]) -> list[str]:
         tested = sum(row["test_images"] for row in rows)
-        found = sum(row["with_twin"] for row in rows)
+        found = sum(row["with_duplicate"] for row in rows)
         share = f"{100 * found / tested:.1f} %" if tested else "–"
         return [
             name,
@@ -41,8 +41,8 @@ def twin_rows(twins: Mapping[str, Any], by: str) -> tuple[list[str], list[list[s
             *(f"{sum(row[by][kind] for row in rows):,}" for kind in occurring),
         ]
 
-    rows = [cells(name, [row]) for name, row in twins.items()]
-    return header, [*rows, cells("all", list(twins.values()))]
+    rows = [cells(name, [row]) for name, row in duplicates.items()]
+    return header, [*rows, cells("all", list(duplicates.values()))]
 
 
 def shortcut_rows(shortcuts: Sequence[Shortcut]) -> tuple[list[str], list[list[str]]]:
@@ -65,8 +65,8 @@ def shortcut_rows(shortcuts: Sequence[Shortcut]) -> tuple[list[str], list[list[s
     return header, rows
 
 
-def groups_csv(dataset: ImageDataset, audit: Audit, twins: Mapping[str, Twin]) -> str:
-    """One line an image: its group, the group's size and, for test images, the closest twin."""
+def groups_csv(dataset: ImageDataset, audit: Audit, duplicates: Mapping[str, Duplicate]) -> str:
+    """One line an image: its group, the group's size and, for test images, the closest duplicate."""
     sizes: dict[int, int] = {}
     for group in audit.groups.values():
         sizes[group] = sizes.get(group, 0) + 1
@@ -79,7 +79,7 @@ def groups_csv(dataset: ImageDataset, audit: Audit, twins: Mapping[str, Twin]) -
             "class",
             "group",
             "group_size",
-            "twin",
+            "duplicate",
             "orientation",
             "alteration",
             "correlation",
@@ -87,9 +87,11 @@ def groups_csv(dataset: ImageDataset, audit: Audit, twins: Mapping[str, Twin]) -
     )
     for example in dataset.examples:
         group = audit.groups[example.id]
-        twin = twins.get(example.id)
-        about_twin = (
-            [twin.training, twin.orientation, twin.alteration, twin.whole] if twin else [""] * 4
+        duplicate = duplicates.get(example.id)
+        about_duplicate = (
+            [duplicate.training, duplicate.orientation, duplicate.alteration, duplicate.whole]
+            if duplicate
+            else [""] * 4
         )
         writer.writerow(
             [
@@ -98,7 +100,7 @@ def groups_csv(dataset: ImageDataset, audit: Audit, twins: Mapping[str, Twin]) -
                 dataset.class_names[example.label],
                 group,
                 sizes[group],
-                *("" if value is None else value for value in about_twin),
+                *("" if value is None else value for value in about_duplicate),
             ]
         )
     return text.getvalue()
@@ -108,8 +110,8 @@ def summary_text(findings: Findings) -> str:
     """The findings for a terminal."""
     summary, inventory = findings.summary, findings.inventory
     groups, similar = summary["groups"], summary["similar"]
-    tested = sum(row["test_images"] for row in summary["twins"].values())
-    found = sum(row["with_twin"] for row in summary["twins"].values())
+    tested = sum(row["test_images"] for row in summary["duplicates"].values())
+    found = sum(row["with_duplicate"] for row in summary["duplicates"].values())
     blocks = [
         f"{findings.data['name']} (version {findings.data['version']}): "
         f"{inventory['images']:,} images, {len(inventory['unreadable']):,} unreadable files, "
@@ -118,8 +120,10 @@ def summary_text(findings: Findings) -> str:
     ]
     if found:
         blocks += [
-            "By how the copy lies:\n" + _table(*twin_rows(summary["twins"], "by_orientation")),
-            "By what else differs:\n" + _table(*twin_rows(summary["twins"], "by_alteration")),
+            "By how the copy lies:\n"
+            + _table(*duplicate_rows(summary["duplicates"], "by_orientation")),
+            "By what else differs:\n"
+            + _table(*duplicate_rows(summary["duplicates"], "by_alteration")),
         ]
     blocks += [
         f"groups of copies     {groups['number']:,} with {groups['images']:,} images, "

@@ -33,8 +33,8 @@ def mistakes_section(metrics: Mapping[str, Any], mistakes: Sequence[Mistake]) ->
     wrong = metrics["n"] - right
     if not wrong:
         return Section("The worst mistakes", (paragraph("There are none: every answer is right."),))
-    unknown = "" if all(mistake.twin is not None for mistake in mistakes) else (
-        " Whether they have twins among the training images is not known."
+    unknown = "" if all(mistake.duplicate is not None for mistake in mistakes) else (
+        " Whether they have duplicates among the training images is not known."
     )  # fmt: skip
     return Section(
         "The worst mistakes",
@@ -107,8 +107,12 @@ def _thumbnail(rank: int, mistake: Mistake) -> Thumbnail:
         probabilities,
         code(mistake.id),
     ]
-    if mistake.twin is not None:
-        lines.append(f"twin in training: {mistake.twin}" if mistake.twin else "no twin in training")
+    if mistake.duplicate is not None:
+        lines.append(
+            f"duplicate in training: {mistake.duplicate}"
+            if mistake.duplicate
+            else "no duplicate in training"
+        )
     return Thumbnail(
         shrink(mistake.image, LONGEST_SIDE),
         f"{mistake.id}: {mistake.truth}, called {mistake.prediction}",

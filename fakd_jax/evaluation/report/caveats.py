@@ -59,7 +59,7 @@ def _about_the_data(metrics: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _about_copies(metrics: Mapping[str, Any]) -> Iterator[str]:
-    """How many images have a twin in training, and whether the figures count those."""
+    """How many images have a duplicate in training, and whether the figures count those."""
     subsets = metrics["subsets"]
     if subsets is None:
         yield (
@@ -72,28 +72,32 @@ def _about_copies(metrics: Mapping[str, Any]) -> Iterator[str]:
             "on is not known. If these images have copies among them, the figures are too good."
         )
     else:
-        yield from _about_twins({row["name"]: row for row in subsets["rows"]}, metrics["n"])
+        yield from _about_duplicates({row["name"]: row for row in subsets["rows"]}, metrics["n"])
 
 
-def _about_twins(rows: Mapping[str, Mapping[str, Any]], n: int) -> Iterator[str]:
-    """How many of the images tested have a twin; the figures are of n of them."""
-    tested, twins, rest = rows["all"]["n"], rows["twin in training"]["n"], rows["no twin"]
+def _about_duplicates(rows: Mapping[str, Mapping[str, Any]], n: int) -> Iterator[str]:
+    """How many of the images tested have a duplicate; the figures are of n of them."""
+    tested, duplicates, rest = (
+        rows["all"]["n"],
+        rows["duplicate in training"]["n"],
+        rows["no duplicate"],
+    )
     set_apart = tested - n  # the rows count them, the other figures do not
-    if not twins:
+    if not duplicates:
         return
-    found = f"{twins:,} of {tested:,} images have a twin among the training images."
+    found = f"{duplicates:,} of {tested:,} images have a duplicate among the training images."
     if set_apart:
         yield (
-            f"{found} {set_apart:,} test images with a twin were set apart, and the figures of "
+            f"{found} {set_apart:,} test images with a duplicate were set apart, and the figures of "
             "this page leave them out; only the table of copies counts them."
         )
     elif rest["n"]:
         yield (
-            f"{found} The figures of all images flatter; the accuracy without twins is "
+            f"{found} The figures of all images flatter; the accuracy without duplicates is "
             f"{percent(rest['accuracy'], rest['accuracy_ci95'])}."
         )
     else:
-        yield "Every image has a twin among the training images: this measures memory."
+        yield "Every image has a duplicate among the training images: this measures memory."
 
 
 def _about_the_choice(metrics: Mapping[str, Any]) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""Sections of the HTML report that compare: images with twins and without, two networks."""
+"""Sections of the HTML report that compare: images with duplicates and without, two networks."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from fakd_jax.reporting.pages import (
 
 SUBSET_TITLES = {
     "all": "all images",
-    "twin in training": "with a twin in training",
-    "no twin": "without a twin",
+    "duplicate in training": "with a duplicate in training",
+    "no duplicate": "without a duplicate",
 }
 SIGNIFICANCE = 0.05
 
 
 def copies_section(metrics: Mapping[str, Any], how_to_audit: str) -> Section:
-    """All images, those with a twin in training and those without, or why that is not known.
+    """All images, those with a duplicate in training and those without, or why that is not known.
 
     Args:
       metrics: what `metrics.json` holds.
@@ -40,7 +40,7 @@ def copies_section(metrics: Mapping[str, Any], how_to_audit: str) -> Section:
     elif subsets["rows"] is None:
         content = _split_not_known(subsets)
     else:
-        content = _by_twin(subsets)
+        content = _by_duplicate(subsets)
     return Section("Copies in the training images", content)
 
 
@@ -126,7 +126,7 @@ def _split_not_known(subsets: Mapping[str, Any]) -> tuple[Html, ...]:
     )
 
 
-def _by_twin(subsets: Mapping[str, Any]) -> tuple[Html, ...]:
+def _by_duplicate(subsets: Mapping[str, Any]) -> tuple[Html, ...]:
     rows = [
         [
             SUBSET_TITLES[row["name"]],
@@ -141,7 +141,7 @@ def _by_twin(subsets: Mapping[str, Any]) -> tuple[Html, ...]:
     ]
     return (
         paragraph(
-            "A twin is a copy, or nearly one, of an image among the training images. An answer to "
+            "A duplicate is a copy, or nearly one, of an image among the training images. An answer to "
             "an image that has one may be memory; those without are free of leaks as far as the "
             "audit could find them. Copies of each other make a group."
         ),

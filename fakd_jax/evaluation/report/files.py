@@ -33,7 +33,7 @@ def write_report(
     workdir: Path | None,
     *,
     how_to_audit: str,
-    twins: Mapping[str, str] | None = None,
+    duplicates: Mapping[str, str] | None = None,
 ) -> None:
     """Writes `reliability.png`, `risk_coverage.png` and `report.html`, each replaced atomically.
 
@@ -47,7 +47,7 @@ def write_report(
       probabilities: of each; rows sum to 1.
       workdir: of the run; None if there is none.
       how_to_audit: the command that audits the data.
-      twins: the id of a twin among the training images, by the id of an example; None if the data
+      duplicates: the id of a duplicate among the training images, by the id of an example; None if the data
         has not been audited, or the training images are not known.
 
     Raises:
@@ -66,7 +66,7 @@ def write_report(
             risk_coverage=(folder / "risk_coverage.png").read_bytes(),
             curves=(folder / "curves.png").read_bytes() if has_curves else None,
         ),
-        mistakes=read_mistakes(worst, dataset, ids, labels, probabilities, twins),
+        mistakes=read_mistakes(worst, dataset, ids, labels, probabilities, duplicates),
         settings=_read_settings(workdir),
         how_to_audit=how_to_audit,
     )

@@ -23,7 +23,7 @@ class Mistake:
       truth: the name of its class.
       prediction: the name of the class it was taken for.
       probabilities: of every class by its name, in the classes' order.
-      twin: the id of a copy, or nearly one, among the training images; "" if there is none; None
+      duplicate: the id of a copy, or nearly one, among the training images; "" if there is none; None
         if that is not known, because nobody has looked or the training images are not known.
     """
 
@@ -32,7 +32,7 @@ class Mistake:
     truth: str
     prediction: str
     probabilities: Mapping[str, float]
-    twin: str | None
+    duplicate: str | None
 
 
 def worst_mistakes(
@@ -71,7 +71,7 @@ def read_mistakes(
     ids: Sequence[str],
     labels: Int[np.ndarray, " N"],
     probabilities: Float[np.ndarray, "N C"],
-    twins: Mapping[str, str] | None,
+    duplicates: Mapping[str, str] | None,
 ) -> list[Mistake]:
     """Fetches the images of some answers.
 
@@ -81,7 +81,7 @@ def read_mistakes(
       ids: of all examples evaluated.
       labels: of each.
       probabilities: of each.
-      twins: the id of a twin in the training images, by the id of an example; None if not known.
+      duplicates: the id of a duplicate in the training images, by the id of an example; None if not known.
 
     Returns:
       As many as are chosen, in that order.
@@ -94,7 +94,7 @@ def read_mistakes(
             truth=names[int(labels[index])],
             prediction=names[int(probabilities[index].argmax())],
             probabilities=dict(zip(names, map(float, probabilities[index]), strict=True)),
-            twin=None if twins is None else twins.get(ids[index], ""),
+            duplicate=None if duplicates is None else duplicates.get(ids[index], ""),
         )
         for index in chosen
     ]

@@ -1,4 +1,4 @@
-"""The images of a scorecard as cases, those to be looked at first in front."""
+"""The images of a benchmark as cases, those to be looked at first in front."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class Case:
     """One image and what every method says of it.
 
     Attributes:
-      cells: by method, in the order of the scorecard; at least one.
+      cells: by method, in the order of the benchmark; at least one.
       controls: the methods among them that look at no network, and so are no witnesses.
     """
 

@@ -1,4 +1,4 @@
-"""The cells of a scorecard on disk: one an image and method, kept whole or not at all."""
+"""The cells of a benchmark on disk: one an image and method, kept whole or not at all."""
 
 from __future__ import annotations
 

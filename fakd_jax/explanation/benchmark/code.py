@@ -1,4 +1,4 @@
-"""What computes a scorecard's figures: code and libraries, so that none outlives its own."""
+"""What computes a benchmark's figures: code and libraries, so that none outlives its own."""
 
 from __future__ import annotations
 

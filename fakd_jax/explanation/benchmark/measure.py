@@ -54,12 +54,12 @@ class Trial:
     Attributes:
       seeds: runs of a method that draws at random, at least 2.
       top: how many superpixels count as the top.
-      redrawn: the network with all its weights drawn anew, once for each of some seeds.
+      reinitialised: the network with all its weights drawn anew, once for each of some seeds.
     """
 
     seeds: int
     top: int
-    redrawn: Sequence[Network]
+    reinitialised: Sequence[Network]
 
 
 def set_stage(
@@ -111,7 +111,7 @@ def measure(
     weights = np.stack([run.weights for run in runs] * (1 if explainer.seeded else trial.seeds))
     stability = stability_of(weights, trial.top)
     speaks = bool(without_negligible(weights).any())
-    curves = deletion_insertion(scene, network, first.heat, class_index)
+    curves = deletion_insertion(scene, network, first.attribution, class_index)
     randomisation = _randomisation(explainer, stage, weights, trial)
     cell = {
         "measures": {
@@ -125,8 +125,8 @@ def measure(
             "local_fidelity": local_fidelity(stage.held_out, first),
             "dependence": randomisation.dependence if randomisation else None,
             "randomised_correlation": randomisation.similarity if randomisation else None,
-            **_localisation(first.heat, stage),
-            "background": background_share(first.heat, scene.foreground),
+            **_localisation(first.attribution, stage),
+            "background": background_share(first.attribution, scene.foreground),
         },
         "randomisation": asdict(randomisation) if randomisation else None,
         "curves": _curves_record(curves),
@@ -142,22 +142,22 @@ def measure(
 def _randomisation(
     explainer: Explainer, stage: Stage, weights: Float[np.ndarray, "N S"], trial: Trial
 ) -> Randomisation | None:
-    """Compares with explanations of redrawn networks, each with a seed no other run has."""
-    if not trial.redrawn:
+    """Compares with explanations of reinitialised networks, each with a seed no other run has."""
+    if not trial.reinitialised:
         return None
     after = stage.seed + trial.seeds
-    redrawn = [
+    reinitialised = [
         explainer.explain(stage.scene, network, stage.class_index, after + index).weights
-        for index, network in enumerate(trial.redrawn)
+        for index, network in enumerate(trial.reinitialised)
     ]
-    return randomisation_of(weights, np.stack(redrawn))
+    return randomisation_of(weights, np.stack(reinitialised))
 
 
-def _localisation(heat: Float[np.ndarray, "H W"], stage: Stage) -> dict[str, float | None]:
+def _localisation(attribution: Float[np.ndarray, "H W"], stage: Stage) -> dict[str, float | None]:
     """Where a wrong class is explained, its evidence need not lie in the lesion."""
     if stage.lesion is None or not stage.right:
         return {"pointing": None, "dice": None, "mass_in_mask": None}
-    return asdict(localisation_of(heat, stage.lesion))
+    return asdict(localisation_of(attribution, stage.lesion))
 
 
 def _curves_record(curves: Curves) -> dict[str, list[float]]:

@@ -66,6 +66,6 @@ BY_KEY: Mapping[str, Measure] = {measure.key: measure for measure in MEASURES}
 
 
 def measured(rows: Iterable[Mapping[str, Any]]) -> list[Measure]:
-    """The measures of which any row of a scorecard has a value, in the order of reading."""
+    """The measures of which any row of a benchmark has a value, in the order of reading."""
     keys = {key for row in rows for key, figure in row["measures"].items() if figure["n"]}
     return [measure for measure in MEASURES if measure.key in keys]

@@ -22,7 +22,7 @@ class Observations(NamedTuple):
         method has not explained the image.
       randomisations: by method, the fields of each image's
         :class:`~fakd_jax.explanation.quality.randomisation.Randomisation`; None where no network
-        was redrawn.
+        was reinitialised.
     """
 
     ids: Sequence[str]

@@ -1,4 +1,4 @@
-"""A scorecard from images and methods to files; cell by cell, so that it can be interrupted."""
+"""A benchmark from images and methods to files; cell by cell, so that it can be interrupted."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from fakd_jax.explanation.benchmark.measure import Stage, Trial, measure, set_st
 from fakd_jax.explanation.benchmark.summary import ALL
 from fakd_jax.explanation.files import folder_names, require_text
 from fakd_jax.explanation.report.attribution import overlay
-from fakd_jax.explanation.report.benchmark_files import write_scorecard
+from fakd_jax.explanation.report.benchmark_files import write_benchmark
 from fakd_jax.explanation.result import Explainer
 from fakd_jax.explanation.run import decision_record, image_seed
-from fakd_jax.explanation.scene.builder import Staging
+from fakd_jax.explanation.scene.builder import SceneBuilder
 from fakd_jax.explanation.scene.masks import read_mask
 from fakd_jax.explanation.subjects import Subject
 from fakd_jax.inference.batching import network_in_fixed_batches
@@ -38,23 +38,23 @@ TYPICAL_IMAGES, FEW_IMAGES = 32, 12
 
 @dataclass(frozen=True)
 class Plan:
-    """What a scorecard measures.
+    """What a benchmark measures.
 
     Attributes:
       methods: to be judged.
       controls: what they are held against.
-      staging: superpixels and what hides them.
+      scene_builder: superpixels and what hides them.
       seeds: runs of a method that draws at random, at least 2.
-      redraws: how often the network's weights are drawn anew, 0 for never.
+      reinitialisations: how often the network's weights are drawn anew, 0 for never.
       top: how many superpixels count as the top.
       seed: decides about everything that is random.
     """
 
     methods: Sequence[Explainer]
     controls: Sequence[Explainer]
-    staging: Staging
+    scene_builder: SceneBuilder
     seeds: int = 3
-    redraws: int = 2
+    reinitialisations: int = 2
     top: int = 3
     seed: int = 0
 
@@ -71,9 +71,9 @@ class Plan:
         return {
             "methods": {method.name: method.settings() for method in self.methods},
             "controls": {control.name: control.settings() for control in self.controls},
-            "scene": self.staging.settings(),
+            "scene": self.scene_builder.settings(),
             "seeds": self.seeds,
-            "redraws": self.redraws,
+            "reinitialisations": self.reinitialisations,
             "top": self.top,
             "seed": self.seed,
         }
@@ -86,7 +86,7 @@ class Benchmark:
     Attributes:
       plan: what is measured.
       network: whose decisions are explained, counted and in batches of one size.
-      typical: images by which redrawn networks are made to answer like networks do.
+      typical: images by which reinitialised networks are made to answer like networks do.
     """
 
     plan: Plan
@@ -95,12 +95,12 @@ class Benchmark:
 
     @cached_property
     def trial(self) -> Trial:
-        """What all cells share; the redrawn networks are made when the first cell needs them."""
-        redraw, plan = self.network.randomised, self.plan
+        """What all cells share; the reinitialised networks are made when the first cell needs them."""
+        reinitialise, plan = self.network.randomised, self.plan
         networks = []
-        if redraw is not None:
-            seeds = range(plan.seed, plan.seed + plan.redraws)
-            networks = [redraw(seed, self.typical) for seed in seeds]
+        if reinitialise is not None:
+            seeds = range(plan.seed, plan.seed + plan.reinitialisations)
+            networks = [reinitialise(seed, self.typical) for seed in seeds]
         return Trial(plan.seeds, plan.top, list(map(network_in_fixed_batches, networks)))
 
     @cached_property
@@ -112,13 +112,15 @@ class Benchmark:
             "computed_by": computed_by(),
             "network": dict(self.network.provenance),
             "class_names": list(self.network.class_names),
-            "scene": plan.staging.settings(),
+            "scene": plan.scene_builder.settings(),
             "trial": [plan.seeds, plan.top, plan.seed],
-            "redrawn": [plan.redraws, digest(self.typical)] if plan.redraws else None,
+            "reinitialised": [plan.reinitialisations, digest(self.typical)]
+            if plan.reinitialisations
+            else None,
         }
 
 
-def run_scorecard(
+def run_benchmark(
     subjects: Sequence[Subject],
     network: Network,
     plan: Plan,
@@ -146,7 +148,7 @@ def run_scorecard(
         there already.
 
     Returns:
-      What `scorecard.json` holds.
+      What `benchmark.json` holds.
 
     Raises:
       UserError: an image or a mask that cannot be read, a name that is not UTF-8, a class of the
@@ -172,7 +174,7 @@ def run_scorecard(
     }
     methods = [method.name for method in plan.methods]
     controls = [control.name for control in plan.controls]
-    return write_scorecard(output, cells, methods, controls, facts, groups)
+    return write_benchmark(output, cells, methods, controls, facts, groups)
 
 
 def typical_images(
@@ -224,7 +226,7 @@ def _cells_of(
         known = cell is not None
         if cell is None:
             if stage is None:
-                scene = plan.staging.scene(image, seed)
+                scene = plan.scene_builder.scene(image, seed)
                 stage = set_stage(scene, network, seed, shown, subject.true_class)
             cell = _measure_cell(subject, explainer, stage, benchmark, folder, key)
         cells.append(cell)
@@ -258,7 +260,7 @@ def _measure_cell(
         "fingerprint": key,
     }
     silent = says_nothing(explanation.weights.tolist())  # rounding errors are not to be painted
-    heat = np.zeros_like(explanation.heat) if silent else explanation.heat
-    picture = overlay(stage.scene.image, heat, mask=stage.lesion)
+    attribution = np.zeros_like(explanation.attribution) if silent else explanation.attribution
+    picture = overlay(stage.scene.image, attribution, mask=stage.lesion)
     save_cell(folder, cell, png_bytes(picture))
     return cell

@@ -1,4 +1,4 @@
-"""The statistics of `scorecard.json`: means with intervals, verdicts, the sanity check."""
+"""The statistics of `benchmark.json`: means with intervals, verdicts, the sanity check."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def summarise(
     Args:
       cells: one an image and method, in any order: `id`, `method`, `explained_class`, `measures`
         (by key of :data:`~fakd_jax.explanation.benchmark.metrics.MEASURES`, None where
-        undefined) and `randomisation` (None where no network was redrawn). Cells of methods
+        undefined) and `randomisation` (None where no network was reinitialised). Cells of methods
         that are not named are not looked at.
       methods: to be judged, in the order of the rows.
       controls: what needs no network to be drawn, to be held against; their rows come last.

@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from fakd_jax.errors import UserError
-from fakd_jax.explanation.result import Explanation, from_heat
+from fakd_jax.explanation.result import Explanation, from_attribution
 from fakd_jax.explanation.scene.scene import Scene
 from fakd_jax.inference.network import Network
 
@@ -43,7 +43,7 @@ class RandomControl:
     num_predictions: ClassVar[int] = 0
 
     def settings(self) -> dict[str, Any]:
-        """Every choice that the heat depends on, scene and seed aside."""
+        """Every choice that the attribution depends on, scene and seed aside."""
         return {
             "method": self.name,
             "correlation_area": "mean area of the superpixels",
@@ -85,15 +85,15 @@ class CentreControl:
             )
 
     def settings(self) -> dict[str, Any]:
-        """Every choice that the heat depends on, scene aside."""
+        """Every choice that the attribution depends on, scene aside."""
         return {"method": self.name, "width": self.width, "versions": {"numpy": np.__version__}}
 
     def explain(self, scene: Scene, network: Network, class_index: int, seed: int) -> Explanation:
         """Paints the Gaussian; network, class and seed do not matter."""
         rows, columns = np.nonzero(scene.foreground)
         height, width = scene.foreground.shape
-        heat = np.outer(self._profile(height, rows), self._profile(width, columns))
-        return _on_foreground(scene, class_index, heat)
+        attribution = np.outer(self._profile(height, rows), self._profile(width, columns))
+        return _on_foreground(scene, class_index, attribution)
 
     def _profile(
         self, side: int, foreground: Int[np.ndarray, " n"]
@@ -129,7 +129,7 @@ class EdgesControl:
             )
 
     def settings(self) -> dict[str, Any]:
-        """Every choice that the heat depends on, scene aside."""
+        """Every choice that the attribution depends on, scene aside."""
         return {"method": self.name, "smoothing": self.smoothing, "versions": _versions()}
 
     def explain(self, scene: Scene, network: Network, class_index: int, seed: int) -> Explanation:
@@ -141,8 +141,10 @@ class EdgesControl:
         return _on_foreground(scene, class_index, np.hypot(sobel(smooth, 0), sobel(smooth, 1)))
 
 
-def _on_foreground(scene: Scene, class_index: int, heat: Float[np.ndarray, "H W"]) -> Explanation:
-    return from_heat(scene, class_index, np.where(scene.foreground, heat, 0.0))
+def _on_foreground(
+    scene: Scene, class_index: int, attribution: Float[np.ndarray, "H W"]
+) -> Explanation:
+    return from_attribution(scene, class_index, np.where(scene.foreground, attribution, 0.0))
 
 
 def _versions() -> dict[str, str]:

@@ -5,7 +5,7 @@ sum them up, and enlarge the sum to the image.
 
 Both papers then cut off what is negative, and a map that is negative everywhere comes out as
 nothing, all blue. Here the sign is kept: what is negative speaks against the class, as with every
-other method, and `max(heat, 0)` is the papers' map. On MobileNetV3's last map (40 test MRI of a
+other method, and `max(attribution, 0)` is the papers' map. On MobileNetV3's last map (40 test MRI of a
 trained student) the papers' Grad-CAM would be empty for the least likely class of 28 images and
 nearly so of 35, and of none for the predicted class. There the opposite holds: 98 % of the map is
 positive, background and all, so that only its differences tell anything.
@@ -21,7 +21,7 @@ import numpy as np
 from jaxtyping import Float, Float64
 
 from fakd_jax.errors import UserError
-from fakd_jax.explanation.result import Explanation, from_heat
+from fakd_jax.explanation.result import Explanation, from_attribution
 from fakd_jax.explanation.scene.scene import Scene
 from fakd_jax.inference.network import Gradients, Network, gradients_of
 
@@ -48,7 +48,7 @@ class _ClassActivationMap(ABC):
         """How much each channel of a feature map counts, given the logit's gradient by it."""
 
     def settings(self) -> dict[str, Any]:
-        """Every choice that the heat depends on, as JSON-able values."""
+        """Every choice that the attribution depends on, as JSON-able values."""
         return {
             "method": self.name,
             "layer": self.layer or "the last feature map",
@@ -72,7 +72,7 @@ class _ClassActivationMap(ABC):
         layer = self._layer_of(gradients)
         features, gradient = gradients.of_features(scene.image, class_index, layer)
         evidence = features @ self.channel_weights(features, gradient)
-        return from_heat(scene, class_index, enlarge(evidence, scene.image.shape[:2]))
+        return from_attribution(scene, class_index, enlarge(evidence, scene.image.shape[:2]))
 
     def _layer_of(self, gradients: Gradients) -> str:
         layer = self.layer or gradients.default_layer

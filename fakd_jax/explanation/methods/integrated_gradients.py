@@ -21,7 +21,7 @@ import numpy as np
 from jaxtyping import Float64, Real
 
 from fakd_jax.errors import UserError
-from fakd_jax.explanation.result import Explanation, from_heat
+from fakd_jax.explanation.result import Explanation, from_attribution
 from fakd_jax.explanation.scene.scene import Scene
 from fakd_jax.inference.network import Network, gradients_of
 
@@ -30,7 +30,7 @@ from fakd_jax.inference.network import Network, gradients_of
 class IntegratedGradients:
     """Integrated gradients of the logit, summed over the colour channels.
 
-    The background has no heat: whatever hides the foreground leaves the background as it is, so
+    The background has no attribution: whatever hides the foreground leaves the background as it is, so
     that there image and baseline are the same. What the network reads there is not measured.
 
     Attributes:
@@ -48,7 +48,7 @@ class IntegratedGradients:
             raise UserError(f"steps is {self.steps}; integrated gradients need at least 1")
 
     def settings(self) -> dict[str, Any]:
-        """Every choice that the heat depends on, as JSON-able values."""
+        """Every choice that the attribution depends on, as JSON-able values."""
         return {
             "method": self.name,
             "steps": self.steps,
@@ -75,7 +75,7 @@ class IntegratedGradients:
             scene.replacement,
             self.steps,
         )
-        return from_heat(scene, class_index, attribution.sum(axis=-1))
+        return from_attribution(scene, class_index, attribution.sum(axis=-1))
 
 
 def integrated_gradients(

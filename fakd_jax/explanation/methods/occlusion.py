@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float32, Int
 
 from fakd_jax.errors import UserError
 from fakd_jax.explanation.methods.masked import predict_masks
-from fakd_jax.explanation.result import Explanation, from_heat
+from fakd_jax.explanation.result import Explanation, from_attribution
 from fakd_jax.explanation.scene.scene import Scene
 from fakd_jax.inference.network import Network
 
@@ -21,7 +21,7 @@ from fakd_jax.inference.network import Network
 class OcclusionExplainer:
     """Occlusion by a square that slides over the image.
 
-    Zeiler & Fergus paint the probability at the centre of each window, grey. Here a pixel's heat
+    Zeiler & Fergus paint the probability at the centre of each window, grey. Here a pixel's attribution
     is the mean, over the windows that cover it, of p(image) - p(image with the window replaced),
     so that it is positive where a pixel speaks for the class, and what replaces is the scene's.
 
@@ -50,7 +50,7 @@ class OcclusionExplainer:
             )
 
     def settings(self) -> dict[str, Any]:
-        """Every choice that the heat depends on, scene aside."""
+        """Every choice that the attribution depends on, scene aside."""
         return {
             "method": self.name,
             "window": self.window,
@@ -92,8 +92,8 @@ class OcclusionExplainer:
             drops[window] += probabilities[0] - probability
             covered[window] += 1
         # Every pixel of the foreground is covered; the background counts for nothing.
-        heat = np.where(scene.foreground, drops / np.maximum(covered, 1), 0.0)
-        return from_heat(scene, class_index, heat)
+        attribution = np.where(scene.foreground, drops / np.maximum(covered, 1), 0.0)
+        return from_attribution(scene, class_index, attribution)
 
     def windows(self, foreground: Bool[np.ndarray, "H W"]) -> list[tuple[slice, slice]]:
         """The windows in which there is something to hide, row by row.

@@ -26,7 +26,7 @@ from fakd_jax.errors import UserError
 from fakd_jax.explanation.methods.masked import predict_masks
 from fakd_jax.explanation.methods.resampling import LEAST_SAMPLES, resampled_sampling
 from fakd_jax.explanation.quality.stability import STABLE
-from fakd_jax.explanation.result import Explanation, from_heat
+from fakd_jax.explanation.result import Explanation, from_attribution
 from fakd_jax.explanation.scene.scene import Scene, mean_by_superpixel
 from fakd_jax.inference.network import Network
 
@@ -69,13 +69,13 @@ class RiseExplainer:
             )
 
     def settings(self) -> dict[str, Any]:
-        """Every choice that the heat depends on, scene and seed aside."""
+        """Every choice that the attribution depends on, scene and seed aside."""
         return {
             "method": self.name,
             "num_samples": self.num_samples,
             "cells": self.cells,
             "probability": self.probability,
-            "heat": "covariance of probability and mask over the mask's variance",
+            "attribution": "covariance of probability and mask over the mask's variance",
             "stable": {"top": self.top, "jaccard": STABLE},
             "versions": {"numpy": np.__version__},
         }
@@ -100,8 +100,10 @@ class RiseExplainer:
         variance = self.probability * (1 - self.probability) * MEAN_SQUARED_WEIGHT
         # The masks' own mean drops out, as the deviations sum to 0.
         deviations = probabilities - probabilities.mean()
-        heat = masks.weighted_sum(deviations) / (self.num_samples - 1) / variance
-        explanation = from_heat(scene, class_index, np.where(scene.foreground, heat, 0.0))
+        attribution = masks.weighted_sum(deviations) / (self.num_samples - 1) / variance
+        explanation = from_attribution(
+            scene, class_index, np.where(scene.foreground, attribution, 0.0)
+        )
         opacities = np.stack([mean_by_superpixel(scene, mask) for mask in masks.one_by_one()])
         sampling = resampled_sampling(
             partial(slopes, opacities, probabilities, variance),
@@ -120,7 +122,7 @@ def slopes(
 ) -> Float[np.ndarray, "B S"]:
     """The superpixels' weights by each of B draws of the same masks.
 
-    The mean of the heat over a superpixel: the heat is linear in the masks, so that their means
+    The mean of the attribution over a superpixel: the attribution is linear in the masks, so that their means
     over superpixels are all that is needed of them.
 
     Args:

@@ -46,7 +46,7 @@ class Curves:
     def gap(self) -> float:
         """Insertion less deletion, in [-1, 1].
 
-        0 for heat that is the same everywhere: insertion then is deletion run backwards. So much
+        0 for attribution that is the same everywhere: insertion then is deletion run backwards. So much
         of either area is the network's own, and the gap what the order adds.
         """
         return self.insertion_area - self.deletion_area
@@ -55,7 +55,7 @@ class Curves:
 def deletion_insertion(
     scene: Scene,
     network: Network,
-    heat: Float[np.ndarray, "H W"],
+    attribution: Float[np.ndarray, "H W"],
     class_index: int,
     steps: int = STEPS,
 ) -> Curves:
@@ -64,7 +64,7 @@ def deletion_insertion(
     Args:
       scene: what was explained.
       network: whose probabilities were explained.
-      heat: the explanation of `class_index` by pixel; see :func:`deletion_opacities`.
+      attribution: the explanation of `class_index` by pixel; see :func:`deletion_opacities`.
       class_index: in [0, C).
       steps: into how many equal parts the foreground is divided.
 
@@ -73,8 +73,8 @@ def deletion_insertion(
     """
     opacities = np.concatenate(
         [
-            deletion_opacities(heat, scene.foreground, steps),
-            insertion_opacities(heat, scene.foreground, steps),
+            deletion_opacities(attribution, scene.foreground, steps),
+            insertion_opacities(attribution, scene.foreground, steps),
         ]
     )
     answers = network.predict_masked(scene.image, scene.replacement, opacities)
@@ -83,20 +83,20 @@ def deletion_insertion(
 
 
 def deletion_opacities(
-    heat: Float[np.ndarray, "H W"], foreground: Bool[np.ndarray, "H W"], steps: int = STEPS
+    attribution: Float[np.ndarray, "H W"], foreground: Bool[np.ndarray, "H W"], steps: int = STEPS
 ) -> Float32[np.ndarray, "K H W"]:
     """How much of each pixel is shown while the hottest share of the foreground is taken away.
 
-    Pixels go by falling heat. Negative heat speaks against the class, so it is the least
-    important for it and goes last, after pixels of no heat.
+    Pixels go by falling attribution. Negative attribution speaks against the class, so it is the least
+    important for it and goes last, after pixels of no attribution.
 
-    Pixels of equal heat go together, fading evenly from shown to hidden: each has the expected
-    opacity over all orders in which they could go. A superpixel in one heat thus stays whole, no
+    Pixels of equal attribution go together, fading evenly from shown to hidden: each has the expected
+    opacity over all orders in which they could go. A superpixel in one attribution thus stays whole, no
     corner of the image comes first, and no drawn order decides. Of a share that is no whole number
     of pixels, the last one fades likewise.
 
     Args:
-      heat: finite.
+      attribution: finite.
       foreground: what may be hidden, not empty.
       steps: into how many equal parts it is divided, at least 1.
 
@@ -105,19 +105,19 @@ def deletion_opacities(
       hidden last; the background is always 1.
 
     Raises:
-      ValueError: no foreground, no steps, or heat that is not finite.
+      ValueError: no foreground, no steps, or attribution that is not finite.
     """
-    return _opacities(foreground, 1 - _taken(heat, foreground, steps))
+    return _opacities(foreground, 1 - _taken(attribution, foreground, steps))
 
 
 def insertion_opacities(
-    heat: Float[np.ndarray, "H W"], foreground: Bool[np.ndarray, "H W"], steps: int = STEPS
+    attribution: Float[np.ndarray, "H W"], foreground: Bool[np.ndarray, "H W"], steps: int = STEPS
 ) -> Float32[np.ndarray, "K H W"]:
     """How much of each pixel is shown while the hottest share of the foreground is given back.
 
     As :func:`deletion_opacities`, from the whole foreground hidden to the whole image.
     """
-    return _opacities(foreground, _taken(heat, foreground, steps))
+    return _opacities(foreground, _taken(attribution, foreground, steps))
 
 
 def area_under(fraction: Float[np.ndarray, " K"], curve: Float[np.ndarray, " K"]) -> float:
@@ -126,14 +126,14 @@ def area_under(fraction: Float[np.ndarray, " K"], curve: Float[np.ndarray, " K"]
 
 
 def _taken(
-    heat: Float[np.ndarray, "H W"], foreground: Bool[np.ndarray, "H W"], steps: int
+    attribution: Float[np.ndarray, "H W"], foreground: Bool[np.ndarray, "H W"], steps: int
 ) -> Float[np.ndarray, "K P"]:
     """How much of each of the foreground's P pixels has been taken after 0, 1, … `steps` steps."""
     if steps < 1 or not foreground.any():
         raise ValueError(f"{steps} steps over a foreground of {foreground.sum()} pixels")
-    values = heat[foreground]
+    values = attribution[foreground]
     if not np.isfinite(values).all():
-        raise ValueError("the heat is not finite")
+        raise ValueError("the attribution is not finite")
     _, level, sizes = np.unique(-values, return_inverse=True, return_counts=True)
     hotter = np.cumsum(sizes) - sizes
     quota = np.arange(steps + 1)[:, None] * len(values) / steps

@@ -4,7 +4,7 @@ Every method is read as an additive model: the probability with some superpixels
 constant and, times one scale, the sum of what the shown ones contribute. How much of the network's
 answers to new hidings that model follows is R², LIME's own score (Ribeiro, Singh & Guestrin 2016),
 but taken on hidings that no method was fitted to and by the same rule for all: what a superpixel
-contributes is read off the heat in two ways, as its mean and as its sum, and the better counts, for
+contributes is read off the attribution in two ways, as its mean and as its sum, and the better counts, for
 methods and controls alike. The first is what a method means that weighs superpixels, the second one
 that weighs pixels. R² is the square of
 the faithfulness correlation of Bhatt, Weller & Moura (2020), and 1 less the infidelity of Yeh et
@@ -69,7 +69,7 @@ def readings_of(explanation: Explanation) -> tuple[Float[np.ndarray, " S"], ...]
     """What showing each superpixel may add, in a unit of the method's own: two readings.
 
     Returns:
-      The superpixels' weights, which are the means of their heat, and the sums of their heat.
+      The superpixels' weights, which are the means of their attribution, and the sums of their attribution.
     """
     segments = explanation.segments
     areas = np.bincount(segments[segments >= 0], minlength=len(explanation.weights))

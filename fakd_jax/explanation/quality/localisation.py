@@ -1,7 +1,7 @@
-"""Does the heat lie on the lesion? Only where a mask of it is known, and the class is right.
+"""Does the attribution lie on the lesion? Only where a mask of it is known, and the class is right.
 
-Evidence for the class is positive heat, anywhere in the image; where there is none, nothing is
-pointed at, and every measure is 0. What heat lies outside the head counts against the method; the
+Evidence for the class is positive attribution, anywhere in the image; where there is none, nothing is
+pointed at, and every measure is 0. What attribution lies outside the head counts against the method; the
 bar is set by controls that know where the head is and nothing else.
 """
 
@@ -15,7 +15,7 @@ from jaxtyping import Bool, Float
 
 @dataclass(frozen=True)
 class Localisation:
-    """How well a heat map finds a lesion.
+    """How well a attribution map finds a lesion.
 
     Attributes:
       pointing: see :func:`pointing_game`.
@@ -28,28 +28,30 @@ class Localisation:
     mass_in_mask: float
 
 
-def localisation_of(heat: Float[np.ndarray, "H W"], mask: Bool[np.ndarray, "H W"]) -> Localisation:
-    """All measures of one heat map and one lesion.
+def localisation_of(
+    attribution: Float[np.ndarray, "H W"], mask: Bool[np.ndarray, "H W"]
+) -> Localisation:
+    """All measures of one attribution map and one lesion.
 
     Args:
-      heat: finite, positive where a pixel speaks for the class of the lesion.
+      attribution: finite, positive where a pixel speaks for the class of the lesion.
       mask: where the lesion is, not empty.
 
     Raises:
-      ValueError: an empty mask, other shapes, or heat that is not finite.
+      ValueError: an empty mask, other shapes, or attribution that is not finite.
     """
-    if heat.shape != mask.shape or not mask.any() or not np.isfinite(heat).all():
+    if attribution.shape != mask.shape or not mask.any() or not np.isfinite(attribution).all():
         raise ValueError(
-            f"finite heat {heat.shape} and a mask {mask.shape} that is not empty are meant"
+            f"finite attribution {attribution.shape} and a mask {mask.shape} that is not empty are meant"
         )
     return Localisation(
-        pointing=pointing_game(heat, mask),
-        dice=dice_of_hottest(heat, mask),
-        mass_in_mask=mass_in_mask(heat, mask),
+        pointing=pointing_game(attribution, mask),
+        dice=dice_of_hottest(attribution, mask),
+        mass_in_mask=mass_in_mask(attribution, mask),
     )
 
 
-def pointing_game(heat: Float[np.ndarray, "H W"], mask: Bool[np.ndarray, "H W"]) -> float:
+def pointing_game(attribution: Float[np.ndarray, "H W"], mask: Bool[np.ndarray, "H W"]) -> float:
     """Whether the hottest pixel lies in the mask: the pointing game of Zhang et al. (2016).
 
     Of pixels tied for the hottest, such as a superpixel's, the share that lies in it. Without
@@ -58,14 +60,14 @@ def pointing_game(heat: Float[np.ndarray, "H W"], mask: Bool[np.ndarray, "H W"])
     Returns:
       In [0, 1].
     """
-    hottest = (heat == heat.max()) & (heat > 0)
+    hottest = (attribution == attribution.max()) & (attribution > 0)
     return float(mask[hottest].mean()) if hottest.any() else 0.0
 
 
-def dice_of_hottest(heat: Float[np.ndarray, "H W"], mask: Bool[np.ndarray, "H W"]) -> float:
+def dice_of_hottest(attribution: Float[np.ndarray, "H W"], mask: Bool[np.ndarray, "H W"]) -> float:
     """Dice's coefficient of the mask and as many of the hottest pixels as it has.
 
-    Where at least that many have positive heat, that is the relevance rank accuracy of Arras,
+    Where at least that many have positive attribution, that is the relevance rank accuracy of Arras,
     Osman & Samek (2022); where fewer have, all of those. Of pixels tied at the last place any may
     be taken: this is the expected value.
 
@@ -73,25 +75,27 @@ def dice_of_hottest(heat: Float[np.ndarray, "H W"], mask: Bool[np.ndarray, "H W"
       In [0, 1].
     """
     area = int(mask.sum())
-    warm = heat[heat > 0]
+    warm = attribution[attribution > 0]
     taken = min(area, len(warm))
     if not taken:
         return 0.0
     last = np.partition(warm, len(warm) - taken)[len(warm) - taken]
-    hotter, tied = heat > last, heat == last
+    hotter, tied = attribution > last, attribution == last
     places = taken - hotter.sum()
     overlap = mask[hotter].sum() + places * mask[tied].mean()
     return float(2 * overlap / (taken + area))
 
 
-def mass_in_mask(heat: Float[np.ndarray, "H W"], mask: Bool[np.ndarray, "H W"]) -> float:
-    """The share of the positive heat that lies in the mask: Arras et al.'s relevance mass accuracy.
+def mass_in_mask(attribution: Float[np.ndarray, "H W"], mask: Bool[np.ndarray, "H W"]) -> float:
+    """The share of the positive attribution that lies in the mask: Arras et al.'s relevance mass accuracy.
 
     Returns:
       In [0, 1].
     """
-    if heat.max() <= 0:
+    if attribution.max() <= 0:
         return 0.0
-    positive = np.maximum(heat, 0) / heat.max()  # scaled, so that no sum over- or underflows
+    positive = (
+        np.maximum(attribution, 0) / attribution.max()
+    )  # scaled, so that no sum over- or underflows
     inside, outside = positive[mask].sum(), positive[~mask].sum()
     return float(inside / (inside + outside))

@@ -1,4 +1,4 @@
-"""Pictures of heat: evidence for and against a class, laid over the image it was found in."""
+"""Pictures of attribution: evidence for and against a class, laid over the image it was found in."""
 
 from __future__ import annotations
 
@@ -14,51 +14,55 @@ SCALE_PERCENTILE = 99.0
 
 def overlay(
     image: UInt8[np.ndarray, "H W 3"],
-    heat: Float[np.ndarray, "H W"],
+    attribution: Float[np.ndarray, "H W"],
     *,
     mask: Bool[np.ndarray, "H W"] | None = None,
     side: int = 224,
 ) -> UInt8[np.ndarray, "h w 3"]:
-    """Tints an image: orange where the heat speaks for the class, blue where against it.
+    """Tints an image: orange where the attribution speaks for the class, blue where against it.
 
-    The stronger the heat, the more opaque the tint; without heat the image is as it was, and an
-    image without any heat comes back untinted. The tint is full from the 99th percentile of the
-    magnitudes that are not 0, so that a few extreme pixels do not hide all others, and heat on a
-    small part of the image shows as well as heat everywhere. Only the heat's proportions are
+    The stronger the attribution, the more opaque the tint; without attribution the image is as it was, and an
+    image without any attribution comes back untinted. The tint is full from the 99th percentile of the
+    magnitudes that are not 0, so that a few extreme pixels do not hide all others, and attribution on a
+    small part of the image shows as well as attribution everywhere. Only the attribution's proportions are
     shown: multiplied by a positive factor it gives the same picture.
 
     Args:
       image: what the network saw, 0 to 255.
-      heat: finite, any unit; positive for the class.
+      attribution: finite, any unit; positive for the class.
       mask: a lesion known to be there; it gets a white outline with a black rim, both outside it.
       side: small pictures are enlarged so that their longer side has as many pixels; the image is
-        interpolated, heat and mask are not.
+        interpolated, attribution and mask are not.
 
     Returns:
       ``[h, w, 3]``, of the image's proportions.
 
     Raises:
-      ValueError: heat or mask of another shape than the image's, or heat that is not finite.
+      ValueError: attribution or mask of another shape than the image's, or attribution that is not finite.
     """
-    if heat.shape != image.shape[:2] or (mask is not None and mask.shape != heat.shape):
-        raise ValueError("image, heat and mask must have the same height and width")
-    if not np.isfinite(heat).all():
-        raise ValueError("the heat is not finite everywhere")
-    factor = max(1.0, side / max(heat.shape))
-    height, width = (round(size * factor) for size in heat.shape)
-    opacity = STRONGEST_OPACITY * _nearest(_strength(heat), height, width)[..., None]
-    colour = np.where(_nearest(heat, height, width)[..., None] > 0, FOR_COLOUR, AGAINST_COLOUR)
+    if attribution.shape != image.shape[:2] or (
+        mask is not None and mask.shape != attribution.shape
+    ):
+        raise ValueError("image, attribution and mask must have the same height and width")
+    if not np.isfinite(attribution).all():
+        raise ValueError("the attribution is not finite everywhere")
+    factor = max(1.0, side / max(attribution.shape))
+    height, width = (round(size * factor) for size in attribution.shape)
+    opacity = STRONGEST_OPACITY * _nearest(_strength(attribution), height, width)[..., None]
+    colour = np.where(
+        _nearest(attribution, height, width)[..., None] > 0, FOR_COLOUR, AGAINST_COLOUR
+    )
     tissue = _enlarge(image, height, width).astype(np.float64)
     tinted = np.rint(tissue + opacity * (colour - tissue)).astype(np.uint8)
     return tinted if mask is None else _outlined(tinted, _nearest(mask, height, width))
 
 
-def _strength(heat: Float[np.ndarray, "H W"]) -> Float[np.ndarray, "H W"]:
-    """The heat's magnitude in [0, 1], 1 from the 99th percentile of what is not 0."""
-    magnitude = np.abs(heat)
+def _strength(attribution: Float[np.ndarray, "H W"]) -> Float[np.ndarray, "H W"]:
+    """The attribution's magnitude in [0, 1], 1 from the 99th percentile of what is not 0."""
+    magnitude = np.abs(attribution)
     present = magnitude[magnitude > 0]
     if not present.size:
-        return np.zeros(heat.shape)
+        return np.zeros(attribution.shape)
     return np.minimum(magnitude / np.percentile(present, SCALE_PERCENTILE), 1.0)
 
 

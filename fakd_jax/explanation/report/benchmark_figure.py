@@ -1,4 +1,4 @@
-"""The picture of a scorecard, `scorecard.png`: a panel a measure, a row a method."""
+"""The picture of a benchmark, `benchmark.png`: a panel a measure, a row a method."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ CONTROL = Standing("control", GREY, True, "D")
 STANDINGS = (ABOVE, OPEN, BELOW, UNCOMPARED, CONTROL)
 
 
-def plot_scorecard(report: Mapping[str, Any], path: Path) -> None:
+def plot_benchmark(report: Mapping[str, Any], path: Path) -> None:
     """Draws the means over all images with their intervals, and how methods stand to the controls.
 
     A measure without a value has no panel. The dashed line is the best control's mean, the band
@@ -68,7 +68,7 @@ def plot_scorecard(report: Mapping[str, Any], path: Path) -> None:
     rows = [row for row in report["rows"] if row["class"] == ALL]
     measures = measured(rows)
     if not measures:
-        raise ValueError("nothing has been measured: there is no scorecard to draw")
+        raise ValueError("nothing has been measured: there is no benchmark to draw")
     height, width = _grid(len(measures))
     figure = new_figure(width=1.6 + 2.9 * width, height=0.7 + height * (0.9 + 0.22 * len(rows)))
     axes = figure.subplots(height, width, squeeze=False, sharey=True).ravel()

@@ -1,4 +1,4 @@
-"""What a scorecard tells, in plain words."""
+"""What a benchmark tells, in plain words."""
 
 from __future__ import annotations
 

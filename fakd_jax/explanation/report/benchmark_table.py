@@ -1,4 +1,4 @@
-"""A scorecard as text, `scorecard.txt`, and as rows, `scorecard.csv`."""
+"""A benchmark as text, `benchmark.txt`, and as rows, `benchmark.csv`."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ WIDTH = 120
 INTERVAL_WIDTH = len("[0.12, 0.34]")
 
 
-def scorecard_table(report: Mapping[str, Any]) -> str:
-    """Lays out a scorecard for a terminal: means by group of measures, verdicts, sanity, notes.
+def benchmark_table(report: Mapping[str, Any]) -> str:
+    """Lays out a benchmark for a terminal: means by group of measures, verdicts, sanity, notes.
 
     Args:
       report: of :func:`fakd_jax.explanation.benchmark.summary.summarise`.
@@ -57,7 +57,7 @@ def class_tables(report: Mapping[str, Any]) -> str:
     return "\n\n\n".join(blocks) + "\n"
 
 
-def scorecard_rows(report: Mapping[str, Any]) -> str:
+def benchmark_rows(report: Mapping[str, Any]) -> str:
     """The means as CSV, a row a method, class and measure; what is undefined is empty."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")

@@ -46,7 +46,7 @@ def draw_explanation(
 
     As `get_image_and_mask` of the lime package: the second panel has the heaviest superpixels
     that speak for the class, the third those against it, the fourth the heaviest of both. A
-    method that weighs pixels has its heat in the second panel instead, and no fourth of that kind.
+    method that weighs pixels has its attribution in the second panel instead, and no fourth of that kind.
 
     Args:
       image: uint8 ``[H, W, 3]``, what the network saw.
@@ -78,9 +78,9 @@ def draw_explanation(
             contents.append(("Both", ranked[:top], ""))
             pictures = [image] * 4
         else:
-            contents = [("Original", (), ""), ("Heat: orange for, blue against", (), "")]
+            contents = [("Original", (), ""), ("Attribution: orange for, blue against", (), "")]
             contents += [positive_panel, negative_panel]
-            pictures = [image, overlay(image, explanation.heat), image, image]
+            pictures = [image, overlay(image, explanation.attribution), image, image]
         for panel, picture, content in zip(panels, pictures, contents, strict=True):
             heading, numbered, missing = content
             _draw_panel(panel, picture, explanation, numbered)
@@ -104,7 +104,7 @@ def _draw_panel(
 ) -> None:
     """Draws the image with the superpixels tinted, outlined and numbered by rank."""
     height, width = explanation.segments.shape
-    # A picture of heat may be larger than the image; it covers the same ground.
+    # A picture of attribution may be larger than the image; it covers the same ground.
     ground = (-0.5, width - 0.5, height - 0.5, -0.5)
     panel.imshow(image, interpolation="bilinear", extent=ground)
     for rank, superpixel in ranked:

@@ -23,7 +23,7 @@ SEGMENTERS: Mapping[str, Callable[[], Segmenter]] = {Slic.name: Slic, Quickshift
 
 
 @dataclass(frozen=True)
-class Staging:
+class SceneBuilder:
     """How images become scenes.
 
     Attributes:
@@ -61,5 +61,5 @@ class Staging:
         return Scene(image, superpixels, HIDE[self.hide](image, superpixels))
 
 
-PAPER = Staging(segmenter=Quickshift(), head_only=False, hide="mean")
+PAPER = SceneBuilder(segmenter=Quickshift(), head_only=False, hide="mean")
 """The paper's: the lime package's defaults."""

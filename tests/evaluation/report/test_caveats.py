@@ -27,38 +27,44 @@ def told(change: dict[str, Any] | None = None, settings: dict | None = None) -> 
     return "\n".join(caveats(metrics, settings))
 
 
-def test_twins_are_counted_and_the_figure_without_them_is_given() -> None:
-    assert "6 of 40 images have a twin among the training images" in told()
-    assert "the accuracy without twins is 76.47 %" in told()  # 26 of 34
+def test_duplicates_are_counted_and_the_figure_without_them_is_given() -> None:
+    assert "6 of 40 images have a duplicate among the training images" in told()
+    assert "the accuracy without duplicates is 76.47 %" in told()  # 26 of 34
     assert "Nobody has looked" not in told()
 
 
 @pytest.mark.parametrize(
-    ("twins", "rest", "sentence"),
-    [(0, 40, None), (40, 0, "Every image has a twin among the training images")],
+    ("duplicates", "rest", "sentence"),
+    [(0, 40, None), (40, 0, "Every image has a duplicate among the training images")],
 )
-def test_no_twins_and_nothing_but_twins(twins: int, rest: int, sentence: str | None) -> None:
+def test_no_duplicates_and_nothing_but_duplicates(
+    duplicates: int, rest: int, sentence: str | None
+) -> None:
     empty = subset("all", 40, 32) | {"n": 0, "accuracy": None, "accuracy_ci95": None}
     rows = [
         subset("all", 40, 32),
-        (subset("", twins, twins) if twins else empty) | {"name": "twin in training"},
-        (subset("", rest, 30) if rest else empty) | {"name": "no twin"},
+        (subset("", duplicates, duplicates) if duplicates else empty)
+        | {"name": "duplicate in training"},
+        (subset("", rest, 30) if rest else empty) | {"name": "no duplicate"},
     ]
     text = told({"subsets.rows": rows})
-    assert "accuracy without twins" not in text
-    assert (sentence is None) == ("twin among" not in text)
+    assert "accuracy without duplicates" not in text
+    assert (sentence is None) == ("duplicate among" not in text)
     assert sentence is None or sentence in text
 
 
-def test_twins_that_were_set_apart_are_not_among_the_images_of_the_figures() -> None:
+def test_duplicates_that_were_set_apart_are_not_among_the_images_of_the_figures() -> None:
     rows = [
         subset("all", 1311, 1300),
-        subset("twin in training", 995, 990),
-        subset("no twin", 316, 310),
+        subset("duplicate in training", 995, 990),
+        subset("no duplicate", 316, 310),
     ]
     text = told({"n": 316, "subsets.rows": rows})
-    assert "995 of 1,311 images have a twin among the training images" in text
-    assert "995 test images with a twin were set apart, and the figures of this page leave" in text
+    assert "995 of 1,311 images have a duplicate among the training images" in text
+    assert (
+        "995 test images with a duplicate were set apart, and the figures of this page leave"
+        in text
+    )
     assert "flatter" not in text
     assert "set apart" not in told()
 

@@ -46,7 +46,7 @@ def write(folder: Path, workdir: Path | None, **keywords: Any) -> str:
 
 
 def test_the_report_is_written_with_its_pictures(tmp_path: Path) -> None:
-    text = write(tmp_path, None, twins={"12": "train/5"})
+    text = write(tmp_path, None, duplicates={"12": "train/5"})
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "confusion_matrix.png",
         "reliability.png",
@@ -57,7 +57,7 @@ def test_the_report_is_written_with_its_pictures(tmp_path: Path) -> None:
     assert MISTAKES_SHOWN > 8
     # Rows 12 to 15 are the astro that were called something else; all are equally confident.
     assert "1. astro, called negative astro 0.0 %, negative 100.0 %, zoster 0.0 % 12 " in text
-    assert "twin in training: train/5" in text
+    assert "duplicate in training: train/5" in text
     assert "in no workdir with a configuration" in text
 
 

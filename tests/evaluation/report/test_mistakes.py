@@ -58,16 +58,16 @@ class Images:
         return np.full((1, 1, 3), index, np.uint8)
 
 
-def test_mistakes_come_with_image_names_probabilities_and_twin() -> None:
+def test_mistakes_come_with_image_names_probabilities_and_duplicate() -> None:
     first, second = read_mistakes([2, 0], Images(), IDS, LABELS, PROBABILITIES, {"b": "train/7"})
-    assert (first.id, first.truth, first.prediction, first.twin) == ("b", "y", "x", "train/7")
+    assert (first.id, first.truth, first.prediction, first.duplicate) == ("b", "y", "x", "train/7")
     assert first.probabilities == {"x": pytest.approx(0.8), "y": pytest.approx(0.1)} | {
         "z": pytest.approx(0.1)
     }
     assert first.image.tolist() == [[[2, 2, 2]]]
-    assert (second.id, second.truth, second.prediction, second.twin) == ("d", "x", "y", "")
+    assert (second.id, second.truth, second.prediction, second.duplicate) == ("d", "x", "y", "")
 
 
-def test_without_an_audit_no_twin_is_known() -> None:
+def test_without_an_audit_no_duplicate_is_known() -> None:
     (mistake,) = read_mistakes([1], Images(), IDS, LABELS, PROBABILITIES, None)
-    assert mistake.twin is None
+    assert mistake.duplicate is None

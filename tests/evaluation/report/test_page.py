@@ -28,7 +28,7 @@ MISTAKE = Mistake(
     truth="astro",
     prediction="negative",
     probabilities={"astro": 0.021, "negative": 0.9, "zoster": 0.079},
-    twin="train/copy.png",
+    duplicate="train/copy.png",
 )
 
 
@@ -55,11 +55,11 @@ def test_headline_figures_come_with_intervals_and_counts() -> None:
     assert "2,000 bootstrap resamples of 37 duplicate groups (seed 0)" in text
 
 
-def test_images_with_a_twin_and_without_stand_side_by_side() -> None:
+def test_images_with_a_duplicate_and_without_stand_side_by_side() -> None:
     text = words(render())
     assert "all images 40 39 80.00 % [65.24, 89.50] 80.00 % [70.00, 90.00]" in text
-    assert "with a twin in training 6 5 100.00 %" in text
-    assert "without a twin 34 33 76.47 %" in text
+    assert "with a duplicate in training 6 5 100.00 %" in text
+    assert "without a duplicate 34 33 76.47 %" in text
     assert "has not been audited" not in text
 
 
@@ -192,21 +192,23 @@ def test_mistakes_are_shown_with_all_that_is_known_of_them() -> None:
     assert "astro 2.1 %, negative 90.0 %, zoster 7.9 %" in text
     assert "test/<odd> & name.png" in text
     assert "<odd>" not in page
-    assert "twin in training: train/copy.png" in text
+    assert "duplicate in training: train/copy.png" in text
 
 
 @pytest.mark.parametrize(
-    ("twin", "sentence"),
+    ("duplicate", "sentence"),
     [
-        ("", "no twin in training"),
-        (None, "Whether they have twins among the training images is not known"),
+        ("", "no duplicate in training"),
+        (None, "Whether they have duplicates among the training images is not known"),
     ],
 )
-def test_no_twin_is_not_the_same_as_nobody_looked(twin: str | None, sentence: str) -> None:
-    mistake = Mistake(**{**vars(MISTAKE), "twin": twin})
+def test_no_duplicate_is_not_the_same_as_nobody_looked(
+    duplicate: str | None, sentence: str
+) -> None:
+    mistake = Mistake(**{**vars(MISTAKE), "duplicate": duplicate})
     text = words(render(mistakes=[mistake]))
     assert sentence in text
-    assert "twin in training: " not in text
+    assert "duplicate in training: " not in text
 
 
 def test_a_network_without_mistakes() -> None:

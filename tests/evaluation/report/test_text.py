@@ -99,9 +99,16 @@ def test_what_probabilities_tell(everything: dict[str, Any]) -> None:
     )
 
 
-def test_images_with_and_without_a_twin_stand_side_by_side(everything: dict[str, Any]) -> None:
+def test_images_with_and_without_a_duplicate_stand_side_by_side(everything: dict[str, Any]) -> None:
     text = table2(everything)
-    assert line(text, "images ").split()[1:] == ["all", "twin", "in", "training", "no", "twin"]
+    assert line(text, "images ").split()[1:] == [
+        "all",
+        "duplicate",
+        "in",
+        "training",
+        "no",
+        "duplicate",
+    ]
     assert line(text, "number").split()[1:] == ["200", "2", "198"]
     assert line(text, "duplicate groups").split()[2:] == ["100", "1", "99"]
     every = everything["subsets"]["rows"][0]

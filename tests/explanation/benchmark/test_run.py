@@ -1,4 +1,4 @@
-"""A scorecard end to end on a network of a few lines: what is found, kept, resumed and refused."""
+"""A benchmark end to end on a network of a few lines: what is found, kept, resumed and refused."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ import pytest
 from PIL import Image
 
 from fakd_jax.errors import UserError
-from fakd_jax.explanation.benchmark import run as scorecard_run
+from fakd_jax.explanation.benchmark import run as benchmark_run
 from fakd_jax.explanation.benchmark.metrics import BY_KEY
-from fakd_jax.explanation.benchmark.run import Plan, run_scorecard
+from fakd_jax.explanation.benchmark.run import Plan, run_benchmark
 from fakd_jax.explanation.benchmark.summary import ALL
 from fakd_jax.explanation.methods.controls import CentreControl, EdgesControl, RandomControl
 from fakd_jax.explanation.methods.lime import LimeExplainer
 from fakd_jax.explanation.methods.occlusion import OcclusionExplainer
-from fakd_jax.explanation.scene.builder import Staging
+from fakd_jax.explanation.scene.builder import SceneBuilder
 from fakd_jax.explanation.scene.infill import hiding_on_host, masking_on_host
 from fakd_jax.explanation.scene.superpixels import Slic
 from fakd_jax.explanation.subjects import Subject
@@ -94,9 +94,9 @@ def a_plan(**changes: object) -> Plan:
     plan = Plan(
         methods=[LimeExplainer(num_samples=80), OcclusionExplainer(window=1 / 4)],
         controls=[RandomControl(), CentreControl(), EdgesControl()],
-        staging=Staging(segmenter=Slic(16), hide="inpaint"),
+        scene_builder=SceneBuilder(segmenter=Slic(16), hide="inpaint"),
         seeds=2,
-        redraws=1,
+        reinitialisations=1,
     )
     return replace(plan, **changes)
 
@@ -111,14 +111,14 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 @pytest.fixture(scope="module")
 def finished(subjects: list[Subject], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    output = tmp_path_factory.mktemp("scorecard")
-    run_scorecard(subjects, a_network(), a_plan(), output)
+    output = tmp_path_factory.mktemp("benchmark")
+    run_benchmark(subjects, a_network(), a_plan(), output)
     return output
 
 
 def test_what_is_true_of_this_network_is_found(finished: Path) -> None:
-    scorecard = json.loads((finished / "scorecard.json").read_text())
-    rows = {row["method"]: row["measures"] for row in scorecard["rows"] if row["class"] == ALL}
+    benchmark = json.loads((finished / "benchmark.json").read_text())
+    rows = {row["method"]: row["measures"] for row in benchmark["rows"] if row["class"] == ALL}
     assert list(rows) == ["lime", "occlusion", "random", "centre", "edges"]
     assert rows["occlusion"]["rank_correlation"]["mean"] == 1
     assert rows["lime"]["dice"]["mean"] > rows["centre"]["dice"]["mean"]
@@ -127,23 +127,23 @@ def test_what_is_true_of_this_network_is_found(finished: Path) -> None:
     assert rows["lime"]["background"]["mean"] == 0
     verdicts = {
         (row["method"], row["measure"], row["control"]): row["verdict"]
-        for row in scorecard["verdicts"]
+        for row in benchmark["verdicts"]
     }
     for method in ("lime", "occlusion"):
         for measure in ("gap", "mass_in_mask"):
             assert verdicts[method, measure, "random"] == "above"
-    sanity = {row["method"]: row["passes"] for row in scorecard["sanity"]}
+    sanity = {row["method"]: row["passes"] for row in benchmark["sanity"]}
     assert sanity["occlusion"] is True
     assert sanity["edges"] is False
     assert sanity["centre"] is False
     assert sanity["random"] is False
-    assert scorecard["config"]["methods"]["lime"]["num_samples"] == 80
+    assert benchmark["config"]["methods"]["lime"]["num_samples"] == 80
 
 
 def test_everything_is_there_to_be_read_and_looked_at(finished: Path) -> None:
     names = set(contents(finished))
     assert {
-        "scorecard.json", "scorecard.txt", "scorecard.csv", "scorecard.png", "gallery.html"
+        "benchmark.json", "benchmark.txt", "benchmark.csv", "benchmark.png", "gallery.html"
     } <= names  # fmt: skip
     page = (finished / "gallery.html").read_text()
     for seed in range(12):
@@ -152,7 +152,7 @@ def test_everything_is_there_to_be_read_and_looked_at(finished: Path) -> None:
         assert min(picture.size) >= SIDE
 
 
-def test_an_interrupted_scorecard_goes_on_and_ends_with_the_same_bytes(
+def test_an_interrupted_benchmark_goes_on_and_ends_with_the_same_bytes(
     subjects: list[Subject], finished: Path, tmp_path: Path
 ) -> None:
     seen: list[tuple[str, str, bool]] = []
@@ -163,10 +163,10 @@ def test_an_interrupted_scorecard_goes_on_and_ends_with_the_same_bytes(
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        run_scorecard(subjects, a_network(), a_plan(), tmp_path, on_cell=stop_in_the_middle)
+        run_benchmark(subjects, a_network(), a_plan(), tmp_path, on_cell=stop_in_the_middle)
     (tmp_path / "cells" / "test_ill_0" / "lime.json").write_text("{ half a fi")
     known: list[bool] = []
-    run_scorecard(
+    run_benchmark(
         subjects, a_network(), a_plan(), tmp_path, on_cell=lambda *cell: known.append(cell[2])
     )
     assert known[:8] == [False] + [True] * 7
@@ -189,7 +189,7 @@ def measured_anew(output: Path, subjects: list[Subject], network: Network, plan:
         if not known:
             measured.append(method)
 
-    run_scorecard(subjects, network, plan, output, on_cell=note)
+    run_benchmark(subjects, network, plan, output, on_cell=note)
     return measured
 
 
@@ -199,7 +199,7 @@ EVERYONE = ["lime", "occlusion", "random", "centre", "edges"]
 def test_what_was_measured_by_other_code_or_of_other_classes_or_names_is_measured_again(
     subjects: list[Subject], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plan, network = a_plan(redraws=0), a_network()
+    plan, network = a_plan(reinitialisations=0), a_network()
     assert measured_anew(tmp_path, subjects[:1], network, plan) == EVERYONE
     assert measured_anew(tmp_path, subjects[:1], network, plan) == []
     renamed = replace(network, class_names=("fine", "ill"))
@@ -207,14 +207,14 @@ def test_what_was_measured_by_other_code_or_of_other_classes_or_names_is_measure
     moved = [replace(subjects[0], id="test_ill_0.png")]  # has the same folder
     assert measured_anew(tmp_path, moved, renamed, plan) == EVERYONE
     assert "test_ill_0.png" in (tmp_path / "gallery.html").read_text()
-    monkeypatch.setattr(scorecard_run, "computed_by", lambda: {"code": "another"})
+    monkeypatch.setattr(benchmark_run, "computed_by", lambda: {"code": "another"})
     assert measured_anew(tmp_path, moved, renamed, plan) == EVERYONE
 
 
 def test_a_damaged_picture_is_drawn_again_and_the_original_is_always_this_one(
     subjects: list[Subject], tmp_path: Path
 ) -> None:
-    plan, network = a_plan(redraws=0), a_network()
+    plan, network = a_plan(reinitialisations=0), a_network()
     measured_anew(tmp_path, subjects[:1], network, plan)
     before = contents(tmp_path)
     folder = tmp_path / "cells" / "test_ill_0"
@@ -237,8 +237,8 @@ def test_of_a_network_that_never_moves_nothing_is_called_stable(
     )
     still = replace(still, randomised=lambda seed, images: still)
     flat = a_plan(methods=[OcclusionExplainer(window=1 / 4)], controls=[RandomControl()])
-    scorecard = run_scorecard(subjects[:1], still, flat, tmp_path)
-    rows = {row["method"]: row["measures"] for row in scorecard["rows"] if row["class"] == ALL}
+    benchmark = run_benchmark(subjects[:1], still, flat, tmp_path)
+    rows = {row["method"]: row["measures"] for row in benchmark["rows"] if row["class"] == ALL}
     assert rows["occlusion"]["jaccard"] == {"mean": None, "ci95": None, "n": 0}
     assert rows["occlusion"]["dependence"] == {"mean": None, "ci95": None, "n": 0}
     assert rows["random"]["jaccard"]["n"] == 1
@@ -251,10 +251,10 @@ def test_typical_images_are_of_all_classes(subjects: list[Subject]) -> None:
         Subject(str(place), None, lambda level=level: np.full((4, 4, 3), level, np.uint8))
         for place, level in enumerate([1] * 50 + [2] * 14)
     ]
-    found = scorecard_run.typical_images(of_two, 4)
+    found = benchmark_run.typical_images(of_two, 4)
     assert found[:, 0, 0, 0].tolist() == [1] * 25 + [2] * 7
-    assert scorecard_run.typical_images(subjects, SIDE).shape == (12, SIDE, SIDE, 3)
-    assert len(scorecard_run.typical_images(of_two[:3], 4)) == 3 * 8
+    assert benchmark_run.typical_images(subjects, SIDE).shape == (12, SIDE, SIDE, 3)
+    assert len(benchmark_run.typical_images(of_two[:3], 4)) == 3 * 8
 
 
 def test_names_that_cannot_be_told_apart_or_written_are_refused(
@@ -262,17 +262,17 @@ def test_names_that_cannot_be_told_apart_or_written_are_refused(
 ) -> None:
     ambiguous = replace(a_network(), class_names=(ALL, "ill"))
     with pytest.raises(UserError, match="a class is named 'all images'"):
-        run_scorecard(subjects[:1], ambiguous, a_plan(), tmp_path)
+        run_benchmark(subjects[:1], ambiguous, a_plan(), tmp_path)
     unreadable = [replace(subjects[0], id="\udcff.png")]
     with pytest.raises(UserError, match=r"udcff.png' is not UTF-8; rename the file"):
-        run_scorecard(unreadable, a_network(), a_plan(), tmp_path)
+        run_benchmark(unreadable, a_network(), a_plan(), tmp_path)
     assert not list(tmp_path.iterdir())
 
 
 def test_only_what_was_measured_otherwise_is_measured_again(
     subjects: list[Subject], tmp_path: Path
 ) -> None:
-    plan = a_plan(redraws=0)
+    plan = a_plan(reinitialisations=0)
     measured_anew(tmp_path, subjects[:1], a_network(), plan)
     lime, occlusion = plan.methods
     other = replace(plan, methods=[replace(lime, num_samples=81), occlusion])
@@ -280,24 +280,24 @@ def test_only_what_was_measured_otherwise_is_measured_again(
     assert measured_anew(tmp_path, subjects[:1], a_network(), replace(other, seeds=3)) == EVERYONE
 
 
-def test_without_masks_and_redrawn_networks_those_figures_are_absent(
+def test_without_masks_and_reinitialised_networks_those_figures_are_absent(
     subjects: list[Subject], tmp_path: Path
 ) -> None:
     plain = [replace(subject, mask=None) for subject in subjects[:2]]
-    scorecard = run_scorecard(plain, replace(a_network(), randomised=None), a_plan(), tmp_path)
-    for row in scorecard["rows"]:
+    benchmark = run_benchmark(plain, replace(a_network(), randomised=None), a_plan(), tmp_path)
+    for row in benchmark["rows"]:
         for key in ("dice", "dependence", "randomised_correlation"):
             assert row["measures"][key] == {"mean": None, "ci95": None, "n": 0}
-    assert {row["passes"] for row in scorecard["sanity"]} == {None}
-    assert "not measured" in (tmp_path / "scorecard.txt").read_text()
+    assert {row["passes"] for row in benchmark["sanity"]} == {None}
+    assert "not measured" in (tmp_path / "benchmark.txt").read_text()
 
 
 def test_localisation_counts_images_that_the_network_gets_right_only(
     subjects: list[Subject], tmp_path: Path
 ) -> None:
     wrong = [replace(subjects[0], true_class="healthy"), subjects[1]]
-    scorecard = run_scorecard(wrong, a_network(), a_plan(redraws=0), tmp_path)
-    row = next(row for row in scorecard["rows"] if row["method"] == "lime")
+    benchmark = run_benchmark(wrong, a_network(), a_plan(reinitialisations=0), tmp_path)
+    row = next(row for row in benchmark["rows"] if row["method"] == "lime")
     assert row["measures"]["dice"]["n"] == 1
 
 
@@ -305,7 +305,7 @@ def test_a_mask_that_does_not_fit_is_refused(subjects: list[Subject], tmp_path: 
     mask = tmp_path / "small.png"
     Image.new("L", (SIDE, SIDE - 1)).save(mask)
     with pytest.raises(UserError, match=r"has 48 × 47 pixels, its image 48 × 48"):
-        run_scorecard([replace(subjects[0], mask=mask)], a_network(), a_plan(), tmp_path / "out")
+        run_benchmark([replace(subjects[0], mask=mask)], a_network(), a_plan(), tmp_path / "out")
     mask.write_bytes(b"no picture")
     with pytest.raises(UserError, match="cannot read the mask"):
-        run_scorecard([replace(subjects[0], mask=mask)], a_network(), a_plan(), tmp_path / "out")
+        run_benchmark([replace(subjects[0], mask=mask)], a_network(), a_plan(), tmp_path / "out")

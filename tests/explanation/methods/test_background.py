@@ -22,8 +22,8 @@ def test_the_background_is_neither_touched_nor_evidence(explainer: Explainer) ->
     scene = a_scene()
     network = a_network(lambda images: images.mean(axis=(1, 2, 3)) / 255)
     explanation = explainer.explain(scene, watching_the_background(scene, network), 1, 0)
-    assert (explanation.heat[~scene.foreground] == 0).all()
-    assert explanation.heat[scene.foreground].mean() > 0
+    assert (explanation.attribution[~scene.foreground] == 0).all()
+    assert explanation.attribution[scene.foreground].mean() > 0
     assert explanation.weights.shape == (16,)
 
 

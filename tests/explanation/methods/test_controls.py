@@ -17,26 +17,26 @@ def never(images: np.ndarray) -> np.ndarray:
     raise AssertionError("the network was asked")
 
 
-def heat(control: Explainer, scene: Scene, seed: int = 0) -> np.ndarray:
+def attribution(control: Explainer, scene: Scene, seed: int = 0) -> np.ndarray:
     network: Network = a_network(never)
-    return control.explain(scene, network, 1, seed).heat
+    return control.explain(scene, network, 1, seed).attribution
 
 
 @pytest.mark.parametrize("control", [RandomControl(), CentreControl(), EdgesControl()])
 def test_no_control_asks_the_network_or_shows_background(control: Explainer) -> None:
     scene = a_scene()
-    shown = heat(control, scene)
+    shown = attribution(control, scene)
     assert control.num_predictions == 0
     assert (shown[~scene.foreground] == 0).all()
     assert np.ptp(shown[scene.foreground]) > 0
-    np.testing.assert_array_equal(shown, heat(control, scene, 0))
+    np.testing.assert_array_equal(shown, attribution(control, scene, 0))
 
 
 def fields(blocks: int, draws: int = 400) -> np.ndarray:
     """Many random fields over a scene of superpixels of (24 / blocks)² pixels."""
     scene = a_scene(blocks=blocks)
     inside = np.s_[4:-4, 4:-4]
-    return np.stack([heat(RandomControl(), scene, seed)[inside] for seed in range(draws)])
+    return np.stack([attribution(RandomControl(), scene, seed)[inside] for seed in range(draws)])
 
 
 @pytest.mark.parametrize("blocks", [3, 4])
@@ -61,14 +61,14 @@ def test_randoms_maximum_and_positive_part_lie_anywhere() -> None:
 
 def test_random_is_another_for_another_seed() -> None:
     scene = a_scene()
-    assert (heat(RandomControl(), scene, 1) != heat(RandomControl(), scene, 2)).any()
+    assert (attribution(RandomControl(), scene, 1) != attribution(RandomControl(), scene, 2)).any()
 
 
 def test_centre_by_hand() -> None:
     superpixels = np.full((9, 12), -1, np.int32)
     superpixels[2:7, 1:9] = 0  # centroid (4, 4.5), extent 5 and 8
     image = np.zeros((9, 12, 3), np.uint8)
-    shown = heat(CentreControl(width=0.25), Scene(image, superpixels, image))
+    shown = attribution(CentreControl(width=0.25), Scene(image, superpixels, image))
     expected = np.exp(-(((5 - 4) / 1.25) ** 2 + ((7 - 4.5) / 2) ** 2) / 2)
     assert shown[5, 7] == pytest.approx(expected)
     assert shown[4, 4] == shown[4, 5] == shown.max()
@@ -77,7 +77,7 @@ def test_centre_by_hand() -> None:
 def test_edges_lie_where_the_grey_levels_change() -> None:
     scene = all_foreground(24, 24)
     scene.image[:, :10] = 0
-    shown = heat(EdgesControl(), scene)
+    shown = attribution(EdgesControl(), scene)
     np.testing.assert_allclose(shown[:, 9], shown[:, 10])
     assert set(shown.argmax(axis=1)) <= {9, 10}
     np.testing.assert_allclose(shown[:, :5], 0, atol=1e-9)
@@ -88,11 +88,11 @@ def test_edges_without_smoothing_are_sobels() -> None:
     scene = all_foreground(3, 3)
     scene.image[0, 0] = 0
     # Sobel's kernels at the middle: 1 step of the corner on each axis.
-    assert heat(EdgesControl(smoothing=0), scene)[1, 1] == pytest.approx(np.hypot(1, 1))
+    assert attribution(EdgesControl(smoothing=0), scene)[1, 1] == pytest.approx(np.hypot(1, 1))
 
 
 def test_edges_of_a_flat_image_are_none() -> None:
-    np.testing.assert_allclose(heat(EdgesControl(), all_foreground(8, 8)), 0, atol=1e-9)
+    np.testing.assert_allclose(attribution(EdgesControl(), all_foreground(8, 8)), 0, atol=1e-9)
 
 
 @pytest.mark.parametrize("width", [0.0, -1.0, float("nan"), float("inf")])

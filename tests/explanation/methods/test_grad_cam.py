@@ -48,10 +48,10 @@ def test_grad_cam_of_a_linear_network_by_hand() -> None:
     """(1 · A₀ - 2 · A₁) / 4 = [[-7, 2], [3, 4]] / 4: signs are kept."""
     explanation = GradCam().explain(a_scene(), a_network(), 0, seed=0)
     np.testing.assert_allclose(explanation.weights, [-7 / 4, 1.0])
-    assert explanation.heat.shape == (SIDE, SIDE)
-    assert explanation.heat[0, 3] == pytest.approx(2 / 4)
+    assert explanation.attribution.shape == (SIDE, SIDE)
+    assert explanation.attribution[0, 3] == pytest.approx(2 / 4)
     other = GradCam(layer="first").explain(a_scene(), a_network(), 0, seed=0)
-    np.testing.assert_allclose(other.heat, -explanation.heat)
+    np.testing.assert_allclose(other.attribution, -explanation.attribution)
 
 
 def test_grad_cam_adds_up_to_a_pooled_linear_networks_logit() -> None:

@@ -81,7 +81,9 @@ def a_scene(hide: str = "blur") -> Scene:
 
 
 @pytest.mark.parametrize("hide", HIDE)
-def test_the_explanation_sums_over_channels_and_the_background_has_no_heat(hide: str) -> None:
+def test_the_explanation_sums_over_channels_and_the_background_has_no_attribution(
+    hide: str,
+) -> None:
     asked: list[int] = []
 
     def of_pixels(images: np.ndarray, class_index: int) -> np.ndarray:
@@ -99,8 +101,8 @@ def test_the_explanation_sums_over_channels_and_the_background_has_no_heat(hide:
     expected = (WEIGHTS * (IMAGE.astype(float) - scene.replacement)).sum(axis=-1)
     assert asked == [1]
     assert explanation.class_index == 1
-    np.testing.assert_allclose(explanation.heat, expected, rtol=1e-5, atol=1e-4)
-    np.testing.assert_array_equal(explanation.heat != 0, scene.foreground)
+    np.testing.assert_allclose(explanation.attribution, expected, rtol=1e-5, atol=1e-4)
+    np.testing.assert_array_equal(explanation.attribution != 0, scene.foreground)
     means = [expected[:, 2:4].mean(), expected[:, 4:].mean()]
     np.testing.assert_allclose(explanation.weights, means, rtol=1e-5, atol=1e-4)
 

@@ -256,7 +256,7 @@ def test_on_an_image_with_a_background(blocks: int) -> None:
     network = a_network(lambda images: images[:, scene.foreground].mean(axis=(1, 2)) / 255)
     explanation = KernelShapExplainer(100).explain(scene, network, 1, 0)
     np.testing.assert_allclose(explanation.weights, 1 / blocks**2, atol=1e-9)
-    np.testing.assert_allclose(explanation.heat[scene.foreground], 1 / blocks**2, atol=1e-9)
+    np.testing.assert_allclose(explanation.attribution[scene.foreground], 1 / blocks**2, atol=1e-9)
 
 
 @pytest.mark.parametrize(("count", "num_samples"), [(5, 30), (3, 100), (8, 100), (30, 100)])

@@ -18,7 +18,7 @@ from fakd_jax.explanation.methods.lime import (
 from fakd_jax.explanation.methods.lime_package import LimePackageExplainer
 from fakd_jax.explanation.methods.local_fit import weighted_r2
 from fakd_jax.explanation.quality.stability import stability_of
-from fakd_jax.explanation.scene.builder import PAPER, Staging
+from fakd_jax.explanation.scene.builder import PAPER, SceneBuilder
 from fakd_jax.explanation.scene.infill import hiding_on_host, masking_on_host
 from fakd_jax.explanation.scene.scene import Scene
 from fakd_jax.inference.network import Network, PredictFunction
@@ -121,9 +121,11 @@ def test_weights_are_those_of_the_lime_package() -> None:
 
 
 def test_the_package_refuses_scenes_that_it_cannot_show() -> None:
-    for staging in (Staging(), Staging(head_only=False, hide="inpaint")):
+    for scene_builder in (SceneBuilder(), SceneBuilder(head_only=False, hide="inpaint")):
         with pytest.raises(UserError, match="--preset paper"):
-            LimePackageExplainer(20).explain(staging.scene(textured_image(), 0), network(), 1, 0)
+            LimePackageExplainer(20).explain(
+                scene_builder.scene(textured_image(), 0), network(), 1, 0
+            )
 
 
 def test_no_output_and_no_warning(capfd: pytest.CaptureFixture[str]) -> None:
@@ -138,7 +140,7 @@ def test_uniform_image_and_constant_network_explain_nothing() -> None:
     def constant(images: np.ndarray) -> np.ndarray:
         return np.full((len(images), 3), 1 / 3, np.float32)
 
-    scene = Staging().scene(np.zeros((64, 64, 3), np.uint8), 0)
+    scene = SceneBuilder().scene(np.zeros((64, 64, 3), np.uint8), 0)
     explanation = LimeExplainer(num_samples=20).explain(scene, network(constant), 2, 0)
     np.testing.assert_allclose(explanation.weights, 0, atol=1e-6)
     assert explanation.fit is not None

@@ -1,4 +1,4 @@
-"""Occlusion: the heat by hand, windows that cover the image, and nothing hidden in vain."""
+"""Occlusion: the attribution by hand, windows that cover the image, and nothing hidden in vain."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ def corner(images: np.ndarray) -> np.ndarray:
     return 0.1 + 0.8 * images[:, 0, 0, 0] / 255
 
 
-def test_the_heat_by_hand() -> None:
+def test_the_attribution_by_hand() -> None:
     # Windows of 4 pixels start at 0, 2 and 4 on each axis; the first alone hides the corner.
     explainer = OcclusionExplainer(window=0.5, stride=0.5)
     explanation = explainer.explain(all_foreground(8, 8), a_network(corner), 1, 0)
     windows_over = np.array([1, 1, 2, 2, 2, 2, 1, 1])
     in_the_first = np.arange(8) < 4
     expected = 0.8 * np.outer(in_the_first / windows_over, in_the_first / windows_over)
-    np.testing.assert_allclose(explanation.heat, expected, atol=1e-12)
+    np.testing.assert_allclose(explanation.attribution, expected, atol=1e-12)
     np.testing.assert_allclose(explanation.weights, [expected.mean()])
 
 
 def test_evidence_against_is_negative() -> None:
     explainer = OcclusionExplainer(window=0.5)
-    heat = explainer.explain(all_foreground(8, 8), a_network(corner), 0, 0).heat
-    assert heat[0, 0] == pytest.approx(-0.8)
-    assert heat.max() == 0
+    attribution = explainer.explain(all_foreground(8, 8), a_network(corner), 0, 0).attribution
+    assert attribution[0, 0] == pytest.approx(-0.8)
+    assert attribution.max() == 0
 
 
 def test_the_default_is_an_eighth_of_the_image_in_steps_of_half_a_window() -> None:
@@ -102,7 +102,7 @@ def test_neither_seed_nor_chunks_change_a_bit(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(masked, "MASKS_AT_ONCE", 32)
     random = np.random.default_rng(0).random((32, 32, 3))
 
-    def heat(batch_size: int, seed: int) -> tuple[np.ndarray, list[int]]:
+    def attribution(batch_size: int, seed: int) -> tuple[np.ndarray, list[int]]:
         chunks: list[int] = []
 
         def score(images: np.ndarray) -> np.ndarray:
@@ -110,9 +110,9 @@ def test_neither_seed_nor_chunks_change_a_bit(monkeypatch: pytest.MonkeyPatch) -
             return (images * random).mean(axis=(1, 2, 3)) / 255
 
         network = a_network(score, batch_size=batch_size)
-        return OcclusionExplainer().explain(a_scene(), network, 1, seed).heat, chunks
+        return OcclusionExplainer().explain(a_scene(), network, 1, seed).attribution, chunks
 
-    (small, of_small), (whole, of_whole) = heat(5, 0), heat(512, 1)
+    (small, of_small), (whole, of_whole) = attribution(5, 0), attribution(512, 1)
     np.testing.assert_array_equal(small, whole)
     assert of_small == [30, 30, 30, 30, 30, 20]
     assert of_whole == [170]

@@ -1,4 +1,4 @@
-"""RISE: its masks are the paper's, its heat the covariance, and it finds planted evidence."""
+"""RISE: its masks are the paper's, its attribution the covariance, and it finds planted evidence."""
 
 from __future__ import annotations
 
@@ -54,14 +54,14 @@ def test_every_pixel_is_shown_with_the_same_mean_and_variance(probability: float
     np.testing.assert_allclose(masks.var(axis=0), variance, rtol=0.1)
 
 
-def test_the_heat_is_the_covariance_over_the_variance() -> None:
+def test_the_attribution_is_the_covariance_over_the_variance() -> None:
     scene, explainer = all_foreground(32, 32), RiseExplainer(300, cells=4)
-    heat = explainer.explain(scene, a_network(sees_region), 1, 7).heat
+    attribution = explainer.explain(scene, a_network(sees_region), 1, 7).attribution
     masks = draw_masks(300, 32, 32, 4, 0.5, 7).between(0, 300)
     probabilities = sees_region(np.rint(masks * 255)[..., None].repeat(3, axis=-1))
     joint = np.concatenate([probabilities[:, None], masks.reshape(300, -1)], axis=1)
     expected = np.cov(joint, rowvar=False)[0, 1:].reshape(32, 32) / (0.25 * 4 / 9)
-    np.testing.assert_allclose(heat, expected, atol=1e-4)
+    np.testing.assert_allclose(attribution, expected, atol=1e-4)
 
 
 def test_it_finds_the_region_that_the_network_reads() -> None:
@@ -69,30 +69,32 @@ def test_it_finds_the_region_that_the_network_reads() -> None:
     explanation = RiseExplainer(1000).explain(scene, a_network(sees_region), 1, 0)
     inside = np.zeros((32, 32), bool)
     inside[REGION] = True
-    assert inside[np.unravel_index(explanation.heat.argmax(), (32, 32))]
+    assert inside[np.unravel_index(explanation.attribution.argmax(), (32, 32))]
     elsewhere = scene.foreground & ~inside
-    assert explanation.heat[inside].mean() > 5 * abs(explanation.heat[elsewhere].mean())
+    assert explanation.attribution[inside].mean() > 5 * abs(
+        explanation.attribution[elsewhere].mean()
+    )
     assert explanation.weights.argmax() == 6
 
 
-def test_the_heat_is_the_slope_in_the_pixels_opacity() -> None:
+def test_the_attribution_is_the_slope_in_the_pixels_opacity() -> None:
     network = a_network(lambda images: 0.2 + 0.6 * images[:, 16, 16, 0] / 255)
-    heat = RiseExplainer(4000).explain(all_foreground(32, 32), network, 1, 0).heat
-    assert heat[16, 16] == pytest.approx(0.6, rel=0.05)
+    attribution = RiseExplainer(4000).explain(all_foreground(32, 32), network, 1, 0).attribution
+    assert attribution[16, 16] == pytest.approx(0.6, rel=0.05)
 
 
 def test_evidence_for_one_class_is_evidence_against_the_other() -> None:
     network = a_network(sees_region)
     for_it, against = (
-        RiseExplainer(100).explain(a_scene(), network, label, 0).heat for label in (1, 0)
+        RiseExplainer(100).explain(a_scene(), network, label, 0).attribution for label in (1, 0)
     )
     np.testing.assert_allclose(for_it, -against, atol=1e-9)
 
 
-def test_a_network_that_never_moves_gives_no_heat() -> None:
+def test_a_network_that_never_moves_gives_no_attribution() -> None:
     network = a_network(lambda images: np.full(len(images), 0.7))
-    heat = RiseExplainer(50).explain(a_scene(), network, 1, 0).heat
-    np.testing.assert_allclose(heat, 0, atol=1e-12)
+    attribution = RiseExplainer(50).explain(a_scene(), network, 1, 0).attribution
+    np.testing.assert_allclose(attribution, 0, atol=1e-12)
 
 
 def test_the_bits_do_not_depend_on_the_chunks_and_only_on_the_seed(
@@ -100,7 +102,7 @@ def test_the_bits_do_not_depend_on_the_chunks_and_only_on_the_seed(
 ) -> None:
     monkeypatch.setattr(masked, "MASKS_AT_ONCE", 64)
 
-    def heat(batch_size: int, seed: int) -> tuple[np.ndarray, list[int]]:
+    def attribution(batch_size: int, seed: int) -> tuple[np.ndarray, list[int]]:
         chunks: list[int] = []
 
         def score(images: np.ndarray) -> np.ndarray:
@@ -108,9 +110,13 @@ def test_the_bits_do_not_depend_on_the_chunks_and_only_on_the_seed(
             return sees_region(images)
 
         network = a_network(score, batch_size=batch_size)
-        return RiseExplainer(150).explain(a_scene(), network, 1, seed).heat, chunks
+        return RiseExplainer(150).explain(a_scene(), network, 1, seed).attribution, chunks
 
-    (whole, of_whole), (small, of_small), (other, _) = heat(512, 3), heat(7, 3), heat(7, 4)
+    (whole, of_whole), (small, of_small), (other, _) = (
+        attribution(512, 3),
+        attribution(7, 3),
+        attribution(7, 4),
+    )
     np.testing.assert_array_equal(whole, small)
     assert of_whole == [150]
     assert of_small == [63, 63, 24]
@@ -170,7 +176,7 @@ def test_what_it_tells_of_its_sureness_is_what_other_seeds_show() -> None:
     assert widths == pytest.approx(2 * 1.96 * weights.std(axis=0, ddof=1).mean(), rel=0.2)
 
 
-def test_the_resampled_weights_are_the_heats_means_over_the_masks_that_count() -> None:
+def test_the_resampled_weights_are_the_attributions_means_over_the_masks_that_count() -> None:
     """Of three masks, one counting twice, by numpy's covariance; each once is the explanation."""
     opacities = np.array([[0.1, 0.7], [0.4, 0.2], [0.9, 0.3]])
     probabilities, counts = np.array([0.2, 0.5, 0.6]), np.array([[1, 1, 1], [0, 2, 1]])

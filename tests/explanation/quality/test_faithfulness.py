@@ -19,7 +19,7 @@ from tests.explanation.quality.small_scenes import SUPERPIXELS, network_of, smal
 FOREGROUND = np.array([[True, True, True], [True, True, False]])
 
 grey = st.sampled_from([-2.0, -0.0, 0.0, 1.0, 3.0])
-heats = st.lists(grey, min_size=6, max_size=6).map(lambda v: np.array(v).reshape(2, 3))
+attributions = st.lists(grey, min_size=6, max_size=6).map(lambda v: np.array(v).reshape(2, 3))
 
 
 def painted(weights: list[float]) -> np.ndarray:
@@ -27,7 +27,7 @@ def painted(weights: list[float]) -> np.ndarray:
 
 
 def test_the_order_by_hand() -> None:
-    heat = np.array([[-1.0, 4.0, 0.0], [3.0, 2.0, 99.0]])
+    attribution = np.array([[-1.0, 4.0, 0.0], [3.0, 2.0, 99.0]])
     gone = [
         [[1, 1, 1], [1, 1, 1]],
         [[1, 0, 1], [1, 1, 1]],
@@ -36,23 +36,25 @@ def test_the_order_by_hand() -> None:
         [[1, 0, 0], [0, 0, 1]],
         [[0, 0, 0], [0, 0, 1]],  # what speaks against the class goes last
     ]
-    found = deletion_opacities(heat, FOREGROUND, 5)
+    found = deletion_opacities(attribution, FOREGROUND, 5)
     assert found.dtype == np.float32
     np.testing.assert_array_equal(found, gone)
     back = np.where(FOREGROUND, 1 - np.array(gone), 1)
-    np.testing.assert_array_equal(insertion_opacities(heat, FOREGROUND, 5), back)
+    np.testing.assert_array_equal(insertion_opacities(attribution, FOREGROUND, 5), back)
 
 
 def test_ties_and_broken_shares_fade() -> None:
-    heat = np.array([[5.0, 1.0, 1.0], [1.0, 0.0, 0.0]])
-    found = deletion_opacities(heat, FOREGROUND, 2)[1]  # half of 5 pixels: 2.5
+    attribution = np.array([[5.0, 1.0, 1.0], [1.0, 0.0, 0.0]])
+    found = deletion_opacities(attribution, FOREGROUND, 2)[1]  # half of 5 pixels: 2.5
     np.testing.assert_allclose(found, [[0, 0.5, 0.5], [0.5, 1, 1]])
 
 
-@given(heats, st.integers(1, 7))
-def test_each_step_takes_an_equal_share_and_never_gives_back(heat: np.ndarray, steps: int) -> None:
-    deletion = deletion_opacities(heat, FOREGROUND, steps)
-    insertion = insertion_opacities(heat, FOREGROUND, steps)
+@given(attributions, st.integers(1, 7))
+def test_each_step_takes_an_equal_share_and_never_gives_back(
+    attribution: np.ndarray, steps: int
+) -> None:
+    deletion = deletion_opacities(attribution, FOREGROUND, steps)
+    insertion = insertion_opacities(attribution, FOREGROUND, steps)
     assert deletion.shape == insertion.shape == (steps + 1, 2, 3)
     taken = (1 - deletion)[:, FOREGROUND]
     np.testing.assert_allclose(taken.sum(axis=1), 5 * np.arange(steps + 1) / steps, atol=1e-5)
@@ -60,26 +62,30 @@ def test_each_step_takes_an_equal_share_and_never_gives_back(heat: np.ndarray, s
     np.testing.assert_allclose(insertion[:, FOREGROUND], taken, atol=1e-6)
     assert (deletion[:, ~FOREGROUND] == 1).all()
     assert (insertion[:, ~FOREGROUND] == 1).all()
-    np.testing.assert_array_equal(deletion, deletion_opacities(7 * heat + 2, FOREGROUND, steps))
+    np.testing.assert_array_equal(
+        deletion, deletion_opacities(7 * attribution + 2, FOREGROUND, steps)
+    )
 
 
 @settings(max_examples=25)
-@given(heats)
-def test_opacities_are_the_expected_ones_over_all_orders_of_ties(heat: np.ndarray) -> None:
+@given(attributions)
+def test_opacities_are_the_expected_ones_over_all_orders_of_ties(attribution: np.ndarray) -> None:
     random = np.random.default_rng(0)
     shown = np.zeros((6, 2, 3))
     for _ in range(200):
-        distinct = np.argsort(np.lexsort((random.random(6), heat.ravel()))).reshape(2, 3)
+        distinct = np.argsort(np.lexsort((random.random(6), attribution.ravel()))).reshape(2, 3)
         shown += deletion_opacities(distinct.astype(float), FOREGROUND, 5)
-    np.testing.assert_allclose(deletion_opacities(heat, FOREGROUND, 5), shown / 200, atol=0.18)
-
-
-@given(heats, st.permutations(range(6)))
-def test_no_place_in_the_image_is_favoured(heat: np.ndarray, order: list[int]) -> None:
-    moved = deletion_opacities(
-        heat.ravel()[order].reshape(2, 3), FOREGROUND.ravel()[order].reshape(2, 3), 4
+    np.testing.assert_allclose(
+        deletion_opacities(attribution, FOREGROUND, 5), shown / 200, atol=0.18
     )
-    expected = deletion_opacities(heat, FOREGROUND, 4).reshape(5, 6)[:, order]
+
+
+@given(attributions, st.permutations(range(6)))
+def test_no_place_in_the_image_is_favoured(attribution: np.ndarray, order: list[int]) -> None:
+    moved = deletion_opacities(
+        attribution.ravel()[order].reshape(2, 3), FOREGROUND.ravel()[order].reshape(2, 3), 4
+    )
+    expected = deletion_opacities(attribution, FOREGROUND, 4).reshape(5, 6)[:, order]
     np.testing.assert_array_equal(moved.reshape(5, 6), expected)
 
 
@@ -107,7 +113,7 @@ def test_a_network_that_needs_one_superpixel() -> None:
 
 
 @given(st.floats(-3, 3))
-def test_heat_that_is_the_same_everywhere_gains_nothing(level: float) -> None:
+def test_attribution_that_is_the_same_everywhere_gains_nothing(level: float) -> None:
     network = network_of(lambda shown: shown.mean(axis=1) ** 3)
     curves = deletion_insertion(small_scene(), network, np.full((6, 6), level), 1)
     assert len(curves.deletion) == 21
@@ -117,8 +123,8 @@ def test_heat_that_is_the_same_everywhere_gains_nothing(level: float) -> None:
 
 def test_the_true_order_beats_every_other() -> None:
     network = network_of(lambda shown: shown @ [0.1, 0.4, 0.2, 0.3])
-    heat = painted([0.1 / 8, 0.4 / 4, 0.2 / 4, 0.3 / 8])  # by pixel, for areas differ
-    best = deletion_insertion(small_scene(), network, heat, 1).gap
+    attribution = painted([0.1 / 8, 0.4 / 4, 0.2 / 4, 0.3 / 8])  # by pixel, for areas differ
+    best = deletion_insertion(small_scene(), network, attribution, 1).gap
     random = np.random.default_rng(0)
     others = [
         deletion_insertion(small_scene(), network, painted(random.normal(size=4)), 1).gap
@@ -129,13 +135,13 @@ def test_the_true_order_beats_every_other() -> None:
 
 
 @pytest.mark.parametrize(
-    ("heat", "foreground", "steps"),
+    ("attribution", "foreground", "steps"),
     [
         (np.ones((2, 3)), np.zeros((2, 3), bool), 5),
         (np.ones((2, 3)), FOREGROUND, 0),
         (np.full((2, 3), np.nan), FOREGROUND, 5),
     ],
 )
-def test_what_has_no_order_is_refused(heat, foreground, steps) -> None:
+def test_what_has_no_order_is_refused(attribution, foreground, steps) -> None:
     with pytest.raises(ValueError, match=r"steps over|finite"):
-        deletion_opacities(heat, foreground, steps)
+        deletion_opacities(attribution, foreground, steps)

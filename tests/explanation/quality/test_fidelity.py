@@ -17,7 +17,7 @@ from fakd_jax.explanation.quality.fidelity import (
     r2,
     readings_of,
 )
-from fakd_jax.explanation.result import from_heat, from_weights
+from fakd_jax.explanation.result import from_attribution, from_weights
 from tests.explanation.quality.small_scenes import AREAS, SUPERPIXELS, network_of, small_scene
 
 TRUTH = np.array([0.1, 0.4, -0.2, 0.3])
@@ -98,10 +98,10 @@ def test_of_several_weights_each_has_its_share_of_the_variance() -> None:
         assert follows(held_out, alone) == pytest.approx(share)
 
 
-def test_heat_is_read_as_means_and_as_sums() -> None:
-    heat = np.random.default_rng(0).normal(size=(6, 6))
-    means, sums = readings_of(from_heat(small_scene(), 1, heat))
-    inside = [heat[s == SUPERPIXELS] for s in range(4)]
+def test_attribution_is_read_as_means_and_as_sums() -> None:
+    attribution = np.random.default_rng(0).normal(size=(6, 6))
+    means, sums = readings_of(from_attribution(small_scene(), 1, attribution))
+    inside = [attribution[s == SUPERPIXELS] for s in range(4)]
     np.testing.assert_allclose(means, [values.mean() for values in inside])
     np.testing.assert_allclose(sums, [values.sum() for values in inside])
 
@@ -110,7 +110,7 @@ def test_the_better_reading_counts_whoever_explains() -> None:
     held_out = ask_held_out(small_scene(), network_of(lambda shown: 0.2 + shown @ TRUTH), 0)
     for added in (TRUTH, TRUTH / AREAS):
         painted = from_weights(small_scene(), 1, added)
-        again = from_heat(small_scene(), 1, painted.heat)
+        again = from_attribution(small_scene(), 1, painted.attribution)
         assert local_fidelity(held_out, painted) == pytest.approx(1)
         assert local_fidelity(held_out, again) == pytest.approx(1)
 
@@ -123,7 +123,7 @@ def test_a_pixel_method_that_is_right_by_pixel_follows_an_additive_network() -> 
     for s in range(4):  # uneven within superpixels, as gradients are, with the same sums
         of = s == SUPERPIXELS
         inside[of] += noise[of] - noise[of].mean()
-    explanation = from_heat(scene, 1, inside)
+    explanation = from_attribution(scene, 1, inside)
     assert local_fidelity(held_out, explanation) == pytest.approx(1)
 
 

@@ -1,4 +1,4 @@
-"""Heat and lesions: by hand, by drawing ties, by properties."""
+"""Attribution and lesions: by hand, by drawing ties, by properties."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from fakd_jax.explanation.quality.localisation import (
 MASK = np.array([[True, True, False], [True, False, False]])
 
 grey = st.sampled_from([-2.0, -1.0, 0.0, 1.0, 2.0, 3.0])
-heats = st.lists(grey, min_size=12, max_size=12).map(lambda v: np.array(v).reshape(3, 4))
+attributions = st.lists(grey, min_size=12, max_size=12).map(lambda v: np.array(v).reshape(3, 4))
 masks = (
     st.lists(st.booleans(), min_size=12, max_size=12)
     .filter(any)
@@ -27,52 +27,60 @@ masks = (
 
 
 def test_by_hand() -> None:
-    heat = np.array([[4.0, 1.0, 2.0], [-3.0, 3.0, 0.0]])
-    found = localisation_of(heat, MASK)
-    # Hottest: 4, in. Three hottest: 4 in, 3 and 2 out. Positive heat: 10, of which 5 in.
+    attribution = np.array([[4.0, 1.0, 2.0], [-3.0, 3.0, 0.0]])
+    found = localisation_of(attribution, MASK)
+    # Hottest: 4, in. Three hottest: 4 in, 3 and 2 out. Positive attribution: 10, of which 5 in.
     assert found == Localisation(pointing=1.0, dice=1 / 3, mass_in_mask=0.5)
 
 
 def test_a_superpixel_that_reaches_over_the_rim_points_in_part() -> None:
-    heat = np.array([[0.0, 5.0, 5.0], [0.0, 5.0, 5.0]])
-    assert pointing_game(heat, MASK) == 1 / 4
-    assert dice_of_hottest(heat, MASK) == pytest.approx(3 / 4 * 2 / 6)  # 3 of the 4 are taken
+    attribution = np.array([[0.0, 5.0, 5.0], [0.0, 5.0, 5.0]])
+    assert pointing_game(attribution, MASK) == 1 / 4
+    assert dice_of_hottest(attribution, MASK) == pytest.approx(
+        3 / 4 * 2 / 6
+    )  # 3 of the 4 are taken
 
 
 def test_fewer_warm_pixels_than_the_lesion_has() -> None:
-    heat = np.array([[1.0, 0.0, 0.0], [-1.0, 0.0, 0.0]])
-    assert dice_of_hottest(heat, MASK) == pytest.approx(2 * 1 / (1 + 3))
+    attribution = np.array([[1.0, 0.0, 0.0], [-1.0, 0.0, 0.0]])
+    assert dice_of_hottest(attribution, MASK) == pytest.approx(2 * 1 / (1 + 3))
 
 
-@given(heats, masks)
-def test_ties_are_worth_what_drawing_them_is_worth(heat: np.ndarray, mask: np.ndarray) -> None:
+@given(attributions, masks)
+def test_ties_are_worth_what_drawing_them_is_worth(
+    attribution: np.ndarray, mask: np.ndarray
+) -> None:
     """Every pixel's chance to be taken, by drawing, against the expected value."""
     random = np.random.default_rng(0)
-    taken = min(mask.sum(), (heat > 0).sum())
+    taken = min(mask.sum(), (attribution > 0).sum())
     drawn = []
     for _ in range(400):
-        order = random.permutation(heat.size)
-        hottest = order[np.argsort(-heat.ravel()[order], kind="stable")[:taken]]
+        order = random.permutation(attribution.size)
+        hottest = order[np.argsort(-attribution.ravel()[order], kind="stable")[:taken]]
         drawn.append(2 * mask.ravel()[hottest].sum() / (taken + mask.sum()))
-    assert dice_of_hottest(heat, mask) == pytest.approx(np.mean(drawn), abs=0.1)
+    assert dice_of_hottest(attribution, mask) == pytest.approx(np.mean(drawn), abs=0.1)
 
 
-@given(heats, masks, st.randoms(use_true_random=False), st.sampled_from([1e-300, 0.3, 1e300]))
-def test_ranges_scale_and_places_do_not_matter(heat, mask, random, scale) -> None:
-    found = localisation_of(heat, mask)
+@given(
+    attributions, masks, st.randoms(use_true_random=False), st.sampled_from([1e-300, 0.3, 1e300])
+)
+def test_ranges_scale_and_places_do_not_matter(attribution, mask, random, scale) -> None:
+    found = localisation_of(attribution, mask)
     values = np.array([found.pointing, found.dice, found.mass_in_mask])
     assert ((values >= 0) & (values <= 1)).all()
     order = random.sample(range(12), 12)
     moved = localisation_of(
-        (heat * scale).ravel()[order].reshape(2, 6), mask.ravel()[order].reshape(2, 6)
+        (attribution * scale).ravel()[order].reshape(2, 6), mask.ravel()[order].reshape(2, 6)
     )
     assert [moved.pointing, moved.dice, moved.mass_in_mask] == pytest.approx(values)
-    negatives_do_not_matter = localisation_of(np.where(heat < 0, 5 * heat, heat), mask)
+    negatives_do_not_matter = localisation_of(
+        np.where(attribution < 0, 5 * attribution, attribution), mask
+    )
     assert negatives_do_not_matter == found
 
 
 @given(masks)
-def test_heat_that_is_the_lesion_finds_it(mask: np.ndarray) -> None:
+def test_attribution_that_is_the_lesion_finds_it(mask: np.ndarray) -> None:
     assert localisation_of(mask * 0.7 - 0.2 * ~mask, mask) == Localisation(1.0, 1.0, 1.0)
     outside = localisation_of((~mask).astype(float), mask)
     assert (outside.pointing, outside.mass_in_mask, outside.dice) == (0, 0, 0)
@@ -83,7 +91,7 @@ def test_where_nothing_speaks_for_the_class_nothing_is_found(level: float) -> No
     assert localisation_of(np.full((2, 3), level), MASK) == Localisation(0.0, 0.0, 0.0)
 
 
-def test_even_heat_over_the_head_scores_the_lesions_share_of_it() -> None:
+def test_even_attribution_over_the_head_scores_the_lesions_share_of_it() -> None:
     mask, head = np.zeros((8, 8), bool), np.zeros((8, 8), bool)
     head[1:7, 1:6] = True
     mask[2:4, 4:7] = True  # a third of it outside the head
@@ -91,18 +99,18 @@ def test_even_heat_over_the_head_scores_the_lesions_share_of_it() -> None:
     assert [found.pointing, found.dice, found.mass_in_mask] == pytest.approx([4 / 30] * 3)
 
 
-def test_mass_is_of_positive_heat_alone() -> None:
+def test_mass_is_of_positive_attribution_alone() -> None:
     assert mass_in_mask(np.array([[1.0, 2.0, 3.0], [4.0, 0.0, -9.0]]), MASK) == pytest.approx(0.7)
 
 
 @pytest.mark.parametrize(
-    ("heat", "mask"),
+    ("attribution", "mask"),
     [
         (np.ones((2, 3)), np.zeros((2, 3), bool)),
         (np.ones((3, 2)), MASK),
         (np.full((2, 3), np.nan), MASK),
     ],
 )
-def test_what_cannot_be_found_is_refused(heat: np.ndarray, mask: np.ndarray) -> None:
+def test_what_cannot_be_found_is_refused(attribution: np.ndarray, mask: np.ndarray) -> None:
     with pytest.raises(ValueError, match="not empty"):
-        localisation_of(heat, mask)
+        localisation_of(attribution, mask)

@@ -1,4 +1,4 @@
-"""Pictures of heat: colours by sign, nothing where nothing is said, lesions outlined."""
+"""Pictures of attribution: colours by sign, nothing where nothing is said, lesions outlined."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from fakd_jax.explanation.report.attribution import (
 
 IMAGE = np.full((4, 6, 3), 100, np.uint8)
 IMAGES = hnp.arrays(np.uint8, (5, 7, 3))
-HEATS = hnp.arrays(np.float64, (5, 7), elements=st.floats(-1e3, 1e3, allow_subnormal=False))
+ATTRIBUTIONS = hnp.arrays(np.float64, (5, 7), elements=st.floats(-1e3, 1e3, allow_subnormal=False))
 
 
-def at_own_size(image: np.ndarray, heat: np.ndarray, **changes: np.ndarray) -> np.ndarray:
-    return overlay(image, heat, side=1, **changes)
+def at_own_size(image: np.ndarray, attribution: np.ndarray, **changes: np.ndarray) -> np.ndarray:
+    return overlay(image, attribution, side=1, **changes)
 
 
 def test_colours_tell_the_sign_and_opacity_the_strength() -> None:
-    heat = np.zeros((4, 6))
-    heat[0, 0], heat[1, 1], heat[2, 2] = 2.0, -2.0, 1.0
-    picture = at_own_size(IMAGE, heat)
+    attribution = np.zeros((4, 6))
+    attribution[0, 0], attribution[1, 1], attribution[2, 2] = 2.0, -2.0, 1.0
+    picture = at_own_size(IMAGE, attribution)
     # Of the magnitudes 1, 2, 2 the 99th percentile is 2.
     for place, share, colour in (
         ((0, 0), 1.0, FOR_COLOUR),
@@ -48,31 +48,37 @@ def test_evidence_for_is_reddish_and_against_is_bluish_on_any_grey() -> None:
     assert (against[..., 2] > against[..., 0] + 80).all()
 
 
-@given(IMAGES, HEATS)
-def test_where_nothing_is_said_the_image_is_as_it_was(image: np.ndarray, heat: np.ndarray) -> None:
-    heat[0] = 0
-    np.testing.assert_array_equal(at_own_size(image, heat)[heat == 0], image[heat == 0])
-    np.testing.assert_array_equal(at_own_size(image, 0 * heat), image)
+@given(IMAGES, ATTRIBUTIONS)
+def test_where_nothing_is_said_the_image_is_as_it_was(
+    image: np.ndarray, attribution: np.ndarray
+) -> None:
+    attribution[0] = 0
+    np.testing.assert_array_equal(
+        at_own_size(image, attribution)[attribution == 0], image[attribution == 0]
+    )
+    np.testing.assert_array_equal(at_own_size(image, 0 * attribution), image)
 
 
-@given(IMAGES, HEATS, st.integers(-30, 30))
-def test_only_proportions_are_shown(image: np.ndarray, heat: np.ndarray, power: int) -> None:
+@given(IMAGES, ATTRIBUTIONS, st.integers(-30, 30))
+def test_only_proportions_are_shown(image: np.ndarray, attribution: np.ndarray, power: int) -> None:
     # Powers of two change no digit of a float.
-    np.testing.assert_array_equal(at_own_size(image, heat), at_own_size(image, heat * 2.0**power))
+    np.testing.assert_array_equal(
+        at_own_size(image, attribution), at_own_size(image, attribution * 2.0**power)
+    )
 
 
 def test_one_extreme_pixel_does_not_hide_the_others() -> None:
-    heat = np.ones((20, 20))
-    plain = overlay(np.zeros((20, 20, 3), np.uint8), heat)
-    heat[0, 0] = 1e6
-    np.testing.assert_array_equal(overlay(np.zeros((20, 20, 3), np.uint8), heat), plain)
+    attribution = np.ones((20, 20))
+    plain = overlay(np.zeros((20, 20, 3), np.uint8), attribution)
+    attribution[0, 0] = 1e6
+    np.testing.assert_array_equal(overlay(np.zeros((20, 20, 3), np.uint8), attribution), plain)
 
 
-def test_heat_on_few_pixels_is_as_strong_as_heat_everywhere() -> None:
-    heat = np.zeros((30, 30))
-    heat[3, 4] = 1e-3  # less than one pixel in a hundred
+def test_attribution_on_few_pixels_is_as_strong_as_attribution_everywhere() -> None:
+    attribution = np.zeros((30, 30))
+    attribution[3, 4] = 1e-3  # less than one pixel in a hundred
     expected = np.rint(STRONGEST_OPACITY * np.array(FOR_COLOUR))
-    picture = at_own_size(np.zeros((30, 30, 3), np.uint8), heat)
+    picture = at_own_size(np.zeros((30, 30, 3), np.uint8), attribution)
     np.testing.assert_array_equal(picture[3, 4], expected)
 
 
@@ -89,10 +95,10 @@ def test_small_pictures_are_enlarged_and_large_ones_stay(
 
 
 @pytest.mark.parametrize("side", [8, 9, 10, 11, 224])
-def test_enlarged_heat_keeps_its_borders(side: int) -> None:
-    heat = np.zeros((8, 8))
-    heat[:, 4:] = 1
-    tinted = overlay(np.zeros((8, 8, 3), np.uint8), heat, side=side).any(axis=-1)
+def test_enlarged_attribution_keeps_its_borders(side: int) -> None:
+    attribution = np.zeros((8, 8))
+    attribution[:, 4:] = 1
+    tinted = overlay(np.zeros((8, 8, 3), np.uint8), attribution, side=side).any(axis=-1)
     assert tinted.any(axis=0).tolist() == [(x + 0.5) * 8 / side >= 4 for x in range(side)]
 
 
@@ -109,9 +115,11 @@ def test_a_lesion_gets_a_white_line_and_a_black_rim_outside_it() -> None:
 
 
 def test_no_lesion_no_line() -> None:
-    heat = np.arange(24.0).reshape(4, 6)
+    attribution = np.arange(24.0).reshape(4, 6)
     empty = np.zeros((4, 6), bool)
-    np.testing.assert_array_equal(overlay(IMAGE, heat, mask=empty), overlay(IMAGE, heat))
+    np.testing.assert_array_equal(
+        overlay(IMAGE, attribution, mask=empty), overlay(IMAGE, attribution)
+    )
 
 
 def test_what_does_not_fit_is_refused() -> None:

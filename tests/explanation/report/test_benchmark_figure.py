@@ -25,7 +25,7 @@ Draw = Callable[[dict[str, Any]], Figure]
 
 @pytest.fixture
 def draw(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Draw:
-    """Draws a scorecard and returns the figure, which was saved too."""
+    """Draws a benchmark and returns the figure, which was saved too."""
     kept: list[Figure] = []
     save = figure.save_figure
 
@@ -36,8 +36,8 @@ def draw(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Draw:
     monkeypatch.setattr(figure, "save_figure", keep)
 
     def drawn(report: dict[str, Any]) -> Figure:
-        figure.plot_scorecard(report, tmp_path / "scorecard.png")
-        assert (tmp_path / "scorecard.png").read_bytes().startswith(b"\x89PNG")
+        figure.plot_benchmark(report, tmp_path / "benchmark.png")
+        assert (tmp_path / "benchmark.png").read_bytes().startswith(b"\x89PNG")
         return kept[-1]
 
     return drawn
@@ -145,10 +145,10 @@ def test_nothing_measured_is_refused(draw: Draw) -> None:
         draw(summarise([], ["lime"], ["edges"]))
 
 
-def test_the_same_scorecard_gives_the_same_bytes(tmp_path: Path) -> None:
+def test_the_same_benchmark_gives_the_same_bytes(tmp_path: Path) -> None:
     report = summarise(typical_cells(12), METHODS[:2], CONTROLS)
     for name in ("a.png", "b.png"):
-        figure.plot_scorecard(report, tmp_path / name)
+        figure.plot_benchmark(report, tmp_path / name)
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
 
 

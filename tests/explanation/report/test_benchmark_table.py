@@ -11,9 +11,9 @@ import pytest
 from fakd_jax.explanation.benchmark.summary import ALL, summarise
 from fakd_jax.explanation.report.benchmark_table import (
     WIDTH,
+    benchmark_rows,
+    benchmark_table,
     class_tables,
-    scorecard_rows,
-    scorecard_table,
 )
 from tests.explanation.benchmark.benchmark_cells import (
     CLASSES,
@@ -29,14 +29,14 @@ def typical() -> dict[str, Any]:
     return summarise(typical_cells(), METHODS, CONTROLS)
 
 
-def test_the_means_of_a_small_scorecard_to_the_letter() -> None:
+def test_the_means_of_a_small_benchmark_to_the_letter() -> None:
     cells = [
         *cells_of("lime", "deletion", [0.25] * 12),
         *cells_of("rise", "deletion", [0.1, 0.2, 0.3] * 4),
         *cells_of("edges", "deletion", [0.75] * 3),
     ]
     report = summarise(cells, ["lime", "rise"], ["edges"])
-    assert scorecard_table(report).split("\n\n")[1:3] == [
+    assert benchmark_table(report).split("\n\n")[1:3] == [
         "Faithfulness: does the network use what is shown?",
         "method  images         deletion ↓\n"
         "------  ------  -----------------\n"
@@ -48,13 +48,13 @@ def test_the_means_of_a_small_scorecard_to_the_letter() -> None:
 
 
 def test_no_line_is_wider_than_a_terminal(typical: dict[str, Any]) -> None:
-    for text in (scorecard_table(typical), class_tables(typical)):
+    for text in (benchmark_table(typical), class_tables(typical)):
         assert max(map(len, text.splitlines())) <= WIDTH
         assert text.endswith("\n")
 
 
 def test_groups_verdicts_sanity_and_notes_are_all_there(typical: dict[str, Any]) -> None:
-    text = scorecard_table(typical)
+    text = benchmark_table(typical)
     for heading in ("Stability", "Faithfulness", "Sanity", "Localisation", "Background"):
         assert f"\n{heading}: " in text
     unwrapped = " ".join(text.split())
@@ -65,13 +65,13 @@ def test_groups_verdicts_sanity_and_notes_are_all_there(typical: dict[str, Any])
 
 
 def test_what_was_not_measured_has_no_block_and_is_named() -> None:
-    text = scorecard_table(summarise(typical_cells(12, localised=False), METHODS, CONTROLS))
+    text = benchmark_table(summarise(typical_cells(12, localised=False), METHODS, CONTROLS))
     assert "Localisation: " not in text
     assert "Not measured: pointing game, Dice, evidence in lesion\n" in text
 
 
 def test_a_measure_that_only_some_methods_have_shows_a_dash(typical: dict[str, Any]) -> None:
-    block = scorecard_table(typical).split("Sanity: ")[1]
+    block = benchmark_table(typical).split("Sanity: ")[1]
     (random,) = (line for line in block.splitlines()[:20] if line.startswith("random"))
     assert random.split()[:3] == ["random", "0–40", "–"]
 
@@ -85,7 +85,7 @@ def test_every_class_has_its_tables(typical: dict[str, Any]) -> None:
 
 
 def test_the_csv_holds_a_row_a_method_class_and_measure(typical: dict[str, Any]) -> None:
-    rows = list(csv.DictReader(io.StringIO(scorecard_rows(typical))))
+    rows = list(csv.DictReader(io.StringIO(benchmark_rows(typical))))
     assert len(rows) == 10 * 5 * 13
     by_key = {(row["method"], row["class"], row["measure"]): row for row in rows}
     figure = typical["rows"][0]["measures"]["rank_correlation"]

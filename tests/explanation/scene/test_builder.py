@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fakd_jax.errors import UserError
-from fakd_jax.explanation.options import choose_explainers, choose_staging
-from fakd_jax.explanation.scene.builder import PAPER, Staging
+from fakd_jax.explanation.options import choose_explainers, choose_scene_builder
+from fakd_jax.explanation.scene.builder import PAPER, SceneBuilder
 from fakd_jax.explanation.scene.head import find_head
 from fakd_jax.explanation.scene.scene import Scene, mean_by_superpixel
 from fakd_jax.explanation.scene.superpixels import Quickshift, Slic
@@ -97,7 +97,7 @@ def test_the_papers_superpixels_are_limes_defaults() -> None:
 @given(st.sampled_from(["mean", "blur", "inpaint"]), st.integers(0, 50))
 def test_background_is_never_replaced(hide: str, seed: int) -> None:
     image, _ = a_head(seed)
-    scene = Staging(hide=hide).scene(image, 0)
+    scene = SceneBuilder(hide=hide).scene(image, 0)
     outside = ~scene.foreground
     np.testing.assert_array_equal(scene.replacement[outside], image[outside])
     assert (scene.replacement[scene.foreground] != image[scene.foreground]).any()
@@ -111,11 +111,11 @@ def test_mean_by_superpixel_by_hand() -> None:
 
 
 def test_presets_and_what_differs_from_them() -> None:
-    assert choose_staging("default") == Staging()
-    assert choose_staging("paper") == PAPER
-    mixed = choose_staging("paper", segmenter="slic", superpixels=20, hide="blur")
-    assert mixed == Staging(segmenter=Slic(20), head_only=False, hide="blur")
-    assert not choose_staging("default", whole_image=True).head_only
+    assert choose_scene_builder("default") == SceneBuilder()
+    assert choose_scene_builder("paper") == PAPER
+    mixed = choose_scene_builder("paper", segmenter="slic", superpixels=20, hide="blur")
+    assert mixed == SceneBuilder(segmenter=Slic(20), head_only=False, hide="blur")
+    assert not choose_scene_builder("default", whole_image=True).head_only
     record = mixed.settings()
     assert record["segmenter"] == {"name": "slic", "count": 20, "compactness": 10.0}
     assert record["hide"] == "blur"
@@ -132,7 +132,7 @@ def test_presets_and_what_differs_from_them() -> None:
 )
 def test_wrong_scenes_are_refused(options: dict, complaint: str) -> None:
     with pytest.raises(UserError, match=complaint):
-        choose_staging("default", **options)
+        choose_scene_builder("default", **options)
 
 
 def test_options_go_to_the_methods_that_have_them() -> None:

@@ -354,9 +354,9 @@ class TestLoadPretrained:
 
 def create_like(model: nnx.Module) -> nnx.Module:
     """A copy of the model with other values."""
-    twin = nnx.clone(model)
-    nnx.update(twin, jax.tree.map(lambda leaf: np.asarray(leaf) + 1, nnx.state(twin)))
-    return twin
+    duplicate = nnx.clone(model)
+    nnx.update(duplicate, jax.tree.map(lambda leaf: np.asarray(leaf) + 1, nnx.state(duplicate)))
+    return duplicate
 
 
 def contiguous(weights: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

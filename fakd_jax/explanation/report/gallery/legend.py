@@ -56,14 +56,14 @@ def legend_section(localised: bool) -> Section:
     ]
     if localised:
         terms.append(("Lesion", _LESION))
-    # A grey strip under heat from -1 to 1: drawn as the pictures are, it cannot contradict them.
+    # A grey strip under attribution from -1 to 1: drawn as the pictures are, it cannot contradict them.
     strip = np.full((_BAR_HEIGHT, _BAR_WIDTH, 3), _GREY, np.uint8)
-    heat = np.broadcast_to(np.linspace(-1, 1, _BAR_WIDTH), (_BAR_HEIGHT, _BAR_WIDTH))
+    attribution = np.broadcast_to(np.linspace(-1, 1, _BAR_WIDTH), (_BAR_HEIGHT, _BAR_WIDTH))
     return Section(
         "How to read this",
         (
             figure(
-                overlay(strip, heat, side=_BAR_WIDTH),
+                overlay(strip, attribution, side=_BAR_WIDTH),
                 alt="A strip that turns from blue over grey to orange",
                 caption="Blue speaks against the explained class, orange for it; where nothing is "
                 "said, the image is as it was. Every picture is scaled by itself: colours compare "

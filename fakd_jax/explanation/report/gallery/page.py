@@ -39,7 +39,7 @@ def gallery(
     cells: Iterable[Mapping[str, Any]],
     read_picture: PictureSource,
     *,
-    scorecard_picture: bytes | None = None,
+    benchmark_picture: bytes | None = None,
 ) -> str:
     """Lays out every image with every method's picture of it.
 
@@ -47,11 +47,11 @@ def gallery(
     (:func:`~fakd_jax.explanation.benchmark.cases.worst_first`).
 
     Args:
-      summary: what `scorecard.json` holds.
+      summary: what `benchmark.json` holds.
       cells: one an image and method, as stored; those of methods that the summary lacks stay out.
       read_picture: gives their pictures, e.g.
         :func:`~fakd_jax.explanation.report.gallery.pictures.stored_pictures`.
-      scorecard_picture: the scorecard drawn, a PNG.
+      benchmark_picture: the benchmark drawn, a PNG.
 
     Returns:
       A complete HTML document that needs no other file; equal arguments give equal bytes.
@@ -67,7 +67,7 @@ def gallery(
         "Explanations, the most doubtful first",
         [
             legend_section(localised),
-            summary_section(summary, scorecard_picture),
+            summary_section(summary, benchmark_picture),
             *_case_sections(cases, read_picture),
             _explained(summary),
         ],
@@ -148,6 +148,6 @@ def _explained(summary: Mapping[str, Any]) -> Section:
         "What was explained",
         (
             definitions(facts),
-            paragraph("All settings and figures are in ", code("scorecard.json"), "."),
+            paragraph("All settings and figures are in ", code("benchmark.json"), "."),
         ),
     )

@@ -19,10 +19,10 @@ THUMBNAIL_SIDE = 184  # as wide as a page shows it
 
 
 def stored_pictures(folder: Path, ids: Sequence[str]) -> PictureSource:
-    """Finds pictures where a scorecard leaves them: `<image>/image.png`, `<image>/<method>.png`.
+    """Finds pictures where a benchmark leaves them: `<image>/image.png`, `<image>/<method>.png`.
 
     Args:
-      folder: `cells` of a scorecard.
+      folder: `cells` of a benchmark.
       ids: of all its images, since a folder's name depends on whether another would share it.
 
     Returns:
@@ -36,7 +36,7 @@ def stored_pictures(folder: Path, ids: Sequence[str]) -> PictureSource:
             return path.read_bytes()
         except OSError as error:
             raise UserError(
-                f"cannot read {path}: {error.strerror or error}; make the scorecard again"
+                f"cannot read {path}: {error.strerror or error}; make the benchmark again"
             ) from error
 
     return read

@@ -44,11 +44,11 @@ _DEPENDS: Mapping[str, Inline] = {
 
 
 def summary_section(summary: Mapping[str, Any], picture: bytes | None) -> Section:
-    """The scorecard: a row a method, what stands above the controls, what depends on the network.
+    """The benchmark: a row a method, what stands above the controls, what depends on the network.
 
     Args:
-      summary: what `scorecard.json` holds.
-      picture: the scorecard drawn, a PNG.
+      summary: what `benchmark.json` holds.
+      picture: the benchmark drawn, a PNG.
     """
     overall = {row["method"]: row for row in summary["rows"] if row["class"] == ALL}
     measured = [
@@ -60,7 +60,7 @@ def summary_section(summary: Mapping[str, Any], picture: bytes | None) -> Sectio
     drawn = (
         ()
         if picture is None
-        else (figure(picture, alt="The scorecard: methods by measures, with intervals", width=900),)
+        else (figure(picture, alt="The benchmark: methods by measures, with intervals", width=900),)
     )
     return Section(
         "All images together",

@@ -1,4 +1,4 @@
-"""A small scorecard: three images, two methods, one control; written by hand, not measured."""
+"""A small benchmark: three images, two methods, one control; written by hand, not measured."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def image(id: str, second: Sequence[float] = UP, **changes: Any) -> list[dict[st
 
 
 def summary(**changes: Any) -> dict[str, Any]:
-    """A scorecard's summary without any localisation."""
+    """A benchmark's summary without any localisation."""
     measured = {
         key: {"mean": 0.5, "ci95": [0.25, 0.75], "n": 3}
         if key not in ("pointing", "dice", "mass_in_mask")

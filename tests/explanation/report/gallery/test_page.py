@@ -183,9 +183,9 @@ def test_what_fails_the_sanity_check_is_told() -> None:
     assert "what the network learnt" not in words(render(image("a"), sanity=unmeasured))
 
 
-def test_the_scorecards_picture_is_embedded_if_given() -> None:
+def test_the_benchmarks_picture_is_embedded_if_given() -> None:
     drawn = png(np.full((3, 4, 3), 77, np.uint8))
-    assert drawn in pictures(gallery(summary(), image("a"), read_picture, scorecard_picture=drawn))
+    assert drawn in pictures(gallery(summary(), image("a"), read_picture, benchmark_picture=drawn))
     assert drawn not in pictures(render(image("a")))
 
 
@@ -216,8 +216,8 @@ def test_the_same_page_has_the_same_bytes_whatever_the_order_of_images() -> None
 def test_a_page_of_heads_stays_small() -> None:
     """A picture takes 25 kB at most, so that 32 images by 10 methods stay below 8 MB."""
     head = phantom(0, "glioma", 224).image
-    heat = np.cos(np.linspace(0, 9, head[..., 0].size)).reshape(head.shape[:2])
-    picture = png(overlay(head, heat))
+    attribution = np.cos(np.linspace(0, 9, head[..., 0].size)).reshape(head.shape[:2])
+    picture = png(overlay(head, attribution))
     page = gallery(summary(), image("a"), lambda id, method: picture)
     assert max(map(len, pictures(page))) < 25_000
     share = np.mean([len(one) for one in pictures(page)[1:]]) * 4 / 3

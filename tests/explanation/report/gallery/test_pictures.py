@@ -30,8 +30,8 @@ def pixels(content: bytes) -> np.ndarray:
 def explained_head() -> np.ndarray:
     image = phantom(3, "glioma", 224).image
     y, x = np.mgrid[: image.shape[0], : image.shape[1]]
-    heat = np.exp(-((x - 90.0) ** 2 + (y - 90) ** 2) / 900)
-    return overlay(image, heat - np.exp(-((x - 150.0) ** 2 + (y - 150) ** 2) / 900))
+    attribution = np.exp(-((x - 90.0) ** 2 + (y - 90) ** 2) / 900)
+    return overlay(image, attribution - np.exp(-((x - 150.0) ** 2 + (y - 150) ** 2) / 900))
 
 
 def test_thumbnails_are_small_in_pixels_and_bytes() -> None:
@@ -65,7 +65,7 @@ def test_pictures_are_found_where_they_are_stored(tmp_path: Path) -> None:
     first, second = ("a_x-" + suffix for suffix in digests(ids))
     assert read("a/x.png", None) == contents[first, "image"]
     assert read("a_x.jpg", "lime") == contents[second, "lime"]
-    with pytest.raises(UserError, match=r"rise\.png.*make the scorecard again"):
+    with pytest.raises(UserError, match=r"rise\.png.*make the benchmark again"):
         read("a/x.png", "rise")
 
 
