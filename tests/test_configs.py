@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from fakd_jax.distillation.objective import Objective
 from fakd_jax.experiment.settings import validate
-from fakd_jax.training.step import Objective
 
 FOLDER = Path(__file__).resolve().parent.parent / "configs"
 STUDY = "study"

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from fakd_jax.data.dataset import SPLITS, ImageDataset
-from fakd_jax.data.phantom.drawing import Clusters, deal, draw
+from fakd_jax.data.stratified import Clusters, deal, draw
 from fakd_jax.errors import UserError
 from fakd_jax.runtime.atomic_files import write_whole
 

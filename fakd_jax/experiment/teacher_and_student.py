@@ -20,6 +20,7 @@ from fakd_jax.data.pipeline import CachedImages, steps_per_epoch
 from fakd_jax.data.preprocessing import Preprocessing
 from fakd_jax.data.sources import open_dataset
 from fakd_jax.data.splits import NEED_GROUPS, Split, make_split
+from fakd_jax.distillation.objective import Objective
 from fakd_jax.distillation.projection import Projection
 from fakd_jax.errors import UserError
 from fakd_jax.experiment.settings import (
@@ -41,7 +42,7 @@ from fakd_jax.training.metric_log import LOGGER
 from fakd_jax.training.optimizer import adamw, learning_rate_schedule
 from fakd_jax.training.seeds import derive_seed
 from fakd_jax.training.state import Learner
-from fakd_jax.training.step import Objective, Teacher
+from fakd_jax.training.step import Teacher
 from fakd_jax.version import __version__
 
 

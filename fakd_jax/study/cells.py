@@ -10,9 +10,9 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from fakd_jax.data.splits import KINDS
+from fakd_jax.distillation.objective import Objective
 from fakd_jax.errors import UserError
 from fakd_jax.experiment.settings import validate
-from fakd_jax.training.step import Objective
 
 FOLDED_SPLIT = "kfold"
 

@@ -18,6 +18,7 @@ from fakd_jax.data.augment import Augmentation
 from fakd_jax.data.pipeline import ImageSource, eval_batches, steps_per_epoch, train_iterator
 from fakd_jax.data.preprocessing import Preprocessing
 from fakd_jax.data.splits import Split
+from fakd_jax.distillation.objective import Objective, TeacherOutputs
 from fakd_jax.errors import NotFiniteError, UserError
 from fakd_jax.runtime.async_dispatch import Losses, steps_ahead, wait_for_room
 from fakd_jax.training.checkpoints import PhaseCheckpoints
@@ -27,7 +28,7 @@ from fakd_jax.training.metric_log import LOGGER, Logbook, progress_bar
 from fakd_jax.training.seeds import derive_seed
 from fakd_jax.training.sharding import Placement
 from fakd_jax.training.state import Learner, TrainState, initial_state
-from fakd_jax.training.step import Batch, Objective, Steps, Teacher, TeacherOutputs, make_steps
+from fakd_jax.training.step import Batch, Steps, Teacher, make_steps
 
 # A frozen teacher says the same of the same validation images at every epoch: its answers are
 # kept on the host up to this size (1,142 maps of layer3 at 224 pixels are 0.9 GB).

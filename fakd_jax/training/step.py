@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -10,52 +9,15 @@ import jax
 import jax.numpy as jnp
 import optax
 from flax import nnx
-from jaxtyping import Array, Float
 
 from fakd_jax.data.augment import Augmentation, augment_batch
 from fakd_jax.data.preprocessing import Preprocessing, normalise
-from fakd_jax.distillation.losses import fakd_loss
+from fakd_jax.distillation.objective import Objective, TeacherOutputs
 from fakd_jax.models import forward
 from fakd_jax.models.kernels.compilation import compiler_options
 from fakd_jax.training.state import Learner, TrainState, zero_sums
 
 Batch = dict[str, jax.Array]
-
-
-@dataclasses.dataclass(frozen=True)
-class Objective:
-    """The loss, (1 - α) CE + α KD + β FA (paper, eq. 4), and the layers that it aligns.
-
-    Attributes:
-      alpha: α in [0, 1].
-      beta: β >= 0.
-      temperature: T > 0 of the softened logits.
-      teacher_layer: name of the teacher's feature map.
-      student_layer: name of the student's feature map.
-    """
-
-    alpha: float = 0.0
-    beta: float = 0.0
-    temperature: float = 3.0
-    teacher_layer: str = "layer3"
-    student_layer: str = "features.16"
-
-    @property
-    def needs_teacher(self) -> bool:
-        """Whether any term with weight asks the teacher."""
-        return self.alpha > 0 or self.beta > 0
-
-    @property
-    def aligns_features(self) -> bool:
-        """Whether the feature-alignment term has weight."""
-        return self.beta > 0
-
-
-class TeacherOutputs(NamedTuple):
-    """What the teacher says of a batch: logits [B, C] and features [B, H, W, D] or None."""
-
-    logits: Float[Array, "B C"]
-    features: Float[Array, "B H W D"] | None
 
 
 class Teacher(NamedTuple):
@@ -99,9 +61,8 @@ def _ask_teacher(
 ) -> TeacherOutputs:
     assert graphdef is not None
     network = nnx.merge(graphdef, variables, copy=True)
-    layers = (objective.teacher_layer,) if objective.aligns_features else ()
-    logits, features = forward(network, images, features=layers)
-    return TeacherOutputs(logits, features.get(objective.teacher_layer))
+    logits, features = forward(network, images, features=objective.teacher_features)
+    return objective.teacher_outputs(logits, features)
 
 
 def _loss_and_logits(
@@ -115,25 +76,11 @@ def _loss_and_logits(
     mask: jax.Array | None = None,
 ) -> tuple[jax.Array, dict[str, jax.Array], jax.Array]:
     """Returns the total loss, its terms, and the logits [B, C] of the learner's network."""
-    layers = (objective.student_layer,) if objective.aligns_features else ()
-    logits, features = forward(learner.network, images, features=layers, dropout_key=dropout_key)
-    aligned = None
-    if objective.aligns_features:
-        assert teacher is not None
-        assert teacher.features is not None
-        assert learner.projection is not None
-        height, width = teacher.features.shape[1:3]
-        aligned = learner.projection(features[objective.student_layer], (height, width))
-    total, terms = fakd_loss(
-        logits,
-        labels,
-        teacher.logits if teacher is not None and objective.alpha > 0 else None,
-        aligned,
-        teacher.features if teacher is not None and objective.aligns_features else None,
-        alpha=objective.alpha,
-        beta=objective.beta,
-        temperature=objective.temperature,
-        mask=mask,
+    logits, features = forward(
+        learner.network, images, features=objective.student_features, dropout_key=dropout_key
+    )
+    total, terms = objective.loss(
+        logits, features, labels, teacher=teacher, projection=learner.projection, mask=mask
     )
     return total, terms, logits
 

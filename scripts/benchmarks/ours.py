@@ -29,6 +29,7 @@ from fakd_jax.data.augment import Augmentation, augment_batch
 from fakd_jax.data.pipeline import CachedImages, train_iterator
 from fakd_jax.data.preprocessing import Preprocessing, normalise
 from fakd_jax.data.sources import open_dataset
+from fakd_jax.distillation.objective import Objective
 from fakd_jax.distillation.projection import Projection
 from fakd_jax.experiment.settings import compute_dtype
 from fakd_jax.explanation.methods.lime import LimeExplainer
@@ -39,7 +40,7 @@ from fakd_jax.models import create_model
 from fakd_jax.runtime.async_dispatch import wait_until_done
 from fakd_jax.training.optimizer import adamw
 from fakd_jax.training.state import Learner, initial_state
-from fakd_jax.training.step import Objective, Teacher, make_steps
+from fakd_jax.training.step import Teacher, make_steps
 
 ARCHITECTURES = {"teacher": "resnet50", "student": "mobilenet_v3_large"}
 Prepared = tuple[Callable[[], object], Callable[[], dict[str, Any]], Callable[[], int | None]]

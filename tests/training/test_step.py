@@ -10,10 +10,11 @@ from flax import nnx
 from fakd_jax.data.augment import Augmentation
 from fakd_jax.data.preprocessing import Preprocessing, normalise
 from fakd_jax.distillation.losses import fakd_loss
+from fakd_jax.distillation.objective import Objective
 from fakd_jax.distillation.projection import Projection
 from fakd_jax.models import create_model, feature_shapes, forward
 from fakd_jax.training.state import Learner, initial_state, to_named_arrays
-from fakd_jax.training.step import Objective, Teacher, make_steps
+from fakd_jax.training.step import Teacher, make_steps
 
 SIZE, BATCH, CLASSES = 32, 4, 3
 FAKD = Objective(alpha=0.5, beta=1.0, temperature=3.0, student_layer="features.6")
@@ -185,9 +186,3 @@ def test_an_objective_that_needs_a_teacher_gets_one_or_fails():
             UNCHANGED,
             steps_per_epoch=2,
         )
-
-
-def test_which_terms_ask_the_teacher():
-    assert not Objective(alpha=0.0, beta=0.0).needs_teacher
-    assert Objective(alpha=0.5, beta=0.0).needs_teacher
-    assert Objective(alpha=0.0, beta=1.0).aligns_features

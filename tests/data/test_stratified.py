@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fakd_jax.data.phantom.drawing import Clusters, deal, draw
+from fakd_jax.data.stratified import Clusters, deal, draw
 from fakd_jax.errors import UserError
 from tests.data.listed import dataset_of
 
