@@ -23,20 +23,20 @@ def make_parser() -> CommandParser:
     parser.add_argument(
         "--output", help="folder of the report (default: evaluation/ in the workdir)"
     )
-    parser.add_argument("--cache_dir", help="where prepared data is kept (default: as in training)")
-    parser.add_argument("--batch_size", type=int, help="images at once (default: as in training)")
+    parser.add_argument("--cache-dir", help="where prepared data is kept (default: as in training)")
+    parser.add_argument("--batch-size", type=int, help="images at once (default: as in training)")
     parser.add_argument(
         "--dtype",
         choices=("auto", "float32", "bfloat16"),
         help="auto: bfloat16 on a GPU or TPU, float32 on a CPU (default: as in training)",
     )
     parser.add_argument(
-        "--allow_untrained",
+        "--allow-untrained",
         action="store_true",
         help="evaluate a network whose head was never trained, and which guesses",
     )
     parser.add_argument(
-        "--no_calibration",
+        "--no-calibration",
         action="store_true",
         help="save time: leave the validation images, and with them the temperature and the "
         "reject threshold",

@@ -1,8 +1,8 @@
 """Explains a checkpoint's decisions on images: figures and numbers.
 
     python -m fakd_jax.explain --checkpoint DIR --image FILE [FILE ...]
-    python -m fakd_jax.explain --checkpoint DIR --data SOURCE --split test --per_class N
-    python -m fakd_jax.explain --checkpoint DIR --data SOURCE --per_class N --benchmark
+    python -m fakd_jax.explain --checkpoint DIR --data SOURCE --split test --per-class N
+    python -m fakd_jax.explain --checkpoint DIR --data SOURCE --per-class N --benchmark
 
 Each image's predicted class is explained at the network's input size: images are resized first.
 The third judges methods of explanation against each other and against controls.
@@ -11,11 +11,10 @@ The third judges methods of explanation against each other and against controls.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fakd_jax.cli.runner import CommandParser, run_command, use_compilation_cache
+from fakd_jax.cli.runner import CommandParser, integer, run_command, use_compilation_cache
 from fakd_jax.errors import UserError
 
 if TYPE_CHECKING:
@@ -24,18 +23,6 @@ if TYPE_CHECKING:
     from fakd_jax.explanation.subjects import Subject
     from fakd_jax.inference.network import Network
     from fakd_jax.inference.predictor import Predictor
-
-
-def _whole_number(least: int, most: int | None = None) -> Callable[[str], int]:
-    """A flag's type: a whole number from `least` up, to `most` if that is given."""
-
-    def convert(text: str) -> int:
-        if not text.isdecimal() or not least <= int(text) <= (most or int(text)):
-            bounds = f"from {least} {'up' if most is None else f'to {most}'}"
-            raise argparse.ArgumentTypeError(f"{text!r} is no whole number {bounds}")
-        return int(text)
-
-    return convert
 
 
 def make_parser() -> CommandParser:
@@ -53,8 +40,8 @@ def make_parser() -> CommandParser:
     chosen.add_argument("--data", metavar="SOURCE", help="kaggle, phantom, a folder or an archive")
     parser.add_argument("--split", choices=("test", "val", "train"), help="with --data [test]")
     parser.add_argument(
-        "--per_class",
-        type=_whole_number(1),
+        "--per-class",
+        type=integer(1),
         metavar="N",
         help="with --data: explain N images of each class, chosen by the seed [1]",
     )
@@ -62,19 +49,19 @@ def make_parser() -> CommandParser:
         "--method", nargs="+", metavar="NAME", help="how to explain [lime; --benchmark: all]"
     )
     parser.add_argument(
-        "--num_samples",
+        "--num-samples",
         type=int,
         metavar="N",
         help="perturbed images for one image [LIME: as many as it takes until the top is stable]",
     )
     parser.add_argument(
-        "--max_samples",
+        "--max-samples",
         type=int,
         metavar="N",
-        help="the most that LIME takes until then; not with --num_samples or --preset paper [4000]",
+        help="the most that LIME takes until then; not with --num-samples or --preset paper [4000]",
     )
     parser.add_argument(
-        "--kernel_width", type=float, metavar="W", help="of LIME's exponential kernel [0.25]"
+        "--kernel-width", type=float, metavar="W", help="of LIME's exponential kernel [0.25]"
     )
     parser.add_argument(
         "--layer",
@@ -93,9 +80,9 @@ def make_parser() -> CommandParser:
     )
     parser.add_argument("--hide", metavar="HOW", help="by mean, blur or inpaint [blur]")
     parser.add_argument(
-        "--whole_image", action="store_true", help="let the air around the head be evidence too"
+        "--whole-image", action="store_true", help="let the air around the head be evidence too"
     )
-    parser.add_argument("--top", type=_whole_number(1), default=3, help="superpixels to show [3]")
+    parser.add_argument("--top", type=integer(1), default=3, help="superpixels to show [3]")
     parser.add_argument(
         "--benchmark",
         action="store_true",
@@ -103,13 +90,13 @@ def make_parser() -> CommandParser:
     )
     parser.add_argument(
         "--seeds",
-        type=_whole_number(2),
+        type=integer(2),
         metavar="N",
         help="with --benchmark: runs of a method that draws at random [3]",
     )
     parser.add_argument(
         "--reinitialisations",
-        type=_whole_number(0),
+        type=integer(0),
         metavar="N",
         help="with --benchmark: networks with weights drawn anew to compare with [2]",
     )
@@ -124,14 +111,14 @@ def make_parser() -> CommandParser:
     )
     parser.add_argument(
         "--seed",
-        type=_whole_number(0, 2**31 - 1),
+        type=integer(0, 2**31 - 1),
         default=0,
         help="of superpixels and perturbations [0]",
     )
     parser.add_argument(
-        "--batch_size", type=_whole_number(1), default=32, help="images predicted at once [32]"
+        "--batch-size", type=integer(1), default=32, help="images predicted at once [32]"
     )
-    parser.add_argument("--cache_dir", metavar="DIR", help="where prepared data is kept")
+    parser.add_argument("--cache-dir", metavar="DIR", help="where prepared data is kept")
     return parser
 
 
@@ -146,7 +133,7 @@ def main(argv: list[str]) -> None:
     """
     flags = make_parser().parse_args(argv)
     if flags.image and (flags.split or flags.per_class is not None):
-        raise UserError("--split and --per_class choose from --data; leave them out with --image")
+        raise UserError("--split and --per-class choose from --data; leave them out with --image")
     of_benchmark = {
         "--seeds": flags.seeds,
         "--reinitialisations": flags.reinitialisations,

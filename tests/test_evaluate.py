@@ -26,7 +26,7 @@ def exit_of(argv: list[str], capsys: pytest.CaptureFixture[str]) -> tuple[int, s
         ([], "--checkpoint"),
         (["--checkpoint", "nowhere"], "no checkpoint"),
         (["--checkpoint", "nowhere", "--split", "dev"], "invalid choice"),
-        (["--checkpoint", "nowhere", "--batch_size", "many"], "batch_size"),
+        (["--checkpoint", "nowhere", "--batch-size", "many"], "--batch-size"),
         (["--checkpoint", "nowhere", "--colour", "red"], "--colour"),
     ],
 )
@@ -46,8 +46,8 @@ def test_every_flag_reaches_the_evaluation(monkeypatch: pytest.MonkeyPatch) -> N
         "fakd_jax.evaluation.run.evaluate_checkpoint",
         lambda *args, **keywords: calls.append((args, keywords)),
     )
-    flags = "--checkpoint C --data D --split val --output O --cache_dir K --batch_size 8"
-    flags += " --dtype bfloat16 --allow_untrained --no_calibration --compare E"
+    flags = "--checkpoint C --data D --split val --output O --cache-dir K --batch-size 8"
+    flags += " --dtype bfloat16 --allow-untrained --no-calibration --compare E"
     evaluate.main(flags.split())
     evaluate.main(["--checkpoint", "C"])
     assert calls[0] == (

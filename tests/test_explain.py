@@ -17,7 +17,7 @@ from fakd_jax.models import create_model
 from fakd_jax.models.checkpoint import model_state, save_model
 
 CLASSES = ["glioma", "notumor"]
-QUICK = ["--num_samples", "20", "--batch_size", "8"]
+QUICK = ["--num-samples", "20", "--batch-size", "8"]
 
 
 @pytest.fixture(scope="module")
@@ -136,8 +136,8 @@ def test_same_command_same_bytes(workdir: Path, tmp_path: Path) -> None:
 def test_some_test_images_of_each_class(
     workdir: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    flags = ["--checkpoint", workdir, "--data", data, "--cache_dir", tmp_path / "cache", *QUICK]
-    assert door(*flags, "--per_class", 2, "--output", tmp_path / "two") == 0
+    flags = ["--checkpoint", workdir, "--data", data, "--cache-dir", tmp_path / "cache", *QUICK]
+    assert door(*flags, "--per-class", 2, "--output", tmp_path / "two") == 0
     assert "class notumor has only 1 images here, 2 were asked for" in capsys.readouterr().out
     two = json.loads((tmp_path / "two" / "explanations.json").read_text())
     assert [entry["true_class"] for entry in two["explanations"]] == ["glioma"] * 2 + ["notumor"]
@@ -146,7 +146,7 @@ def test_some_test_images_of_each_class(
     assert len(two["data"]["fingerprint"]) == 64
 
     # Fewer a class are among the more, and the same explanation to the byte.
-    assert door(*flags, "--per_class", 1, "--output", tmp_path / "one") == 0
+    assert door(*flags, "--per-class", 1, "--output", tmp_path / "one") == 0
     one = json.loads((tmp_path / "one" / "explanations.json").read_text())
     first = one["explanations"][0]
     assert first == two["explanations"][0]
@@ -159,21 +159,21 @@ def test_some_test_images_of_each_class(
     ("flags", "complaint"),
     [
         (["--image", "IMAGE", "--method", "shap"], "unknown method 'shap'; known: lime"),
-        (["--image", "IMAGE", "--num_samples", "1"], "num_samples"),
-        (["--image", "IMAGE", "--batch_size", "0"], "batch_size"),
+        (["--image", "IMAGE", "--num-samples", "1"], "num_samples"),
+        (["--image", "IMAGE", "--batch-size", "0"], "--batch-size"),
         (["--image", "IMAGE", "--top", "0"], "--top"),
         (["--image", "IMAGE", "--seed", "-1"], "--seed"),
         (["--image", "IMAGE", "--split", "test"], "--split"),
-        (["--image", "IMAGE", "--per_class", "1"], "--per_class"),
+        (["--image", "IMAGE", "--per-class", "1"], "--per-class"),
         (["--image", "IMAGE", "--data", "DATA"], "not allowed with"),
         (["--image", "missing.png"], "missing.png"),
         (["--image", "IMAGE", "missing.png", "BROKEN"], "2 of 3 images cannot be read"),
         (["--image", "FOLDER"], "FOLDER"),
         (["--image", "IMAGE", "--method", "lime", "rise"], "one --method at a time"),
-        (["--image", "IMAGE", "--method", "grad-cam", "--num_samples", "9"], "num_samples"),
+        (["--image", "IMAGE", "--method", "grad-cam", "--num-samples", "9"], "num_samples"),
         (["--image", "IMAGE", "--method", "grad-cam", "--layer", "features.99"], "features.0"),
         (["--image", "IMAGE", "--method", "lime-package"], "--preset paper"),
-        (["--image", "IMAGE", "--kernel_width", "0"], "kernel_width"),
+        (["--image", "IMAGE", "--kernel-width", "0"], "kernel_width"),
         (["--image", "IMAGE", "--hide", "black"], "known: mean, blur, inpaint"),
         (["--image", "IMAGE", "--segmenter", "watershed"], "known: slic, quickshift"),
         (["--image", "IMAGE", "--superpixels", "1"], "superpixels"),
@@ -182,7 +182,7 @@ def test_some_test_images_of_each_class(
         (["--image", "IMAGE", "--benchmark", "--seeds", "1"], "--seeds"),
         (["--image", "IMAGE", "--benchmark", "--method", "edges"], "edges is a control"),
         (["--image", "IMAGE", "--benchmark", "--masks", "FOLDER"], "--masks belong to"),
-        (["--data", "DATA", "--per_class", "0"], "--per_class"),
+        (["--data", "DATA", "--per-class", "0"], "--per-class"),
         (["--data", "DATA", "--split", "valid"], "--split"),
         (["--data", "nowhere"], "nowhere"),
         (["--image", "IMAGE", "--output", "BROKEN"], "--output"),
@@ -207,7 +207,7 @@ def test_wrong_inputs_are_one_line_and_exit_code_two(
     }
     before = contents(tmp_path)
     arguments = [names.get(flag, flag) for flag in flags]
-    cache = ["--cache_dir", tmp_path / "cache"] if "--data" in flags else []
+    cache = ["--cache-dir", tmp_path / "cache"] if "--data" in flags else []
     assert door("--checkpoint", workdir, *arguments, *cache) == 2
     captured = capsys.readouterr()
     assert captured.err.startswith("error: ")
@@ -227,7 +227,7 @@ def test_missing_checkpoint_and_foreign_classes(
     write_image(tmp_path / "other" / "Training" / "glioma" / "1.png", 2)
     write_image(tmp_path / "other" / "Testing" / "astrocytoma" / "1.png", 3)
     write_image(tmp_path / "other" / "Testing" / "glioma" / "1.png", 4)
-    flags = ["--checkpoint", workdir, "--data", tmp_path / "other", "--cache_dir", tmp_path / "c"]
+    flags = ["--checkpoint", workdir, "--data", tmp_path / "other", "--cache-dir", tmp_path / "c"]
     assert door(*flags) == 2
     assert "astrocytoma are not among the checkpoint's" in capsys.readouterr().err
 
@@ -235,7 +235,7 @@ def test_missing_checkpoint_and_foreign_classes(
 def test_a_folder_without_any_mask_is_refused(
     workdir: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    flags = ["--checkpoint", workdir, "--data", data, "--cache_dir", tmp_path / "cache"]
+    flags = ["--checkpoint", workdir, "--data", data, "--cache-dir", tmp_path / "cache"]
     assert door(*flags, "--benchmark", "--masks", tmp_path) == 2
     told = capsys.readouterr().err
     assert f"{tmp_path} has a mask of none of the images, such as" in told
@@ -245,18 +245,18 @@ def test_a_folder_without_any_mask_is_refused(
 def test_train_images_need_the_split_of_the_run(
     workdir: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    flags = ["--checkpoint", workdir, "--data", data, "--cache_dir", tmp_path / "cache"]
+    flags = ["--checkpoint", workdir, "--data", data, "--cache-dir", tmp_path / "cache"]
     assert door(*flags, "--split", "train") == 2
     assert "split.json" in capsys.readouterr().err
 
 
-BENCHMARK = ["--benchmark", "--num_samples", 20, "--batch_size", 8, "--seeds", 2]
+BENCHMARK = ["--benchmark", "--num-samples", 20, "--batch-size", 8, "--seeds", 2]
 
 
 def test_benchmark_judges_methods_and_goes_on_where_it_was(
     workdir: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    flags = ["--checkpoint", workdir, "--data", data, "--cache_dir", tmp_path / "cache"]
+    flags = ["--checkpoint", workdir, "--data", data, "--cache-dir", tmp_path / "cache"]
     methods = ["lime", "occlusion", "grad-cam", "integrated-gradients"]
     flags += [
         "--output",
@@ -300,7 +300,7 @@ def test_benchmark_of_loose_files_and_masks_in_a_folder(
         mask = tmp_path / "masks" / id
         mask.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(lesion).save(mask)
-    flags = ["--data", data, "--cache_dir", tmp_path / "cache", "--per_class", 3, *quick]
+    flags = ["--data", data, "--cache-dir", tmp_path / "cache", "--per-class", 3, *quick]
     flags += ["--masks", tmp_path / "masks", "--output", tmp_path / "card"]
     assert door("--checkpoint", workdir, *flags) == 0
     cells = [

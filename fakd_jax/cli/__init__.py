@@ -1,5 +1,4 @@
-"""What every command shares: exit codes, one-line errors, flags and config files.
+"""What every command shares: flags, `--config`, one-line errors and exit codes.
 
-Holds the runner and the parsing of `--config`.
-May import errors alone of this package.
+May import :mod:`fakd_jax.runtime` and :mod:`fakd_jax.errors` alone of this package.
 """

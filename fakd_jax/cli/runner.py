@@ -1,32 +1,64 @@
-"""What every door shares: errors as one line, exit codes, and a quiet, cached JAX."""
+"""What every command shares: flags, one-line errors, exit codes and the compilation cache."""
 
 from __future__ import annotations
 
 import argparse
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from fakd_jax.errors import UserError
+from fakd_jax.runtime.allocator import use_allocator_settings
 
 USER_ERROR_EXIT_CODE = 2
 INTERRUPTED_EXIT_CODE = 130
-# Freed memory stays with the process (one arena, for only the main one can hold such pieces; no
-# piece is mapped for itself or given back), in pages of 2 MiB where the kernel has them on request.
-ALLOCATOR_TUNABLES = (
-    "glibc.malloc.hugetlb=1:glibc.malloc.arena_max=1:"
-    "glibc.malloc.mmap_threshold=17179869184:glibc.malloc.trim_threshold=17179869184"
-)
+# Flags that have another name now; the old one is still accepted.
+RENAMED_FLAGS = {"--redraws": "--reinitialisations"}
 
 
 class CommandParser(argparse.ArgumentParser):
-    """An argument parser that tells a wrong flag in one line, as every other error."""
+    """An argument parser with one-line errors and flags in kebab-case.
+
+    `--per_class` and `--per-class` are the same flag: declare the latter.
+    """
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Parses `args` after bringing flags in an old spelling up to date."""
+        args = list(sys.argv[1:] if args is None else args)
+        end = args.index("--") if "--" in args else len(args)
+        current = [self._current_spelling(argument) for argument in args[:end]]
+        return super().parse_known_args(current + args[end:], namespace)
+
+    def _current_spelling(self, argument: str) -> str:
+        """`--per_class=2` as `--per-class=2`, where that is a flag; anything else as it is."""
+        name, equals, value = argument.partition("=")
+        if not name.startswith("--") or name in self._option_string_actions:
+            return argument
+        flag = RENAMED_FLAGS.get(name, name).replace("_", "-")
+        known = any(option.startswith(flag) for option in self._option_string_actions)
+        return f"{flag}{equals}{value}" if known else argument
 
     def error(self, message: str) -> NoReturn:
-        """Raises :class:`UserError` in place of printing the usage and exiting."""
+        """Raises :class:`UserError` instead of printing the usage and exiting."""
         raise UserError(f"{message} (see {self.prog} --help)")
+
+
+def integer(minimum: int, maximum: int | None = None) -> Callable[[str], int]:
+    """The type of a flag that takes an integer of at least `minimum` and at most `maximum`."""
+
+    def convert(text: str) -> int:
+        try:
+            value = int(text)
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"{text!r} is not an integer") from None
+        if value < minimum or (maximum is not None and value > maximum):
+            bounds = f"at least {minimum}" if maximum is None else f"from {minimum} to {maximum}"
+            raise argparse.ArgumentTypeError(f"must be an integer {bounds}, not {text}")
+        return value
+
+    return convert
 
 
 def compilation_cache_folder() -> Path:
@@ -38,65 +70,29 @@ def compilation_cache_folder() -> Path:
 
 
 def use_compilation_cache() -> None:
-    """Lets a second start skip the compilation of what the first one compiled."""
+    """Keeps compiled programs on disk, so that a second start need not compile them."""
     import jax
 
     jax.config.update("jax_compilation_cache_dir", str(compilation_cache_folder()))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
 
 
-def allocator_environment(environment: Mapping[str, str]) -> dict[str, str] | None:
-    """The environment in which glibc keeps freed memory and asks for huge pages.
-
-    For every step XLA on CPU allocates its activations, gigabytes, in one piece, and frees them.
-    glibc returns a piece of that size to the kernel at once, and the next step waits while the
-    kernel hands the same memory out again, zeroed, in pages of 4 KiB: a fifth of a step and more.
-    What reads these settings is the start of a process, hence an environment.
-
-    Args:
-      environment: the process's own.
-
-    Returns:
-      None where glibc is not the C library, or where the user has decided about its allocator
-      (any `glibc.malloc` in `GLIBC_TUNABLES`).
-    """
-    tunables = environment.get("GLIBC_TUNABLES", "")
-    libc = os.confstr("CS_GNU_LIBC_VERSION") if sys.platform == "linux" else None
-    if not (libc or "").startswith("glibc") or "glibc.malloc" in tunables:
-        return None
-    asked = ":".join(filter(None, (tunables, ALLOCATOR_TUNABLES)))
-    return {**environment, "GLIBC_TUNABLES": asked}
-
-
-def use_allocator_settings() -> None:
-    """Replaces this process by the same command under :func:`allocator_environment`.
-
-    `GLIBC_TUNABLES=glibc.malloc.hugetlb=0` in the environment, for one, prevents it.
-    """
-    environment = allocator_environment(os.environ)
-    if environment is not None:
-        sys.stdout.flush()
-        os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], environment)
-
-
 def run_command(main: Callable[[list[str]], None], argv: list[str] | None = None) -> None:
-    """Runs a door's `main(argv)` and ends the process with its exit code.
+    """Runs a command's `main(argv)` and exits with its code if it fails.
 
-    A process started for the door (no `argv`) first gets the allocator's settings: see
-    :func:`use_allocator_settings`.
+    Exit codes: 0 done; 2 a :class:`UserError` or a wrong flag, printed on one line; 130
+    interrupted with Ctrl-C. Anything else is a bug and keeps its traceback.
 
     Args:
-      main: takes the arguments after the program's name; raises :class:`UserError` for
-        whatever the user can mend.
-      argv: those arguments; `sys.argv[1:]` when None.
-
-    Exit codes: 0 done; 2 a :class:`UserError` or wrong flags, told in one line;
-    130 interrupted with Ctrl-C. Anything else is a defect of ours and keeps its traceback.
+      main: takes the arguments after the command's name.
+      argv: those arguments. None takes `sys.argv[1:]` and restarts the process with
+        :func:`use_allocator_settings` first.
     """
     if argv is None:
         use_allocator_settings()
+        argv = sys.argv[1:]
     try:
-        main(sys.argv[1:] if argv is None else argv)
+        main(argv)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(USER_ERROR_EXIT_CODE)

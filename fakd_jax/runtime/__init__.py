@@ -1,5 +1,5 @@
-"""The machine under the program: atomic files and asynchronous dispatch.
+"""The process and the machine: the allocator, atomic files and asynchronous dispatch.
 
 Holds what every package needs and no package owns.
-May import errors alone of this package.
+May import :mod:`fakd_jax.errors` alone of this package.
 """

@@ -16,7 +16,7 @@ from typing import Any
 
 from benchmarks.settings import Settings
 
-from fakd_jax.cli.runner import allocator_environment
+from fakd_jax.runtime.allocator import allocator_environment
 from fakd_jax.errors import UserError
 
 SCRIPTS = Path(__file__).resolve().parent.parent

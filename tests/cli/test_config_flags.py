@@ -5,7 +5,7 @@ import pytest
 from fakd_jax.cli.config_flags import default_workdir, parse_config_flags
 from fakd_jax.errors import UserError
 
-CONFIG = str(Path(__file__).resolve().parent.parent / "configs" / "kd.py")
+CONFIG = str(Path(__file__).resolve().parents[2] / "configs" / "kd.py")
 
 
 def parse(*argv):

@@ -1,65 +1,53 @@
-"""What the doors share: exit codes, one-line errors, and the allocator's settings."""
+"""Exit codes, one-line errors and the spellings of flags."""
 
 from __future__ import annotations
-
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
 from fakd_jax.cli import runner as cli
+from fakd_jax.cli.runner import CommandParser, integer
 from fakd_jax.errors import UserError
 
-DOOR = """
-import os, sys
-from fakd_jax.cli.runner import run_command
-run_command(lambda argv: print(os.getpid(), os.environ.get("GLIBC_TUNABLES"), argv))
-"""
+
+def parser() -> CommandParser:
+    parser = CommandParser(prog="fakd x")
+    parser.add_argument("--per-class", type=integer(1))
+    parser.add_argument("--benchmark", action="store_true")
+    parser.add_argument("--reinitialisations", type=integer(0, 9))
+    parser.add_argument("--files", nargs="*", default=[])
+    return parser
 
 
-@pytest.fixture
-def glibc(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cli.os, "confstr", lambda name: "glibc 2.36")
-    monkeypatch.setattr(cli.sys, "platform", "linux")
+@pytest.mark.parametrize(
+    ("argv", "expected"),
+    [
+        (["--per-class", "2"], {"per_class": 2}),
+        (["--per_class", "2"], {"per_class": 2}),
+        (["--per_class=2"], {"per_class": 2}),
+        (["--redraws", "3"], {"reinitialisations": 3}),
+        (["--files", "per_class", "a_b"], {"files": ["per_class", "a_b"]}),
+        (["--files=--per_class"], {"files": ["--per_class"]}),
+    ],
+)
+def test_old_spellings_of_flags_are_accepted(argv: list[str], expected: dict[str, object]) -> None:
+    assert expected.items() <= vars(parser().parse_args(argv)).items()
 
 
-@pytest.mark.usefixtures("glibc")
-def test_the_allocator_is_set_beside_what_the_user_set() -> None:
-    asked = cli.allocator_environment({"A": "b", "GLIBC_TUNABLES": "glibc.rtld.nns=4"})
-    assert asked == {"A": "b", "GLIBC_TUNABLES": f"glibc.rtld.nns=4:{cli.ALLOCATOR_TUNABLES}"}
-    assert cli.allocator_environment({}) == {"GLIBC_TUNABLES": cli.ALLOCATOR_TUNABLES}
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (["--no_such"], "--no_such"),
+        (["--per_class", "0"], "at least 1, not 0"),
+        (["--per_class", "1.5"], "'1.5' is not an integer"),
+        (["--reinitialisations", "10"], "from 0 to 9"),
+    ],
+)
+def test_wrong_flags_are_user_errors(argv: list[str], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        parser().parse_args(argv)
 
 
-@pytest.mark.usefixtures("glibc")
-def test_the_users_own_choice_stands_and_nothing_is_asked_twice() -> None:
-    assert cli.allocator_environment({"GLIBC_TUNABLES": "glibc.malloc.hugetlb=0"}) is None
-    assert cli.allocator_environment(cli.allocator_environment({}) or {}) is None
-
-
-@pytest.mark.parametrize("libc", ["musl 1.2", None])
-def test_nothing_is_asked_of_another_libc(
-    monkeypatch: pytest.MonkeyPatch, libc: str | None
-) -> None:
-    monkeypatch.setattr(cli.os, "confstr", lambda name: libc)
-    assert cli.allocator_environment({}) is None
-
-
-def test_a_door_starts_again_as_the_same_process_with_the_same_arguments(tmp_path: Path) -> None:
-    script = tmp_path / "door.py"
-    script.write_text(DOOR)
-    started = subprocess.Popen(
-        [sys.executable, "-X", "utf8", str(script), "--flag", "a b"],
-        stdout=subprocess.PIPE,
-        text=True,
-        env={"PYTHONPATH": str(Path(cli.__file__).parents[1])},
-    )
-    told, _ = started.communicate()
-    expected = (cli.allocator_environment({}) or {}).get("GLIBC_TUNABLES")
-    assert told.strip() == f"{started.pid} {expected} ['--flag', 'a b']"
-
-
-def test_a_users_error_is_one_line_and_exit_code_2(capsys: pytest.CaptureFixture[str]) -> None:
+def test_user_error_is_one_line_and_exit_code_2(capsys: pytest.CaptureFixture[str]) -> None:
     def main(argv: list[str]) -> None:
         raise UserError(f"cannot do {argv[0]}; do that")
 
