@@ -16,8 +16,8 @@ from typing import Any
 
 from benchmarks.settings import Settings
 
-from fakd_jax.runtime.allocator import allocator_environment
 from fakd_jax.errors import UserError
+from fakd_jax.runtime.allocator import allocator_environment
 
 SCRIPTS = Path(__file__).resolve().parent.parent
 
