@@ -31,7 +31,7 @@ from fakd_jax.explanation.scene.scene import Scene
 from fakd_jax.explanation.subjects import network_of, subjects_from_dataset
 from fakd_jax.inference.network import Network
 from fakd_jax.inference.predictor import Predictor
-from fakd_jax.reporting.tables import ruled
+from fakd_jax.reporting.tables import text_table
 from fakd_jax.runs.workdir import choose_ids, find_workdir, open_data
 from fakd_jax.runtime.atomic_files import require_writable, write_whole
 
@@ -141,7 +141,7 @@ def table(record: Mapping[str, Any]) -> str:
         f"{lime['largest_difference_of_weights']:.1e} at most"
     )
     rows = [[row["method"], f"{row['median_seconds']:.2f}"] for row in record["methods"]]
-    return f"{head}\n\n{ruled([['method', 'seconds']], rows)}"
+    return f"{head}\n\n{text_table(['method', 'seconds'], rows)}"
 
 
 def _at_least(least: int) -> Callable[[str], int]:

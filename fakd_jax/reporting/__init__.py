@@ -1,5 +1,5 @@
-"""How results are shown: pages, figures and text tables.
+"""How results are shown: numbers, text tables, figures and HTML pages, whatever they are about.
 
-Knows nothing of what it shows.
+A page is a Jinja template in the `templates/` of the package it belongs to.
 May import errors and runtime alone of this package.
 """

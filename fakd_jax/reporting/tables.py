@@ -1,20 +1,25 @@
-"""Tables for a terminal."""
+"""Tables as plain text for a terminal, and as CSV."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import csv
+import io
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 
-def ruled(*sections: Sequence[Sequence[str]]) -> str:
-    """Columns of equal width, rules between the sections; the first column to the left.
+def text_table(header: Sequence[str], *sections: Sequence[Sequence[str]]) -> str:
+    """Lays out columns, the first to the left, the others to the right, with a rule per section.
 
     Args:
-      sections: rows of cells, all rows of one length; a header is a section of its own.
+      header: names of the columns.
+      sections: rows of as many cells; empty sections are left out.
 
     Returns:
       Lines without a newline at the end.
     """
-    columns = zip(*(row for section in sections for row in section), strict=True)
+    parts = [[header], *filter(None, sections)]
+    columns = zip(*(row for part in parts for row in part), strict=True)
     widths = [max(map(len, column)) for column in columns]
     rule = "\n" + "  ".join("-" * width for width in widths) + "\n"
 
@@ -23,4 +28,18 @@ def ruled(*sections: Sequence[Sequence[str]]) -> str:
         cells = [first[0].ljust(first[1]), *(cell.rjust(width) for cell, width in others)]
         return "  ".join(cells).rstrip()
 
-    return rule.join("\n".join(map(line, section)) for section in sections)
+    return rule.join("\n".join(map(line, part)) for part in parts)
+
+
+def text_pairs(pairs: Iterable[tuple[str, str]], width: int = 20) -> str:
+    """Names and values, a line each, the values below one another."""
+    return "\n".join(f"{name:<{width}} {value}" for name, value in pairs)
+
+
+def csv_text(header: Sequence[str], rows: Iterable[Iterable[Any]]) -> str:
+    """A CSV file's content; None is written as an empty cell."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows(rows)
+    return text.getvalue()

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fakd_jax.evaluation.report.text import DASH, percent
-from fakd_jax.reporting.tables import ruled
+from fakd_jax.reporting.tables import text_table
 
 
 def study_table(report: Mapping[str, Any]) -> str:
@@ -64,7 +64,7 @@ def _methods(split: str, report: Mapping[str, Any]) -> str:
                     _told(figures["ece"]),
                 ]
             )
-    return f"{heading}\n\n{ruled([header], body)}"
+    return f"{heading}\n\n{text_table(header, body)}"
 
 
 def _differences(baseline: str, rows: Sequence[Mapping[str, Any]]) -> str:
@@ -87,7 +87,7 @@ def _differences(baseline: str, rows: Sequence[Mapping[str, Any]]) -> str:
                 by_seed or DASH,
             ]
         )
-    return f"{heading}\n\n{ruled([header], body)}"
+    return f"{heading}\n\n{text_table(header, body)}"
 
 
 def _told(figure: Mapping[str, Any] | None, *, interval: bool = False) -> str:

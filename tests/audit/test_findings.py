@@ -18,7 +18,7 @@ from fakd_jax.audit.report.tables import duplicate_rows, groups_csv, shortcut_ro
 from fakd_jax.audit.shortcuts import Shortcut
 from fakd_jax.data.dataset import Example, ImageDataset
 from fakd_jax.metrics.resampling import wilson_interval
-from fakd_jax.reporting.tables import ruled
+from fakd_jax.reporting.tables import text_table
 
 MIRRORED, PLAIN = "mirrored", "as it is"
 # t* are test images, r* training images; t0, r0 and r1 are one picture, t1 reaches r2 through t2.
@@ -82,7 +82,7 @@ def test_the_table_leaves_out_what_never_occurs_and_adds_up() -> None:
     header, rows = duplicate_rows(summarise(dataset(), AUDIT)["duplicates"], "by_orientation")
     assert header == ["class", "test images", "with a duplicate", "share", PLAIN, THROUGH_ANOTHER]
     assert rows[-1] == ["all", "5", "3", "60.0 %", "2", "1"]
-    text = ruled([header], rows).splitlines()
+    text = text_table(header, rows).splitlines()
     assert len(text) == 2 + len(rows)
     assert len({len(line) for line in text}) == 1
 

@@ -9,7 +9,7 @@ from fakd_jax.audit.findings import Findings
 from fakd_jax.audit.matching.confirmation import LEAST_PARTS, LEAST_WHOLE
 from fakd_jax.audit.report.sheets import Sheet
 from fakd_jax.audit.report.tables import duplicate_rows, shortcut_rows
-from fakd_jax.reporting.pages import (
+from fakd_jax.reporting.markup import (
     Html,
     Section,
     bullets,

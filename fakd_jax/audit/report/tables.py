@@ -12,7 +12,7 @@ from fakd_jax.audit.findings import Duplicate, Findings
 from fakd_jax.audit.shortcuts import Shortcut
 from fakd_jax.data.dataset import ImageDataset
 from fakd_jax.metrics.resampling import wilson_interval
-from fakd_jax.reporting.tables import ruled
+from fakd_jax.reporting.tables import text_table
 
 
 def duplicate_rows(duplicates: Mapping[str, Any], by: str) -> tuple[list[str], list[list[str]]]:
@@ -139,4 +139,4 @@ def summary_text(findings: Findings) -> str:
 
 
 def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    return ruled([header], rows)
+    return text_table(header, rows)

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from fakd_jax.evaluation.report.mistakes import Mistake
-from fakd_jax.reporting.pages import (
+from fakd_jax.reporting.images import shrink
+from fakd_jax.reporting.markup import (
     Html,
     Inline,
     Section,
@@ -16,7 +17,6 @@ from fakd_jax.reporting.pages import (
     details,
     figure,
     paragraph,
-    shrink,
     strong,
     subheading,
     table,

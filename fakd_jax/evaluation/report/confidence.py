@@ -8,7 +8,7 @@ from typing import Any
 from fakd_jax.evaluation.report.text import percent
 from fakd_jax.evaluation.report.wording import images_of
 from fakd_jax.metrics.classification import NOT_ASKED_FOR, WHY_NO_THRESHOLD
-from fakd_jax.reporting.pages import Html, Section, bullets, figure, paragraph, table
+from fakd_jax.reporting.markup import Html, Section, bullets, figure, paragraph, table
 
 NO_VALIDATION = (
     "that needs the validation images of the run that trained the network, and this evaluation "

@@ -7,7 +7,7 @@ from typing import Any
 
 from fakd_jax.evaluation.report.text import DASH, percent
 from fakd_jax.evaluation.report.wording import decimal, stacked
-from fakd_jax.reporting.pages import (
+from fakd_jax.reporting.markup import (
     Html,
     Inline,
     Section,

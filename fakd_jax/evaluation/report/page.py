@@ -19,7 +19,7 @@ from fakd_jax.evaluation.report.headline import (
     headline_section,
 )
 from fakd_jax.evaluation.report.mistakes import Mistake
-from fakd_jax.reporting.pages import Html, Section, bullets, page, paragraph, strong, warning
+from fakd_jax.reporting.markup import Html, Section, bullets, page, paragraph, strong, warning
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from fakd_jax.reporting.tables import ruled
+from fakd_jax.reporting.tables import text_table
 
 DASH = "–"
 
@@ -88,7 +88,7 @@ def _per_class_table(metrics: Mapping[str, Any]) -> str:
         area = _area(metrics["auroc"]["macro"]) if name == "macro" and "auroc" in metrics else ""
         row = [f"{name} average", f"{metrics['n']:,}", precision, recall, "", "", f1, area]
         averages.append(row)
-    return ruled([header], classes, averages)
+    return text_table(header, classes, averages)
 
 
 def _summary(metrics: Mapping[str, Any]) -> str:
@@ -212,7 +212,7 @@ def _subsets(rows: Sequence[Mapping[str, Any]]) -> str:
         ["balanced accuracy", *(percent(row["balanced_accuracy"]) for row in rows)],
         ["missed tumours", *(_missed_of(row["missed_tumour"]) for row in rows)],
     ]
-    return ruled([header], figures)
+    return text_table(header, figures)
 
 
 def _missed_of(missed: Mapping[str, Any] | None) -> str:

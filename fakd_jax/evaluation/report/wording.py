@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fakd_jax.evaluation.report.text import DASH
-from fakd_jax.reporting.pages import Inline, lines
+from fakd_jax.reporting.markup import Inline, lines
 
 SPLIT_WORDS = {"train": "training", "val": "validation", "test": "test"}
 

@@ -29,7 +29,7 @@ from fakd_jax.explanation.scene.masks import read_mask
 from fakd_jax.explanation.subjects import Subject
 from fakd_jax.inference.batching import network_in_fixed_batches
 from fakd_jax.inference.network import Network
-from fakd_jax.reporting.pages import png_bytes
+from fakd_jax.reporting.images import png_bytes
 from fakd_jax.runtime.atomic_files import require_writable, write_whole
 
 FORMAT_VERSION = 1

@@ -11,7 +11,7 @@ from typing import Any
 from fakd_jax.explanation.benchmark.metrics import BY_KEY, GROUPS, MEASURES, Measure, measured
 from fakd_jax.explanation.benchmark.summary import ALL
 from fakd_jax.explanation.report.benchmark_sentences import sanity_sentences, verdict_sentences
-from fakd_jax.reporting.tables import ruled
+from fakd_jax.reporting.tables import text_table
 
 DASH = "–"
 ARROWS = {"higher": "↑", "lower": "↓"}
@@ -96,8 +96,7 @@ def _means(report: Mapping[str, Any], name: str) -> list[str]:
             ]
             judged = [_line(row, measures) for row in rows if row["method"] not in controls]
             held = [_line(row, measures) for row in rows if row["method"] in controls]
-            sections = [section for section in ([header], judged, held) if section]
-            blocks.append(f"{heading}\n\n{ruled(*sections)}")
+            blocks.append(f"{heading}\n\n{text_table(header, judged, held)}")
     return blocks
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from html import unescape
 
-from fakd_jax.reporting.pages import PNG_SIGNATURE
+from fakd_jax.reporting.images import PNG_SIGNATURE
 
 # The head of a PNG of 4 by 3 pixels is all that a page looks at.
 PNG = PNG_SIGNATURE + b"\0\0\0\rIHDR\0\0\0\x04\0\0\0\x03"

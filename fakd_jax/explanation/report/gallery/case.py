@@ -14,7 +14,7 @@ from fakd_jax.explanation.report.gallery.wording import (
     decimal,
     whole_percent,
 )
-from fakd_jax.reporting.pages import (
+from fakd_jax.reporting.markup import (
     Html,
     Inline,
     Thumbnail,

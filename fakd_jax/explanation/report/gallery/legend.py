@@ -6,7 +6,7 @@ import numpy as np
 
 from fakd_jax.explanation.quality.stability import STABLE
 from fakd_jax.explanation.report.attribution import overlay
-from fakd_jax.reporting.pages import Inline, Section, definitions, figure, paragraph
+from fakd_jax.reporting.markup import Inline, Section, definitions, figure, paragraph
 
 _BAR_HEIGHT, _BAR_WIDTH = 20, 360
 _GREY = 128

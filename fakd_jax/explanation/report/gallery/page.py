@@ -14,7 +14,7 @@ from fakd_jax.explanation.report.gallery.case import (
 from fakd_jax.explanation.report.gallery.legend import legend_section
 from fakd_jax.explanation.report.gallery.pictures import PictureSource
 from fakd_jax.explanation.report.gallery.summary import summary_section
-from fakd_jax.reporting.pages import (
+from fakd_jax.reporting.markup import (
     Html,
     Inline,
     Section,

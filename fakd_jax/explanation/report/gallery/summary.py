@@ -9,7 +9,7 @@ from typing import Any
 from fakd_jax.explanation.benchmark.summary import ALL
 from fakd_jax.explanation.report.benchmark_sentences import sanity_outcome
 from fakd_jax.explanation.report.gallery.wording import DASH, estimate
-from fakd_jax.reporting.pages import (
+from fakd_jax.reporting.markup import (
     Html,
     Inline,
     Section,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from fakd_jax.reporting.pages import Inline, lines
+from fakd_jax.reporting.markup import Inline, lines
 
 DASH = "–"
 
