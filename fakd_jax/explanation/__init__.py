@@ -1,7 +1,24 @@
-"""Why the network decided so: methods of explanation, how far to trust them, and their pictures.
+"""Why the network decided so: scenes, methods, how far to trust them, benchmark and reports.
 
-Nothing here knows how a network is made: a method sees a :class:`~.scene.Scene` (an image, its
-superpixels, what hides them) and the ways of asking in :class:`~.network.Network`. LIME
-(:mod:`fakd_jax.explanation.methods.lime`) is the paper's method; another one needs a class like it
-and a line in :data:`fakd_jax.explanation.methods.registry.EXPLAINERS`.
+May import inference, models, data, metrics, audit, runs and reporting; never training or
+evaluation. A new method needs a class like :class:`~.methods.lime.LimeExplainer` and a line in
+:mod:`.methods.registry`.
 """
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from fakd_jax.explanation.api import ImageExplanation, explain_image
+
+__all__ = ["ImageExplanation", "explain_image"]
+
+
+def __getattr__(name: str) -> Any:
+    """Imports the public names when they are first used, so that submodules stay light."""
+    if name in __all__:
+        from fakd_jax.explanation import api
+
+        return getattr(api, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float32, UInt8
+from jaxtyping import Float32
 
 from fakd_jax.data.preprocessing import resize
 from fakd_jax.errors import UserError
+from fakd_jax.explanation.api import explain_prepared, image_seed
 from fakd_jax.explanation.files import (
     array_bytes,
     folder_names,
@@ -19,8 +20,8 @@ from fakd_jax.explanation.files import (
     label_map_bytes,
     require_text,
 )
-from fakd_jax.explanation.report.figure import draw_explanation
-from fakd_jax.explanation.report.wording import figure_title, fit_words, shortened, stability_words
+from fakd_jax.explanation.report.figure import figure_png
+from fakd_jax.explanation.report.wording import fit_words, shortened
 from fakd_jax.explanation.result import (
     Explainer,
     Explanation,
@@ -65,8 +66,8 @@ def explain_images(
     Images are first resized to the network's input, as in training: what is explained is what
     the network sees. Every image gets its own folder under `output` with `figure.png`,
     `segments.png` (label map, 16 bits: 0 is background, superpixel s is s + 1), for methods that
-    weigh pixels `attribution.npy` (float32 ``[S, S]``), and `explanation.json`, removed first and written
-    last, so that it vouches for the others; `output/explanations.json` lists what is done so far.
+    weigh pixels `attribution.npy` (float32 ``[S, S]``), and `explanation.json`, removed first and
+    written last, so that it vouches for the others; `output/explanations.json` lists what is done so far.
     Files are replaced whole: after an interruption, what has its `explanation.json` is good.
 
     Args:
@@ -134,49 +135,34 @@ def _explain_one(
     """Explains one image, writes its files and returns its record and explanation."""
     original = subject.read()
     image = resize(original, network.image_size)
-    probabilities = network.predict_proba(image[None])[0]
-    predicted = int(probabilities.argmax())
     config = common["config"]
-    seed_of_image = image_seed(config["seed"], image)
-    scene = scene_builder.scene(image, seed_of_image)
-    explanation = explainer.explain(scene, network, predicted, seed_of_image)
-    heaviest = top_superpixels(explanation, config["top"])
-    class_name = network.class_names[predicted]
-    figure = draw_explanation(
-        image,
-        explanation,
-        config["top"],
-        title=figure_title(class_name, float(probabilities[predicted]), subject.true_class),
-        subtitle=" · ".join(
-            [
-                shortened(subject.id, 70),
-                config["method"].upper(),
-                f"seed {config['seed']}",
-                *filter(None, [fit_words(explanation.fit)]),
-            ]
-        ),
-        remark=stability_words(explanation),
-        class_name=class_name,
+    top, seed = config["top"], config["seed"]
+    explanation = explain_prepared(network, image, explainer, scene_builder, seed=seed)
+    decision = decision_record(explanation.probabilities, network.class_names, subject.true_class)
+    subtitle = [shortened(subject.id, 70), explanation.method.upper(), f"seed {seed}"]
+    figure = explanation.figure(
+        top=top,
+        true_class=subject.true_class,
+        subtitle=" · ".join(filter(None, [*subtitle, fit_words(explanation.fit)])),
     )
     record = {
         "id": subject.id,
-        **decision_record(probabilities, network.class_names, subject.true_class),
-        "explained_class": network.class_names[explanation.class_index],
-        **_explanation_record(explanation, heaviest),
+        **decision,
+        "explained_class": explanation.target,
+        **_explanation_record(explanation, top_superpixels(explanation, top)),
         "image": {
             "original_size": list(original.shape[:2]),
             "explained_size": list(image.shape[:2]),
             "sha256": hashlib.sha256(image.tobytes()).hexdigest(),
         },
         **common,
-        "config": {**config, "image_seed": seed_of_image},
+        "config": {**config, "image_seed": image_seed(seed, image)},
     }
+    by_pixel = None if explanation.by_superpixel else array_bytes(explanation.attribution)
     files = {
-        "figure.png": figure,
+        "figure.png": figure_png(figure),
         "segments.png": label_map_bytes(explanation.segments),
-        "attribution.npy": None
-        if explanation.by_superpixel
-        else array_bytes(explanation.attribution),
+        "attribution.npy": by_pixel,
     }
     remove(folder / RECORD_FILE)
     for name, content in files.items():
@@ -245,9 +231,3 @@ def _sampling_record(sampling: Sampling | None) -> dict[str, Any] | None:
         "stable": sampling.stable,
         "ci95": np.stack([sampling.low, sampling.high], axis=1).tolist(),
     }
-
-
-def image_seed(seed: int, image: UInt8[np.ndarray, "H W 3"]) -> int:
-    """The seed of one image, in [0, 2**31): a hash of the run's seed and the image's pixels."""
-    digest = hashlib.sha256(f"{seed} {image.shape} ".encode() + image.tobytes()).digest()
-    return int.from_bytes(digest[:4], "big") >> 1

@@ -175,7 +175,7 @@ class Predictor:
         Raises:
           ValueError: another shape, dtype or range, or floats that are not finite.
         """
-        prepared = self._prepare(_as_uint8(np.asarray(images)))
+        prepared = self._prepare(as_uint8(np.asarray(images)))
         parts = [self.logits_of_batch(batch)[:kept] for batch, kept in self._batches(prepared)]
         return np.concatenate([np.zeros((0, self.num_classes), np.float32), *parts])
 
@@ -329,7 +329,7 @@ def softmax(logits: Float32[np.ndarray, "N C"]) -> Float32[np.ndarray, "N C"]:
     return (exponentials / exponentials.sum(axis=-1, keepdims=True)).astype(np.float32)
 
 
-def _as_uint8(images: Shaped[np.ndarray, "N H W 3"]) -> UInt8[np.ndarray, "N H W 3"]:
+def as_uint8(images: Shaped[np.ndarray, "N H W 3"]) -> UInt8[np.ndarray, "N H W 3"]:
     """Checks images and brings floats to the 8 bits that decoding gives."""
     if images.ndim != 4 or images.shape[-1] != 3 or 0 in images.shape[1:]:
         raise ValueError(f"images must have shape [N, H, W, 3], not {list(images.shape)}")

@@ -12,17 +12,18 @@ import pytest
 from PIL import Image
 
 from fakd_jax.errors import UserError
+from fakd_jax.explanation.api import image_seed
 from fakd_jax.explanation.files import folder_names, json_bytes, label_map_bytes
 from fakd_jax.explanation.methods.lime import LimeExplainer
 from fakd_jax.explanation.methods.rise import RiseExplainer
-from fakd_jax.explanation.report.figure import draw_explanation, signed
+from fakd_jax.explanation.report.figure import explanation_figure, figure_png, signed
 from fakd_jax.explanation.result import (
     Explanation,
     LocalFit,
     painted,
     top_superpixels,
 )
-from fakd_jax.explanation.run import explain_images, image_seed
+from fakd_jax.explanation.run import explain_images
 from fakd_jax.explanation.scene.builder import PAPER
 from fakd_jax.explanation.scene.infill import hiding_on_host, masking_on_host
 from fakd_jax.explanation.subjects import Subject
@@ -36,6 +37,10 @@ def an_explanation(weights: list[float]) -> Explanation:
     segments = np.kron(np.arange(4, dtype=np.int32).reshape(2, 2), np.ones((16, 16), np.int32))
     values = np.array(weights)
     return Explanation(1, segments, values, painted(segments, values), LocalFit(0.1, 0.6, 0.8))
+
+
+def draw_explanation(*arguments: object, **texts: str) -> bytes:
+    return figure_png(explanation_figure(*arguments, **texts))
 
 
 def left_half(images: np.ndarray) -> np.ndarray:

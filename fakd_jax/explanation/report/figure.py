@@ -32,7 +32,7 @@ _WEIGHTS_LISTED = 6  # what fits under a panel
 _DOTS_PER_INCH = 100
 
 
-def draw_explanation(
+def explanation_figure(
     image: UInt8[np.ndarray, "H W 3"],
     explanation: Explanation,
     top: int,
@@ -41,24 +41,21 @@ def draw_explanation(
     subtitle: str,
     class_name: str,
     remark: str = "",
-) -> bytes:
-    """Draws the four panels as a PNG, 1600 pixels wide; equal arguments give equal bytes.
+) -> Figure:
+    """Draws the four panels, 16 inches wide.
 
-    As `get_image_and_mask` of the lime package: the second panel has the heaviest superpixels
-    that speak for the class, the third those against it, the fourth the heaviest of both. A
-    method that weighs pixels has its attribution in the second panel instead, and no fourth of that kind.
+    As `get_image_and_mask` of the lime package: the second panel shows the heaviest superpixels
+    for the class, the third those against it, the fourth the heaviest of both. For a method that
+    weighs pixels, the second panel shows the attribution and the superpixels follow it.
 
     Args:
-      image: uint8 ``[H, W, 3]``, what the network saw.
-      explanation: its superpixels.
-      top: how many a panel shows; colour by sign, numbered by rank, weights below.
+      image: the network's input.
+      explanation: of one class.
+      top: superpixels per panel, coloured by sign and numbered by rank.
       title: the prediction, its probability, the true class where it is known.
       subtitle: the image's id and how it was explained.
       class_name: the explained class, for the legend.
       remark: whether the explanation is stable.
-
-    Returns:
-      The PNG file's content.
     """
     import matplotlib.style
     from matplotlib.figure import Figure
@@ -90,7 +87,15 @@ def draw_explanation(
             elif missing and not numbered:
                 _write_note(panel, missing)
         _write_texts(figure, title, subtitle, remark, class_name)
-        buffer = io.BytesIO()
+    return figure
+
+
+def figure_png(figure: Figure) -> bytes:
+    """A figure as a PNG, 1600 pixels wide; equal figures give equal bytes."""
+    import matplotlib.style
+
+    buffer = io.BytesIO()
+    with matplotlib.style.context("default"):
         # 'Software' would carry matplotlib's version into the bytes.
         figure.savefig(buffer, format="png", metadata={"Software": None})
     return buffer.getvalue()
