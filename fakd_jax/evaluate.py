@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fakd_jax.cli.runner import CommandParser, run_command, use_compilation_cache
+from fakd_jax.runtime.precision import DTYPES
 
 
 def make_parser() -> CommandParser:
@@ -27,7 +28,7 @@ def make_parser() -> CommandParser:
     parser.add_argument("--batch-size", type=int, help="images at once (default: as in training)")
     parser.add_argument(
         "--dtype",
-        choices=("auto", "float32", "bfloat16"),
+        choices=DTYPES,
         help="auto: bfloat16 on a GPU or TPU, float32 on a CPU (default: as in training)",
     )
     parser.add_argument(

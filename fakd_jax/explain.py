@@ -202,7 +202,8 @@ def _explain(
 ) -> None:
     """Explains the images by one method."""
     from fakd_jax.explanation.progress import Progress
-    from fakd_jax.explanation.run import INDEX_FILE, explain_images
+    from fakd_jax.explanation.run import explain_images
+    from fakd_jax.runs.files import EXPLANATIONS_FILE
 
     with Progress(len(subjects), explainer.num_predictions + 1) as progress:
         explain_images(
@@ -217,7 +218,7 @@ def _explain(
             on_predictions=progress.on_predictions,
             on_done=progress.on_done,
         )
-    print(f"explanations: {output} (list: {output / INDEX_FILE})")
+    print(f"explanations: {output} (list: {output / EXPLANATIONS_FILE})")
 
 
 def _benchmark(
@@ -234,8 +235,8 @@ def _benchmark(
     from fakd_jax.explanation.benchmark.run import Plan, run_benchmark
     from fakd_jax.explanation.methods.registry import CONTROLS, create_explainer
     from fakd_jax.explanation.progress import CellProgress
-    from fakd_jax.explanation.report.benchmark_files import BENCHMARK_FILE, GALLERY_FILE
     from fakd_jax.explanation.report.benchmark_table import benchmark_table
+    from fakd_jax.runs.files import BENCHMARK_FILE, GALLERY_FILE
 
     plan = Plan(
         methods=methods,

@@ -31,9 +31,10 @@ from fakd_jax.models.checkpoint import (
     save_model,
 )
 from fakd_jax.models.torch_weights.convert import LoadReport, load_state_dict
-from fakd_jax.models.torch_weights.files import file_sha256, read_state_dict
+from fakd_jax.models.torch_weights.files import read_state_dict
 from fakd_jax.models.torch_weights.names import key_table
 from fakd_jax.models.torch_weights.pretrained import IMAGENET, fetch_imagenet
+from fakd_jax.runtime.hashing import sha256_of_file
 from fakd_jax.version import __version__
 
 IMAGENET_CLASSES = 1000
@@ -54,7 +55,7 @@ def main(argv: list[str]) -> None:
     report = dataclasses.replace(
         load_state_dict(model, state_dict, allow_missing=flags.allow_missing),
         source=str(source),
-        sha256=file_sha256(source),
+        sha256=sha256_of_file(source),
     )
     save_model(output, model_state(model), _metadata(flags.arch, num_classes, report, flags.seed))
 

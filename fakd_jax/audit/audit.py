@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
-from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +12,7 @@ from fakd_jax.data.cache import ADVICE, data_cache_folder
 from fakd_jax.data.dataset import ImageDataset
 from fakd_jax.errors import UserError
 from fakd_jax.runtime.atomic_files import write_whole
+from fakd_jax.runtime.hashing import sha256_of_json
 
 if TYPE_CHECKING:
     from fakd_jax.audit.matching.appearance import Thumbnails
@@ -56,7 +56,7 @@ class Audit:
     def fingerprint(self) -> str:
         """The identity of the groups: the data, the method and every image's group."""
         values = [METHOD, self.data_fingerprint, sorted(self.groups.items())]
-        return sha256(json.dumps(values).encode()).hexdigest()
+        return sha256_of_json(values)
 
     def members(self) -> dict[int, list[str]]:
         """The ids of every group of two or more images, sorted."""

@@ -12,7 +12,6 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path, PurePosixPath
 from typing import Protocol, runtime_checkable
 
@@ -44,15 +43,6 @@ class _Member:
 def is_archive(path: Path) -> bool:
     """Whether a file is a zip or a tar archive, compressed or not, by its content."""
     return tarfile.is_tarfile(path) or zipfile.is_zipfile(path)
-
-
-def hash_file(path: Path) -> str:
-    """The sha256 of a file's bytes, in hexadecimal."""
-    digest = sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(_CHUNK_BYTES):
-            digest.update(chunk)
-    return digest.hexdigest()
 
 
 def extract_archive(archive: Path, folder: Path) -> None:

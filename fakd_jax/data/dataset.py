@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from jaxtyping import UInt8
 
 from fakd_jax.data.preprocessing import decode_rgb
 from fakd_jax.errors import UserError
+from fakd_jax.runtime.hashing import sha256
 
 SPLITS = ("train", "val", "test")
 DESCRIPTION_FILE = "dataset.json"
@@ -91,10 +91,7 @@ def fingerprint_of(contents: Iterable[tuple[str, str, str]]) -> str:
     Returns:
       A sha256 in hexadecimal.
     """
-    digest = sha256()
-    for row in sorted(contents):
-        digest.update(json.dumps(row).encode() + b"\n")
-    return digest.hexdigest()
+    return sha256(*(f"{json.dumps(row)}\n" for row in sorted(contents)))
 
 
 class ImageDataset:

@@ -8,12 +8,12 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path
 
 from fakd_jax.data.preprocessing import decode_rgb
 from fakd_jax.data.scanning import FoundImage
 from fakd_jax.errors import UserError
+from fakd_jax.runtime.hashing import sha256
 
 MAX_FILE_BYTES = 256 * 2**20
 PROGRESS_SECONDS = 10.0
@@ -85,7 +85,7 @@ def _inspect(image: FoundImage, scratch: Path) -> Inspected:
         content = image.path.read_bytes()
     except OSError as error:
         return Inspected(image, problem=f"cannot be read: {error.strerror}")
-    digest = sha256(content).hexdigest()
+    digest = sha256(content)
     try:
         pixels = decode_rgb(content, image.id)
     except UserError as error:

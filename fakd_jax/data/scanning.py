@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from hashlib import sha256
 from pathlib import Path
 
 from fakd_jax.errors import UserError
+from fakd_jax.runtime.hashing import sha256_of_json
 
 SPLIT_FOLDERS = {
     "training": "train",
@@ -110,7 +109,7 @@ def scan_folder(folder: Path) -> Scan:
     except OSError as error:
         raise UserError(f"cannot read {error.filename}: {error.strerror}; check it") from error
     _check_classes(root, split_folders, classes, found)
-    stamp = sha256(json.dumps([str(root), sorted(found.stamps)]).encode()).hexdigest()
+    stamp = sha256_of_json([str(root), sorted(found.stamps)])
     return Scan(
         folder=root,
         split_folders=split_folders,

@@ -7,7 +7,6 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from fakd_jax.data.preparation import RECORDS_FORMAT, UNREADABLE, prepare, told
 from fakd_jax.data.scanning import EXPECTED_LAYOUT, scan_folder
 from fakd_jax.errors import UserError
 from fakd_jax.runtime.atomic_files import write_whole
+from fakd_jax.runtime.hashing import sha256_of_file, sha256_of_json
 
 PREPARED_FILE = "prepared.json"
 Log = Callable[[str], object]
@@ -133,7 +133,7 @@ def _open_prepared(root: Path) -> ImageDataset:
 
 
 def _key(*parts: Any) -> str:
-    return sha256(json.dumps(parts).encode()).hexdigest()[:32]
+    return sha256_of_json(parts)[:32]
 
 
 @contextmanager
@@ -184,7 +184,7 @@ def _phantoms(cache: Path, settings: Mapping[str, Any], log: Log) -> _Located:
     call.apply_defaults()
     chosen = {name: value for name, value in call.arguments.items() if name != "directory"}
     modules = sorted(Path(phantom.__file__).parent.glob("*.py"))
-    program = [sha256(module.read_bytes()).hexdigest() for module in modules]
+    program = [sha256_of_file(module) for module in modules]
     folder = cache / "phantoms" / _key(chosen, program)
     if not folder.is_dir():
         log(f"data: drawing phantoms into {folder}")
@@ -205,7 +205,7 @@ def _unpacked(archive: Path, cache: Path, log: Log) -> _Located:
                 f"{archive} is neither a zip nor a tar archive, or it is cut short; "
                 "give such an archive or a folder"
             )
-        digest = archives.hash_file(archive)
+        digest = sha256_of_file(archive)
         write_whole(known, json.dumps(digest), advice=ADVICE)
     folder = cache / "archives" / digest[:32]
     if not folder.is_dir():

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from hashlib import sha256
 
 from fakd_jax.data.dataset import ImageDataset
 from fakd_jax.errors import UserError
+from fakd_jax.runtime.hashing import sha256
 
 
 class Clusters:
@@ -150,4 +150,4 @@ def deal(clusters: Clusters, ids: Iterable[str], parts: int, seed: int) -> list[
 def _place(seed: int, purpose: str, id: str) -> str:
     """A place in a random order that depends on nothing but these."""
     key = f"{seed}\0{id}" if not purpose else f"{seed}\0{purpose}\0{id}"
-    return sha256(key.encode()).hexdigest()
+    return sha256(key)

@@ -13,10 +13,10 @@ from jaxtyping import Bool, Int
 
 from fakd_jax.errors import UserError
 from fakd_jax.evaluation.collect import NamedAnswer, read_predictions
-from fakd_jax.evaluation.layout import METRICS_FILE, PREDICTIONS_FILE, default_output, name_of
 from fakd_jax.metrics.comparison import compare_answers
 from fakd_jax.models.checkpoint import resolve_checkpoint
-from fakd_jax.runs.workdir import find_workdir
+from fakd_jax.runs.files import METRICS_FILE, PREDICTIONS_FILE
+from fakd_jax.runs.workdir import checkpoint_name, default_output, find_workdir
 
 IDENTITY = ("arch", "config", "checkpoint", "weights_sha256")
 
@@ -124,7 +124,7 @@ def _find_predictions(path: Path) -> Path:
             f"{path} has no evaluation to compare with: there is no {file}; evaluate it first: "
             f"python -m fakd_jax.evaluate --checkpoint {path}"
         )
-    name, evaluated = name_of(checkpoint, workdir), _provenance(file)[0]["checkpoint"]
+    name, evaluated = checkpoint_name(checkpoint, workdir), _provenance(file)[0]["checkpoint"]
     if evaluated != name:
         raise UserError(
             f"{file} is of {evaluated}, not of {name}; evaluate that with an --output of its own "

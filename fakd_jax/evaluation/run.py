@@ -16,13 +16,6 @@ from fakd_jax.evaluation.audit_command import audit_command
 from fakd_jax.evaluation.baseline import Baseline, open_baseline, require_same_images
 from fakd_jax.evaluation.collect import predict, predictions_text
 from fakd_jax.evaluation.latency import measure_latency
-from fakd_jax.evaluation.layout import (
-    METRICS_FILE,
-    PREDICTIONS_FILE,
-    TABLE_FILE,
-    VALIDATION_PREDICTIONS_FILE,
-    default_output,
-)
 from fakd_jax.evaluation.measure import Duplicates, measure
 from fakd_jax.evaluation.report.files import write_report
 from fakd_jax.evaluation.report.plots import plot_confusion_matrix, plot_curves
@@ -30,13 +23,20 @@ from fakd_jax.evaluation.report.provenance import describe_provenance
 from fakd_jax.evaluation.report.text import percent, table2
 from fakd_jax.inference.predictor import Predictor, read_metadata
 from fakd_jax.metrics.classification import NOT_ASKED_FOR
+from fakd_jax.runs.files import (
+    METRICS_FILE,
+    PREDICTIONS_FILE,
+    TABLE_FILE,
+    VALIDATION_PREDICTIONS_FILE,
+)
 from fakd_jax.runs.workdir import (
     choose_ids,
     data_cache_dir,
+    default_output,
     find_workdir,
     open_data,
     own_split,
-    read_metrics,
+    read_records,
 )
 from fakd_jax.runtime.atomic_files import require_writable, write_whole
 
@@ -157,7 +157,7 @@ def evaluate_checkpoint(
     title = f"{predictor.arch} on the {split} split of {dataset.name}\naccuracy {accuracy}"
     matrix = np.array(metrics["confusion_matrix"])
     plot_confusion_matrix(matrix, names, folder / "confusion_matrix.png", title=title)
-    if workdir and (records := read_metrics(workdir)):
+    if workdir and (records := read_records(workdir)):
         plot_curves(records, folder / "curves.png")
     duplicate_of, learnt = None, duplicates and duplicates.training_ids
     if audit is not None and learnt is not None:

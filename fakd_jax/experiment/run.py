@@ -14,17 +14,10 @@ from fakd_jax.evaluation.report.plots import plot_curves
 from fakd_jax.evaluation.run import evaluate_checkpoint
 from fakd_jax.experiment.settings import PLACE_KEYS
 from fakd_jax.experiment.teacher_and_student import ExperimentData, run_experiment
-from fakd_jax.runs.workdir import PHASES, read_metrics
+from fakd_jax.runs.files import CURVES_FILE, LOCK_FILE, PHASES, evaluation_folder
+from fakd_jax.runs.workdir import read_records
 from fakd_jax.runtime.atomic_files import require_writable
 from fakd_jax.training.metric_log import LOGGER
-
-LOCK_FILE = ".lock"
-
-
-def report_folder(workdir: Path, role: str) -> Path:
-    """Where the test report of a workdir's "teacher" or "student" lies."""
-    evaluation = workdir / "evaluation"
-    return evaluation / "teacher" if role == "teacher" else evaluation
 
 
 def train_and_evaluate(
@@ -58,7 +51,7 @@ def train_and_evaluate(
     """
     with _alone_in(workdir):
         result = run_experiment(config, workdir, data, place_keys)
-        plot_curves(read_metrics(workdir), workdir / "curves.png")
+        plot_curves(read_records(workdir), workdir / CURVES_FILE)
         teacher_given = config.train == "student" and bool(config.teacher.checkpoint)
         for role, checkpoint in (("teacher", result.teacher), ("student", result.student)):
             if checkpoint is None or role not in roles:
@@ -69,7 +62,7 @@ def train_and_evaluate(
                 evaluate_checkpoint(
                     checkpoint,
                     source=config.data.source,
-                    output=report_folder(workdir, role),
+                    output=evaluation_folder(workdir, role),
                     batch_size=config.eval_batch_size,
                     cache_dir=config.data.cache_dir or None,
                     allow_untrained=given and config.teacher.allow_untrained,

@@ -8,18 +8,16 @@ from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 from ml_collections import ConfigDict
 
 from fakd_jax.data.splits import KINDS
 from fakd_jax.errors import UserError
-from fakd_jax.runs.workdir import CONFIG_FILE
+from fakd_jax.runs.files import CONFIG_FILE
 from fakd_jax.runtime.atomic_files import write_whole
+from fakd_jax.runtime.precision import DTYPES
 from fakd_jax.training.metric_log import LOGGER
 from fakd_jax.training.optimizer import SCHEDULES
 
-DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
 # Keys that say where the run happens, not what it computes: they may differ when resuming.
 PLACE_KEYS = frozenset({"data.cache_dir", "checkpoint_every_steps"})
 # Differing keys that an error names: a whole other config would fill the screen.
@@ -49,7 +47,7 @@ RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "seed": _NOT_NEGATIVE,
     "batch_size": _POSITIVE_INTEGER,
     "eval_batch_size": _POSITIVE_INTEGER,
-    "dtype": _one_of("auto", *DTYPES),
+    "dtype": _one_of(*DTYPES),
     "data.source": (bool, "kaggle, phantom, a folder or an archive"),
     "data.split": _one_of(*KINDS),
     "data.folds": (lambda value: value >= 2, "at least 2"),
@@ -109,13 +107,6 @@ def validate(config: ConfigDict, prefix: str = "config.") -> None:
         problems.append(f"{prefix}teacher.num_epochs=0 trains nothing; it must be at least 1")
     if problems:
         raise UserError("; ".join(problems))
-
-
-def compute_dtype(name: str) -> Any:
-    """The networks' compute type: "auto" is bfloat16 on a GPU or TPU, float32 on a CPU."""
-    if name == "auto":
-        return jnp.float32 if jax.default_backend() == "cpu" else jnp.bfloat16
-    return DTYPES[name]
 
 
 def tell_negative_class(config: ConfigDict, class_names: Sequence[str]) -> None:

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 from flax import nnx
 from ml_collections import ConfigDict
 
@@ -25,7 +24,6 @@ from fakd_jax.distillation.projection import Projection
 from fakd_jax.errors import UserError
 from fakd_jax.experiment.settings import (
     PLACE_KEYS,
-    compute_dtype,
     holds_runs_config,
     keep_config,
     tell_negative_class,
@@ -35,8 +33,9 @@ from fakd_jax.experiment.teacher_checks import require_same_task, require_unseen
 from fakd_jax.models import create_model, feature_shapes
 from fakd_jax.models.checkpoint import build_model
 from fakd_jax.models.torch_weights.pretrained import load_pretrained
-from fakd_jax.runs.workdir import CONFIG_FILE, PHASES, SPLIT_FILE
+from fakd_jax.runs.files import CONFIG_FILE, PHASES, SPLIT_FILE
 from fakd_jax.runtime.atomic_files import remove
+from fakd_jax.runtime.precision import compute_dtype
 from fakd_jax.training.loop import Phase, PhaseResult, run_phase
 from fakd_jax.training.metric_log import LOGGER
 from fakd_jax.training.optimizer import adamw, learning_rate_schedule
@@ -342,7 +341,7 @@ class _Experiment:
             "head": "trained",
             "source": {
                 "config_name": config.name,
-                "compute_dtype": jnp.dtype(self.dtype).name,
+                "compute_dtype": self.dtype.name,
                 "device": jax.devices()[0].device_kind,
             },
             "data": {

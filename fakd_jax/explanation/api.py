@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -154,8 +153,7 @@ def explain_prepared(
 
 def image_seed(seed: int, image: UInt8[np.ndarray, "H W 3"]) -> int:
     """The seed of one image, in [0, 2**31): a hash of the run's seed and the image's pixels."""
-    digest = hashlib.sha256(f"{seed} {image.shape} ".encode() + image.tobytes()).digest()
-    return int.from_bytes(digest[:4], "big") >> 1
+    return int(sha256(f"{seed} {image.shape} ", image.tobytes())[:8], 16) >> 1
 
 
 @lru_cache(maxsize=1)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 import json
 import os
@@ -15,6 +14,7 @@ import numpy as np
 from jaxtyping import Float, Int32
 
 from fakd_jax.errors import UserError
+from fakd_jax.runtime.hashing import sha256
 
 
 def require_text(ids: Sequence[str]) -> None:
@@ -66,8 +66,6 @@ def folder_names(ids: Sequence[str]) -> list[str]:
     slugs = [slug.encode()[-150:].decode(errors="ignore") or "image" for slug in slugs]
     taken = Counter(slug.casefold() for slug in slugs)
     return [
-        slug
-        if taken[slug.casefold()] == 1
-        else f"{slug}-{hashlib.sha256(id.encode()).hexdigest()[:8]}"
+        slug if taken[slug.casefold()] == 1 else f"{slug}-{sha256(id)[:8]}"
         for slug, id in zip(slugs, ids, strict=True)
     ]

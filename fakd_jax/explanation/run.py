@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -33,10 +32,17 @@ from fakd_jax.explanation.scene.builder import SceneBuilder
 from fakd_jax.explanation.subjects import Subject
 from fakd_jax.inference.batching import network_in_fixed_batches
 from fakd_jax.inference.network import Network
+from fakd_jax.runs.files import (
+    ATTRIBUTION_FILE,
+    EXPLANATION_FIGURE_FILE,
+    EXPLANATION_FILE,
+    EXPLANATIONS_FILE,
+    SEGMENTS_FILE,
+)
 from fakd_jax.runtime.atomic_files import remove, write_whole
+from fakd_jax.runtime.hashing import sha256
 
 FORMAT_VERSION = 2
-INDEX_FILE, RECORD_FILE = "explanations.json", "explanation.json"
 _INDEX_KEYS = (
     "id",
     "true_class",
@@ -110,15 +116,18 @@ def explain_images(
     }
     entries: list[dict[str, Any]] = []
     index = {**common, "explanations": entries}
-    write_whole(output / INDEX_FILE, json_bytes(index))  # an unwritable folder shows at once
+    write_whole(output / EXPLANATIONS_FILE, json_bytes(index))  # an unwritable folder shows at once
     names = folder_names([subject.id for subject in subjects])
     for subject, name in zip(subjects, names, strict=True):
         record, explanation = _explain_one(
             subject, network, explainer, scene_builder, output / name, common
         )
-        paths = {"explanation": f"{name}/{RECORD_FILE}", "figure": f"{name}/figure.png"}
+        paths = {
+            "explanation": f"{name}/{EXPLANATION_FILE}",
+            "figure": f"{name}/{EXPLANATION_FIGURE_FILE}",
+        }
         entries.append({key: record[key] for key in _INDEX_KEYS} | paths)
-        write_whole(output / INDEX_FILE, json_bytes(index))
+        write_whole(output / EXPLANATIONS_FILE, json_bytes(index))
         if on_done is not None:
             on_done(entries[-1], explanation)
     return index
@@ -153,24 +162,24 @@ def _explain_one(
         "image": {
             "original_size": list(original.shape[:2]),
             "explained_size": list(image.shape[:2]),
-            "sha256": hashlib.sha256(image.tobytes()).hexdigest(),
+            "sha256": sha256(image.tobytes()),
         },
         **common,
         "config": {**config, "image_seed": image_seed(seed, image)},
     }
     by_pixel = None if explanation.by_superpixel else array_bytes(explanation.attribution)
     files = {
-        "figure.png": figure_png(figure),
-        "segments.png": label_map_bytes(explanation.segments),
-        "attribution.npy": by_pixel,
+        EXPLANATION_FIGURE_FILE: figure_png(figure),
+        SEGMENTS_FILE: label_map_bytes(explanation.segments),
+        ATTRIBUTION_FILE: by_pixel,
     }
-    remove(folder / RECORD_FILE)
+    remove(folder / EXPLANATION_FILE)
     for name, content in files.items():
         if content is None:
             remove(folder / name)  # of an earlier run by another method
         else:
             write_whole(folder / name, content)
-    write_whole(folder / RECORD_FILE, json_bytes(record))
+    write_whole(folder / EXPLANATION_FILE, json_bytes(record))
     return record, explanation
 
 
@@ -209,13 +218,13 @@ def _explanation_record(
             for superpixel in heaviest
         ],
         "segments": {
-            "file": "segments.png",
+            "file": SEGMENTS_FILE,
             "count": len(weights),
             "background": int((segments < 0).sum()),
             "pixels": sizes.tolist(),
         },
         "weights": weights.tolist(),
-        "attribution": None if explanation.by_superpixel else "attribution.npy",
+        "attribution": None if explanation.by_superpixel else ATTRIBUTION_FILE,
     }
 
 

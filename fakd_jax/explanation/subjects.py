@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -18,6 +17,7 @@ from fakd_jax.errors import UserError
 from fakd_jax.inference.gradients import Derivatives
 from fakd_jax.inference.network import Gradients, Network
 from fakd_jax.inference.predictor import Predictor
+from fakd_jax.runtime.hashing import sha256
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ def _randomised(
             "weights_sha256": reinitialised.weights_digest(),
             "reinitialised": {
                 "seed": seed,
-                "images_sha256": hashlib.sha256(images.tobytes()).hexdigest(),
+                "images_sha256": sha256(images.tobytes()),
                 "instead_of": provenance["weights_sha256"],
             },
         },
@@ -192,7 +192,7 @@ def subjects_from_dataset(
         )
 
     def rank(id: str) -> str:
-        return hashlib.sha256(f"{seed} {id}".encode()).hexdigest()
+        return sha256(f"{seed} {id}")
 
     def mask(id: str) -> Path | None:
         if masks is None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -27,8 +26,9 @@ from fakd_jax.models.folding import fold_batch_norms
 from fakd_jax.models.kernels.compilation import compiler_options
 from fakd_jax.models.reinitialisation import reinitialise
 from fakd_jax.runtime.async_dispatch import in_batches, wait_until_done
+from fakd_jax.runtime.hashing import sha256_of_tree
+from fakd_jax.runtime.precision import compute_dtype
 
-DTYPES = ("auto", "float32", "bfloat16")
 HEADS_WITHOUT_TRAINING = ("untrained", "absent")
 
 
@@ -148,15 +148,15 @@ class Predictor:
                 "train it first (python -m fakd_jax.train), or allow an untrained head explicitly"
             )
         preprocessing = _preprocessing(metadata, checkpoint, allow_untrained)
-        compute_dtype = _resolve_dtype(dtype)
-        model, metadata = build_model(checkpoint, dtype=jnp.dtype(compute_dtype))
+        computed_in = compute_dtype(dtype)
+        model, metadata = build_model(checkpoint, dtype=computed_in)
         return cls(
             model,
             metadata,
             preprocessing=preprocessing,
             checkpoint=checkpoint,
             batch_size=batch_size,
-            dtype=compute_dtype,
+            dtype=computed_in.name,
         )
 
     def predict_logits(
@@ -287,12 +287,7 @@ class Predictor:
 
     def weights_digest(self) -> str:
         """The sha256 of all weights and statistics: which numbers made a report, beyond a path."""
-        digest = hashlib.sha256()
-        state = model_state(self.network)
-        for path, leaf in jax.tree_util.tree_flatten_with_path(state)[0]:
-            digest.update(jax.tree_util.keystr(path).encode())
-            digest.update(np.ascontiguousarray(leaf).tobytes())
-        return digest.hexdigest()
+        return sha256_of_tree(model_state(self.network))
 
     def _prepare(self, images: UInt8[np.ndarray, "N H W 3"]) -> UInt8[np.ndarray, "N S S 3"]:
         """Resizes as in training."""
@@ -367,11 +362,3 @@ def _preprocessing(
         f"{checkpoint} does not say how its images were prepared (metadata.json lacks "
         "'preprocessing'); give a checkpoint that fakd_jax.train wrote"
     )
-
-
-def _resolve_dtype(dtype: str) -> str:
-    if dtype not in DTYPES:
-        raise UserError(f"unknown dtype {dtype!r}; choose one of {', '.join(DTYPES)}")
-    if dtype != "auto":
-        return dtype
-    return "float32" if jax.default_backend() == "cpu" else "bfloat16"

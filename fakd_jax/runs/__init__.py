@@ -1,5 +1,4 @@
-"""What a run leaves behind: a workdir, its config, split, metrics and checkpoints.
+"""What a run leaves behind: the names of its files, its split, its records and its data.
 
-Reads it for evaluation, explanation and studies.
 May import data, models, runtime and errors.
 """

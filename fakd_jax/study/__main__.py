@@ -18,10 +18,11 @@ def main(argv: list[str]) -> None:
     workdir = workdir or config_flags.default_workdir(config, argv)
     cli.use_compilation_cache()
 
+    from fakd_jax.runs.files import STUDY_LOG_FILE
     from fakd_jax.study.run import run_study
     from fakd_jax.training.metric_log import LOGGER, start_logging
 
-    end_logging = start_logging(workdir, "study.log")
+    end_logging = start_logging(workdir, STUDY_LOG_FILE)
     try:
         LOGGER.info("workdir: %s", workdir)
         run_study(config, workdir)

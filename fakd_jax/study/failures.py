@@ -7,11 +7,10 @@ from pathlib import Path
 
 from ml_collections import ConfigDict
 
+from fakd_jax.runs.files import FAILED_FILE
 from fakd_jax.runtime.atomic_files import write_whole
 from fakd_jax.study.cells import Cell, cell_config, needs_teacher, teacher_method
 from fakd_jax.study.results import is_finished
-
-FAILED_FILE = "failed.txt"
 
 
 def mark_failed(workdir: Path, cell: Cell, reason: str) -> None:

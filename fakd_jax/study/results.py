@@ -12,13 +12,11 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from fakd_jax.errors import UserError
-from fakd_jax.evaluation.layout import METRICS_FILE, PREDICTIONS_FILE
-from fakd_jax.experiment.run import report_folder
-from fakd_jax.runs.workdir import read_metrics
+from fakd_jax.runs.files import CELL_FILE, METRICS_FILE, PREDICTIONS_FILE, evaluation_folder
+from fakd_jax.runs.workdir import read_records
 from fakd_jax.runtime.atomic_files import write_whole
 from fakd_jax.study.cells import Cell, cell_config
 
-FINISHED_FILE = "cell.json"
 FIGURES = ("accuracy", "balanced_accuracy", "missed_tumour_rate", "ece")
 """The figures of a cell that are averaged over seeds; all are shares in [0, 1]."""
 
@@ -78,7 +76,7 @@ class Replicate:
 
 def is_finished(workdir: Path, cell: Cell) -> bool:
     """Whether a cell has been trained and evaluated to the end."""
-    return (workdir / cell.folder / FINISHED_FILE).is_file()
+    return (workdir / cell.folder / CELL_FILE).is_file()
 
 
 def mark_finished(config: ConfigDict, workdir: Path, cell: Cell, seconds: float) -> None:
@@ -92,18 +90,18 @@ def mark_finished(config: ConfigDict, workdir: Path, cell: Cell, seconds: float)
         more, as in a cell that was interrupted.
     """
     folder = workdir / cell.folder
-    recorded = sum(record["seconds"] for record in read_metrics(folder))
+    recorded = sum(record["seconds"] for record in read_records(folder))
     metrics = json.loads((_report(config, workdir, cell) / METRICS_FILE).read_text("utf-8"))
     content = dataclasses.asdict(cell) | {
         "seconds": max(seconds, recorded),
         "evaluated": _evaluated(metrics),
     }
-    write_whole(folder / FINISHED_FILE, json.dumps(content, indent=2) + "\n")
+    write_whole(folder / CELL_FILE, json.dumps(content, indent=2) + "\n")
 
 
 def _report(config: ConfigDict, workdir: Path, cell: Cell) -> Path:
     """The folder of a cell's own evaluation."""
-    return report_folder(workdir / cell.folder, cell_config(config, cell, workdir).train)
+    return evaluation_folder(workdir / cell.folder, cell_config(config, cell, workdir).train)
 
 
 def _evaluated(metrics: Mapping[str, Any]) -> dict[str, str]:
@@ -130,11 +128,11 @@ def _read(config: ConfigDict, workdir: Path, cell: Cell) -> CellResult:
     folder = workdir / cell.folder
     report = _report(config, workdir, cell)
     try:
-        finished = json.loads((folder / FINISHED_FILE).read_text(encoding="utf-8"))
+        finished = json.loads((folder / CELL_FILE).read_text(encoding="utf-8"))
         metrics = json.loads((report / METRICS_FILE).read_text(encoding="utf-8"))
         if _evaluated(metrics) != finished.get("evaluated"):
             raise ValueError(
-                f"{report} is not of the weights, data and images that {FINISHED_FILE} names"
+                f"{report} is not of the weights, data and images that {CELL_FILE} names"
             )
         with (report / PREDICTIONS_FILE).open(encoding="utf-8", newline="") as file:
             right = {row["id"]: row["label"] == row["prediction"] for row in csv.DictReader(file)}
@@ -142,7 +140,7 @@ def _read(config: ConfigDict, workdir: Path, cell: Cell) -> CellResult:
     except (OSError, ValueError, KeyError) as error:
         raise UserError(
             f"the results of the cell {cell} in {folder} are damaged ({error}); delete "
-            f"{folder / FINISHED_FILE} to have it evaluated again"
+            f"{folder / CELL_FILE} to have it evaluated again"
         ) from error
 
 

@@ -14,9 +14,16 @@ from fakd_jax.errors import NotFiniteError, UserError
 from fakd_jax.experiment.run import train_and_evaluate
 from fakd_jax.experiment.settings import PLACE_KEYS, keep_config
 from fakd_jax.experiment.teacher_and_student import ExperimentData, open_experiment_data
+from fakd_jax.runs.files import (
+    FAILED_FILE,
+    STUDY_FIGURE_FILE,
+    STUDY_FILE,
+    STUDY_ROWS_FILE,
+    STUDY_TABLE_FILE,
+)
 from fakd_jax.runtime.atomic_files import write_whole
 from fakd_jax.study.cells import Cell, cell_config, cells_of, check_study
-from fakd_jax.study.failures import FAILED_FILE, failures, mark_failed
+from fakd_jax.study.failures import failures, mark_failed
 from fakd_jax.study.figure import plot_study
 from fakd_jax.study.progress import seconds_left, time_left
 from fakd_jax.study.results import collect, is_finished, mark_finished, require_same_data
@@ -82,10 +89,10 @@ def write_report(config: ConfigDict, workdir: Path) -> dict[str, Any]:
     cells = cells_of(config)
     results = collect(config, workdir, cells)
     report = summarise(config, results, failures(config, workdir, cells))
-    write_whole(workdir / "study.json", json.dumps(report, indent=2, allow_nan=False) + "\n")
-    write_whole(workdir / "study.csv", study_rows(report))
-    write_whole(workdir / "study.txt", study_table(report))
-    plot_study(report, workdir / "study.png")
+    write_whole(workdir / STUDY_FILE, json.dumps(report, indent=2, allow_nan=False) + "\n")
+    write_whole(workdir / STUDY_ROWS_FILE, study_rows(report))
+    write_whole(workdir / STUDY_TABLE_FILE, study_table(report))
+    plot_study(report, workdir / STUDY_FIGURE_FILE)
     return report
 
 

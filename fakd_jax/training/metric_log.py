@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from fakd_jax.errors import UserError
-from fakd_jax.runs.workdir import METRICS_FILE, read_metrics
+from fakd_jax.runs.files import LOG_FILE, RECORDS_FILE
+from fakd_jax.runs.workdir import read_records
 from fakd_jax.runtime.atomic_files import write_whole
 
 LOGGER = logging.getLogger("fakd_jax")
-LOG_FILE = "train.log"
 
 
 def start_logging(
@@ -77,10 +77,10 @@ class Logbook:
         self.phase = phase
         kept = [
             record
-            for record in read_metrics(workdir)
+            for record in read_records(workdir)
             if record["phase"] != phase or record["step"] <= resume_step
         ]
-        write_whole(workdir / METRICS_FILE, "".join(json.dumps(record) + "\n" for record in kept))
+        write_whole(workdir / RECORDS_FILE, "".join(json.dumps(record) + "\n" for record in kept))
         self._first_step = resume_step + 1
 
     @functools.cached_property
@@ -105,7 +105,7 @@ class Logbook:
         """
         line = {"phase": self.phase, "kind": kind, "step": step, "epoch": epoch, **values}
         with self._writing():
-            with (self.workdir / METRICS_FILE).open("a", encoding="utf-8") as file:
+            with (self.workdir / RECORDS_FILE).open("a", encoding="utf-8") as file:
                 file.write(json.dumps(line) + "\n")
             for name, value in values.items():
                 self._events.add_scalar(f"{kind}/{name}", value, step)

@@ -31,13 +31,13 @@ from fakd_jax.data.preprocessing import Preprocessing, normalise
 from fakd_jax.data.sources import open_dataset
 from fakd_jax.distillation.objective import Objective
 from fakd_jax.distillation.projection import Projection
-from fakd_jax.experiment.settings import compute_dtype
 from fakd_jax.explanation.methods.lime import LimeExplainer
 from fakd_jax.explanation.scene.builder import PAPER
 from fakd_jax.explanation.subjects import network_of
 from fakd_jax.inference.predictor import Predictor
 from fakd_jax.models import create_model
 from fakd_jax.runtime.async_dispatch import wait_until_done
+from fakd_jax.runtime.precision import compute_dtype
 from fakd_jax.training.optimizer import adamw
 from fakd_jax.training.state import Learner, initial_state
 from fakd_jax.training.step import Teacher, make_steps
@@ -129,7 +129,7 @@ def _predictor(role: str, settings: Settings, batch: int) -> Predictor:
         preprocessing=Preprocessing(image_size=settings.image_size),
         checkpoint=Path(),
         batch_size=batch,
-        dtype=jnp.dtype(compute_dtype("auto")).name,
+        dtype=compute_dtype("auto").name,
     )
 
 

@@ -281,7 +281,7 @@ def test_a_checkpoint_outside_a_workdir(
     assert evaluate(alone)["provenance"]["split_origin"] == "the data itself"
     written = {path.name for path in (tmp_path / "evaluation").iterdir()}
     assert written == REPORT - {"curves.png", "val_predictions.csv"}
-    with pytest.raises(UserError, match="known only to the run"):
+    with pytest.raises(UserError, match="only the run that chose"):
         evaluate(alone, split="val")
 
 
@@ -292,7 +292,7 @@ def test_other_data_of_the_same_classes(workdir: Path, cache: Path, tmp_path: Pa
     assert metrics["provenance"]["split_origin"] == "the data itself"
     assert metrics["calibration"]["temperature"] is None
     assert "no split.json of a run names validation images" in metrics["notes"][-1]
-    with pytest.raises(UserError, match="other data"):
+    with pytest.raises(UserError, match="belongs to other data"):
         evaluate(workdir, source=str(other), cache_dir=cache, split="train")
 
 

@@ -15,7 +15,7 @@ import pytest
 from fakd_jax.errors import NotFiniteError, UserError
 from fakd_jax.experiment.teacher_and_student import run_experiment
 from fakd_jax.models.checkpoint import load_model, resolve_checkpoint
-from fakd_jax.runs.workdir import read_metrics
+from fakd_jax.runs.workdir import read_records
 from fakd_jax.training.checkpoints import PhaseCheckpoints
 from fakd_jax.training.early_stopping import EarlyStopping
 from fakd_jax.training.metric_log import LOGGER
@@ -51,7 +51,7 @@ def figures(workdir):
     """The records of a run without its timings."""
     return [
         {name: value for name, value in record.items() if name not in TIMINGS}
-        for record in read_metrics(workdir)
+        for record in read_records(workdir)
     ]
 
 
@@ -80,7 +80,7 @@ def test_a_run_leaves_what_the_design_says(whole):
 
 
 def test_records_tell_every_epoch_with_the_terms_in_use(whole):
-    records = read_metrics(whole[0])
+    records = read_records(whole[0])
     told = [(record["phase"], record["kind"], record["epoch"]) for record in records]
     assert told == [
         (phase, kind, epoch)
@@ -269,7 +269,7 @@ def test_two_devices_give_the_losses_of_one(data, cache, tmp_path):
     arguments += as_flags(tiny_overrides(data, cache) | more)
     process = start(arguments, XLA_FLAGS="--xla_force_host_platform_device_count=2")
     assert process.wait(280) == 0
-    one, two = (read_metrics(tmp_path / name) for name in ("one", "two"))
+    one, two = (read_records(tmp_path / name) for name in ("one", "two"))
     for alone, parted in zip(one, two, strict=True):
         for term in {"loss", "ce", "kd", "fa"} & alone.keys():
             assert parted[term] == pytest.approx(alone[term], rel=1e-3), term
@@ -283,7 +283,7 @@ def test_a_given_teacher_is_used_and_not_trained(alpha, terms, whole, data, cach
     more = {"teacher.checkpoint": str(whole[0]), "student.num_epochs": 1}
     given = run("kd", data, cache, tmp_path, **more, **{"distillation.alpha": alpha})
     assert given.teacher == whole[1].teacher
-    assert read_metrics(tmp_path)[0].keys() & {"ce", "kd", "fa"} == terms
+    assert read_records(tmp_path)[0].keys() & {"ce", "kd", "fa"} == terms
     assert not (tmp_path / "teacher").exists()
 
 
@@ -301,7 +301,7 @@ def test_the_other_experiments_run_with_the_terms_of_their_names(
 ):
     more = {"student.num_epochs": 1, "teacher.checkpoint": str(whole[0])}
     run(name, data, cache, tmp_path, **more)
-    for record in read_metrics(tmp_path):
+    for record in read_records(tmp_path):
         assert record.keys() & {"ce", "kd", "fa"} == terms
 
 

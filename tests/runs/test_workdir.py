@@ -11,7 +11,8 @@ from fakd_jax.data.dataset import ImageDataset
 from fakd_jax.data.sources import open_dataset
 from fakd_jax.data.splits import make_split
 from fakd_jax.errors import UserError
-from fakd_jax.runs.workdir import SPLIT_FILE, choose_ids, find_workdir, open_data, read_metrics
+from fakd_jax.runs.files import SPLIT_FILE
+from fakd_jax.runs.workdir import choose_ids, find_workdir, open_data, read_records
 from tests.tiny import CLASS_NAMES, write_images
 
 
@@ -39,16 +40,16 @@ def test_the_workdir_of_a_checkpoint(tmp_path: Path) -> None:
 
 
 def test_a_record_cut_short_is_dropped(tmp_path: Path) -> None:
-    assert read_metrics(tmp_path) == []
+    assert read_records(tmp_path) == []
     file = tmp_path / "metrics.jsonl"
     file.write_text('{"step": 1}\n{"step": 2}\n{"st')
-    assert read_metrics(tmp_path) == [{"step": 1}, {"step": 2}]
+    assert read_records(tmp_path) == [{"step": 1}, {"step": 2}]
 
 
 def test_a_damaged_record_is_told(tmp_path: Path) -> None:
     (tmp_path / "metrics.jsonl").write_text('{"step": 1\n{"step": 2}\n')
     with pytest.raises(UserError, match="damaged"):
-        read_metrics(tmp_path)
+        read_records(tmp_path)
 
 
 def test_the_runs_own_test_split_is_followed(dataset: ImageDataset, tmp_path: Path) -> None:
@@ -74,7 +75,7 @@ def test_an_empty_split_is_refused(dataset: ImageDataset, tmp_path: Path) -> Non
 def test_without_a_split_the_data_tell_their_test_images(dataset: ImageDataset) -> None:
     chosen = choose_ids(dataset, "test", None)
     assert (len(chosen.ids), chosen.origin) == (12, "the data itself")
-    with pytest.raises(UserError, match=r"known only to the run.*there is no split\.json"):
+    with pytest.raises(UserError, match=r"only the run that chose.*there is no split\.json"):
         choose_ids(dataset, "val", None)
 
 
@@ -83,7 +84,7 @@ def test_a_split_of_other_data(dataset: ImageDataset, tmp_path: Path) -> None:
     make_split(dataset, seed=3, validation_fraction=0.4).save(file)
     file.write_text(json.dumps(json.loads(file.read_text()) | {"fingerprint": "another"}))
     assert choose_ids(dataset, "test", tmp_path).origin == "the data itself"
-    with pytest.raises(UserError, match="is of other data"):
+    with pytest.raises(UserError, match="belongs to other data"):
         choose_ids(dataset, "train", tmp_path)
 
 

@@ -16,8 +16,8 @@ from fakd_jax.errors import UserError
 from fakd_jax.models import create_model
 from fakd_jax.models.checkpoint import build_model, model_state
 from fakd_jax.models.torch_weights.convert import to_state_dict
-from fakd_jax.models.torch_weights.files import file_sha256
 from fakd_jax.models.torch_weights.names import key_table
+from fakd_jax.runtime.hashing import sha256_of_file
 
 SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "convert_weights.py"
 
@@ -79,12 +79,12 @@ def test_a_complete_file(
     assert metadata["num_classes"] == 6  # as the file's head has
     assert metadata["head"] == "pretrained"
     assert metadata["source"]["file"] == "complete.safetensors"
-    assert metadata["source"]["sha256"] == file_sha256(complete)
+    assert metadata["source"]["sha256"] == sha256_of_file(complete)
     assert metadata["source"]["fresh"] == []
     for told in (
         f"loaded {len(weights)} arrays",
         "features.3 ",
-        file_sha256(complete),
+        sha256_of_file(complete),
         f"wrote {tmp_path / 'out'} (",
         "6 classes, head pretrained",
     ):

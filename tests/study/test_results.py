@@ -6,9 +6,9 @@ import pytest
 
 from fakd_jax.configs.study import get_config
 from fakd_jax.errors import UserError
+from fakd_jax.runs.files import CELL_FILE
 from fakd_jax.study.cells import Cell
 from fakd_jax.study.results import (
-    FINISHED_FILE,
     collect,
     is_finished,
     mark_finished,
@@ -71,7 +71,7 @@ def test_damage_is_told_with_what_to_do(tmp_path, damaged):
     write_cell(tmp_path, CELL)
     mark_finished(CONFIG, tmp_path, CELL, 1.0)
     (tmp_path / CELL.folder / damaged).write_text("id\nnothing\n")
-    with pytest.raises(UserError, match=rf"official, seed 0, student.*delete .*{FINISHED_FILE}"):
+    with pytest.raises(UserError, match=rf"official, seed 0, student.*delete .*{CELL_FILE}"):
         collect(CONFIG, tmp_path, [CELL])
 
 
@@ -86,7 +86,7 @@ def test_an_evaluation_written_over_the_cells_own_is_told(tmp_path, change):
     file.write_text(json.dumps(metrics | {"provenance": PROVENANCE | {"dtype": "another"}}))
     assert len(collect(CONFIG, tmp_path, [CELL])) == 1
     file.write_text(json.dumps(metrics | {"provenance": PROVENANCE | change}))
-    with pytest.raises(UserError, match=rf"not of the weights, .*delete .*{FINISHED_FILE}"):
+    with pytest.raises(UserError, match=rf"not of the weights, .*delete .*{CELL_FILE}"):
         collect(CONFIG, tmp_path, [CELL])
 
 
@@ -94,11 +94,11 @@ def test_a_cell_that_does_not_say_what_it_evaluated_is_told(tmp_path):
     """As earlier versions ended theirs."""
     write_cell(tmp_path, CELL)
     mark_finished(CONFIG, tmp_path, CELL, 1.0)
-    file = tmp_path / CELL.folder / FINISHED_FILE
+    file = tmp_path / CELL.folder / CELL_FILE
     content = json.loads(file.read_text())
     del content["evaluated"]
     file.write_text(json.dumps(content))
-    with pytest.raises(UserError, match=rf"delete .*{FINISHED_FILE}"):
+    with pytest.raises(UserError, match=rf"delete .*{CELL_FILE}"):
         collect(CONFIG, tmp_path, [CELL])
 
 

@@ -15,7 +15,7 @@ import pytest
 from fakd_jax.errors import NotFiniteError, UserError
 from fakd_jax.experiment.run import train_and_evaluate
 from fakd_jax.experiment.teacher_and_student import open_experiment_data
-from fakd_jax.runs.workdir import CONFIG_FILE
+from fakd_jax.runs.files import CONFIG_FILE
 from fakd_jax.study import run
 from fakd_jax.study.cells import cells_of
 from fakd_jax.study.failures import failures

@@ -3,7 +3,8 @@
 import pytest
 
 from fakd_jax.errors import UserError
-from fakd_jax.runs.workdir import METRICS_FILE, read_metrics
+from fakd_jax.runs.files import RECORDS_FILE
+from fakd_jax.runs.workdir import read_records
 from fakd_jax.training.metric_log import Logbook
 
 NO_ROOM = OSError(28, "No space left on device")
@@ -25,8 +26,8 @@ def record(logbook):
 
 def test_a_record_that_cannot_be_written_is_told(tmp_path):
     logbook = Logbook(tmp_path, "student", resume_step=0)
-    (tmp_path / METRICS_FILE).unlink()
-    (tmp_path / METRICS_FILE).mkdir()
+    (tmp_path / RECORDS_FILE).unlink()
+    (tmp_path / RECORDS_FILE).mkdir()
     with pytest.raises(UserError, match=r"cannot write the records of .*--workdir"):
         record(logbook)
 
@@ -43,5 +44,5 @@ def test_a_record_can_be_read_again(tmp_path):
     logbook = Logbook(tmp_path, "student", resume_step=0)
     record(logbook)
     logbook.close()
-    (found,) = read_metrics(tmp_path)
+    (found,) = read_records(tmp_path)
     assert found == {"phase": "student", "kind": "val", "step": 4, "epoch": 1, "loss": 0.5}

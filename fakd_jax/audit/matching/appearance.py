@@ -13,13 +13,13 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from hashlib import sha256
 
 import numpy as np
 from jaxtyping import Bool, Float32, Int, UInt8
 
 from fakd_jax.data.dataset import ImageDataset
 from fakd_jax.data.preprocessing import decode_rgb
+from fakd_jax.runtime.hashing import sha256
 
 SIDE = 112
 """Side of the thumbnails in pixels: half the networks' input, twice JPEG's grain of 1 pixel."""
@@ -87,7 +87,7 @@ def _thumbnail(
     height, width, _ = pixels.shape
     spread = pixels.max(axis=-1) - pixels.min(axis=-1)
     coloured = bool(spread.max() > COLOUR_TOLERANCE)
-    return thumbnail_of(pixels), sha256(encoded).hexdigest(), (width, height), coloured
+    return thumbnail_of(pixels), sha256(encoded), (width, height), coloured
 
 
 def thumbnail_of(pixels: UInt8[np.ndarray, "H W 3"]) -> Float32[np.ndarray, "S S"]:

@@ -14,7 +14,8 @@ from fakd_jax.errors import UserError
 from fakd_jax.evaluation.report.confidence_plots import plot_reliability, plot_risk_coverage
 from fakd_jax.evaluation.report.mistakes import read_mistakes, worst_mistakes
 from fakd_jax.evaluation.report.page import Pictures, html_report
-from fakd_jax.runs.workdir import CONFIG_FILE, read_metrics
+from fakd_jax.runs.files import CONFIG_FILE
+from fakd_jax.runs.workdir import read_records
 from fakd_jax.runtime.atomic_files import write_whole
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ def write_report(
     """
     plot_reliability(metrics["calibration"], folder / "reliability.png")
     plot_risk_coverage(metrics["selective"], folder / "risk_coverage.png")
-    has_curves = workdir is not None and bool(read_metrics(workdir))
+    has_curves = workdir is not None and bool(read_records(workdir))
     worst = worst_mistakes(ids, labels, probabilities, MISTAKES_SHOWN)
     text = html_report(
         metrics,

@@ -19,7 +19,7 @@ from fakd_jax.reporting.figures import (
     new_figure,
     save_figure,
 )
-from fakd_jax.runs.workdir import PHASES
+from fakd_jax.runs.files import PHASES
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

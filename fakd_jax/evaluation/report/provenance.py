@@ -6,9 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fakd_jax.evaluation.latency import describe_hardware
-from fakd_jax.evaluation.layout import name_of
 from fakd_jax.inference.predictor import Predictor
-from fakd_jax.runs.workdir import SplitIds
+from fakd_jax.runs.workdir import SplitIds, checkpoint_name
 from fakd_jax.version import __version__
 
 if TYPE_CHECKING:
@@ -35,7 +34,7 @@ def describe_provenance(
     config, trained_on = metadata.get("config") or {}, metadata.get("data") or {}
     known = trained_on.get("fingerprint")
     return {
-        "checkpoint": name_of(predictor.checkpoint, workdir),
+        "checkpoint": checkpoint_name(predictor.checkpoint, workdir),
         "weights_sha256": predictor.weights_digest(),
         "arch": predictor.arch,
         "head": metadata.get("head"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,13 +9,14 @@ from typing import Any
 
 from fakd_jax.explanation.files import json_bytes
 from fakd_jax.runtime.atomic_files import write_whole
+from fakd_jax.runtime.hashing import sha256, sha256_of_json
 
 CELLS = "cells"
 
 
 def fingerprint(**facts: Any) -> str:
     """The identity of a cell: everything that its figures depend on, as JSON-able values."""
-    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:32]
+    return sha256_of_json(facts, sort_keys=True)[:32]
 
 
 def load_cell(folder: Path, method: str, expected: str) -> dict[str, Any] | None:
@@ -32,7 +32,7 @@ def load_cell(folder: Path, method: str, expected: str) -> dict[str, Any] | None
     try:
         cell: dict[str, Any] = json.loads(_file(folder, method).read_text(encoding="utf-8"))
         picture = picture_file(folder, method).read_bytes()
-        kept = (cell["fingerprint"], cell["picture_sha256"]) == (expected, _sha256(picture))
+        kept = (cell["fingerprint"], cell["picture_sha256"]) == (expected, sha256(picture))
     except (OSError, ValueError, KeyError, TypeError):
         return None
     return cell if kept else None
@@ -45,17 +45,13 @@ def save_cell(folder: Path, cell: Mapping[str, Any], picture: bytes) -> None:
       UserError: the folder cannot be written.
     """
     write_whole(picture_file(folder, cell["method"]), picture)
-    vouching = {**cell, "picture_sha256": _sha256(picture)}
+    vouching = {**cell, "picture_sha256": sha256(picture)}
     write_whole(_file(folder, cell["method"]), json_bytes(vouching))
 
 
 def picture_file(folder: Path, method: str) -> Path:
     """Where a method's picture of an image lies."""
     return folder / f"{method}.png"
-
-
-def _sha256(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
 
 
 def _file(folder: Path, method: str) -> Path:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 from importlib.metadata import version
 from pathlib import Path
 
 import fakd_jax
+from fakd_jax.runtime.hashing import sha256
 
 COMPUTING = (
     "explanation/scene",
@@ -48,11 +48,10 @@ def computed_by() -> dict[str, str]:
     is measured before a mistake is mended would be averaged with what is measured after.
     """
     root = Path(fakd_jax.__file__).parent
-    sources = hashlib.sha256()
+    sources: list[str | bytes] = []
     for part in COMPUTING:
         path = root / part
         for file in [path] if path.is_file() else sorted(path.rglob("*.py")):
             content = file.read_bytes()
-            sources.update(f"{file.relative_to(root).as_posix()} {len(content)} ".encode())
-            sources.update(content)
-    return {library: version(library) for library in LIBRARIES} | {"code": sources.hexdigest()}
+            sources += [f"{file.relative_to(root).as_posix()} {len(content)} ", content]
+    return {library: version(library) for library in LIBRARIES} | {"code": sha256(*sources)}

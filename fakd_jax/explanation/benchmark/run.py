@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -31,6 +30,7 @@ from fakd_jax.inference.batching import network_in_fixed_batches
 from fakd_jax.inference.network import Network
 from fakd_jax.reporting.images import png_bytes
 from fakd_jax.runtime.atomic_files import require_writable, write_whole
+from fakd_jax.runtime.hashing import sha256_of_array
 
 FORMAT_VERSION = 1
 TYPICAL_IMAGES, FEW_IMAGES = 32, 12
@@ -114,7 +114,7 @@ class Benchmark:
             "class_names": list(self.network.class_names),
             "scene": plan.scene_builder.settings(),
             "trial": [plan.seeds, plan.top, plan.seed],
-            "reinitialised": [plan.reinitialisations, digest(self.typical)]
+            "reinitialised": [plan.reinitialisations, sha256_of_array(self.typical)]
             if plan.reinitialisations
             else None,
         }
@@ -210,8 +210,8 @@ def _cells_of(
     shared = {
         **benchmark.record,
         "id": subject.id,
-        "image": digest(image),
-        "lesion": None if lesion is None else digest(lesion),
+        "image": sha256_of_array(image),
+        "lesion": None if lesion is None else sha256_of_array(lesion),
         "true_class": subject.true_class,
     }
     # Drawn whenever it is asked for: another mask, and it would outlive its cells.
@@ -233,11 +233,6 @@ def _cells_of(
         if on_cell is not None:
             on_cell(subject.id, explainer.name, known)
     return cells
-
-
-def digest(values: np.ndarray) -> str:
-    """The identity of an array: of its shape and its bytes."""
-    return hashlib.sha256(f"{values.shape} ".encode() + values.tobytes()).hexdigest()
 
 
 def _measure_cell(

@@ -17,11 +17,14 @@ from fakd_jax.explanation.report.benchmark_table import (
 )
 from fakd_jax.explanation.report.gallery.page import gallery
 from fakd_jax.explanation.report.gallery.pictures import stored_pictures
+from fakd_jax.runs.files import (
+    BENCHMARK_FIGURE_FILE,
+    BENCHMARK_FILE,
+    BENCHMARK_ROWS_FILE,
+    BENCHMARK_TABLE_FILE,
+    GALLERY_FILE,
+)
 from fakd_jax.runtime.atomic_files import write_whole
-
-BENCHMARK_FILE = "benchmark.json"
-TABLE_FILE, ROWS_FILE = "benchmark.txt", "benchmark.csv"
-FIGURE_FILE, GALLERY_FILE = "benchmark.png", "gallery.html"
 
 
 def write_benchmark(
@@ -47,17 +50,17 @@ def write_benchmark(
     """
     summary = {**facts, **summarise(cells, methods, controls, groups=groups)}
     ids = list(dict.fromkeys(cell["id"] for cell in cells))
-    plot_benchmark(summary, output / FIGURE_FILE)
+    plot_benchmark(summary, output / BENCHMARK_FIGURE_FILE)
     page = gallery(
         summary,
         cells,
         stored_pictures(output / CELLS, ids),
-        benchmark_picture=(output / FIGURE_FILE).read_bytes(),
+        benchmark_picture=(output / BENCHMARK_FIGURE_FILE).read_bytes(),
     )
     for name, content in {
         BENCHMARK_FILE: json_bytes(summary),
-        TABLE_FILE: f"{benchmark_table(summary)}\n\n{class_tables(summary)}".encode(),
-        ROWS_FILE: benchmark_rows(summary).encode(),
+        BENCHMARK_TABLE_FILE: f"{benchmark_table(summary)}\n\n{class_tables(summary)}".encode(),
+        BENCHMARK_ROWS_FILE: benchmark_rows(summary).encode(),
         GALLERY_FILE: page.encode(),
     }.items():
         write_whole(output / name, content)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from fakd_jax.errors import UserError
-from fakd_jax.models.torch_weights.files import file_sha256
+from fakd_jax.runtime.hashing import sha256_of_file
 
 _CHUNK = 1 << 20
 _TIMEOUT_SECONDS = 30.0  # for a connection and for each wait for bytes, not for the whole file
@@ -53,7 +53,7 @@ def download(url: str, target: Path, *, sha256_prefix: str, log: Log = print) ->
             part = target.with_name(f"{target.name}.part")
             _receive(url, part, log)
             if not _is_right(part, sha256_prefix):
-                found = file_sha256(part)
+                found = sha256_of_file(part)
                 part.unlink()
                 raise UserError(
                     f"what {url} sent has SHA-256 {found[:16]}…, not {sha256_prefix}…, and was "
@@ -82,7 +82,7 @@ def download(url: str, target: Path, *, sha256_prefix: str, log: Log = print) ->
 
 
 def _is_right(file: Path, sha256_prefix: str) -> bool:
-    return file.is_file() and file_sha256(file).startswith(sha256_prefix)
+    return file.is_file() and sha256_of_file(file).startswith(sha256_prefix)
 
 
 @contextlib.contextmanager

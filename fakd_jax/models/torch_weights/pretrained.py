@@ -14,8 +14,9 @@ from fakd_jax.errors import UserError
 from fakd_jax.models.checkpoint import load_model, resolve_checkpoint
 from fakd_jax.models.torch_weights.convert import LoadReport, load_state_dict, to_state_dict
 from fakd_jax.models.torch_weights.download import download
-from fakd_jax.models.torch_weights.files import file_sha256, read_state_dict
+from fakd_jax.models.torch_weights.files import read_state_dict
 from fakd_jax.models.torch_weights.names import key_table
+from fakd_jax.runtime.hashing import sha256_of_file
 
 IMAGENET = "imagenet"
 WEIGHTS_URL = "https://download.pytorch.org/models/"
@@ -114,7 +115,7 @@ def load_pretrained(
             f"give one that exists, or '{IMAGENET}'"
         )
     report = load_state_dict(model, read_state_dict(path), allow_missing=[key_table(model).head])
-    return dataclasses.replace(report, source=str(path), sha256=file_sha256(path))
+    return dataclasses.replace(report, source=str(path), sha256=sha256_of_file(path))
 
 
 def _load_folder(model: nnx.Module, arch: str, folder: Path) -> LoadReport:

@@ -14,7 +14,7 @@ import pytest
 import safetensors.numpy
 
 from fakd_jax.errors import UserError
-from fakd_jax.models.torch_weights.files import as_array, file_sha256, read_state_dict
+from fakd_jax.models.torch_weights.files import as_array, read_state_dict
 
 
 class TestSafetensors:
@@ -82,11 +82,6 @@ def test_torch_is_not_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 def test_arrays_of_jax_are_taken() -> None:
     assert as_array(jax.numpy.ones(2, jax.numpy.bfloat16)).dtype == np.float32
-
-
-def test_sha256(tmp_path: Path) -> None:
-    (tmp_path / "f").write_bytes(b"abc")
-    assert file_sha256(tmp_path / "f").startswith("ba7816bf8f01cfea")  # FIPS 180-2, B.1
 
 
 @pytest.mark.torch

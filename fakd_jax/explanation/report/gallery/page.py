@@ -27,6 +27,7 @@ from fakd_jax.reporting.markup import (
     subheading,
     warning,
 )
+from fakd_jax.runs.files import BENCHMARK_FILE
 
 CASES_OPEN = 12
 """How many cases are laid open; those after them are folded away."""
@@ -148,6 +149,6 @@ def _explained(summary: Mapping[str, Any]) -> Section:
         "What was explained",
         (
             definitions(facts),
-            paragraph("All settings and figures are in ", code("benchmark.json"), "."),
+            paragraph("All settings and figures are in ", code(BENCHMARK_FILE), "."),
         ),
     )

@@ -1,0 +1,58 @@
+"""The names of all files that training, evaluation, explanation and studies write.
+
+The layout of a checkpoint is in :mod:`fakd_jax.models.checkpoint`, that of prepared data in
+:mod:`fakd_jax.data`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+PHASES = ("teacher", "student")
+
+# A workdir.
+CONFIG_FILE = "config.json"
+SPLIT_FILE = "split.json"
+RECORDS_FILE = "metrics.jsonl"
+LOG_FILE = "train.log"
+CURVES_FILE = "curves.png"
+LOCK_FILE = ".lock"
+
+# An evaluation.
+METRICS_FILE = "metrics.json"
+PREDICTIONS_FILE = "predictions.csv"
+VALIDATION_PREDICTIONS_FILE = "val_predictions.csv"
+TABLE_FILE = "table2.txt"
+REPORT_FILE = "report.html"
+CONFUSION_MATRIX_FILE = "confusion_matrix.png"
+RELIABILITY_FILE = "reliability.png"
+RISK_COVERAGE_FILE = "risk_coverage.png"
+
+# Explanations, and the folder of each.
+EXPLANATIONS_FILE = "explanations.json"
+EXPLANATION_FILE = "explanation.json"
+EXPLANATION_FIGURE_FILE = "figure.png"
+SEGMENTS_FILE = "segments.png"
+ATTRIBUTION_FILE = "attribution.npy"
+
+# The benchmark of explanations.
+BENCHMARK_FILE = "benchmark.json"
+BENCHMARK_TABLE_FILE = "benchmark.txt"
+BENCHMARK_ROWS_FILE = "benchmark.csv"
+BENCHMARK_FIGURE_FILE = "benchmark.png"
+GALLERY_FILE = "gallery.html"
+
+# A study, and the workdir of each of its cells.
+STUDY_FILE = "study.json"
+STUDY_TABLE_FILE = "study.txt"
+STUDY_ROWS_FILE = "study.csv"
+STUDY_FIGURE_FILE = "study.png"
+STUDY_LOG_FILE = "study.log"
+CELL_FILE = "cell.json"
+FAILED_FILE = "failed.txt"
+
+
+def evaluation_folder(workdir: Path, phase: str) -> Path:
+    """Where the evaluation of a workdir's "teacher" or "student" belongs."""
+    folder = workdir / "evaluation"
+    return folder / "teacher" if phase == "teacher" else folder
