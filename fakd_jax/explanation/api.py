@@ -19,6 +19,7 @@ from fakd_jax.explanation.scene.builder import SceneBuilder
 from fakd_jax.explanation.subjects import network_of
 from fakd_jax.inference.network import Network
 from fakd_jax.inference.predictor import Predictor, as_uint8
+from fakd_jax.runtime.hashing import sha256
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
