@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from typing import Any
@@ -20,7 +21,7 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
 def _help(command: str) -> str:
     done = subprocess.run(
         [sys.executable, "-m", "fakd_jax", command, "--help"],
-        env={"COLUMNS": "100", "PATH": ""},
+        env=os.environ | {"COLUMNS": "100"},
         capture_output=True,
         text=True,
         check=True,
