@@ -9,7 +9,7 @@ from fakd_jax.runtime.precision import DTYPES
 def make_parser() -> CommandParser:
     """The flags of `python -m fakd_jax.evaluate`."""
     parser = CommandParser(
-        prog="python -m fakd_jax.evaluate",
+        prog="fakd evaluate",
         description="Evaluates a checkpoint: figures with their intervals, predictions, "
         "calibration, the paper's Table 2 and Fig. 3, latency, and a page of it all "
         "(report.html). Research software: not for diagnosis.",

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 def make_parser() -> CommandParser:
     """The flags of `python -m fakd_jax.explain`."""
     parser = CommandParser(
-        prog="python -m fakd_jax.explain",
+        prog="fakd explain",
         description="Explains a checkpoint's decisions on images. Images are resized to the "
         "network's input first: what is explained is what the network sees.",
     )

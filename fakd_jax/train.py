@@ -13,7 +13,7 @@ from fakd_jax.cli import runner as cli
 def main(argv: list[str]) -> None:
     """Runs the door with the arguments after the program's name."""
     config, workdir = config_flags.parse_config_flags(
-        argv, "fakd_jax.train", "trains a teacher, a student, or both, and evaluates on test"
+        argv, "fakd train", "trains a teacher, a student, or both, and evaluates on test"
     )
     workdir = workdir or config_flags.default_workdir(config, argv)
     cli.use_compilation_cache()

@@ -10,7 +10,7 @@ from fakd_jax.cli.runner import CommandParser, run_command, use_compilation_cach
 def make_parser() -> CommandParser:
     """The flags of `python -m fakd_jax.audit`."""
     parser = CommandParser(
-        prog="python -m fakd_jax.audit",
+        prog="fakd audit",
         description="Looks for what makes a data set's figures too good: copies across its splits, "
         "conflicting labels, shortcuts to its classes. Writes audit.json, groups.csv, "
         "report.html and contact sheets.",

@@ -92,7 +92,7 @@ def _keys(config: ConfigDict) -> list[str]:
     return names
 
 
-_USAGE = """usage: python -m {program} --config FILE[:variant] [--workdir DIR] [--config.KEY=VALUE]
+_USAGE = """usage: {program} --config FILE[:variant] [--workdir DIR] [--config.KEY=VALUE]
 
   --config FILE        an experiment, e.g. configs/fakd.py; configs/fakd.py:phantom is a small
                        synthetic run with nothing to download
