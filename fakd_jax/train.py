@@ -15,16 +15,17 @@ def main(argv: list[str]) -> None:
     config, workdir = config_flags.parse_config_flags(
         argv, "fakd train", "trains a teacher, a student, or both, and evaluates on test"
     )
-    workdir = workdir or config_flags.default_workdir(config, argv)
     cli.use_compilation_cache()
 
     from fakd_jax.experiment.run import train_and_evaluate
+    from fakd_jax.experiment.settings import parse
     from fakd_jax.training.metric_log import LOGGER, start_logging
 
+    settings = parse(config)
     end_logging = start_logging(workdir)
     try:
         LOGGER.info("workdir: %s", workdir)
-        train_and_evaluate(config, workdir)
+        train_and_evaluate(settings, workdir)
     finally:
         end_logging()
 

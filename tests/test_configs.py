@@ -5,8 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from fakd_jax.distillation.objective import Objective
-from fakd_jax.experiment.settings import validate
+from fakd_jax.experiment.settings import parse
 
 FOLDER = Path(__file__).resolve().parent.parent / "configs"
 STUDY = "study"
@@ -31,11 +30,9 @@ def test_no_experiment_is_untested():
 @pytest.mark.parametrize("variant", ["", "phantom"])
 @pytest.mark.parametrize("name", NAMES)
 def test_config_is_valid_and_named_after_its_file(name, variant):
-    config = get_config(name, variant)
-    validate(config)
+    config = parse(get_config(name, variant))
     assert config.name == name
-    objective = Objective(**config.distillation.to_dict())
-    assert (objective.alpha, objective.beta) == WEIGHTS[name]
+    assert (config.distillation.alpha, config.distillation.beta) == WEIGHTS[name]
     assert config.train == ("teacher" if name == "teacher" else "student")
 
 

@@ -8,6 +8,8 @@ import numpy as np
 from ml_collections import ConfigDict
 from PIL import Image
 
+from fakd_jax.experiment.settings import ExperimentConfig, parse
+
 CLASS_NAMES = ("glioma", "meningioma", "notumor", "pituitary")
 COLOURS = ((200, 60, 60), (60, 200, 60), (60, 60, 200), (180, 180, 60))
 IMAGE_SIZE = 32
@@ -71,13 +73,13 @@ def as_flags(overrides: dict[str, object]) -> list[str]:
     return [f"--config.{key}={value}" for key, value in overrides.items()]
 
 
-def tiny_config(name: str, data: Path, cache: Path, **more: object) -> ConfigDict:
-    """Reads `configs/<name>.py` and makes it tiny."""
+def tiny_config(name: str, data: Path, cache: Path, **more: object) -> ExperimentConfig:
+    """Reads `configs/<name>.py`, makes it tiny and parses it."""
     import importlib
 
     config = importlib.import_module(f"fakd_jax.configs.{name}").get_config()
     config.update_from_flattened_dict(tiny_overrides(data, cache) | more)
-    return config
+    return parse(config)
 
 
 def tiny_study_overrides(data: Path, cache: Path) -> dict[str, object]:

@@ -1,4 +1,4 @@
-"""One trial: a config's networks trained, their curves drawn, and both measured on test images."""
+"""One run: the networks of a config trained, their curves plotted, and both evaluated."""
 
 from __future__ import annotations
 
@@ -7,12 +7,11 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from ml_collections import ConfigDict
-
 from fakd_jax.errors import UserError
 from fakd_jax.evaluation.report.plots import plot_curves
 from fakd_jax.evaluation.run import evaluate_checkpoint
-from fakd_jax.experiment.settings import PLACE_KEYS
+from fakd_jax.experiment.resume import PLACE_KEYS
+from fakd_jax.experiment.settings import ExperimentConfig
 from fakd_jax.experiment.teacher_and_student import ExperimentData, run_experiment
 from fakd_jax.runs.files import CURVES_FILE, LOCK_FILE, PHASES, evaluation_folder
 from fakd_jax.runs.workdir import read_records
@@ -21,7 +20,7 @@ from fakd_jax.training.metric_log import LOGGER
 
 
 def train_and_evaluate(
-    config: ConfigDict,
+    config: ExperimentConfig,
     workdir: Path,
     *,
     roles: Sequence[str] = PHASES,
@@ -30,26 +29,25 @@ def train_and_evaluate(
     log_report: Callable[[str], object] = LOGGER.info,
     place_keys: Collection[str] = PLACE_KEYS,
 ) -> None:
-    """Runs an experiment and evaluates its networks, going on where an earlier call stopped.
+    """Trains and evaluates the networks of a config, or resumes an earlier run of it.
 
-    A given teacher is measured on the run's data; what stands in the way of that is told and no
-    error, for the run itself has succeeded.
+    A given teacher is evaluated on the run's data. If that fails, it is logged and not raised:
+    the run itself has succeeded.
 
     Args:
-      config: as `configs/fakd.py` has it.
+      config: of the run.
       workdir: of the run.
-      roles: which networks to evaluate, of those that the experiment trained or was given.
+      roles: the networks to evaluate, of those that were trained or given.
       data: the config's, if it is open already.
-      latency: whether to time the networks too.
-      log_report: takes the lines of the evaluation.
-      place_keys: the keys of the config that may differ when a run goes on.
+      latency: whether to measure the networks' latency.
+      log_report: called with the lines of the report.
+      place_keys: the keys of the config that may differ when a run is resumed.
 
     Raises:
-      UserError: for whatever in the config, the data or the weights does not fit; another
-        process is at work in the workdir.
+      UserError: config, data and weights do not fit together; another process uses the workdir.
       KeyboardInterrupt: interrupted, after saving.
     """
-    with _alone_in(workdir):
+    with _locked(workdir):
         result = run_experiment(config, workdir, data, place_keys)
         plot_curves(read_records(workdir), workdir / CURVES_FILE)
         teacher_given = config.train == "student" and bool(config.teacher.checkpoint)
@@ -64,7 +62,7 @@ def train_and_evaluate(
                     source=config.data.source,
                     output=evaluation_folder(workdir, role),
                     batch_size=config.eval_batch_size,
-                    cache_dir=config.data.cache_dir or None,
+                    cache_dir=config.data.cache_dir,
                     allow_untrained=given and config.teacher.allow_untrained,
                     latency=latency,
                     log=log_report,
@@ -72,12 +70,12 @@ def train_and_evaluate(
             except UserError as error:
                 if not given:
                     raise
-                LOGGER.info("no report of the given teacher: %s", error)
+                LOGGER.info("the given teacher was not evaluated: %s", error)
 
 
 @contextmanager
-def _alone_in(workdir: Path) -> Iterator[None]:
-    """Holds the workdir's lock, which the system takes back from a process that dies.
+def _locked(workdir: Path) -> Iterator[None]:
+    """Locks the workdir; the operating system releases the lock of a process that dies.
 
     Raises:
       UserError: another process holds it, or the workdir cannot be written.
@@ -89,7 +87,7 @@ def _alone_in(workdir: Path) -> Iterator[None]:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise UserError(
-                f"another process is at work in {workdir}; wait for it or choose another --workdir"
+                f"another process is using {workdir}; wait for it or choose another --workdir"
             ) from error
         except OSError as error:
             raise UserError(

@@ -1,48 +1,181 @@
-"""What a config may say: checks that name the key, before any work is done."""
+"""An experiment's config as typed, frozen settings: parsed once, every mistake named by its key.
+
+`configs/fakd.py` documents the keys.
+"""
 
 from __future__ import annotations
 
+import dataclasses
+import difflib
+import functools
 import json
 import math
-from collections.abc import Callable, Collection, Sequence
-from pathlib import Path
+import typing
+from collections.abc import Callable, Mapping, Sequence
+from numbers import Integral, Real
 from typing import Any
 
 from ml_collections import ConfigDict
 
+from fakd_jax.data.augment import Augmentation
+from fakd_jax.data.preparation import UNREADABLE
+from fakd_jax.data.preprocessing import Preprocessing
 from fakd_jax.data.splits import KINDS
+from fakd_jax.distillation.objective import Objective
 from fakd_jax.errors import UserError
-from fakd_jax.runs.files import CONFIG_FILE
-from fakd_jax.runtime.atomic_files import write_whole
 from fakd_jax.runtime.precision import DTYPES
-from fakd_jax.training.metric_log import LOGGER
 from fakd_jax.training.optimizer import SCHEDULES
 
-# Keys that say where the run happens, not what it computes: they may differ when resuming.
-PLACE_KEYS = frozenset({"data.cache_dir", "checkpoint_every_steps"})
-# Differing keys that an error names: a whole other config would fill the screen.
-MOST_TOLD = 8
+Channels = tuple[float, float, float]
 
 
-def _one_of(*known: str) -> tuple[Callable[[Any], bool], str]:
+@dataclasses.dataclass(frozen=True)
+class PhantomConfig:
+    """Keywords of :func:`fakd_jax.data.phantom.dataset.write_phantoms`."""
+
+    train_per_class: int
+    test_per_class: int
+    size: int
+    seed: int
+
+
+@dataclasses.dataclass(frozen=True)
+class DataConfig:
+    """Where the images come from, how they are split and how they are prepared."""
+
+    source: str
+    split: str
+    folds: int
+    fold: int
+    validation_fraction: float
+    image_size: int
+    mean: Channels
+    std: Channels
+    unreadable: str
+    negative_class: str
+    cache_dir: str
+    phantom: PhantomConfig
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """How the networks' inputs are made from the images."""
+        return Preprocessing(self.image_size, self.mean, self.std)
+
+
+@dataclasses.dataclass(frozen=True)
+class NetworkConfig:
+    """A network, its initial weights and how long it is trained."""
+
+    arch: str
+    pretrained: str
+    num_epochs: int
+    batch_norm_momentum: float | None
+
+    @property
+    def overrides(self) -> dict[str, float]:
+        """Keywords of the network's constructor that differ from its defaults."""
+        momentum = self.batch_norm_momentum
+        return {} if momentum is None else {"batch_norm_momentum": momentum}
+
+
+@dataclasses.dataclass(frozen=True)
+class TeacherConfig(NetworkConfig):
+    """The teacher: fine-tuned in this run, or given as a checkpoint."""
+
+    checkpoint: str
+    allow_untrained: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class OptimizerConfig:
+    """AdamW and its learning-rate schedule."""
+
+    learning_rate: float
+    weight_decay: float
+    schedule: str
+
+
+@dataclasses.dataclass(frozen=True)
+class EarlyStoppingConfig:
+    """When a phase ends before its last epoch."""
+
+    patience: int
+
+
+@dataclasses.dataclass(frozen=True)
+class ExperimentConfig:
+    """All settings of one run."""
+
+    name: str
+    train: str
+    seed: int
+    batch_size: int
+    eval_batch_size: int
+    dtype: str
+    data: DataConfig
+    augmentation: Augmentation
+    teacher: TeacherConfig
+    student: NetworkConfig
+    distillation: Objective
+    optimizer: OptimizerConfig
+    early_stopping: EarlyStoppingConfig
+    checkpoint_every_steps: int
+
+    def network(self, role: str) -> NetworkConfig:
+        """The settings of the "teacher" or the "student"."""
+        return self.teacher if role == "teacher" else self.student
+
+    @property
+    def needs_teacher(self) -> bool:
+        """Whether a student is trained whose loss needs a teacher."""
+        return self.train == "student" and self.distillation.needs_teacher
+
+    def to_dict(self) -> dict[str, Any]:
+        """The settings as `config.json` holds them."""
+        values: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(self)))
+        return values
+
+
+# A check: whether a value passes, and what it must be.
+_Check = tuple[Callable[[Any], bool], str]
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool)
+
+
+def _is_channels(value: Any) -> bool:
+    return isinstance(value, Sequence) and len(value) == 3 and all(map(_is_number, value))
+
+
+# Each type of a field: its check, and the conversion of values that pass.
+_TYPES: dict[Any, tuple[_Check, Callable[[Any], Any]]] = {
+    str: ((lambda value: isinstance(value, str), "text"), str),
+    bool: ((lambda value: isinstance(value, bool), "True or False"), bool),
+    int: ((lambda value: isinstance(value, Integral) and _is_number(value), "an integer"), int),
+    float: ((_is_number, "a number"), float),
+    float | None: (
+        (lambda value: value is None or _is_number(value), "a number or None"),
+        lambda value: None if value is None else float(value),
+    ),
+    Channels: ((_is_channels, "three numbers"), lambda value: tuple(map(float, value))),
+}
+
+
+def _one_of(*known: str) -> _Check:
     return lambda value: value in known, f"one of {', '.join(known)}"
 
 
-_POSITIVE_INTEGER = (lambda value: value >= 1, "at least 1")
-_NOT_NEGATIVE = (lambda value: 0 <= value < math.inf, "0 or more, and finite")
-_POSITIVE = (lambda value: 0 < value < math.inf, "above 0, and finite")
-_FRACTION = (lambda value: 0 <= value <= 1, "between 0 and 1")
-_MOMENTUM = (lambda value: value is None or 0 < value <= 1, "above 0 and at most 1, or None")
+_POSITIVE_INTEGER: _Check = (lambda value: value >= 1, "at least 1")
+_NOT_NEGATIVE: _Check = (lambda value: 0 <= value < math.inf, "0 or more, and finite")
+_POSITIVE: _Check = (lambda value: 0 < value < math.inf, "above 0, and finite")
+_FRACTION: _Check = (lambda value: 0 <= value <= 1, "between 0 and 1")
+_MOMENTUM: _Check = (
+    lambda value: value is None or 0 < value <= 1,
+    "above 0 and at most 1, or None",
+)
 
-
-def _three_numbers(value: Any, *, above: float) -> bool:
-    """Whether a value is one finite number a colour channel, each above a bound."""
-    return len(value) == 3 and all(
-        isinstance(number, int | float) and above < number < math.inf for number in value
-    )
-
-
-RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
+_RANGES: dict[str, _Check] = {
     "train": _one_of("student", "teacher"),
     "seed": _NOT_NEGATIVE,
     "batch_size": _POSITIVE_INTEGER,
@@ -54,11 +187,14 @@ RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "data.fold": _NOT_NEGATIVE,
     "data.validation_fraction": (lambda value: 0 < value < 1, "between 0 and 1, both excluded"),
     "data.image_size": (lambda value: value >= 32, "at least 32, the networks' total stride"),
-    "data.mean": (lambda value: _three_numbers(value, above=-math.inf), "three finite numbers"),
-    "data.std": (lambda value: _three_numbers(value, above=0), "three finite numbers above 0"),
-    "data.unreadable": _one_of("error", "skip"),
+    "data.mean": (lambda value: all(map(math.isfinite, value)), "three finite numbers"),
+    "data.std": (
+        lambda value: all(0 < x < math.inf for x in value),
+        "three finite numbers above 0",
+    ),
+    "data.unreadable": _one_of(*UNREADABLE),
     "augmentation.flip_probability": _FRACTION,
-    "augmentation.rotation_degrees": _NOT_NEGATIVE,
+    "augmentation.rotation_degrees": (lambda value: 0 <= value <= 180, "between 0 and 180"),
     "augmentation.rotation_interpolation": _one_of("nearest", "bilinear"),
     "teacher.num_epochs": _NOT_NEGATIVE,
     "teacher.batch_norm_momentum": _MOMENTUM,
@@ -75,99 +211,72 @@ RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
 }
 
 
-def _flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """{"a": {"b": 1}} as {"a.b": 1}; an empty group is one entry."""
-    flat: dict[str, Any] = {}
-    for key, value in tree.items():
-        if isinstance(value, dict) and value:
-            flat |= _flat(value, f"{prefix}{key}.")
-        else:
-            flat[f"{prefix}{key}"] = value
-    return flat
-
-
-def validate(config: ConfigDict, prefix: str = "config.") -> None:
-    """Checks every value that has a range.
+def parse(config: ConfigDict, prefix: str = "config.") -> ExperimentConfig:
+    """Checks a config and returns it as typed settings.
 
     Args:
       config: as `configs/fakd.py` has it.
       prefix: of the keys' names on the command line, for messages.
 
     Raises:
-      UserError: naming every key whose value is out of its range, or that is absent.
+      UserError: naming every key that is missing, unknown, of the wrong type or out of range.
     """
-    values = _flat(config.to_dict())
-    problems = [f"{prefix}{key} is missing" for key in RULES if key not in values]
-    problems += [
-        f"{prefix}{key}={values[key]!r} must be {told}"
-        for key, (holds, told) in RULES.items()
-        if key in values and not holds(values[key])
-    ]
-    if config.get("train") == "teacher" and values.get("teacher.num_epochs") == 0:
+    values, types = flatten(config.to_dict()), _field_types()
+    problems = [f"{prefix}{key} is missing" for key in types if key not in values]
+    parsed: dict[str, Any] = {}
+    for key, value in values.items():
+        if key not in types:
+            nearest = difflib.get_close_matches(key, types, n=1)
+            hint = f"; did you mean {prefix}{nearest[0]}?" if nearest else ""
+            problems.append(f"{prefix}{key} is not a key of an experiment{hint}")
+            continue
+        (has_type, must_be), convert = _TYPES[types[key]]
+        if has_type(value):
+            parsed[key] = convert(value)
+            in_range, must_be = _RANGES.get(key, (lambda value: True, ""))
+            if in_range(value):
+                continue
+        problems.append(f"{prefix}{key}={value!r} must be {must_be}")
+    if parsed.get("train") == "teacher" and parsed.get("teacher.num_epochs") == 0:
         problems.append(f"{prefix}teacher.num_epochs=0 trains nothing; it must be at least 1")
     if problems:
         raise UserError("; ".join(problems))
+    settings: ExperimentConfig = _build(ExperimentConfig, parsed)
+    return settings
 
 
-def tell_negative_class(config: ConfigDict, class_names: Sequence[str]) -> None:
-    """Says where no missed tumours will be counted, before hours are spent on a mistyped name."""
-    negative = config.data.negative_class
-    if negative and negative not in class_names:
-        LOGGER.warning(
-            "config.data.negative_class=%s is none of the classes (%s): missed tumours will not be "
-            'counted; name the class without a tumour, or "" where there is none',
-            negative,
-            ", ".join(class_names),
-        )
+def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Returns {"a": {"b": 1}} as {"a.b": 1}; an empty group is one entry."""
+    flat: dict[str, Any] = {}
+    for key, value in tree.items():
+        if isinstance(value, Mapping) and value:
+            flat |= flatten(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat
 
 
-def holds_runs_config(config: ConfigDict, workdir: Path) -> bool:
-    """Whether a workdir's `config.json` is a run's, by its keys: not a study's, nor the user's own.
+@functools.cache
+def _field_types() -> dict[str, Any]:
+    """The type of every setting by its dotted key."""
 
-    Args:
-      config: of a run.
-      workdir: maybe of another run.
-    """
-    try:
-        held = json.loads((workdir / CONFIG_FILE).read_text(encoding="utf-8"))
-        return _flat(held).keys() == _flat(json.loads(config.to_json())).keys()
-    except (OSError, ValueError, AttributeError):
-        return False
+    def tree(group: Any) -> Any:
+        hints = typing.get_type_hints(group)
+        return {
+            name: tree(hint) if dataclasses.is_dataclass(hint) else hint
+            for name, hint in hints.items()
+        }
+
+    return flatten(tree(ExperimentConfig))
 
 
-def keep_config(
-    config: ConfigDict, workdir: Path, place_keys: Collection[str] = PLACE_KEYS
-) -> None:
-    """Writes `config.json`, or checks that a run that goes on has the config it began with.
-
-    Args:
-      config: of the run.
-      workdir: of the run.
-      place_keys: the keys that may differ.
-
-    Raises:
-      UserError: the workdir holds a run of another config: the keys that differ.
-    """
-    file = workdir / CONFIG_FILE
-    now = json.loads(config.to_json())
-    if not file.is_file():
-        write_whole(file, json.dumps(now, indent=2, sort_keys=True) + "\n")
-        return
-    try:
-        before = _flat(json.loads(file.read_text(encoding="utf-8")))
-    except (ValueError, AttributeError) as error:
-        raise UserError(f"{file} is damaged ({error}); choose another --workdir") from error
-    after = _flat(now)
-    differing = [
-        f"{key} was {before.get(key)!r}, is {after.get(key)!r}"
-        for key in sorted(before.keys() | after.keys())
-        if before.get(key) != after.get(key) and key not in place_keys
-    ]
-    if differing:
-        shown = differing[:MOST_TOLD]
-        more = len(differing) - len(shown)
-        raise UserError(
-            f"the workdir {workdir} holds a run of another config "
-            f"({'; '.join(shown)}{f'; and {more} more' if more else ''}); "
-            "choose another --workdir, or delete that one"
-        )
+def _build(group: Any, parsed: Mapping[str, Any], prefix: str = "") -> Any:
+    """Constructs a dataclass and those within it from values by dotted key."""
+    return group(
+        **{
+            name: _build(hint, parsed, f"{prefix}{name}.")
+            if dataclasses.is_dataclass(hint)
+            else parsed[prefix + name]
+            for name, hint in typing.get_type_hints(group).items()
+        }
+    )

@@ -1,4 +1,4 @@
-"""A teacher that a run is given: its checkpoint, whether it fits, and what it has seen."""
+"""Checks of a given teacher: its checkpoint, whether it fits, and which images it has seen."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from fakd_jax.training.metric_log import LOGGER
 
 
 def teacher_checkpoint(path: Path) -> Path:
-    """The teacher's checkpoint that a path means: of a workdir its teacher, not its student.
+    """Resolves a path to a teacher's checkpoint: in a workdir, its teacher's and not its student's.
 
     Raises:
       UserError: there is none.
@@ -39,74 +39,75 @@ def require_same_task(
     class_names: tuple[str, ...],
     preprocessing: Preprocessing,
 ) -> None:
-    """Checks that a teacher tells a run's classes apart, on images prepared as the run's are.
+    """Checks that a teacher has the classes and the preprocessing of a run.
 
     Args:
       checkpoint: the teacher's, for messages.
-      metadata: the teacher's; what it does not say is taken to fit.
+      metadata: the teacher's; what is missing in it passes.
       class_names: of the run's data.
       preprocessing: the run's.
 
     Raises:
-      UserError: it does not.
+      UserError: it has others.
     """
     known = tuple(metadata.get("class_names") or class_names)
     if known != class_names:
         raise UserError(
-            f"the teacher {checkpoint} tells {', '.join(known)} apart, the data have "
+            f"the teacher {checkpoint} was trained on the classes {', '.join(known)}, the data has "
             f"{', '.join(class_names)}; give a teacher of the same classes"
         )
     given = metadata.get("preprocessing")
     if given is not None and Preprocessing.from_dict(given) != preprocessing:
         raise UserError(
-            f"the teacher {checkpoint} was trained on images prepared otherwise ({given}); "
-            "set config.data.image_size, mean and std to these"
+            f"the teacher {checkpoint} was trained with another preprocessing ({given}); "
+            "set config.data.image_size, mean and std accordingly"
         )
 
 
 def require_unseen(
     checkpoint: Path, dataset: ImageDataset, split: Split, cache_dir: Path | str | None
 ) -> None:
-    """Checks that a teacher has not seen the images that its student is tested on.
+    """Checks that a teacher has not seen the test images of its student.
 
-    What a teacher has learnt of an image its student learns from it. So no test image of the
-    student may be among those that the teacher was trained on or its epoch chosen by. Where the
-    student's split keeps copies together and their audit is at hand, a copy of an image counts as
-    the image. Validation images that it was trained on make the choice of the student's epoch
-    too hopeful, but no figure of the test: that is logged, so that one teacher can serve students
-    of several seeds. Of a teacher outside a workdir, or of other data, nothing can be known, which
-    is logged too.
+    A student learns from its teacher what that has learnt from an image. Hence no test image of
+    the student may be among the teacher's training images, or among the validation images that
+    chose the teacher's epoch. If the student's split keeps duplicates together and their audit is
+    available, a duplicate of an image counts as the image.
+
+    Two cases are only logged: validation images that the teacher was trained on, which make the
+    choice of the student's epoch too optimistic but no test metric; and a teacher of other data or
+    outside a workdir, whose images are unknown.
 
     Args:
       checkpoint: the teacher's, an absolute path.
       dataset: the student's data.
       split: the student's.
-      cache_dir: where the audit lies, see :func:`fakd_jax.audit.audit.find_audit`.
+      cache_dir: where the audit is kept, see :func:`fakd_jax.audit.audit.find_audit`.
 
     Raises:
       UserError: it has seen some.
     """
-    taught = own_split(dataset, find_workdir(checkpoint))
-    if taught is None:
+    teachers = own_split(dataset, find_workdir(checkpoint))
+    if teachers is None:
         LOGGER.info(
-            "teacher: %s has no split of these data beside it; whether it was trained on images "
-            "that the student is tested on cannot be known",
+            "teacher: %s has no split of this data beside it; whether it was trained on test "
+            "images of the student cannot be known",
             checkpoint,
         )
         return
-    if (taught.train, taught.val, taught.test) == (split.train, split.val, split.test):
+    if (teachers.train, teachers.val, teachers.test) == (split.train, split.val, split.test):
         return
-    groups = _groups(dataset, split, cache_dir)
-    test = _met(split.test, (*taught.train, *taught.val), groups)
-    if test:
+    audit = find_audit(dataset, cache_dir) if split.audit else None
+    groups = audit.groups if audit and audit.fingerprint == split.audit else None
+    if test := _count_seen(split.test, (*teachers.train, *teachers.val), groups):
         raise UserError(
-            f"the teacher {checkpoint} ({taught.describe()}) has learnt from {test:,} of the "
+            f"the teacher {checkpoint} ({teachers.describe()}) has learnt from {test:,} of the "
             f"{len(split.test):,} test images of this run ({split.describe()})"
-            f"{', copies included' if groups else ''}; train the teacher on this run's split, or "
-            "set config.seed and config.data.split, folds, fold and validation_fraction as the "
-            "teacher's config.json has them"
+            f"{', duplicates included' if groups else ''}; train the teacher on this run's split, "
+            "or set config.seed and config.data.split, folds, fold and validation_fraction as in "
+            "the teacher's config.json"
         )
-    if val := _met(split.val, taught.train, groups):
+    if val := _count_seen(split.val, teachers.train, groups):
         LOGGER.warning(
             "teacher: %s was trained on %d of the %d validation images of this run, by which the "
             "student's epoch, temperature and threshold are chosen; no test image is among them",
@@ -116,16 +117,8 @@ def require_unseen(
         )
 
 
-def _groups(
-    dataset: ImageDataset, split: Split, cache_dir: Path | str | None
-) -> dict[str, int] | None:
-    """The groups that the split kept together; None if it kept none, or they are not at hand."""
-    audit = find_audit(dataset, cache_dir) if split.audit else None
-    return audit.groups if audit and audit.fingerprint == split.audit else None
-
-
-def _met(ids: Iterable[str], seen: Iterable[str], groups: dict[str, int] | None) -> int:
-    """How many of the ids are among those seen, by their groups where these are given."""
+def _count_seen(ids: Iterable[str], seen: Iterable[str], groups: dict[str, int] | None) -> int:
+    """Counts the ids that are among those seen, or whose group is if groups are given."""
     if groups is None:
         return len(set(ids) & set(seen))
     known = {groups[id] for id in seen}

@@ -15,7 +15,6 @@ def main(argv: list[str]) -> None:
     config, workdir = config_flags.parse_config_flags(
         argv, "fakd study", "trains every method under every seed and split, and compares them"
     )
-    workdir = workdir or config_flags.default_workdir(config, argv)
     cli.use_compilation_cache()
 
     from fakd_jax.runs.files import STUDY_LOG_FILE

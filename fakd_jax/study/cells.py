@@ -10,9 +10,8 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from fakd_jax.data.splits import KINDS
-from fakd_jax.distillation.objective import Objective
 from fakd_jax.errors import UserError
-from fakd_jax.experiment.settings import validate
+from fakd_jax.experiment.settings import ExperimentConfig, parse
 
 FOLDED_SPLIT = "kfold"
 
@@ -91,8 +90,8 @@ def cells_of(config: ConfigDict) -> tuple[Cell, ...]:
     )
 
 
-def cell_config(config: ConfigDict, cell: Cell, workdir: Path) -> ConfigDict:
-    """The config of one cell's run, for `experiment.teacher_and_student.run_experiment`.
+def cell_config(config: ConfigDict, cell: Cell, workdir: Path) -> ExperimentConfig:
+    """The settings of one cell's run.
 
     Args:
       config: of the study.
@@ -101,6 +100,9 @@ def cell_config(config: ConfigDict, cell: Cell, workdir: Path) -> ConfigDict:
 
     Returns:
       The study's `base` with the method's changes, the seed, the split and the teacher.
+
+    Raises:
+      UserError: a key is missing or unknown, or its value has the wrong type or range.
     """
     made = ConfigDict(config.base.to_dict())
     made.update({"name": cell.method, "train": "student", "seed": cell.seed})
@@ -108,11 +110,15 @@ def cell_config(config: ConfigDict, cell: Cell, workdir: Path) -> ConfigDict:
     made.data.fold = cell.fold or 0
     made.teacher.checkpoint = ""
     made.update(config.changes[cell.method].to_dict())
-    if needs_teacher(made):
-        teacher = cell.of_method(teacher_method(config))
-        # Absolute: the same study is found from wherever it goes on.
-        made.teacher.checkpoint = str((workdir / teacher.folder).absolute())
-    return made
+    settings = parse(made, prefix="config.base.")
+    if not settings.needs_teacher:
+        return settings
+    teacher = workdir / cell.of_method(teacher_method(config)).folder
+    return dataclasses.replace(
+        settings,
+        # Absolute, so that the study can be resumed from any working directory.
+        teacher=dataclasses.replace(settings.teacher, checkpoint=str(teacher.absolute())),
+    )
 
 
 def teacher_method(config: ConfigDict) -> str:
@@ -121,12 +127,7 @@ def teacher_method(config: ConfigDict) -> str:
     return next(found, "")
 
 
-def needs_teacher(config: ConfigDict) -> bool:
-    """Whether a cell's run, by its config, learns from a teacher."""
-    return config.train == "student" and Objective(**config.distillation.to_dict()).needs_teacher
-
-
-def loss_terms(config: ConfigDict) -> str:
+def loss_terms(config: ExperimentConfig) -> str:
     """The loss of a cell's run by its config, e.g. '0.5 CE + 0.5 KD + FA'."""
     alpha, beta = config.distillation.alpha, config.distillation.beta
     if config.train == "teacher":
@@ -158,8 +159,7 @@ def check_study(config: ConfigDict) -> None:
         raise UserError(f"config.study.seeds={grid.seeds} must be whole numbers, 0 or more")
     for cell in cells_of(config):
         made = cell_config(config, cell, Path())
-        validate(made, prefix="config.base.")
-        if needs_teacher(made) and teacher_method(config) not in grid.methods:
+        if made.needs_teacher and teacher_method(config) not in grid.methods:
             raise UserError(
                 f"the method {cell.method} learns from a teacher; name the one that trains it, "
                 f"{teacher_method(config) or 'configs/teacher.py'}, in config.study.methods too"

@@ -9,7 +9,7 @@ from ml_collections import ConfigDict
 
 from fakd_jax.runs.files import FAILED_FILE
 from fakd_jax.runtime.atomic_files import write_whole
-from fakd_jax.study.cells import Cell, cell_config, needs_teacher, teacher_method
+from fakd_jax.study.cells import Cell, cell_config, teacher_method
 from fakd_jax.study.results import is_finished
 
 
@@ -40,6 +40,6 @@ def failures(config: ConfigDict, workdir: Path, cells: Sequence[Cell]) -> dict[C
             continue
         if file.is_file():
             found[cell] = file.read_text(encoding="utf-8").strip()
-        elif teacher in found and needs_teacher(cell_config(config, cell, workdir)):
+        elif teacher in found and cell_config(config, cell, workdir).needs_teacher:
             found[cell] = "its teacher failed"
     return found

@@ -11,8 +11,8 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from fakd_jax.errors import NotFiniteError, UserError
+from fakd_jax.experiment.resume import PLACE_KEYS, keep_config
 from fakd_jax.experiment.run import train_and_evaluate
-from fakd_jax.experiment.settings import PLACE_KEYS, keep_config
 from fakd_jax.experiment.teacher_and_student import ExperimentData, open_experiment_data
 from fakd_jax.runs.files import (
     FAILED_FILE,
@@ -55,7 +55,7 @@ def run_study(config: ConfigDict, workdir: Path) -> dict[str, Any]:
       KeyboardInterrupt: interrupted; the same call goes on.
     """
     check_study(config)
-    shared = ConfigDict({"base": config.base.to_dict(), "changes": config.changes.to_dict()})
+    shared = {"base": config.base.to_dict(), "changes": config.changes.to_dict()}
     keep_config(shared, workdir, {f"base.{key}" for key in PLACE_KEYS})
     cells = cells_of(config)
     try:

@@ -82,7 +82,7 @@ def summarise(
 
 def _loss(config: ConfigDict, method: str) -> str:
     """The method's loss; the same for every split and seed."""
-    return loss_terms(cell_config(config, Cell("", 0, method), Path()))
+    return loss_terms(cell_config(config, Cell("official", 0, method), Path()))
 
 
 def _of(wholes: Sequence[Replicate], split: str, method: str) -> dict[int, Replicate]:

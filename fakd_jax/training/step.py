@@ -36,6 +36,10 @@ class Teacher(NamedTuple):
         graphdef, variables = nnx.split(network)
         return cls(graphdef, variables)
 
+    def network(self) -> nnx.Module:
+        """Returns the network; changing it leaves the teacher as it is."""
+        return nnx.merge(self.graphdef, self.variables, copy=True)
+
 
 class Steps(NamedTuple):
     """The jitted functions of a phase.

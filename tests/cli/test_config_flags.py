@@ -2,47 +2,74 @@ from pathlib import Path
 
 import pytest
 
-from fakd_jax.cli.config_flags import default_workdir, parse_config_flags
+from fakd_jax.cli.config_flags import parse_config_flags
 from fakd_jax.errors import UserError
 
-CONFIG = str(Path(__file__).resolve().parents[2] / "configs" / "kd.py")
+CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 
 
 def parse(*argv):
     return parse_config_flags(list(argv), "program", "does")
 
 
+@pytest.mark.parametrize("target", ["kd", str(CONFIGS / "kd.py")])
+@pytest.mark.parametrize(("variant", "folder"), [("", "kd"), (":phantom", "kd-phantom")])
+def test_a_packaged_name_and_a_path_are_the_same_config(target, variant, folder):
+    config, workdir = parse(f"--config={target}{variant}", "--config.data.cache_dir=a.py:b")
+    assert (config.name, config.distillation.beta, config.distillation.alpha) == ("kd", 0.0, 0.5)
+    assert (config.data.source == "phantom") == (variant == ":phantom")
+    assert workdir == Path("runs", folder)
+
+
+def test_a_file_of_ones_own_may_import_its_siblings_and_packaged_configs(tmp_path):
+    folder = tmp_path / "my_configs"
+    folder.mkdir()
+    (folder / "my_rates.py").write_text("RATE = 0.25\n")
+    (folder / "my_base.py").write_text("SEED = 4\n")
+    (folder / "mine.py").write_text(
+        "from fakd_jax.configs import fakd\nfrom my_configs import my_base\nimport my_rates\n"
+        "def get_config():\n"
+        "    config = fakd.get_config()\n"
+        "    config.name, config.seed = 'mine', my_base.SEED\n"
+        "    config.optimizer.learning_rate = my_rates.RATE\n"
+        "    return config\n"
+    )
+    config, workdir = parse(f"--config={folder / 'mine.py'}")
+    assert (config.seed, config.optimizer.learning_rate) == (4, 0.25)
+    assert workdir == Path("runs/mine")
+
+
 def test_overrides_in_both_spellings():
     config, workdir = parse(
-        "--config", CONFIG, "--config.seed", "7", "--config.data.source=x", "--workdir=run"
+        *("--config", "kd", "--config.seed", "7", "--config.data.source=x", "--workdir=run"),
+        "--config.student.batch_norm_momentum=0.5",  # a placeholder
     )
     assert (config.seed, config.data.source, workdir) == (7, "x", Path("run"))
-    assert config.distillation.beta == 0.0  # what kd.py changes of fakd.py
+    assert config.student.batch_norm_momentum == pytest.approx(0.5)
 
 
-def test_a_placeholder_takes_a_number():
-    assert parse(f"--config={CONFIG}", "--config.student.batch_norm_momentum=0.5")[
-        0
-    ].student.batch_norm_momentum == pytest.approx(0.5)
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        ([], "required: --config"),
+        (["--config=fakdd"], "no config 'fakdd'.* fakd, .*teacher"),
+        (["--config=configs/nonsense.py"], r"configs/nonsense\.py"),
+        (["--config=fakd:nonsense"], "unknown variant 'nonsense'; known: phantom"),
+        (["--config=fakd", "--config.distillation.alfa", "1"], r"mean config\.distillation\.alpha"),
+        (["--config=fakd", "--config.qqqq=1"], "the config file has all keys"),
+        (["--config=fakd", "--config.seed=many"], "many"),
+        (["--config=fakd", "--nonsense=1"], "nonsense"),
+        (["--config=fakd", "stray"], "stray"),
+    ],
+)
+def test_wrong_flags_are_user_errors(argv, message):
+    with pytest.raises(UserError, match=message) as error:
+        parse(*argv)
+    assert "\n" not in str(error.value)
 
 
-def test_the_nearest_key_is_told():
-    with pytest.raises(UserError, match=r"did you mean config\.distillation\.alpha\?"):
-        parse(f"--config={CONFIG}", "--config.distillation.alfa", "1")
-    with pytest.raises(UserError, match="the config file has all keys"):
-        parse(f"--config={CONFIG}", "--config.qqqq=1")
-
-
-def test_the_default_workdir_names_experiment_and_variant():
-    for variant, expected in (("", "runs/kd"), (":phantom", "runs/kd-phantom")):
-        argv = [f"--config={CONFIG}{variant}", "--config.data.source=a.py:b"]
-        config, workdir = parse(*argv)
-        assert workdir is None
-        assert default_workdir(config, argv) == Path(expected)
-
-
-def test_help_ends_well(capsys):
+def test_help_lists_the_packaged_configs(capsys):
     with pytest.raises(SystemExit) as end:
         parse("--help")
     assert end.value.code == 0
-    assert "--config" in capsys.readouterr().out
+    assert "\n  teacher  The teacher alone" in capsys.readouterr().out

@@ -1,25 +1,28 @@
-"""One trial: who may be at work in a workdir, and what is evaluated on what."""
+"""One run: who may use a workdir, and what is evaluated on what."""
 
+import dataclasses
 import fcntl
 
 import pytest
 
 from fakd_jax.configs import fakd
 from fakd_jax.errors import UserError
-from fakd_jax.experiment import run as trial
+from fakd_jax.experiment import run
+from fakd_jax.experiment.settings import parse
 from fakd_jax.experiment.teacher_and_student import ExperimentResult
 
 
 @pytest.fixture
 def config():
     config = fakd.get_config("phantom")
+    config.data.cache_dir = "prepared"
     config.teacher.checkpoint = "given"
     config.teacher.allow_untrained = True
-    return config
+    return parse(config)
 
 
 class Evaluations:
-    """Stands in for training and evaluation; remembers what was to be evaluated, and how."""
+    """Replaces training and evaluation; records what was to be evaluated, and how."""
 
     def __init__(self, workdir):
         self.result = ExperimentResult(workdir / "given", workdir / "own")
@@ -35,15 +38,14 @@ class Evaluations:
 @pytest.fixture
 def evaluations(tmp_path, monkeypatch):
     made = Evaluations(tmp_path)
-    monkeypatch.setattr(trial, "run_experiment", lambda *args: made.result)
-    monkeypatch.setattr(trial, "plot_curves", lambda *args: None)
-    monkeypatch.setattr(trial, "evaluate_checkpoint", made.evaluate)
+    monkeypatch.setattr(run, "run_experiment", lambda *args: made.result)
+    monkeypatch.setattr(run, "plot_curves", lambda *args: None)
+    monkeypatch.setattr(run, "evaluate_checkpoint", made.evaluate)
     return made
 
 
-def test_both_networks_see_the_data_of_the_run(config, tmp_path, evaluations):
-    config.data.cache_dir = "prepared"
-    trial.train_and_evaluate(config, tmp_path)
+def test_both_networks_are_evaluated_on_the_data_of_the_run(config, tmp_path, evaluations):
+    run.train_and_evaluate(config, tmp_path)
     (teacher, of_teacher), (student, of_student) = evaluations.made
     assert (teacher, student) == ("given", "own")
     for options in (of_student, of_teacher):
@@ -52,44 +54,39 @@ def test_both_networks_see_the_data_of_the_run(config, tmp_path, evaluations):
     assert not of_student["allow_untrained"]
 
 
-def test_a_given_teacher_that_cannot_be_evaluated_is_told_and_no_error(
-    config, tmp_path, evaluations, caplog
-):
+def test_a_given_teacher_that_cannot_be_evaluated_is_no_error(config, tmp_path, evaluations):
     evaluations.refused = ("given",)
-    with caplog.at_level("INFO", "fakd_jax"):
-        trial.train_and_evaluate(config, tmp_path)
-    assert "no report of the given teacher: given cannot be evaluated" in caplog.messages
+    run.train_and_evaluate(config, tmp_path)
     assert evaluations.made[-1][0] == "own"
 
 
 @pytest.mark.parametrize("train", ["student", "teacher"])
 def test_its_own_networks_must_be_evaluated(config, tmp_path, evaluations, train):
-    config.train = train
     if train == "teacher":  # it trains its own whatever was given
         evaluations.result = ExperimentResult(tmp_path / "own", None)
     evaluations.refused = ("own",)
     with pytest.raises(UserError, match="own cannot be evaluated"):
-        trial.train_and_evaluate(config, tmp_path)
+        run.train_and_evaluate(dataclasses.replace(config, train=train), tmp_path)
 
 
 def test_a_workdir_in_use_is_refused_until_it_is_free(config, tmp_path, evaluations):
-    with (tmp_path / trial.LOCK_FILE).open("w") as other:
+    with (tmp_path / run.LOCK_FILE).open("w") as other:
         fcntl.flock(other, fcntl.LOCK_EX)
-        with pytest.raises(UserError, match=r"another process is at work in .*--workdir"):
-            trial.train_and_evaluate(config, tmp_path)
+        with pytest.raises(UserError, match=r"another process is using .*--workdir"):
+            run.train_and_evaluate(config, tmp_path)
     assert evaluations.made == []
-    trial.train_and_evaluate(config, tmp_path)
+    run.train_and_evaluate(config, tmp_path)
     assert len(evaluations.made) == 2
 
 
-def test_a_trial_holds_its_workdir_to_its_end(config, tmp_path, evaluations, monkeypatch):
+def test_a_run_locks_its_workdir_to_its_end(config, tmp_path, evaluations, monkeypatch):
     def second(*args, **options):
-        with pytest.raises(UserError, match="another process is at work"):
-            trial.train_and_evaluate(config, tmp_path)
+        with pytest.raises(UserError, match="another process is using"):
+            run.train_and_evaluate(config, tmp_path)
         evaluations.made.append("refused")
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(trial, "evaluate_checkpoint", second)
+    monkeypatch.setattr(run, "evaluate_checkpoint", second)
     with pytest.raises(KeyboardInterrupt):
-        trial.train_and_evaluate(config, tmp_path)
+        run.train_and_evaluate(config, tmp_path)
     assert evaluations.made == ["refused"]

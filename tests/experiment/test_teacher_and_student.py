@@ -165,8 +165,9 @@ TINY_TRAIN = """
 import sys
 from tests.tiny import register_tiny_models
 register_tiny_models()
-from fakd_jax import cli, train
-cli.run_command(train.main, sys.argv[1:])
+from fakd_jax import train
+from fakd_jax.cli.runner import run_command
+run_command(train.main, sys.argv[1:])
 """
 
 

@@ -122,7 +122,7 @@ def copied():
 def test_a_copy_counts_as_the_image_where_the_split_keeps_copies_together(tmp_path, copied):
     keep_audit(tmp_path)
     teacher, student = copied
-    with pytest.raises(UserError, match=r"from 1 of the .*copies included"):
+    with pytest.raises(UserError, match=r"from 1 of the .*duplicates included"):
         require_unseen(teacher_of(tmp_path, teacher), DATASET, student, tmp_path)
 
 

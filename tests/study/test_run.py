@@ -221,8 +221,9 @@ TINY_STUDY = """
 import sys
 from tests.tiny import register_tiny_models
 register_tiny_models()
-from fakd_jax import cli, study
-cli.run_command(study.main, sys.argv[1:])
+from fakd_jax.study import __main__ as study
+from fakd_jax.cli.runner import run_command
+run_command(study.main, sys.argv[1:])
 """
 
 
