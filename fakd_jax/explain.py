@@ -171,7 +171,7 @@ def main(argv: list[str]) -> None:
     subjects = subjects_from_files(flags.image or [])
 
     use_compilation_cache()
-    from fakd_jax.explanation.subjects import network_of
+    from fakd_jax.inference.adapter import network_of
     from fakd_jax.inference.predictor import Predictor
     from fakd_jax.runs.workdir import find_workdir
 

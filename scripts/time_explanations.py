@@ -21,14 +21,15 @@ import numpy as np
 
 from fakd_jax.cli.runner import CommandParser, run_command, use_compilation_cache
 from fakd_jax.data.preprocessing import resize
+from fakd_jax.explanation.api import image_seed
 from fakd_jax.explanation.methods.lime import LimeExplainer
 from fakd_jax.explanation.methods.lime_package import LimePackageExplainer
 from fakd_jax.explanation.methods.registry import METHODS, create_explainer, settings_of
 from fakd_jax.explanation.result import Explainer, Explanation
-from fakd_jax.explanation.run import image_seed
 from fakd_jax.explanation.scene.builder import PAPER, SceneBuilder
 from fakd_jax.explanation.scene.scene import Scene
-from fakd_jax.explanation.subjects import network_of, subjects_from_dataset
+from fakd_jax.explanation.subjects import subjects_from_dataset
+from fakd_jax.inference.adapter import network_of
 from fakd_jax.inference.network import Network
 from fakd_jax.inference.predictor import Predictor
 from fakd_jax.reporting.tables import text_table

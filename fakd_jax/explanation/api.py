@@ -16,7 +16,7 @@ from fakd_jax.errors import UserError
 from fakd_jax.explanation.methods.registry import create_explainer
 from fakd_jax.explanation.result import Explainer, Explanation
 from fakd_jax.explanation.scene.builder import SceneBuilder
-from fakd_jax.explanation.subjects import network_of
+from fakd_jax.inference.adapter import network_of
 from fakd_jax.inference.network import Network
 from fakd_jax.inference.predictor import Predictor, as_uint8
 from fakd_jax.runtime.hashing import sha256
@@ -160,7 +160,7 @@ def image_seed(seed: int, image: UInt8[np.ndarray, "H W 3"]) -> int:
 @lru_cache(maxsize=1)
 def _network(predictor: Predictor) -> Network:
     """The predictor as the explainers query it; kept, as its gradients are compiled once."""
-    return network_of(predictor, None)
+    return network_of(predictor)
 
 
 def _class_index(network: Network, target: str | int) -> int:

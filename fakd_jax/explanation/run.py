@@ -30,7 +30,6 @@ from fakd_jax.explanation.result import (
 )
 from fakd_jax.explanation.scene.builder import SceneBuilder
 from fakd_jax.explanation.subjects import Subject
-from fakd_jax.inference.batching import network_in_fixed_batches
 from fakd_jax.inference.network import Network
 from fakd_jax.runs.files import (
     ATTRIBUTION_FILE,
@@ -102,7 +101,7 @@ def explain_images(
     if seed < 0:
         raise UserError(f"seed is {seed}; it must not be negative")
     require_text([subject.id for subject in subjects])
-    network = network_in_fixed_batches(network, on_predictions)
+    network = network.in_batches(on_predictions)
     common = {
         "format_version": FORMAT_VERSION,
         "config": {

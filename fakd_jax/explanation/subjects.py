@@ -1,9 +1,9 @@
-"""Which images are explained, and whose decisions: files or a data set, and a checkpoint."""
+"""The images to explain: from files or from a data set."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,9 +14,6 @@ from jaxtyping import UInt8
 from fakd_jax.data.dataset import ImageDataset
 from fakd_jax.data.preprocessing import decode_rgb
 from fakd_jax.errors import UserError
-from fakd_jax.inference.gradients import Derivatives
-from fakd_jax.inference.network import Gradients, Network
-from fakd_jax.inference.predictor import Predictor
 from fakd_jax.runtime.hashing import sha256
 
 
@@ -35,84 +32,6 @@ class Subject:
     true_class: str | None
     read: Callable[[], UInt8[np.ndarray, "H W 3"]]
     mask: Path | None = None
-
-
-def network_of(predictor: Predictor, workdir: Path | None) -> Network:
-    """A checkpoint's network as the explainers see it, with its provenance.
-
-    Args:
-      predictor: the checkpoint, opened.
-      workdir: of the run it belongs to, or None; its path is told relative to it, so that a
-        moved workdir gives the same bytes.
-    """
-    import jax
-
-    metadata, checkpoint = predictor.metadata, predictor.checkpoint
-    derivatives = Derivatives(
-        predictor.network, predictor.preprocessing, num_classes=predictor.num_classes
-    )
-    provenance = {
-        "checkpoint": str(checkpoint.relative_to(workdir) if workdir else checkpoint),
-        "weights_sha256": predictor.weights_digest(),
-        "arch": predictor.arch,
-        "head": metadata.get("head"),
-        "config": (metadata.get("config") or {}).get("name"),
-        "trained": metadata.get("source"),
-        "trained_on": metadata.get("data"),
-        "preprocessing": predictor.preprocessing.to_dict(),
-        "package_version": metadata.get("package_version"),
-        "batch_size": predictor.batch_size,
-        "dtype": predictor.dtype,
-        "device": jax.default_backend(),
-    }
-    return replace(
-        _network(predictor, derivatives, provenance),
-        randomised=partial(_randomised, predictor, derivatives, provenance),
-    )
-
-
-def _network(
-    predictor: Predictor, derivatives: Derivatives, provenance: Mapping[str, Any]
-) -> Network:
-    return Network(
-        predict_proba=predictor.predict_proba,
-        prepare_hidden=predictor.prepare_hidden,
-        predict_masked=predictor.predict_masked,
-        batch_size=predictor.batch_size,
-        class_names=predictor.class_names,
-        image_size=predictor.preprocessing.image_size,
-        provenance=provenance,
-        gradients=Gradients(
-            of_pixels=derivatives.of_pixels,
-            of_features=derivatives.of_features,
-            layers=derivatives.layers,
-            default_layer=derivatives.layers[-1] if derivatives.layers else None,
-        ),
-    )
-
-
-def _randomised(
-    predictor: Predictor,
-    derivatives: Derivatives,
-    provenance: Mapping[str, Any],
-    seed: int,
-    images: UInt8[np.ndarray, "N S S 3"],
-) -> Network:
-    """The network with its weights drawn anew; its provenance says of what it is the control."""
-    reinitialised = predictor.reinitialised(seed, images)
-    return _network(
-        reinitialised,
-        derivatives.with_weights_of(reinitialised.network),
-        {
-            **provenance,
-            "weights_sha256": reinitialised.weights_digest(),
-            "reinitialised": {
-                "seed": seed,
-                "images_sha256": sha256(images.tobytes()),
-                "instead_of": provenance["weights_sha256"],
-            },
-        },
-    )
 
 
 def data_record(dataset: ImageDataset, split: str, origin: str, per_class: int) -> dict[str, Any]:

@@ -1,175 +1,186 @@
-"""Copies of one image in which segments are hidden, and a network's answers to them.
+"""Masked inference: one image, of which each input shows some segments and replaces the others.
 
-An explanation by hiding asks a network about a thousand copies of an image, which differ in what
-is hidden and in nothing else. The first layers see only a window at each position, in which few
-segments lie; all that they can ever give there is computed once, from the few copies of
-:mod:`fakd_jax.inference.receptive_field`, and then looked up. It is exact: no value is
-approximated, and none is computed from anything but what the network would see.
+An explanation by perturbation queries a network about a thousand masked inputs that differ in
+nothing but which segments are visible. A position of the first layers depends on few segments, so
+all values it can take are computed once, from the few masks of
+:mod:`fakd_jax.inference.receptive_field`, and then looked up. This is exact: no value is
+approximated.
 """
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from flax import nnx
 from jaxtyping import Array, Bool, Float, Float32, Int32, UInt8
 
-from fakd_jax.data.preprocessing import Preprocessing, normalise
-from fakd_jax.inference.receptive_field import levels
+from fakd_jax.data.preprocessing import normalise
+from fakd_jax.inference.batching import compute_in_batches, map_batches
+from fakd_jax.inference.network import PredictFunction
+from fakd_jax.inference.predictor import Predictor, softmax
+from fakd_jax.inference.receptive_field import lookup_levels
 from fakd_jax.models.kernels.compilation import compiler_options
-from fakd_jax.models.local_prefix import pieces_of
-from fakd_jax.runtime.async_dispatch import in_batches
+from fakd_jax.models.local_prefix import SplitNetwork, split_local_prefix
 
-LEAST_SEGMENTS = 64
-
-Variables = list[jax.Array]
-
-
-class HidingNetwork:
-    """A network that makes the copies itself, on its device; compiled piece by piece.
-
-    Attributes:
-      windows: of each of the network's local pieces.
-
-    Args:
-      graphdef: the network's structure, in evaluation mode.
-      structure: that of its variables, of which the leaves are given at every call.
-      variables: such leaves, for the structure's sake only.
-      preprocessing: how pixels are normalised.
-    """
-
-    def __init__(
-        self,
-        graphdef: nnx.GraphDef[Any],
-        structure: jax.tree_util.PyTreeDef,
-        variables: Variables,
-        preprocessing: Preprocessing,
-    ) -> None:
-        def pieces(variables: Variables) -> Any:
-            state = jax.tree.unflatten(structure, variables)
-            return pieces_of(nnx.merge(graphdef, state, copy=True))
-
-        def go_on(variables: Variables, x: Array, start: int, stop: int | None) -> Array:
-            cut = pieces(variables)
-            for piece in cut.local[start:stop]:
-                x = piece.run(x)
-            return cut.rest(x) if stop is None else x
-
-        def begin(
-            variables: Variables,
-            image: Array,
-            replacement: Array,
-            segments: Array,
-            shown: Array,
-            stop: int | None,
-        ) -> Array:
-            # Looked up as a matrix product, exact on zeros and ones: a gather is slow on CPU.
-            belongs = jax.nn.one_hot(segments.ravel(), shown.shape[1], axis=0)  # [K, S·S]
-            hidden = jnp.dot((~shown).astype(jnp.float32), belongs) > 0.5
-            hidden = hidden.reshape(len(shown), *segments.shape, 1)
-            images = jnp.where(hidden, replacement, image)
-            normalised = jnp.asarray(normalise(images, preprocessing.mean, preprocessing.std))
-            return go_on(variables, normalised, 0, stop)
-
-        options = compiler_options()
-        self.windows = [piece.windows for piece in pieces(variables).local]
-        self.begin = jax.jit(begin, static_argnames="stop", compiler_options=options)
-        self.go_on = jax.jit(go_on, static_argnames=("start", "stop"), compiler_options=options)
+MIN_WIDTH = 64
+"""Masks have at least so many columns, so that images of few segments share compiled programs."""
 
 
 @dataclass(frozen=True)
 class _Table:
-    """What the first `piece` local pieces give for a level's copies; the rest as of `look_up`."""
+    """The output of the first `blocks` local blocks for a level's masks; see `look_up`."""
 
-    piece: int
+    blocks: int
     maps: jax.Array
     code: jax.Array
 
 
-class HiddenCopies:
-    """Copies of one image with some of its segments hidden, which a network is asked about.
+class MaskedInference:
+    """Predicts masked inputs of a predictor's network; they are made on the device.
 
     Args:
-      network: who is asked.
-      variables: its weights.
-      image: uint8, at the network's input size.
-      replacement: what stands in the place of a hidden segment, likewise.
-      segments: the segment of every pixel, from 0, K in all; -1 is never hidden.
-      copies: how many copies will be asked for, more or less: so much is prepared.
-      batch_size: copies computed at once.
+      predictor: whose network, preprocessing and batch size are used.
     """
 
-    def __init__(
+    def __init__(self, predictor: Predictor) -> None:
+        folded, preprocessing = predictor.folded, predictor.preprocessing
+        self._variables, self._batch_size = folded.variables, predictor.batch_size
+
+        def split(variables: list[jax.Array]) -> SplitNetwork:
+            return split_local_prefix(folded.merge(variables))
+
+        def resume(variables: list[jax.Array], x: Array, start: int, stop: int | None) -> Array:
+            network = split(variables)
+            for block in network.prefix[start:stop]:
+                x = block.run(x)
+            return network.rest(x) if stop is None else x
+
+        def begin(
+            variables: list[jax.Array],
+            image: Array,
+            replacement: Array,
+            segments: Array,
+            visible: Array,
+            stop: int | None,
+        ) -> Array:
+            # As a matrix product, exact on zeros and ones: a gather is slow on CPU.
+            belongs = jax.nn.one_hot(segments.ravel(), visible.shape[1], axis=0)  # [K, S·S]
+            hidden = jnp.dot((~visible).astype(jnp.float32), belongs) > 0.5
+            hidden = hidden.reshape(len(visible), *segments.shape, 1)
+            images = jnp.where(hidden, replacement, image)
+            normalised = jnp.asarray(normalise(images, preprocessing.mean, preprocessing.std))
+            return resume(variables, normalised, 0, stop)
+
+        def blended(
+            variables: list[jax.Array], image: Array, replacement: Array, opacity: Array
+        ) -> Array:
+            own, other = image.astype(jnp.float32), replacement.astype(jnp.float32)
+            images = jnp.rint(other + opacity[..., None] * (own - other)).astype(jnp.uint8)
+            normalised = normalise(images, preprocessing.mean, preprocessing.std)
+            return folded.merge(variables)(normalised)
+
+        options = compiler_options()
+        self._windows = [block.windows for block in split(self._variables).prefix]
+        self._begin = jax.jit(begin, static_argnames="stop", compiler_options=options)
+        self._resume = jax.jit(resume, static_argnames=("start", "stop"), compiler_options=options)
+        self._blended = jax.jit(blended, compiler_options=options)
+
+    def with_weights_of(self, predictor: Predictor) -> MaskedInference:
+        """Masked inference of a network of the same architecture; it shares compiled programs."""
+        other = copy.copy(self)
+        other._variables = predictor.folded.variables
+        return other
+
+    def prepare(
         self,
-        network: HidingNetwork,
-        variables: Variables,
         image: UInt8[np.ndarray, "S S 3"],
         replacement: UInt8[np.ndarray, "S S 3"],
         segments: Int32[np.ndarray, "S S"],
-        *,
-        copies: int,
-        batch_size: int,
-    ) -> None:
-        self._network, self._variables, self._batch_size = network, variables, batch_size
-        self._scene = jax.device_put((image, replacement, segments))
-        self._count = count = int(segments.max()) + 1
-        # A few widths serve images of any number of segments: the network compiles once.
-        self._width = max(LEAST_SEGMENTS, 1 << (count - 1).bit_length())
-        self._table: _Table | None = None
-        windows = network.windows
-        for level in levels(segments, count, windows, copies=copies, batch_size=batch_size):
-            maps = jnp.concatenate(self._compute(level.shown, level.piece))
-            code = np.pad(level.code, ((0, self._width - count), (0, 0)))
-            self._table = _Table(level.piece, maps, jax.device_put(code))
-
-    def logits(self, shown: Bool[np.ndarray, "N K"]) -> Float32[np.ndarray, "N C"]:
-        """The network's outputs.
+        num_masks: int,
+    ) -> PredictFunction:
+        """Tabulates the first layers of an image's masked inputs, where that saves computation.
 
         Args:
-          shown: for each copy, which of the segments are the image's own; N is at least 1.
+          image: at the network's input size.
+          replacement: for segments that are not visible.
+          segments: label map with values from 0, below K; -1 is always visible.
+          num_masks: roughly how many masks will be predicted in all.
 
-        Raises:
-          ValueError: not as many segments as the image has.
+        Returns:
+          A function from masks, bool ``[N, K]`` (which segments are visible, N at least 1), to
+          probabilities ``[N, C]``. It raises a ValueError for another number of segments.
         """
-        if shown.shape[1] != self._count:
-            raise ValueError(
-                f"shown has {shown.shape[1]} columns for {self._count} segments; one each is meant"
-            )
-        batches = self._compute(shown, None)
-        return np.concatenate([np.asarray(batch) for batch in batches])[: len(shown)]
+        scene = jax.device_put((image, replacement, segments))
+        count = int(segments.max()) + 1
+        width = max(MIN_WIDTH, 1 << (count - 1).bit_length())
+        table: _Table | None = None
 
-    def _compute(self, shown: Bool[np.ndarray, "N K"], stop: int | None) -> list[jax.Array]:
-        """What the pieces before `stop` (None: all) give, in batches, the last one filled up."""
-
-        def ask(shown: np.ndarray) -> jax.Array:
-            table = self._table
+        def run(visible: np.ndarray, stop: int | None) -> jax.Array:
             if table is None:
-                return self._network.begin(self._variables, *self._scene, shown, stop=stop)
-            known = look_up(table.maps, table.code, shown)
-            return self._network.go_on(self._variables, known, start=table.piece, stop=stop)
+                return self._begin(self._variables, *scene, visible, stop=stop)
+            known = look_up(table.maps, table.code, visible)
+            return self._resume(self._variables, known, start=table.blocks, stop=stop)
 
-        padded = np.pad(shown, ((0, 0), (0, self._width - shown.shape[1])))
-        return in_batches(ask, padded, self._batch_size)
+        def padded(visible: np.ndarray) -> np.ndarray:
+            return np.pad(visible, ((0, 0), (0, width - count)))
+
+        for level in lookup_levels(
+            segments, count, self._windows, num_masks=num_masks, batch_size=self._batch_size
+        ):
+            tabulate = partial(run, stop=level.blocks)
+            maps = map_batches(tabulate, padded(level.visible), self._batch_size)
+            code = np.pad(level.code, ((0, width - count), (0, 0)))
+            table = _Table(level.blocks, jnp.concatenate(maps), jax.device_put(code))
+
+        def predict(visible: Bool[np.ndarray, "N K"]) -> Float32[np.ndarray, "N C"]:
+            if visible.shape[1] != count:
+                raise ValueError(
+                    f"the masks have {visible.shape[1]} columns for {count} segments; "
+                    "expected one per segment"
+                )
+            logits = compute_in_batches(partial(run, stop=None), padded(visible), self._batch_size)
+            return softmax(logits)
+
+        return predict
+
+    def predict_blended(
+        self,
+        image: UInt8[np.ndarray, "S S 3"],
+        replacement: UInt8[np.ndarray, "S S 3"],
+        opacity: Float32[np.ndarray, "N S S"],
+    ) -> Float32[np.ndarray, "N C"]:
+        """Probabilities of an image blended with its replacement, rounded to 8 bits.
+
+        Args:
+          image: at the network's input size.
+          replacement: likewise.
+          opacity: of the image's own pixels, in [0, 1].
+        """
+
+        def run(opacity: np.ndarray) -> jax.Array:
+            return self._blended(self._variables, image, replacement, opacity)
+
+        return softmax(compute_in_batches(run, opacity, self._batch_size))
 
 
 @jax.jit
 def look_up(
-    maps: Float[Array, "R h w C"], code: Float32[Array, "K P"], shown: Bool[Array, "B K"]
+    maps: Float[Array, "R h w C"], code: Float32[Array, "K P"], visible: Bool[Array, "B K"]
 ) -> Float[Array, "B h w C"]:
-    """Each copy's feature map, put together position by position from those of a level's copies.
+    """Assembles the feature map of each masked input, position by position, from a table.
 
     Args:
-      maps: the feature maps of the level's copies.
+      maps: the feature maps of a level's masks.
       code: see :class:`fakd_jax.inference.receptive_field.Level`; P is h · w.
-      shown: which segments each copy shows.
+      visible: which segments each masked input shows.
     """
     rows, height, width, channels = maps.shape
     # Sums of different powers of two, below 2^24: exact in float32.
-    row = jnp.dot(shown.astype(jnp.float32), code, precision="highest").astype(jnp.int32)
+    row = jnp.dot(visible.astype(jnp.float32), code, precision="highest").astype(jnp.int32)
     flat = maps.reshape(rows * height * width, channels)
     found = jnp.take(flat, row * (height * width) + jnp.arange(height * width), axis=0, mode="clip")
-    return found.reshape(len(shown), height, width, channels)
+    return found.reshape(len(visible), height, width, channels)

@@ -1,87 +1,155 @@
-"""What is explained: the ways in which an explainer can ask a network."""
+"""The interface through which explainers query a network."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, TypeAlias
 
 import numpy as np
+from jaxtyping import Bool, Float32, Int32, UInt8
 
 from fakd_jax.errors import UserError
+from fakd_jax.inference.batching import compute_in_batches
 
 PredictFunction: TypeAlias = Callable[[np.ndarray], np.ndarray]
-"""Images uint8 ``[N, H, W, 3]`` to class probabilities float32 ``[N, C]``, for any N from 1."""
-
-PrepareHiddenFunction: TypeAlias = Callable[
-    [np.ndarray, np.ndarray, np.ndarray, int], PredictFunction
-]
-"""Image, replacement (uint8 ``[H, W, 3]``), segments (int32 ``[H, W]``, from 0; -1 is never
-replaced) and how many copies will be asked for, more or less, to a function: from which of the S
-segments each of N copies shows (bool ``[N, S]``) to probabilities ``[N, C]``."""
-
-MaskedPredictFunction: TypeAlias = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
-"""Image, replacement (uint8 ``[H, W, 3]``) and, for each of N copies, how much of every pixel is
-shown (float32 ``[N, H, W]`` in [0, 1]; the rest is the replacement's), to probabilities."""
-
-PixelGradientFunction: TypeAlias = Callable[[np.ndarray, int], np.ndarray]
-"""Images float32 ``[N, S, S, 3]``, grey levels 0 to 255 that need not be whole, and a class, to
-the gradients of its logit with respect to the grey levels, float32 ``[N, S, S, 3]``."""
-
-FeatureGradientFunction: TypeAlias = Callable[[np.ndarray, int, str], tuple[np.ndarray, np.ndarray]]
-"""An image uint8 ``[S, S, 3]``, a class and a layer, to the layer's feature map and the gradient
-of the class's logit with respect to it, both float32 ``[h, w, K]``."""
+"""N rows, such as images uint8 ``[N, H, W, 3]``, to class probabilities float32 ``[N, C]``."""
 
 
 @dataclass(frozen=True)
 class Gradients:
-    """What a network that can be differentiated answers besides.
+    """The gradients of a network's logits.
 
     Attributes:
-      of_pixels: see :data:`PixelGradientFunction`.
-      of_features: see :data:`FeatureGradientFunction`.
-      layers: the feature maps that have a place for evidence (more than one position), by name,
-        from the first to the last.
-      default_layer: the last of them; None where there is none.
+      wrt_pixels: images float32 ``[N, S, S, 3]``, grey levels 0 to 255 that need not be integers,
+        and a class, to the gradients of its logit, of the images' shape.
+      wrt_features: an image uint8 ``[S, S, 3]``, a class and a layer, to the layer's feature map
+        and the gradient of the class's logit with respect to it, both float32 ``[h, w, K]``.
+      layers: the feature maps of more than one position, from the first to the last.
     """
 
-    of_pixels: PixelGradientFunction
-    of_features: FeatureGradientFunction
+    wrt_pixels: Callable[[np.ndarray, int], np.ndarray]
+    wrt_features: Callable[[np.ndarray, int, str], tuple[np.ndarray, np.ndarray]]
     layers: Sequence[str]
-    default_layer: str | None
 
 
 @dataclass(frozen=True)
 class Network:
-    """What is explained: how it can be asked, and what must be known of it.
+    """A network as explainers query it.
 
     Attributes:
       predict_proba: uint8 images ``[N, S, S, 3]`` to probabilities ``[N, C]``.
-      prepare_hidden: the same for copies of one image in which segments are replaced.
-      predict_masked: the same for copies of one image of which every pixel is partly replaced.
-      batch_size: N, the same at every call: what is ragged gets filled up.
-      class_names: of its C outputs, in their order.
-      image_size: S, the side of its input.
-      provenance: where it comes from, as JSON-able values; goes into every result.
+      prepare_masked: image, replacement (uint8 ``[S, S, 3]``), segments (int32 ``[S, S]``, from
+        0; -1 is always visible) and roughly how many masks will be asked for, to a function: from
+        which of the K segments are visible (bool ``[N, K]``) to probabilities ``[N, C]``.
+      predict_blended: image, replacement and opacity (float32 ``[N, S, S]`` in [0, 1]; the rest
+        is the replacement's) to probabilities ``[N, C]``.
+      batch_size: rows per call of these functions.
+      class_names: of the C outputs, in order.
+      image_size: S.
+      provenance: where it comes from, as JSON-able values; part of every result.
       gradients: where it can be differentiated.
-      randomised: gives, for a seed and some images (uint8 ``[N, S, S, 3]``, a dozen or more), the
-        network with all its weights drawn anew and its statistics set to the images', where it
-        can be.
+      reinitialise: a seed and images (uint8 ``[N, S, S, 3]``, a dozen or more) to the network with
+        all weights re-initialised at random and its statistics set to the images', where it can.
     """
 
     predict_proba: PredictFunction
-    prepare_hidden: PrepareHiddenFunction
-    predict_masked: MaskedPredictFunction
+    prepare_masked: Callable[[np.ndarray, np.ndarray, np.ndarray, int], PredictFunction]
+    predict_blended: Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
     batch_size: int
     class_names: Sequence[str]
     image_size: int
-    provenance: Mapping[str, Any]
+    provenance: Mapping[str, Any] = field(default_factory=dict)
     gradients: Gradients | None = None
-    randomised: Callable[[int, np.ndarray], Network] | None = None
+    reinitialise: Callable[[int, np.ndarray], Network] | None = None
+
+    @classmethod
+    def from_function(
+        cls,
+        predict_proba: PredictFunction,
+        *,
+        class_names: Sequence[str],
+        image_size: int,
+        batch_size: int = 32,
+        **facts: Any,
+    ) -> Network:
+        """A network that is any function of images; masked inputs are made in host memory."""
+
+        def prepare_masked(
+            image: np.ndarray, replacement: np.ndarray, segments: np.ndarray, num_masks: int
+        ) -> PredictFunction:
+            return lambda visible: predict_proba(mask(image, replacement, segments, visible))
+
+        def predict_blended(
+            image: np.ndarray, replacement: np.ndarray, opacity: np.ndarray
+        ) -> np.ndarray:
+            return predict_proba(blend(image, replacement, opacity))
+
+        return cls(
+            predict_proba,
+            prepare_masked,
+            predict_blended,
+            batch_size=batch_size,
+            class_names=class_names,
+            image_size=image_size,
+            **facts,
+        )
+
+    def in_batches(self, on_predictions: Callable[[int], None] | None = None) -> Network:
+        """The network queried in batches of exactly `batch_size` rows, and counted.
+
+        Args:
+          on_predictions: called after each batch with its number of rows, padding excluded.
+
+        Raises:
+          ValueError: from its functions, for probabilities of another shape or not finite.
+        """
+
+        def batched(predict: PredictFunction) -> PredictFunction:
+            checked = partial(_checked, predict)
+            return lambda rows: compute_in_batches(checked, rows, self.batch_size, on_predictions)
+
+        return replace(
+            self,
+            predict_proba=batched(self.predict_proba),
+            prepare_masked=lambda *scene: batched(self.prepare_masked(*scene)),
+            predict_blended=lambda image, replacement, opacity: batched(
+                partial(self.predict_blended, image, replacement)
+            )(opacity),
+        )
+
+
+def mask(
+    image: UInt8[np.ndarray, "H W 3"],
+    replacement: UInt8[np.ndarray, "H W 3"],
+    segments: Int32[np.ndarray, "H W"],
+    visible: Bool[np.ndarray, "N K"],
+) -> UInt8[np.ndarray, "N H W 3"]:
+    """Masked inputs: the image where a segment is visible, the replacement elsewhere.
+
+    Args:
+      image: to be masked.
+      replacement: for segments that are not visible.
+      segments: label map with values from 0, below K; -1 is always visible.
+      visible: one mask per row.
+    """
+    always = np.ones((len(visible), 1), bool)  # the last column, which -1 is the index of
+    return np.where(np.append(visible, always, axis=1)[:, segments][..., None], image, replacement)
+
+
+def blend(
+    image: UInt8[np.ndarray, "H W 3"],
+    replacement: UInt8[np.ndarray, "H W 3"],
+    opacity: Float32[np.ndarray, "N H W"],
+) -> UInt8[np.ndarray, "N H W 3"]:
+    """Blends an image with its replacement by `opacity` in [0, 1], rounded to 8 bits."""
+    own, other = image.astype(np.float32), replacement.astype(np.float32)
+    return np.rint(other + opacity[..., None] * (own - other)).astype(np.uint8)
 
 
 def gradients_of(network: Network) -> Gradients:
-    """The network's gradients, for a method that cannot do without.
+    """The network's gradients, for a method that requires them.
 
     Raises:
       UserError: it has none.
@@ -89,3 +157,15 @@ def gradients_of(network: Network) -> Gradients:
     if network.gradients is None:
         raise UserError("this network has no gradients; choose a method that needs none")
     return network.gradients
+
+
+def _checked(predict: PredictFunction, rows: np.ndarray) -> np.ndarray:
+    probabilities = np.asarray(predict(rows))
+    if probabilities.ndim != 2 or len(probabilities) != len(rows):
+        raise ValueError(
+            f"the network returned shape {probabilities.shape} for {len(rows)} rows; "
+            f"expected ({len(rows)}, classes)"
+        )
+    if not np.isfinite(probabilities).all():
+        raise ValueError("the network returned a probability that is not finite")
+    return probabilities

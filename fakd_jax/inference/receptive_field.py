@@ -1,7 +1,7 @@
-"""Which segments of an image each position of a feature map sees, and what follows from it.
+"""Receptive fields: which segments of an image each position of a feature map depends on.
 
-Where a position sees a few segments of many, few copies of the image hold all that can ever be
-seen there. :func:`levels` finds them.
+Where every position depends on few segments of many, few masks cover all that can ever occur at
+any position. :func:`lookup_levels` finds them.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from jaxtyping import Bool, Float32, Int, Int32
 
 from fakd_jax.models.local_prefix import Window
 
-MOST_ROWS = 512
-"""Copies whose feature maps are kept at most: for 224 pixels 0.15 GB of `features.3` in float32."""
+MAX_ROWS = 512
+"""Most masks per table: 0.15 GB of `features.3` in float32 at 224 pixels."""
 
-_SEGMENTS_AT_ONCE = 64  # a map of pixels for each: thousands of segments would fill the memory
-# Strategies of networkx, and whether to exchange colours where another one would be needed.
+_SEGMENTS_AT_ONCE = 64  # each takes a map of pixels: thousands of segments would fill the memory
+# networkx's strategies, and whether to exchange colours before adding one.
 _COLOURINGS = (
     ("saturation_largest_first", False),
     ("smallest_last", True),
@@ -28,102 +28,104 @@ _COLOURINGS = (
 
 @dataclass(frozen=True)
 class Level:
-    """Copies of an image that hold all that a local piece can give at any position.
+    """Masks that cover everything the first local blocks can compute at any position.
 
-    Copy r shows the segments whose colour, a number from 0, is a bit of r. No two segments that
-    one position sees are of one colour. So what a position gives for any other copy it also gives
-    for copy Σ 2^colour, summed over the segments that it sees and that the other copy shows.
+    Every segment has a colour, a number from 0, and no two segments that one position depends on
+    share theirs. Mask r shows the segments whose colour is a bit of r. So for any mask, a position
+    computes what it computes for mask Σ 2^colour, summed over the visible segments that it
+    depends on.
 
     Attributes:
-      piece: how many local pieces are behind.
-      shown: which of the S segments each of R = 2^(number of colours) copies shows.
-      code: 2^colour where a position, row by row, sees a segment, and 0 elsewhere.
+      blocks: number of local blocks.
+      visible: which of K segments each of R = 2^(number of colours) masks shows.
+      code: 2^colour where a position, row by row, depends on a segment, and 0 elsewhere.
     """
 
-    piece: int
-    shown: Bool[np.ndarray, "R S"]
-    code: Float32[np.ndarray, "S P"]
+    blocks: int
+    visible: Bool[np.ndarray, "R K"]
+    code: Float32[np.ndarray, "K P"]
 
 
-def levels(
+def lookup_levels(
     segments: Int32[np.ndarray, "H W"],
     count: int,
-    pieces: Sequence[Sequence[Window]],
+    blocks: Sequence[Sequence[Window]],
     *,
-    copies: int,
+    num_masks: int,
     batch_size: int,
 ) -> list[Level]:
-    """The pieces after which it pays to compute few copies instead of many.
+    """The blocks after which a table saves computation.
 
-    A level pays if it has at most half as many copies as are computed from its result: those of
-    the next level, or in the end those asked for.
+    A level saves enough if its masks are at most half as many as what is computed from its table:
+    the next level's masks, or finally those that will be predicted.
 
     Args:
-      segments: the segment of every pixel, in [0, S); -1 where copies never differ.
-      count: S.
-      pieces: the windows of each local piece, the first on the image's pixels.
-      copies: how many copies will be asked for.
-      batch_size: of a level's copies no fewer are computed.
+      segments: label map with values in [0, K); -1 is always visible.
+      count: K.
+      blocks: the windows of each local block; the first block takes the image.
+      num_masks: roughly how many masks will be predicted.
+      batch_size: a level computes at least so many masks.
 
     Returns:
-      The levels in the network's order; often none where few copies are asked for.
+      The levels in the network's order; often none for few masks.
     """
-    most = min(copies // 2, MOST_ROWS)
-    if most < batch_size:
+    limit = min(num_masks // 2, MAX_ROWS)
+    if limit < batch_size:
         return []
-    chosen: list[Level] = []
-    for piece, seen in reversed(list(enumerate(sights(segments, count, pieces), start=1))):
-        if 1 << int(seen.sum(axis=0).max()) > most:  # a colour each, at least
+    levels: list[Level] = []
+    fields = receptive_fields(segments, count, blocks)
+    for number, depends in reversed(list(enumerate(fields, start=1))):
+        if 1 << int(depends.sum(axis=0).max()) > limit:  # at least one colour each
             continue
-        colours = coloured_apart(seen)
+        colours = colour_segments(depends)
         rows = 1 << (int(colours.max()) + 1)
         computed = max(rows, batch_size)
-        if computed <= most:
-            shown = (np.arange(rows)[:, None] >> colours & 1).astype(bool)
-            code = np.where(seen, (1 << colours)[:, None, None], 0).astype(np.float32)
-            chosen.insert(0, Level(piece, shown, code.reshape(count, -1)))
-            most = computed // 2
-    return chosen
+        if computed <= limit:
+            visible = (np.arange(rows)[:, None] >> colours & 1).astype(bool)
+            code = np.where(depends, (1 << colours)[:, None, None], 0).astype(np.float32)
+            levels.insert(0, Level(number, visible, code.reshape(count, -1)))
+            limit = computed // 2
+    return levels
 
 
-def sights(
-    segments: Int32[np.ndarray, "H W"], count: int, pieces: Sequence[Sequence[Window]]
-) -> list[Bool[np.ndarray, "S h w"]]:
-    """Which segments each position of each piece's result sees; arguments as of :func:`levels`."""
-    found: list[list[Bool[np.ndarray, "s h w"]]] = [[] for _ in pieces]
+def receptive_fields(
+    segments: Int32[np.ndarray, "H W"], count: int, blocks: Sequence[Sequence[Window]]
+) -> list[Bool[np.ndarray, "K h w"]]:
+    """Which segments each position of each block's output depends on."""
+    fields: list[list[np.ndarray]] = [[] for _ in blocks]
     for first in range(0, count, _SEGMENTS_AT_ONCE):
         some = np.arange(first, min(first + _SEGMENTS_AT_ONCE, count))
-        seen = segments == some[:, None, None]
-        for piece, windows in enumerate(pieces):
+        depends = segments == some[:, None, None]
+        for field, windows in zip(fields, blocks, strict=True):
             for window in windows:
-                seen = through(seen, window)
-            found[piece].append(seen)
-    return [np.concatenate(parts) for parts in found]
+                depends = propagate(depends, window)
+            field.append(depends)
+    return [np.concatenate(parts) for parts in fields]
 
 
-def through(seen: Bool[np.ndarray, "S H W"], window: Window) -> Bool[np.ndarray, "S h w"]:
-    """Which segments the positions of a convolution's result see, from what its input's see."""
+def propagate(depends: Bool[np.ndarray, "K H W"], window: Window) -> Bool[np.ndarray, "K h w"]:
+    """Which segments a convolution's output positions depend on, given its input positions'."""
     reach = window.size // 2
     for axis in (1, 2):
-        positions = (seen.shape[axis] - 1) // window.stride + 1
+        positions = (depends.shape[axis] - 1) // window.stride + 1
         padding = [(0, 0)] * 3
         padding[axis] = (reach, reach)
-        padded = np.moveaxis(np.pad(seen, padding), axis, 0)
+        padded = np.moveaxis(np.pad(depends, padding), axis, 0)
         last = (positions - 1) * window.stride + 1
         shifted = (padded[tap : tap + last : window.stride] for tap in range(window.size))
-        seen = np.moveaxis(np.logical_or.reduce(list(shifted)), 0, axis)
-    return seen
+        depends = np.moveaxis(np.logical_or.reduce(list(shifted)), 0, axis)
+    return depends
 
 
-def coloured_apart(seen: Bool[np.ndarray, "S h w"]) -> Int[np.ndarray, " S"]:
-    """A colour for each segment, such that those which one position sees all differ.
+def colour_segments(depends: Bool[np.ndarray, "K h w"]) -> Int[np.ndarray, " K"]:
+    """A colour per segment; all segments that one position depends on differ in theirs.
 
-    There are as many at least as one position sees segments. Whether so few do is hard to find out
-    (graph colouring); the best of three ways is taken, as each colour more doubles the copies.
+    The fewest possible are hard to find (graph colouring), and each one more doubles the masks:
+    the best of three greedy colourings is taken.
     """
     import networkx
 
-    flat = seen.reshape(len(seen), -1).astype(np.float32)
+    flat = depends.reshape(len(depends), -1).astype(np.float32)
     together = flat @ flat.T > 0
     np.fill_diagonal(together, False)
     graph = networkx.from_numpy_array(together)
@@ -132,4 +134,4 @@ def coloured_apart(seen: Bool[np.ndarray, "S h w"]) -> Int[np.ndarray, " S"]:
         for strategy, interchange in _COLOURINGS
     ]
     colours = min(found, key=lambda colours: max(colours.values()))
-    return np.array([colours[segment] for segment in range(len(seen))])
+    return np.array([colours[segment] for segment in range(len(depends))])

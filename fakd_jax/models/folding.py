@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -14,15 +15,37 @@ from fakd_jax.models.kernels.batch_norm import BatchNorm
 from fakd_jax.models.layers import Conv, Depthwise, Pointwise
 
 
-class Shift(nnx.Module):
-    """Adds a number to each channel: what is left of a folded batch norm.
+class FoldedNetwork(NamedTuple):
+    """A network for inference, split so that a compiled program can take other weights.
 
     Attributes:
-      bias: Float32 [features].
+      variables: Its weights; a list enters a compiled program several times faster than a State.
+      structure: Of the variables' pytree.
+      graphdef: The network without its variables.
+    """
+
+    variables: list[jax.Array]
+    structure: jax.tree_util.PyTreeDef
+    graphdef: nnx.GraphDef[Any]
+
+    @classmethod
+    def of(cls, model: nnx.Module) -> FoldedNetwork:
+        """Folds and splits a network, which is left as it is."""
+        graphdef, state = nnx.split(fold_batch_norms(model))
+        variables, structure = jax.tree.flatten(state)
+        return cls(variables, structure, graphdef)
+
+    def merge(self, variables: list[jax.Array]) -> nnx.Module:
+        """The network with these variables, for use inside a compiled program."""
+        return nnx.merge(self.graphdef, jax.tree.unflatten(self.structure, variables), copy=True)
+
+
+class Shift(nnx.Module):
+    """Adds a bias to each channel: what is left of a folded batch norm.
 
     Args:
-      bias: Its value.
-      dtype: The dtype of the result.
+      bias: Stored as float32.
+      dtype: Of the result.
     """
 
     def __init__(self, bias: Float[np.ndarray, " C"], *, dtype: DTypeLike):
@@ -30,22 +53,16 @@ class Shift(nnx.Module):
         self.dtype = dtype
 
     def __call__(self, x: Float[Array, "B H W C"]) -> Float[Array, "B H W C"]:
-        """Shifts feature maps; the result is in the layer's `dtype`."""
+        """Adds the bias."""
         return (x + self.bias[...]).astype(self.dtype)
 
 
 def fold_batch_norms(model: nnx.Module) -> nnx.Module:
     """Merges every batch norm into its convolution: W' = W · γ/σ, b' = β - μ · γ/σ.
 
-    The result computes what the network computes in evaluation, up to rounding, with half the
-    variables and one operation less a layer. A batch norm's convolution is the attribute of the
-    same module that is named `conv` where the norm is named `bn`.
-
-    Args:
-      model: A network; it stays as it is.
-
-    Returns:
-      The network for inference. It cannot be trained: there are no batch statistics left.
+    The copy it returns computes what `model` computes in evaluation, up to rounding, and cannot
+    be trained. The convolution of the batch norm `bn` (or `bn1`, …) is the attribute `conv`
+    (`conv1`, …) of the same module.
 
     Raises:
       TypeError: A batch norm has no such convolution, or one with a bias of its own.

@@ -1,23 +1,33 @@
-"""A network cut in pieces, the first of which see only a window of their input at each position."""
+"""The local prefix of a network: its first layers, whose receptive fields are small.
+
+Masked inference (:mod:`fakd_jax.inference.masked`) tabulates what they compute.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from functools import partial
+from itertools import takewhile
 
 from flax import nnx
 from jaxtyping import Array, Float, Float32
 
-from fakd_jax.models.layers import Conv, Depthwise, Pointwise
+from fakd_jax.models.mobilenet_v3 import (
+    ConvNormActivation,
+    InvertedResidual,
+    Layer,
+    MobileNetV3,
+    SqueezeExcitation,
+)
 
 
 @dataclass(frozen=True)
 class Window:
-    """What one position of a convolution's result sees: `size` × `size` positions of its input.
+    """The part of its input that a position of a convolution's output depends on.
 
-    Position i of the result is centred on position i · `stride` of the input, as of all
-    convolutions here, which pad by (size - 1) / 2 on either side.
+    Output position i depends on the `size` × `size` input positions centred on i · `stride`, as
+    all convolutions here pad by (size - 1) / 2 on either side.
 
     Attributes:
       size: odd.
@@ -29,13 +39,12 @@ class Window:
 
 
 @dataclass(frozen=True)
-class LocalPiece:
-    """Some layers, one after the other, none of which looks beyond a window.
+class LocalBlock:
+    """Consecutive layers whose output at a position depends on a window of their input alone.
 
     Attributes:
-      run: from the former piece's result (the first: normalised images) to its own,
-        both ``[B, h, w, C]``; what it gives at a position depends on the windows alone.
-      windows: those of the convolutions in it, in their order.
+      run: from the block's input to its output.
+      windows: of its convolutions, in order.
     """
 
     run: Callable[[Float[Array, "B H W I"]], Float[Array, "B h w O"]]
@@ -43,31 +52,57 @@ class LocalPiece:
 
 
 @dataclass(frozen=True)
-class Pieces:
-    """A whole network: first the local pieces, one on the other's result, and then the rest.
+class SplitNetwork:
+    """A network as its local prefix and the rest.
 
     Attributes:
-      local: none, for a network about which nothing is said.
-      rest: from the last local piece's result, or else the images, to float32 logits ``[B, K]``.
+      prefix: the local blocks, in order; the first takes normalised images.
+      rest: from the prefix's output, or the images where the prefix is empty, to float32 logits.
     """
 
-    local: tuple[LocalPiece, ...]
+    prefix: tuple[LocalBlock, ...]
     rest: Callable[[Float[Array, "B H W I"]], Float32[Array, "B K"]]
 
 
-@runtime_checkable
-class InPieces(Protocol):
-    """A network that tells its pieces."""
+def split_local_prefix(model: nnx.Module) -> SplitNetwork:
+    """Splits a network in evaluation mode; the prefix of other networks than MobileNetV3 is empty.
 
-    def pieces(self) -> Pieces:
-        """Cuts the network, which must be in evaluation mode."""
+    MobileNetV3 is cut before the first block with squeeze-and-excitation, in which all positions
+    meet, and again inside that block before the squeeze. In MobileNetV3-Large a position of
+    `features.3` depends on 19 × 19 pixels, and one of the depthwise convolution of `features.4`
+    on 35 × 35.
+    """
+    if not isinstance(model, MobileNetV3):
+        return SplitNetwork((), model)
+    local = list(takewhile(_is_local, model.features))
+    blocks, remaining = [_local_block(local)], list(model.features)[len(local) :]
+    match remaining:
+        case [InvertedResidual(residual=False) as block, *after]:  # a shortcut would cross the cut
+            before_squeeze = list(takewhile(_is_local, block.block))
+            blocks.append(_local_block(before_squeeze))
+            remaining = [*list(block.block)[len(before_squeeze) :], *after]
+    return SplitNetwork(tuple(blocks), lambda x: model.classify(_apply(remaining, x)))
 
 
-def pieces_of(model: nnx.Module) -> Pieces:
-    """The network's own pieces; of one that tells none, the whole network as the rest."""
-    return model.pieces() if isinstance(model, InPieces) else Pieces((), model)
+def _apply(layers: Iterable[Callable[[Array], Array]], x: Array) -> Array:
+    for layer in layers:
+        x = layer(x)
+    return x
 
 
-def window_of(conv: Conv | Depthwise | Pointwise) -> Window:
-    """What a position of the convolution's result sees."""
-    return Window(conv.kernel.shape[0], conv.stride)
+def _is_local(layer: Layer) -> bool:
+    if isinstance(layer, InvertedResidual):
+        return all(map(_is_local, layer.block))
+    return not isinstance(layer, SqueezeExcitation)
+
+
+def _local_block(layers: Sequence[Layer]) -> LocalBlock:
+    return LocalBlock(partial(_apply, layers), tuple(_windows(layers)))
+
+
+def _windows(layers: Iterable[Layer]) -> Iterator[Window]:
+    for layer in layers:
+        if isinstance(layer, InvertedResidual):  # a shortcut reaches no further than its block
+            yield from _windows(layer.block)
+        elif isinstance(layer, ConvNormActivation):
+            yield Window(layer.conv.kernel.shape[0], layer.conv.stride)

@@ -7,10 +7,8 @@ torchvision's names: `features` is a list whose first and last entries are convo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
-from itertools import takewhile
 from typing import TypeAlias
 
 import jax.numpy as jnp
@@ -29,7 +27,6 @@ from fakd_jax.models.layers import (
     global_average_pool,
     sow,
 )
-from fakd_jax.models.local_prefix import LocalPiece, Pieces, Window, window_of
 
 Activation = Callable[[Array], Array]
 
@@ -145,13 +142,10 @@ class InvertedResidual(nnx.Module):
 
     def __call__(self, x: Float[Array, "B H W I"]) -> Float[Array, "B h w O"]:
         """Applies the block, and adds its input where the shapes agree."""
-        y = _in_turn(self.block, x)
+        y = x
+        for layer in self.block:
+            y = layer(y)
         return y + x if self.residual else y
-
-    def split(self) -> tuple[list[Layer], list[Layer]]:
-        """The layers before squeeze-and-excitation, and those from it on; none has the shortcut."""
-        before = list(takewhile(_is_local, self.block))
-        return before, list(self.block)[len(before) :]
 
 
 class MobileNetV3(nnx.Module):
@@ -224,26 +218,12 @@ class MobileNetV3(nnx.Module):
         x = images
         for index, layer in enumerate(self.features):
             x = sow(self, f"features.{index}", layer(x))
-        return self._classify(x, rngs)
+        return self.classify(x, rngs=rngs)
 
-    def pieces(self) -> Pieces:
-        """Cuts the network before the first block that squeezes, and in it before the squeeze.
-
-        With the default settings: at `features.3`, of which a position sees 19 × 19 pixels, and
-        at the depthwise convolution of `features.4`, of which one sees 35 × 35.
-        """
-        before = list(takewhile(_is_local, self.features))
-        local, remaining = [_local_piece(before)], list(self.features)[len(before) :]
-        match remaining:  # a shortcut would lead past the second cut
-            case [InvertedResidual(residual=False) as block, *after]:
-                expanding, squeezing = block.split()
-                local.append(_local_piece(expanding))
-                remaining = [*squeezing, *after]
-        return Pieces(tuple(local), lambda x: self._classify(_in_turn(remaining, x), None))
-
-    def _classify(
-        self, features: Float[Array, "B h w C"], rngs: nnx.Rngs | None
+    def classify(
+        self, features: Float[Array, "B h w C"], *, rngs: nnx.Rngs | None = None
     ) -> Float32[Array, "B K"]:
+        """Pools the last feature map and classifies it; `rngs` as in :meth:`__call__`."""
         x = nnx.hard_swish(self.classifier_0(global_average_pool(features)[:, 0, 0]))
         x = sow(self, "pre_logits", x[:, None, None])
         return self.classifier_3(self._drop(x[:, 0, 0], rngs))
@@ -255,29 +235,3 @@ class MobileNetV3(nnx.Module):
                 "to the model), or call model.eval() first"
             )
         return self.dropout(x, rngs=rngs)
-
-
-def _in_turn(layers: Iterable[Callable[[Array], Array]], x: Array) -> Array:
-    for layer in layers:
-        x = layer(x)
-    return x
-
-
-def _is_local(layer: Layer) -> bool:
-    """Whether a position of its result sees a window only: in a squeeze all positions meet."""
-    if isinstance(layer, InvertedResidual):
-        return all(map(_is_local, layer.block))
-    return not isinstance(layer, SqueezeExcitation)
-
-
-def _local_piece(layers: Sequence[Layer]) -> LocalPiece:
-    """Layers that are local, as one piece."""
-    return LocalPiece(partial(_in_turn, layers), tuple(_windows(layers)))
-
-
-def _windows(layers: Iterable[Layer]) -> Iterator[Window]:
-    for layer in layers:
-        if isinstance(layer, InvertedResidual):  # its shortcut sees what is in the middle of them
-            yield from _windows(layer.block)
-        elif isinstance(layer, ConvNormActivation):
-            yield window_of(layer.conv)

@@ -8,8 +8,6 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
-import numpy as np
-from jaxtyping import Shaped
 
 _AHEAD_OF_ACCELERATOR = 2
 _RELEASE_SHARE, _RELEASE_MOST_S = 0.01, 5e-3
@@ -52,28 +50,6 @@ def wait_for_room(sent: Sequence[Any]) -> None:
     ahead = steps_ahead()
     if len(sent) > ahead:
         wait_until_done(sent[-1 - ahead])
-
-
-def in_batches(
-    program: Callable[[np.ndarray], jax.Array], rows: Shaped[np.ndarray, "N ..."], batch_size: int
-) -> list[jax.Array]:
-    """Sends rows to a program batch by batch; the last batch is filled up with zeros.
-
-    Args:
-      program: From `batch_size` rows to an array, of which the device may still compute.
-      rows: One at least, for there to be a batch.
-      batch_size: At least 1.
-
-    Returns:
-      The program's results, a batch each.
-    """
-    results: list[jax.Array] = []
-    for start in range(0, len(rows), batch_size):
-        wait_for_room(results)
-        chunk = rows[start : start + batch_size]
-        missing = batch_size - len(chunk)
-        results.append(program(np.pad(chunk, [(0, missing)] + [(0, 0)] * (rows.ndim - 1))))
-    return results
 
 
 class Losses:

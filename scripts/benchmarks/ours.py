@@ -33,7 +33,7 @@ from fakd_jax.distillation.objective import Objective
 from fakd_jax.distillation.projection import Projection
 from fakd_jax.explanation.methods.lime import LimeExplainer
 from fakd_jax.explanation.scene.builder import PAPER
-from fakd_jax.explanation.subjects import network_of
+from fakd_jax.inference.adapter import network_of
 from fakd_jax.inference.predictor import Predictor
 from fakd_jax.models import create_model
 from fakd_jax.runtime.async_dispatch import wait_until_done

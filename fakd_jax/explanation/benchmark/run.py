@@ -26,7 +26,6 @@ from fakd_jax.explanation.run import decision_record, image_seed
 from fakd_jax.explanation.scene.builder import SceneBuilder
 from fakd_jax.explanation.scene.masks import read_mask
 from fakd_jax.explanation.subjects import Subject
-from fakd_jax.inference.batching import network_in_fixed_batches
 from fakd_jax.inference.network import Network
 from fakd_jax.reporting.images import png_bytes
 from fakd_jax.runtime.atomic_files import require_writable, write_whole
@@ -96,12 +95,12 @@ class Benchmark:
     @cached_property
     def trial(self) -> Trial:
         """What all cells share; the reinitialised networks are made when the first cell needs them."""
-        reinitialise, plan = self.network.randomised, self.plan
+        reinitialise, plan = self.network.reinitialise, self.plan
         networks = []
         if reinitialise is not None:
             seeds = range(plan.seed, plan.seed + plan.reinitialisations)
             networks = [reinitialise(seed, self.typical) for seed in seeds]
-        return Trial(plan.seeds, plan.top, list(map(network_in_fixed_batches, networks)))
+        return Trial(plan.seeds, plan.top, [network.in_batches() for network in networks])
 
     @cached_property
     def record(self) -> dict[str, Any]:
@@ -161,7 +160,7 @@ def run_benchmark(
         )
     require_writable(output)
     typical = typical_images(subjects, network.image_size)
-    benchmark = Benchmark(plan, network_in_fixed_batches(network, on_predictions), typical)
+    benchmark = Benchmark(plan, network.in_batches(on_predictions), typical)
     names = folder_names([subject.id for subject in subjects])
     cells: list[dict[str, Any]] = []
     for subject, name in zip(subjects, names, strict=True):

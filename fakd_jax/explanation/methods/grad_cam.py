@@ -70,14 +70,14 @@ class _ClassActivationMap(ABC):
         """
         gradients = gradients_of(network)
         layer = self._layer_of(gradients)
-        features, gradient = gradients.of_features(scene.image, class_index, layer)
+        features, gradient = gradients.wrt_features(scene.image, class_index, layer)
         evidence = features @ self.channel_weights(features, gradient)
         return from_attribution(scene, class_index, enlarge(evidence, scene.image.shape[:2]))
 
     def _layer_of(self, gradients: Gradients) -> str:
-        layer = self.layer or gradients.default_layer
-        if layer is None:
-            raise UserError(f"{self.name} needs a feature map, and this network shows none")
+        if not gradients.layers:
+            raise UserError(f"{self.name} needs a feature map, and this network has none")
+        layer = self.layer or gradients.layers[-1]
         if layer not in gradients.layers:
             raise UserError(
                 f"the network has no feature map {layer!r} for {self.name}; "

@@ -68,9 +68,9 @@ class IntegratedGradients:
         Raises:
           UserError: the network has no gradients.
         """
-        of_pixels = gradients_of(network).of_pixels
+        wrt_pixels = gradients_of(network).wrt_pixels
         attribution = integrated_gradients(
-            lambda images: of_pixels(images, class_index),
+            lambda images: wrt_pixels(images, class_index),
             scene.image,
             scene.replacement,
             self.steps,

@@ -24,7 +24,7 @@ from fakd_jax.explanation.methods.local_fit import weighted_r2
 from fakd_jax.explanation.methods.resampling import LEAST_SAMPLES, resampled_sampling
 from fakd_jax.explanation.quality.stability import STABLE
 from fakd_jax.explanation.result import Explanation, LocalFit, from_weights
-from fakd_jax.explanation.scene.scene import Scene, predict_shown
+from fakd_jax.explanation.scene.scene import Scene, predict_visible
 from fakd_jax.inference.network import Network
 
 SINGULAR = 1e-10
@@ -82,7 +82,7 @@ class KernelShapExplainer:
 
         Args:
           scene: the image with its superpixels and what hides them.
-          network: asked once, for all different perturbed images, by its `prepare_hidden`.
+          network: asked once, for all different perturbed images, by its `prepare_masked`.
           class_index: the class, in [0, C).
           seed: decides which coalitions are drawn; in [0, 2**31).
         """
@@ -162,7 +162,7 @@ def _worths(
     Small coalitions, and their complements, are drawn again and again; each is asked once.
     """
     distinct, which = np.unique(shown, axis=0, return_inverse=True)
-    answers = predict_shown(network, scene, distinct)[:, class_index]
+    answers = predict_visible(network, scene, distinct)[:, class_index]
     return answers.astype(np.float64)[which]
 
 

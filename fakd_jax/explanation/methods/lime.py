@@ -31,7 +31,7 @@ from fakd_jax.explanation.result import (
     Sampling,
     from_weights,
 )
-from fakd_jax.explanation.scene.scene import Scene, prepare_shown
+from fakd_jax.explanation.scene.scene import Scene
 from fakd_jax.inference.network import Network
 
 FIRST_ROUND = 500
@@ -111,11 +111,13 @@ class LimeExplainer:
           UserError: the kernel is so narrow that the perturbed images count for nothing.
         """
         shown = draw_shown(self.num_predictions, scene.count, seed)
-        ask = prepare_shown(network, scene, next(self._rounds()))
+        predict = network.prepare_masked(
+            scene.image, scene.replacement, scene.superpixels, next(self._rounds())
+        )
         values = np.zeros(0)
         for size in self._rounds():
             closeness = self._closeness(shown[:size])
-            answers = ask(shown[len(values) : size])
+            answers = predict(shown[len(values) : size])
             values = np.append(values, answers[:, class_index].astype(np.float64))
             sampling = self._sampling(shown[:size], values, closeness, seed)
             if sampling.stable:

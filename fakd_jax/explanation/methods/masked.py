@@ -35,6 +35,6 @@ def predict_masks(
     for start in range(0, count, step):
         shown = masks(start, min(start + step, count))
         opacity = np.where(scene.foreground, shown, np.float32(1))
-        answers = network.predict_masked(scene.image, scene.replacement, opacity)
+        answers = network.predict_blended(scene.image, scene.replacement, opacity)
         parts.append(answers[:, class_index])
     return np.concatenate(parts).astype(np.float64)

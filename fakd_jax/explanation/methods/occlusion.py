@@ -73,7 +73,7 @@ class OcclusionExplainer:
 
         Args:
           scene: the image, what hides it, and where its background is.
-          network: asked by its `predict_masked`.
+          network: asked by its `predict_blended`.
           class_index: the class, in [0, C).
           seed: not used: nothing is drawn.
         """

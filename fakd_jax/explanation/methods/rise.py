@@ -90,7 +90,7 @@ class RiseExplainer:
 
         Args:
           scene: the image, what hides it, and where its background is.
-          network: asked by its `predict_masked`.
+          network: asked by its `predict_blended`.
           class_index: the class, in [0, C).
           seed: decides the masks; in [0, 2**31).
         """

@@ -77,7 +77,7 @@ def deletion_insertion(
             insertion_opacities(attribution, scene.foreground, steps),
         ]
     )
-    answers = network.predict_masked(scene.image, scene.replacement, opacities)
+    answers = network.predict_blended(scene.image, scene.replacement, opacities)
     deletion, insertion = np.split(answers[:, class_index].astype(np.float64), 2)
     return Curves(np.linspace(0, 1, steps + 1), deletion, insertion)
 

@@ -19,7 +19,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from fakd_jax.explanation.result import NEGLIGIBLE, Explanation
-from fakd_jax.explanation.scene.scene import Scene, predict_shown
+from fakd_jax.explanation.scene.scene import Scene, predict_visible
 from fakd_jax.inference.network import Network
 
 SAMPLES = 200
@@ -46,7 +46,7 @@ def ask_held_out(scene: Scene, network: Network, seed: int, samples: int = SAMPL
       ValueError: see :func:`draw_hidings`.
     """
     shown = draw_hidings(samples, scene.count, seed)
-    return HeldOut(shown, predict_shown(network, scene, shown))
+    return HeldOut(shown, predict_visible(network, scene, shown))
 
 
 def draw_hidings(samples: int, superpixels: int, seed: int) -> Bool[np.ndarray, "N S"]:

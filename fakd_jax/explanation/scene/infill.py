@@ -5,13 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 import numpy as np
-from jaxtyping import Bool, Float32, Int32, UInt8
-
-from fakd_jax.inference.network import (
-    MaskedPredictFunction,
-    PredictFunction,
-    PrepareHiddenFunction,
-)
+from jaxtyping import Int32, UInt8
 
 BLUR_SHARE = 1 / 12
 _TOWARDS_MEAN = 1e-6  # what a superpixel without any neighbour is filled by
@@ -112,55 +106,3 @@ HIDE: Mapping[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
     "inpaint": inpainted,
 }
 """What is seen in the place of what is hidden, by the name that `--hide` takes."""
-
-
-def hide(
-    image: UInt8[np.ndarray, "H W 3"],
-    replacement: UInt8[np.ndarray, "H W 3"],
-    segments: Int32[np.ndarray, "H W"],
-    shown: Bool[np.ndarray, "N S"],
-) -> UInt8[np.ndarray, "N H W 3"]:
-    """Copies of an image, each with its own choice of superpixels replaced.
-
-    Args:
-      image: uint8 ``[H, W, 3]``.
-      replacement: what is seen where a superpixel is hidden, ``[H, W, 3]``.
-      segments: label map ``[H, W]`` with values from 0, below S; -1 is never hidden.
-      shown: for each copy, which of the S superpixels are as they were.
-    """
-    always = np.ones((len(shown), 1), bool)  # the last column, which -1 is the index of
-    return np.where(np.append(shown, always, axis=1)[:, segments][..., None], image, replacement)
-
-
-def hiding_on_host(predict_proba: PredictFunction) -> PrepareHiddenFunction:
-    """Gives a network that can only predict images the second way to be asked.
-
-    The images are made here, in host memory; :meth:`fakd_jax.Predictor.prepare_hidden` makes
-    them on the device.
-    """
-
-    def prepare_hidden(
-        image: UInt8[np.ndarray, "H W 3"],
-        replacement: UInt8[np.ndarray, "H W 3"],
-        segments: Int32[np.ndarray, "H W"],
-        copies: int,
-    ) -> PredictFunction:
-        del copies  # nothing is prepared
-        return lambda shown: predict_proba(hide(image, replacement, segments, shown))
-
-    return prepare_hidden
-
-
-def masking_on_host(predict_proba: PredictFunction) -> MaskedPredictFunction:
-    """Gives a network that can only predict images the third way to be asked."""
-
-    def predict_masked(
-        image: UInt8[np.ndarray, "H W 3"],
-        replacement: UInt8[np.ndarray, "H W 3"],
-        opacity: Float32[np.ndarray, "N H W"],
-    ) -> np.ndarray:
-        own, other = image.astype(np.float32), replacement.astype(np.float32)
-        blended = other + opacity[..., None] * (own - other)
-        return predict_proba(np.rint(blended).astype(np.uint8))
-
-    return predict_masked

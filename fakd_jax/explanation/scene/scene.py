@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -39,34 +38,20 @@ class Scene:
         return self.superpixels != BACKGROUND
 
 
-def prepare_shown(
-    network: Network, scene: Scene, copies: int
-) -> Callable[[Bool[np.ndarray, "N S"]], Float32[np.ndarray, "N C"]]:
-    """Makes a network ready for copies of the scene's image in which superpixels are hidden.
-
-    Args:
-      network: who is to be asked.
-      scene: image, superpixels and what hides them; its background is always shown.
-      copies: how many copies it will be asked about, more or less.
-
-    Returns:
-      A function from which of the S superpixels are as they were in each of N copies to the
-      probabilities of the C classes in each.
-    """
-    return network.prepare_hidden(scene.image, scene.replacement, scene.superpixels, copies)
-
-
-def predict_shown(
-    network: Network, scene: Scene, shown: Bool[np.ndarray, "N S"]
+def predict_visible(
+    network: Network, scene: Scene, visible: Bool[np.ndarray, "N S"]
 ) -> Float32[np.ndarray, "N C"]:
-    """The probabilities of the C classes in copies of the scene's image, all that will be asked.
+    """Class probabilities of the scene's image with some superpixels replaced.
 
     Args:
-      network: who is asked.
-      scene: see :func:`prepare_shown`.
-      shown: for each of N copies, which of the S superpixels are as they were.
+      network: to query.
+      scene: its background is always visible.
+      visible: for each of N masked inputs, which of the S superpixels are the image's own.
     """
-    return prepare_shown(network, scene, len(shown))(shown)
+    predict = network.prepare_masked(
+        scene.image, scene.replacement, scene.superpixels, len(visible)
+    )
+    return predict(visible)
 
 
 def mean_by_superpixel(scene: Scene, values: Float[np.ndarray, "H W"]) -> Float[np.ndarray, " S"]:
