@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from ml_collections import ConfigDict
 from PIL import Image
 
 from fakd_jax.experiment.settings import ExperimentConfig, parse
+
+if TYPE_CHECKING:
+    from fakd_jax import Predictor
 
 CLASS_NAMES = ("glioma", "meningioma", "notumor", "pituitary")
 COLOURS = ((200, 60, 60), (60, 200, 60), (60, 60, 200), (180, 180, 60))
@@ -95,3 +99,30 @@ def tiny_study(data: Path, cache: Path, **study: object) -> ConfigDict:
     config.update_from_flattened_dict(tiny_study_overrides(data, cache))
     config.study.update(study)
     return config
+
+
+def tiny_predictor(
+    *,
+    num_classes: int = 3,
+    image_size: int = IMAGE_SIZE,
+    batch_size: int = 4,
+    dtype: str = "float32",
+) -> Predictor:
+    """A predictor of `tiny_mobilenet` with random weights, classes '0', '1', …"""
+    import jax.numpy as jnp
+    from flax import nnx
+
+    from fakd_jax import Predictor
+    from fakd_jax.data.preprocessing import Preprocessing
+    from fakd_jax.models import create_model
+
+    return Predictor(
+        create_model(
+            "tiny_mobilenet", num_classes=num_classes, dtype=jnp.dtype(dtype), rngs=nnx.Rngs(0)
+        ),
+        {"arch": "tiny_mobilenet", "num_classes": num_classes},
+        preprocessing=Preprocessing(image_size=image_size),
+        checkpoint=Path("run/best/1"),
+        batch_size=batch_size,
+        dtype=dtype,
+    )

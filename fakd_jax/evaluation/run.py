@@ -21,8 +21,9 @@ from fakd_jax.evaluation.report.files import write_report
 from fakd_jax.evaluation.report.plots import plot_confusion_matrix, plot_curves
 from fakd_jax.evaluation.report.provenance import describe_provenance
 from fakd_jax.evaluation.report.text import percent, table2
-from fakd_jax.inference.predictor import Predictor, read_metadata
+from fakd_jax.inference.predictor import Predictor
 from fakd_jax.metrics.classification import NOT_ASKED_FOR
+from fakd_jax.models.checkpoint import load_metadata, resolve_checkpoint
 from fakd_jax.runs.files import (
     METRICS_FILE,
     PREDICTIONS_FILE,
@@ -102,7 +103,7 @@ def evaluate_checkpoint(
     """
     if split not in SPLITS:
         raise UserError(f"unknown split {split!r}; choose one of {', '.join(SPLITS)}")
-    trained_with = read_metadata(checkpoint).get("config") or {}
+    trained_with = load_metadata(resolve_checkpoint(checkpoint)).get("config") or {}
     predictor = Predictor.from_checkpoint(
         checkpoint,
         batch_size=trained_with.get("eval_batch_size", 32) if batch_size is None else batch_size,

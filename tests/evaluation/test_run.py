@@ -21,6 +21,7 @@ from fakd_jax.errors import UserError
 from fakd_jax.evaluation import run
 from fakd_jax.evaluation.latency import measure_latency
 from fakd_jax.evaluation.run import evaluate_checkpoint
+from fakd_jax.inference.adapter import weights_sha256
 from fakd_jax.metrics.calibration import fit_temperature
 from tests.evaluation.runs import NAMES, write_images, write_run
 
@@ -121,7 +122,7 @@ def test_every_figure_can_be_traced(evaluated: Evaluated, data: Path) -> None:
     assert of_data["same_as_training"] is True
     assert len(of_data["fingerprint"]) == 64
     predictor = Predictor.from_checkpoint(evaluated.workdir)
-    assert provenance.pop("weights_sha256") == predictor.weights_digest()
+    assert provenance.pop("weights_sha256") == weights_sha256(predictor)
     hardware = provenance.pop("hardware")
     assert {"platform", "device", "cpu_count", "jax"} <= hardware.keys()
     assert provenance == {

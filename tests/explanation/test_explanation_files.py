@@ -25,7 +25,6 @@ from fakd_jax.explanation.result import (
 )
 from fakd_jax.explanation.run import explain_images
 from fakd_jax.explanation.scene.builder import PAPER
-from fakd_jax.explanation.scene.infill import hiding_on_host, masking_on_host
 from fakd_jax.explanation.subjects import Subject
 from fakd_jax.inference.network import Network
 
@@ -49,11 +48,8 @@ def left_half(images: np.ndarray) -> np.ndarray:
 
 
 def a_network(predict=left_half) -> Network:
-    return Network(
-        predict,
-        hiding_on_host(predict),
-        masking_on_host(predict),
-        *(8, CLASSES, 32, {"arch": "fake"}),
+    return Network.from_function(
+        predict, class_names=CLASSES, image_size=32, batch_size=8, provenance={"arch": "fake"}
     )
 
 

@@ -1,6 +1,8 @@
-"""Derivatives of a checkpoint's network: against the network itself, and what is refused."""
+"""Gradients of logits: against the unfolded network, and what is refused."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -10,7 +12,8 @@ from flax import nnx
 
 from fakd_jax.data.preprocessing import Preprocessing, normalise
 from fakd_jax.errors import UserError
-from fakd_jax.inference.gradients import BATCH_SIZE, Derivatives
+from fakd_jax.inference.gradients import BATCH_SIZE, LogitGradients
+from fakd_jax.inference.predictor import Predictor
 from fakd_jax.models import create_model, feature_gradient, forward
 from fakd_jax.models.reinitialisation import reinitialise
 
@@ -20,10 +23,16 @@ IMAGES = np.random.default_rng(0).integers(0, 256, (BATCH_SIZE + 3, SIDE, SIDE, 
 GREY_LEVELS = IMAGES.astype(np.float32)
 
 
+METADATA = {"arch": "tiny_mobilenet", "num_classes": 3}
+
+
+def a_predictor(model: nnx.Module) -> Predictor:
+    return Predictor(model, METADATA, preprocessing=PREPROCESSING, checkpoint=Path("nowhere"))
+
+
 def network(seed: int = 0) -> nnx.Module:
     normalised = normalise(IMAGES, PREPROCESSING.mean, PREPROCESSING.std)
-    metadata = {"arch": "tiny_mobilenet", "num_classes": 3}
-    return reinitialise(metadata, seed, jnp.asarray(normalised))
+    return reinitialise(METADATA, seed, jnp.asarray(normalised))
 
 
 @pytest.fixture(scope="module")
@@ -32,8 +41,8 @@ def model() -> nnx.Module:
 
 
 @pytest.fixture(scope="module")
-def derivatives(model: nnx.Module) -> Derivatives:
-    return Derivatives(model, PREPROCESSING, num_classes=3)
+def logit_gradients(model: nnx.Module) -> LogitGradients:
+    return LogitGradients(a_predictor(model))
 
 
 def pixel_gradient_of(model: nnx.Module, grey_levels: np.ndarray, class_index: int) -> np.ndarray:
@@ -48,10 +57,10 @@ def pixel_gradient_of(model: nnx.Module, grey_levels: np.ndarray, class_index: i
     return np.asarray(gradient(model, jnp.asarray(inputs, jnp.float32))) / 255 / std
 
 
-def test_gradients_by_pixels_are_those_of_the_unfolded_network(
-    derivatives: Derivatives, model: nnx.Module
+def test_gradients_wrt_pixels_are_those_of_the_unfolded_network(
+    logit_gradients: LogitGradients, model: nnx.Module
 ) -> None:
-    gradients = derivatives.of_pixels(GREY_LEVELS, 1)
+    gradients = logit_gradients.wrt_pixels(GREY_LEVELS, 1)
     assert gradients.dtype == np.float32
     expected = pixel_gradient_of(model, GREY_LEVELS, 1)
     # Rounding may bring an activation to the other side of a kink, and a few pixels with it.
@@ -59,10 +68,10 @@ def test_gradients_by_pixels_are_those_of_the_unfolded_network(
     assert np.linalg.norm(gradients - expected) < 1e-2 * np.linalg.norm(expected)
 
 
-def test_gradients_foretell_what_the_predictor_says(
-    derivatives: Derivatives, model: nnx.Module
+def test_gradients_predict_the_change_of_the_logit(
+    logit_gradients: LogitGradients, model: nnx.Module
 ) -> None:
-    gradient = derivatives.of_pixels(GREY_LEVELS[:1], 2)
+    gradient = logit_gradients.wrt_pixels(GREY_LEVELS[:1], 2)
     length = np.linalg.norm(gradient)
     step = 0.5 * gradient / length
 
@@ -76,18 +85,20 @@ def test_gradients_foretell_what_the_predictor_says(
     assert above - below == pytest.approx(length, rel=0.05)
 
 
-def test_a_row_does_not_depend_on_the_others_nor_on_their_number(derivatives: Derivatives) -> None:
-    together = derivatives.of_pixels(GREY_LEVELS, 0)
-    for index in (0, len(IMAGES) - 1):
-        alone = derivatives.of_pixels(GREY_LEVELS[index : index + 1], 0)[0]
-        np.testing.assert_allclose(alone, together[index], atol=1e-5 * np.abs(alone).max())
-    assert derivatives.of_pixels(GREY_LEVELS[:0], 0).shape == (0, SIDE, SIDE, 3)
-
-
-def test_gradients_by_features_are_those_of_the_unfolded_network(
-    derivatives: Derivatives, model: nnx.Module
+def test_a_row_does_not_depend_on_the_others_nor_on_their_number(
+    logit_gradients: LogitGradients,
 ) -> None:
-    features, gradient = derivatives.of_features(IMAGES[0], 2, "features.3")
+    together = logit_gradients.wrt_pixels(GREY_LEVELS, 0)
+    for index in (0, len(IMAGES) - 1):
+        alone = logit_gradients.wrt_pixels(GREY_LEVELS[index : index + 1], 0)[0]
+        np.testing.assert_allclose(alone, together[index], atol=1e-5 * np.abs(alone).max())
+    assert logit_gradients.wrt_pixels(GREY_LEVELS[:0], 0).shape == (0, SIDE, SIDE, 3)
+
+
+def test_gradients_wrt_features_are_those_of_the_unfolded_network(
+    logit_gradients: LogitGradients, model: nnx.Module
+) -> None:
+    features, gradient = logit_gradients.wrt_features(IMAGES[0], 2, "features.3")
     inputs = jnp.asarray(normalise(IMAGES[:1], PREPROCESSING.mean, PREPROCESSING.std))
     run = nnx.jit(feature_gradient, static_argnames="feature")
     expected = [np.asarray(values)[0] for values in run(model, inputs, "features.3", 2)]
@@ -99,31 +110,31 @@ def test_gradients_by_features_are_those_of_the_unfolded_network(
 def test_nothing_compiles_again_for_another_class_or_number_or_other_weights(
     model: nnx.Module,
 ) -> None:
-    derivatives = Derivatives(model, PREPROCESSING, num_classes=3)
-    other = derivatives.with_weights_of(network(seed=5))
-    for asked in (derivatives, other):
+    logit_gradients = LogitGradients(a_predictor(model))
+    other = logit_gradients.with_weights_of(a_predictor(network(seed=5)))
+    for queried in (logit_gradients, other):
         for class_index in range(3):
-            asked.of_pixels(GREY_LEVELS[: class_index + 1], class_index)
-            asked.of_features(IMAGES[0], class_index, "features.6")
-    assert derivatives._by_pixels._cache_size() == 1
-    assert derivatives._by_features._cache_size() == 1
+            queried.wrt_pixels(GREY_LEVELS[: class_index + 1], class_index)
+            queried.wrt_features(IMAGES[0], class_index, "features.6")
+    assert logit_gradients._wrt_pixels._cache_size() == 1
+    assert logit_gradients._wrt_features._cache_size() == 1
 
 
-def test_other_weights_have_other_gradients(derivatives: Derivatives) -> None:
+def test_other_weights_have_other_gradients(logit_gradients: LogitGradients) -> None:
     drawn = network(seed=5)
-    other = derivatives.with_weights_of(drawn)
+    other = logit_gradients.with_weights_of(a_predictor(drawn))
     expected = pixel_gradient_of(drawn, GREY_LEVELS[:1], 0)
-    actual = other.of_pixels(GREY_LEVELS[:1], 0)
+    actual = other.wrt_pixels(GREY_LEVELS[:1], 0)
     np.testing.assert_allclose(actual, expected, rtol=0, atol=1e-3 * np.abs(expected).max())
-    own = derivatives.of_pixels(GREY_LEVELS[:1], 0)
+    own = logit_gradients.wrt_pixels(GREY_LEVELS[:1], 0)
     assert np.abs(own - actual).max() > 0.1 * np.abs(actual).max()
 
 
-def test_layers_are_the_maps_with_a_place_in_their_order(derivatives: Derivatives) -> None:
-    assert derivatives.layers == [f"features.{index}" for index in range(7)]
+def test_layers_are_the_maps_with_a_place_in_their_order(logit_gradients: LogitGradients) -> None:
+    assert logit_gradients.layers == [f"features.{index}" for index in range(7)]
     resnet = create_model("tiny_resnet", num_classes=3, rngs=nnx.Rngs(0))
     resnet.eval()
-    of_resnet = Derivatives(resnet, PREPROCESSING, num_classes=3)
+    of_resnet = LogitGradients(a_predictor(resnet))
     _, maps = jax.eval_shape(
         lambda images: forward(resnet, images, features=("layer3", "layer4")), GREY_LEVELS[:1]
     )
@@ -131,17 +142,17 @@ def test_layers_are_the_maps_with_a_place_in_their_order(derivatives: Derivative
     assert of_resnet.layers == ["relu", "maxpool", "layer1", "layer2", "layer3"]
 
 
-def test_what_cannot_be_differentiated_is_refused(derivatives: Derivatives) -> None:
+def test_what_cannot_be_differentiated_is_refused(logit_gradients: LogitGradients) -> None:
     with pytest.raises(ValueError, match="must be float32"):
-        derivatives.of_pixels(IMAGES, 0)
+        logit_gradients.wrt_pixels(IMAGES, 0)
     with pytest.raises(ValueError, match="must be float32"):
-        derivatives.of_pixels(GREY_LEVELS[:, :16], 0)
+        logit_gradients.wrt_pixels(GREY_LEVELS[:, :16], 0)
     with pytest.raises(ValueError, match="must be uint8"):
-        derivatives.of_features(GREY_LEVELS[0], 0, "features.6")
+        logit_gradients.wrt_features(GREY_LEVELS[0], 0, "features.6")
     for class_index in (-1, 3):
         with pytest.raises(ValueError, match="there is no class"):
-            derivatives.of_pixels(GREY_LEVELS, class_index)
+            logit_gradients.wrt_pixels(GREY_LEVELS, class_index)
         with pytest.raises(ValueError, match="there is no class"):
-            derivatives.of_features(IMAGES[0], class_index, "features.6")
+            logit_gradients.wrt_features(IMAGES[0], class_index, "features.6")
     with pytest.raises(UserError, match=r"'features.99'.*features.6"):
-        derivatives.of_features(IMAGES[0], 0, "features.99")
+        logit_gradients.wrt_features(IMAGES[0], 0, "features.99")

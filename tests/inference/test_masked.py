@@ -1,124 +1,139 @@
-"""Copies with hidden segments: looked up or computed anew, a network's answers are the same."""
+"""Masked inference: looked up or computed afresh, the predictions are the same."""
 
 from __future__ import annotations
 
-from pathlib import Path
-
-import jax.numpy as jnp
 import numpy as np
 import pytest
-from flax import nnx
 
-from fakd_jax.data.preprocessing import Preprocessing
-from fakd_jax.explanation.scene.infill import hide
-from fakd_jax.inference.masked import look_up
+from fakd_jax.inference.adapter import network_of
+from fakd_jax.inference.masked import MaskedInference, look_up
+from fakd_jax.inference.network import mask
 from fakd_jax.inference.predictor import Predictor
-from fakd_jax.models import create_model
+from fakd_jax.models.reinitialisation import reinitialise
+from tests.tiny import tiny_predictor
 
-SIDE, BATCH, COPIES = 64, 4, 40
+SIDE, BATCH, MASKS = 64, 4, 40
 STRIPS = np.repeat(np.arange(4, dtype=np.int32), 16)[None].repeat(SIDE, axis=0)
 RANDOM = np.random.default_rng(0)
 IMAGES = RANDOM.integers(0, 256, (12, SIDE, SIDE, 3), dtype=np.uint8)
-SHOWN = RANDOM.random((COPIES, 4)) < 0.5
+VISIBLE = RANDOM.random((MASKS, 4)) < 0.5
+OTHER_IMAGE = IMAGES[1]
 
 
-def a_predictor(dtype: str = "float32") -> Predictor:
-    model = create_model("tiny_mobilenet", num_classes=3, dtype=jnp.dtype(dtype), rngs=nnx.Rngs(0))
-    return Predictor(
-        model,
-        {"arch": "tiny_mobilenet", "num_classes": 3},
-        preprocessing=Preprocessing(image_size=SIDE),
-        checkpoint=Path("nowhere"),
-        batch_size=BATCH,
-        dtype=dtype,
+def responsive(seed: int = 0, dtype: str = "float32") -> Predictor:
+    """A predictor with statistics of its own images, so that its outputs differ."""
+    predictor = tiny_predictor(image_size=SIDE, batch_size=BATCH, dtype=dtype)
+    model = reinitialise(
+        predictor.metadata, seed, IMAGES.astype(np.float32) / 127.5 - 1, dtype=dtype
     )
+    return predictor.with_network(model)
 
 
 @pytest.fixture(scope="module")
 def predictor() -> Predictor:
-    """With statistics of its own images, so that its answers differ."""
-    return a_predictor().reinitialised(0, IMAGES)
+    return responsive()
 
 
-def batches_begun(predictor: Predictor, monkeypatch: pytest.MonkeyPatch, copies: int) -> int:
-    """How often the network's first layers run for 40 copies of which `copies` are announced."""
-    begun, begin = [], predictor._hiding.begin
-
-    def counted(*args: object, **options: object) -> object:
-        begun.append(1)
-        return begin(*args, **options)
-
-    monkeypatch.setattr(predictor._hiding, "begin", counted)
-    predictor.prepare_hidden(IMAGES[0], IMAGES[1], STRIPS, copies)(SHOWN)
-    monkeypatch.undo()
-    return len(begun)
+@pytest.fixture(scope="module")
+def masked(predictor: Predictor) -> MaskedInference:
+    return MaskedInference(predictor)
 
 
-@pytest.mark.parametrize("copies", [1, 16, COPIES], ids=["no table", "one table", "two tables"])
-def test_looked_up_answers_are_those_about_images_made_by_hand(
-    predictor: Predictor, copies: int
+def predict(
+    masked: MaskedInference, num_masks: int = MASKS, segments: np.ndarray = STRIPS
+) -> np.ndarray:
+    """Predictions for `VISIBLE`, of which `num_masks` were announced."""
+    return masked.prepare(IMAGES[0], OTHER_IMAGE, segments, num_masks)(VISIBLE)
+
+
+@pytest.mark.parametrize("num_masks", [1, 16, MASKS], ids=["no table", "one table", "two tables"])
+def test_predictions_are_those_of_images_masked_by_hand(
+    predictor: Predictor, masked: MaskedInference, num_masks: int
 ) -> None:
     segments = np.where(np.arange(SIDE)[:, None] < 20, -1, STRIPS)  # with background
-    made = predictor.predict_proba(hide(IMAGES[0], IMAGES[1], segments, SHOWN))
-    assert np.ptp(made, axis=0).min() > 1e-3
-    answers = predictor.prepare_hidden(IMAGES[0], IMAGES[1], segments, copies)(SHOWN)
-    np.testing.assert_allclose(answers, made, atol=1e-6)
+    expected = predictor.predict_proba(mask(IMAGES[0], OTHER_IMAGE, segments, VISIBLE))
+    assert np.ptp(expected, axis=0).min() > 1e-3
+    np.testing.assert_allclose(predict(masked, num_masks, segments), expected, atol=1e-6)
 
 
-def test_tables_save_the_first_layers_of_most_copies(
-    predictor: Predictor, monkeypatch: pytest.MonkeyPatch
+def test_more_segments_than_the_narrowest_masks(
+    predictor: Predictor, masked: MaskedInference
 ) -> None:
-    assert batches_begun(predictor, monkeypatch, 1) == COPIES / BATCH
-    assert batches_begun(predictor, monkeypatch, COPIES) == 2  # 8 rows, of which all others follow
+    segments = RANDOM.integers(-1, 70, (SIDE, SIDE)).astype(np.int32)
+    segments.flat[:70] = np.arange(70)
+    visible = RANDOM.random((7, 70)) < 0.5
+    expected = predictor.predict_proba(mask(IMAGES[0], OTHER_IMAGE, segments, visible))
+    predictions = masked.prepare(IMAGES[0], OTHER_IMAGE, segments, 7)(visible)
+    np.testing.assert_allclose(predictions, expected, atol=1e-6)
 
 
-def test_what_was_prepared_serves_any_number_of_questions(predictor: Predictor) -> None:
-    ask = predictor.prepare_hidden(IMAGES[0], IMAGES[1], STRIPS, COPIES)
-    whole = ask(SHOWN)
-    parts = [ask(SHOWN[start : start + 8]) for start in range(0, COPIES, 8)]
-    np.testing.assert_array_equal(np.concatenate(parts), whole)
+def test_tables_save_the_first_layers_of_most_masked_inputs(
+    masked: MaskedInference, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin = masked._begin
+    for num_masks, batches in ((1, MASKS / BATCH), (MASKS, 2)):  # 8 rows cover all others
+        begun: list[int] = []
+
+        def counted(*args: object, begun: list[int] = begun, **options: object) -> object:
+            begun.append(1)
+            return begin(*args, **options)
+
+        monkeypatch.setattr(masked, "_begin", counted)
+        predict(masked, num_masks)
+        assert len(begun) == batches
 
 
-def test_networks_that_share_programs_do_not_share_tables(predictor: Predictor) -> None:
-    other = predictor.reinitialised(1, IMAGES)
-    made = hide(IMAGES[0], IMAGES[1], STRIPS, SHOWN)
-    for asked in (other, predictor):
-        answers = asked.prepare_hidden(IMAGES[0], IMAGES[1], STRIPS, COPIES)(SHOWN)
-        np.testing.assert_allclose(answers, asked.predict_proba(made), atol=1e-6)
+def test_a_prepared_image_serves_any_number_of_masks(masked: MaskedInference) -> None:
+    prepared = masked.prepare(IMAGES[0], OTHER_IMAGE, STRIPS, MASKS)
+    parts = [prepared(VISIBLE[start : start + 8]) for start in range(0, MASKS, 8)]
+    np.testing.assert_array_equal(np.concatenate(parts), prepared(VISIBLE))
 
 
-def test_bfloat16_answers_are_those_of_the_same_network() -> None:
-    predictor = a_predictor("bfloat16").reinitialised(0, IMAGES)
-    plain, tabled = (
-        predictor.prepare_hidden(IMAGES[0], IMAGES[1], STRIPS, copies)(SHOWN)
-        for copies in (1, COPIES)
-    )
+def test_networks_that_share_programs_do_not_share_tables(
+    predictor: Predictor, masked: MaskedInference
+) -> None:
+    other = predictor.with_network(responsive(seed=1).network)
+    images = mask(IMAGES[0], OTHER_IMAGE, STRIPS, VISIBLE)
+    for queried, inference in ((other, masked.with_weights_of(other)), (predictor, masked)):
+        expected = queried.predict_proba(images)
+        np.testing.assert_allclose(predict(inference), expected, atol=1e-6)
+
+
+def test_tables_change_nothing_in_bfloat16() -> None:
+    masked = MaskedInference(responsive(dtype="bfloat16"))
+    plain, tabulated = predict(masked, 1), predict(masked)
     assert np.ptp(plain, axis=0).min() > 0.05
-    np.testing.assert_allclose(tabled, plain, atol=1e-2)
+    np.testing.assert_allclose(tabulated, plain, atol=1e-2)
 
 
-def test_what_follows_a_table_compiles_once_whatever_the_number_of_segments() -> None:
-    predictor = a_predictor()
+def test_programs_compile_once_whatever_the_number_of_segments(predictor: Predictor) -> None:
+    masked = MaskedInference(predictor)
+    for count in (1, 9, 64):
+        segments = np.arange(SIDE * SIDE, dtype=np.int32).reshape(SIDE, SIDE) % count
+        for rows in (1, 6):
+            prepared = masked.prepare(IMAGES[0], OTHER_IMAGE, segments, rows)
+            prepared(np.ones((rows, count), bool))
+    assert masked._begin._cache_size() == 1
     sizes = []
     for strips in (STRIPS // 2, np.minimum(STRIPS, 2), STRIPS):
-        shown = np.ones((COPIES, strips.max() + 1), bool)
-        predictor.prepare_hidden(IMAGES[0], IMAGES[1], strips, COPIES)(shown)
-        sizes.append(predictor._hiding.go_on._cache_size())
+        visible = np.ones((MASKS, strips.max() + 1), bool)
+        masked.prepare(IMAGES[0], OTHER_IMAGE, strips, MASKS)(visible)
+        sizes.append(masked._resume._cache_size())
     assert sizes[0] >= 1
     assert sizes[-1] <= 3  # from one cut to the next, and from each of them to the end
 
 
 def test_another_number_of_segments_is_refused(predictor: Predictor) -> None:
-    ask = predictor.prepare_hidden(IMAGES[0], IMAGES[1], STRIPS, 1)
+    prepared = network_of(predictor).prepare_masked(IMAGES[0], OTHER_IMAGE, STRIPS, 1)
     with pytest.raises(ValueError, match="5 columns for 4 segments"):
-        ask(np.ones((2, 5), bool))
+        prepared(np.ones((2, 5), bool))
 
 
-def test_a_feature_map_is_put_together_from_those_of_several_copies() -> None:
+def test_a_feature_map_is_assembled_from_those_of_several_masks() -> None:
     table = np.arange(4 * 2 * 3, dtype=np.float32).reshape(4, 1, 2, 3)
-    code = np.array([[1, 0], [2, 1]], np.float32)  # position 0 sees both segments, 1 the second
-    shown = np.array([[True, True], [True, False], [False, True]])
-    found = look_up(table, code, shown)
+    code = np.array([[1, 0], [2, 1]], np.float32)  # position 0 depends on both, 1 on the second
+    visible = np.array([[True, True], [True, False], [False, True]])
+    found = look_up(table, code, visible)
     rows = [[3, 1], [1, 0], [2, 1]]
     expected = [[[table[r0, 0, 0], table[r1, 0, 1]]] for r0, r1 in rows]
     np.testing.assert_array_equal(found, expected)

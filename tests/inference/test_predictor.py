@@ -15,7 +15,6 @@ from flax import nnx
 from fakd_jax import Predictor
 from fakd_jax.data.preprocessing import Preprocessing, normalise, resize
 from fakd_jax.errors import UserError
-from fakd_jax.explanation.scene.infill import hide
 from fakd_jax.inference.predictor import softmax
 from fakd_jax.models import create_model
 from fakd_jax.models.checkpoint import model_state, save_model
@@ -118,31 +117,6 @@ def test_one_shape_is_compiled_whatever_the_number(checkpoint: Path, images: np.
     assert predictor._logits._cache_size() == 1
 
 
-def test_hidden_segments_are_predicted_as_images_made_by_hand(
-    predictor: Predictor, images: np.ndarray
-) -> None:
-    generator = np.random.default_rng(1)
-    for count in (5, 70):
-        segments = generator.integers(-1, count, (SIDE, SIDE)).astype(np.int32)
-        segments.flat[:count] = np.arange(count)
-        shown = generator.random((7, count)) < 0.5
-        ask = predictor.prepare_hidden(images[0], images[1], segments, len(shown))
-        made = hide(images[0], images[1], segments, shown)
-        np.testing.assert_allclose(ask(shown), predictor.predict_proba(made), atol=1e-6)
-
-
-def test_hidden_segments_compile_once_whatever_their_number(
-    checkpoint: Path, images: np.ndarray
-) -> None:
-    predictor = Predictor.from_checkpoint(checkpoint, batch_size=4)
-    for count in (1, 9, 64):
-        segments = np.arange(SIDE * SIDE, dtype=np.int32).reshape(SIDE, SIDE) % count
-        for rows in (1, 6):
-            ask = predictor.prepare_hidden(images[0], images[1], segments, rows)
-            ask(np.ones((rows, count), bool))
-    assert predictor._hiding.begin._cache_size() == 1
-
-
 def test_no_images_give_no_rows(predictor: Predictor) -> None:
     for empty in (np.zeros((0, SIDE, SIDE, 3), np.uint8), np.zeros((0, 50, 40, 3), np.float32)):
         assert predictor.predict_proba(empty).shape == (0, 3)
@@ -184,7 +158,7 @@ def test_any_size_is_resized_as_in_training(predictor: Predictor) -> None:
     ],
     ids=["one", "grey", "channels first", "empty", "int64", "0..255", "negative", "nan"],
 )
-def test_what_is_no_batch_of_images_is_refused(predictor: Predictor, wrong: np.ndarray) -> None:
+def test_what_is_not_a_batch_of_images_is_refused(predictor: Predictor, wrong: np.ndarray) -> None:
     with pytest.raises((ValueError, TypeError)):
         predictor.predict_proba(wrong)
 
@@ -212,33 +186,6 @@ def test_bfloat16_is_close_and_gives_float32(
     probabilities = rough.predict_proba(images)
     assert probabilities.dtype == np.float32
     np.testing.assert_allclose(probabilities, predictor.predict_proba(images), atol=0.05)
-
-
-def test_the_digest_is_of_the_weights(
-    checkpoint: Path, predictor: Predictor, tmp_path: Path
-) -> None:
-    again = Predictor.from_checkpoint(checkpoint, dtype="bfloat16")
-    assert again.weights_digest() == predictor.weights_digest()
-    state = model_state(tiny_model())
-    state["params"]["classifier_3"]["bias"] = state["params"]["classifier_3"]["bias"] + 1
-    save_model(tmp_path / "other", state, METADATA)
-    other = Predictor.from_checkpoint(tmp_path / "other")
-    assert other.weights_digest() != predictor.weights_digest()
-
-
-def test_a_reinitialised_network_knows_nothing_and_responds(
-    checkpoint: Path, predictor: Predictor, images: np.ndarray
-) -> None:
-    digest, answers = predictor.weights_digest(), predictor.predict_proba(images)
-    compiled = predictor._logits._cache_size()
-    reinitialised = predictor.reinitialised(5, images)
-    assert reinitialised.weights_digest() != digest
-    assert reinitialised.weights_digest() == predictor.reinitialised(5, images).weights_digest()
-    assert reinitialised.weights_digest() != predictor.reinitialised(6, images).weights_digest()
-    assert np.ptp(reinitialised.predict_proba(images), axis=0).min() > 0.05
-    assert predictor._logits._cache_size() == compiled
-    assert predictor.weights_digest() == digest
-    np.testing.assert_array_equal(predictor.predict_proba(images), answers)
 
 
 @pytest.mark.parametrize("head", ["untrained", "absent"])

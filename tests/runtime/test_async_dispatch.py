@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import jax.numpy as jnp
-import numpy as np
 import pytest
 
 from fakd_jax.runtime import async_dispatch as in_flight
 from fakd_jax.runtime.async_dispatch import (
     Losses,
-    in_batches,
     steps_ahead,
     wait_for_room,
     wait_until_done,
@@ -68,18 +66,3 @@ def test_a_cpu_gets_a_moment_to_free_its_memory_once_a_program_is_done(
     wait_until_done("results")
     assert napped == pytest.approx(moments)
     assert now[-1] == 100.0 + seconds
-
-
-@pytest.mark.parametrize(("rows", "batches"), [(1, 1), (4, 1), (5, 2), (8, 2)])
-def test_rows_go_in_batches_of_one_size(rows: int, batches: int) -> None:
-    given = np.arange(1, 2 * rows + 1, dtype=np.float32).reshape(rows, 2)
-    shapes: list[tuple[int, ...]] = []
-
-    def program(batch: np.ndarray) -> jnp.ndarray:
-        shapes.append(batch.shape)
-        return jnp.asarray(batch * 2)
-
-    results = np.concatenate(in_batches(program, given, 4))
-    assert shapes == [(4, 2)] * batches
-    np.testing.assert_array_equal(results[:rows], given * 2)
-    assert not results[rows:].any()

@@ -9,7 +9,6 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from fakd_jax.explanation.scene.infill import hiding_on_host, masking_on_host
 from fakd_jax.inference.network import Network
 
 SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "time_explanations.py"
@@ -32,9 +31,7 @@ def bright(images: np.ndarray) -> np.ndarray:
 
 
 def test_both_limes_give_the_same_weights_and_are_timed(script: ModuleType) -> None:
-    network = Network(
-        bright, hiding_on_host(bright), masking_on_host(bright), 8, ("a", "b"), SIDE, {}
-    )
+    network = Network.from_function(bright, class_names=("a", "b"), image_size=SIDE, batch_size=8)
     random = np.random.default_rng(0)
     images = [random.integers(0, 256, (SIDE, SIDE, 3), np.uint8) for _ in range(3)]
     found = script.compare_limes(images, network, 40)

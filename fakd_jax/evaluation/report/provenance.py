@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fakd_jax.evaluation.latency import describe_hardware
+from fakd_jax.inference.adapter import weights_sha256
 from fakd_jax.inference.predictor import Predictor
 from fakd_jax.runs.workdir import SplitIds, checkpoint_name
 from fakd_jax.version import __version__
@@ -35,7 +36,7 @@ def describe_provenance(
     known = trained_on.get("fingerprint")
     return {
         "checkpoint": checkpoint_name(predictor.checkpoint, workdir),
-        "weights_sha256": predictor.weights_digest(),
+        "weights_sha256": weights_sha256(predictor),
         "arch": predictor.arch,
         "head": metadata.get("head"),
         "config": config.get("name"),

@@ -110,7 +110,7 @@ class LimeExplainer:
         Raises:
           UserError: the kernel is so narrow that the perturbed images count for nothing.
         """
-        shown = draw_shown(self.num_predictions, scene.count, seed)
+        shown = draw_perturbations(self.num_predictions, scene.count, seed)
         predict = network.prepare_masked(
             scene.image, scene.replacement, scene.superpixels, next(self._rounds())
         )
@@ -176,7 +176,9 @@ class LimeExplainer:
         return closeness
 
 
-def draw_shown(num_samples: int, num_superpixels: int, seed: int) -> Bool[np.ndarray, "N S"]:
+def draw_perturbations(
+    num_samples: int, num_superpixels: int, seed: int
+) -> Bool[np.ndarray, "N S"]:
     """Which superpixels each perturbed image shows: fair coins, the first image showing all.
 
     The very draw of the lime package with `random_state=np.random.RandomState(seed)`. Of a longer

@@ -19,7 +19,6 @@ from fakd_jax.explanation.methods.controls import CentreControl, EdgesControl, R
 from fakd_jax.explanation.methods.lime import LimeExplainer
 from fakd_jax.explanation.methods.occlusion import OcclusionExplainer
 from fakd_jax.explanation.scene.builder import SceneBuilder
-from fakd_jax.explanation.scene.infill import hiding_on_host, masking_on_host
 from fakd_jax.explanation.scene.superpixels import Slic
 from fakd_jax.explanation.subjects import Subject
 from fakd_jax.inference.network import Network
@@ -60,11 +59,8 @@ def network_looking_at(*corner: slice) -> Network:
     def predict(images: np.ndarray) -> np.ndarray:
         return ill_where_bright(images, (corner[0], corner[1]))
 
-    return Network(
-        predict,
-        hiding_on_host(predict),
-        masking_on_host(predict),
-        *(16, CLASSES, SIDE, FACTS),
+    return Network.from_function(
+        predict, class_names=CLASSES, image_size=SIDE, batch_size=16, provenance=FACTS
     )
 
 
@@ -73,7 +69,7 @@ def a_network() -> Network:
     drawn_anew = network_looking_at(slice(HALF, None), slice(HALF, None))
     return replace(
         network_looking_at(slice(0, HALF), slice(0, HALF)),
-        randomised=lambda seed, images: drawn_anew,
+        reinitialise=lambda seed, images: drawn_anew,
     )
 
 
@@ -232,10 +228,10 @@ def test_of_a_network_that_never_moves_nothing_is_called_stable(
     def never(images: np.ndarray) -> np.ndarray:
         return np.tile(np.array([0.3, 0.7], np.float32), (len(images), 1))
 
-    still = Network(
-        never, hiding_on_host(never), masking_on_host(never), *(16, CLASSES, SIDE, FACTS)
+    still = Network.from_function(
+        never, class_names=CLASSES, image_size=SIDE, batch_size=16, provenance=FACTS
     )
-    still = replace(still, randomised=lambda seed, images: still)
+    still = replace(still, reinitialise=lambda seed, images: still)
     flat = a_plan(methods=[OcclusionExplainer(window=1 / 4)], controls=[RandomControl()])
     benchmark = run_benchmark(subjects[:1], still, flat, tmp_path)
     rows = {row["method"]: row["measures"] for row in benchmark["rows"] if row["class"] == ALL}
@@ -284,7 +280,7 @@ def test_without_masks_and_reinitialised_networks_those_figures_are_absent(
     subjects: list[Subject], tmp_path: Path
 ) -> None:
     plain = [replace(subject, mask=None) for subject in subjects[:2]]
-    benchmark = run_benchmark(plain, replace(a_network(), randomised=None), a_plan(), tmp_path)
+    benchmark = run_benchmark(plain, replace(a_network(), reinitialise=None), a_plan(), tmp_path)
     for row in benchmark["rows"]:
         for key in ("dice", "dependence", "randomised_correlation"):
             assert row["measures"][key] == {"mean": None, "ci95": None, "n": 0}

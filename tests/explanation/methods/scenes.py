@@ -6,7 +6,6 @@ from collections.abc import Callable
 
 import numpy as np
 
-from fakd_jax.explanation.scene.infill import hiding_on_host, masking_on_host
 from fakd_jax.explanation.scene.scene import BACKGROUND, Scene
 from fakd_jax.inference.network import Gradients, Network
 
@@ -22,14 +21,8 @@ def a_network(
         scores = score(images)
         return np.stack([1 - scores, scores], axis=1)
 
-    return Network(
-        predict,
-        hiding_on_host(predict),
-        masking_on_host(predict),
-        batch_size,
-        ("no", "yes"),
-        side,
-        {},
+    return Network.from_function(
+        predict, class_names=("no", "yes"), image_size=side, batch_size=batch_size
     )
 
 
@@ -84,10 +77,6 @@ def that_predicts_nothing(gradients: Gradients | None, side: int) -> Network:
     def predict(images: np.ndarray) -> np.ndarray:
         raise AssertionError("gradients are all that is asked for")
 
-    return Network(
-        predict,
-        hiding_on_host(predict),
-        masking_on_host(predict),
-        *(4, ("a", "b"), side, {}),
-        gradients=gradients,
+    return Network.from_function(
+        predict, class_names=("a", "b"), image_size=side, gradients=gradients
     )

@@ -31,9 +31,9 @@ def a_network(**changes: object) -> Network:
     def by_pixels(images: np.ndarray, class_index: int) -> np.ndarray:
         raise AssertionError("the gradient by a feature map is all that is asked for")
 
-    facts = {"layers": ("first", "last"), "default_layer": "last"} | changes
+    facts = {"layers": ("first", "last")} | changes
     return that_predicts_nothing(
-        Gradients(of_pixels=by_pixels, of_features=linear_features, **facts), SIDE
+        Gradients(wrt_pixels=by_pixels, wrt_features=linear_features, **facts), SIDE
     )
 
 
@@ -153,5 +153,5 @@ def test_they_are_explainers_that_say_their_settings(method: type) -> None:
 def test_mistakes() -> None:
     with pytest.raises(UserError, match=r"no feature map 'middle'.*first, last"):
         GradCam(layer="middle").explain(a_scene(), a_network(), 0, seed=0)
-    with pytest.raises(UserError, match="shows none"):
-        GradCam().explain(a_scene(), a_network(layers=(), default_layer=None), 0, seed=0)
+    with pytest.raises(UserError, match="has none"):
+        GradCam().explain(a_scene(), a_network(layers=()), 0, seed=0)

@@ -86,16 +86,16 @@ def test_the_explanation_sums_over_channels_and_the_background_has_no_attributio
 ) -> None:
     asked: list[int] = []
 
-    def of_pixels(images: np.ndarray, class_index: int) -> np.ndarray:
+    def wrt_pixels(images: np.ndarray, class_index: int) -> np.ndarray:
         assert images.dtype == np.float32
         asked.append(class_index)
         return np.broadcast_to(WEIGHTS, images.shape).astype(np.float32)
 
-    def of_features(image: np.ndarray, class_index: int, layer: str) -> tuple:
+    def wrt_features(image: np.ndarray, class_index: int, layer: str) -> tuple:
         raise AssertionError("no features are asked for")
 
     explainer = IntegratedGradients(steps=3)
-    network = a_network(Gradients(of_pixels, of_features, (), None))
+    network = a_network(Gradients(wrt_pixels, wrt_features, ()))
     scene = a_scene(hide)
     explanation = explainer.explain(scene, network, 1, seed=0)
     expected = (WEIGHTS * (IMAGE.astype(float) - scene.replacement)).sum(axis=-1)

@@ -12,14 +12,13 @@ from fakd_jax.errors import UserError
 from fakd_jax.explanation.methods.lime import (
     FIRST_ROUND,
     LimeExplainer,
-    draw_shown,
+    draw_perturbations,
     weighted_ridge,
 )
 from fakd_jax.explanation.methods.lime_package import LimePackageExplainer
 from fakd_jax.explanation.methods.local_fit import weighted_r2
 from fakd_jax.explanation.quality.stability import stability_of
 from fakd_jax.explanation.scene.builder import PAPER, SceneBuilder
-from fakd_jax.explanation.scene.infill import hiding_on_host, masking_on_host
 from fakd_jax.explanation.scene.scene import Scene
 from fakd_jax.inference.network import Network, PredictFunction
 from tests.explanation.methods.scenes import players, playing
@@ -47,12 +46,7 @@ def looks_at_square(images: np.ndarray) -> np.ndarray:
 
 
 def network(predict: PredictFunction = looks_at_square) -> Network:
-    return Network(
-        predict,
-        hiding_on_host(predict),
-        masking_on_host(predict),
-        *(32, ("other", "square"), SIDE, {}),
-    )
+    return Network.from_function(predict, class_names=("other", "square"), image_size=SIDE)
 
 
 def a_scene(image: np.ndarray, seed: int = 0) -> Scene:
@@ -173,7 +167,9 @@ def test_stopping_early_gives_the_explanation_of_so_many_samples() -> None:
 
 
 def test_a_shorter_draw_is_the_beginning_of_a_longer_one() -> None:
-    np.testing.assert_array_equal(draw_shown(700, 37, 5)[:500], draw_shown(500, 37, 5))
+    np.testing.assert_array_equal(
+        draw_perturbations(700, 37, 5)[:500], draw_perturbations(500, 37, 5)
+    )
 
 
 def test_intervals_hold_the_weights_of_other_seeds() -> None:
@@ -271,7 +267,7 @@ def test_a_kernel_that_anything_passes_gives_numbers(
     """
     explainer, passed = LimeExplainer(num_samples, kernel_width=kernel_width), 0
     for seed in range(10):
-        shown = draw_shown(num_samples, count, seed)
+        shown = draw_perturbations(num_samples, count, seed)
         if count == 2 and not shown[1:].all(axis=1).any():
             continue
         game = playing(lambda shown: 0.2 + 0.6 * shown.mean(axis=1))

@@ -6,7 +6,6 @@ from collections.abc import Callable
 
 import numpy as np
 
-from fakd_jax.explanation.scene.infill import hiding_on_host, masking_on_host
 from fakd_jax.explanation.scene.scene import Scene
 from fakd_jax.inference.network import Network
 
@@ -42,6 +41,4 @@ def network_of(probability: Callable[[np.ndarray], np.ndarray]) -> Network:
         p = probability(shown)
         return np.stack([1 - p, p], axis=1).astype(np.float32)
 
-    return Network(
-        predict, hiding_on_host(predict), masking_on_host(predict), 8, ("no", "yes"), SIDE, {}
-    )
+    return Network.from_function(predict, class_names=("no", "yes"), image_size=SIDE, batch_size=8)

@@ -1,0 +1,90 @@
+"""A checkpoint's network as explainers query it, and its re-initialised control."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fakd_jax.inference.adapter import network_of, weights_sha256
+from fakd_jax.inference.network import Network
+from fakd_jax.inference.predictor import Predictor
+from fakd_jax.models.checkpoint import model_state
+from tests.tiny import IMAGE_SIZE, tiny_predictor
+
+IMAGES = np.random.default_rng(0).integers(0, 256, (6, IMAGE_SIZE, IMAGE_SIZE, 3), dtype=np.uint8)
+
+
+@pytest.fixture(scope="module")
+def predictor() -> Predictor:
+    return tiny_predictor(num_classes=2)
+
+
+@pytest.fixture(scope="module")
+def network(predictor: Predictor) -> Network:
+    return network_of(predictor, Path("run"))
+
+
+@pytest.fixture(scope="module")
+def control(network: Network) -> Network:
+    return network.reinitialise(3, IMAGES)
+
+
+def test_every_query_reaches_the_network(network: Network) -> None:
+    assert network.provenance["checkpoint"] == "best/1"
+    whole = network.predict_proba(IMAGES[:1])
+    opacity = np.ones((1, IMAGE_SIZE, IMAGE_SIZE), np.float32)
+    blended = network.predict_blended(IMAGES[0], IMAGES[1], opacity)
+    np.testing.assert_allclose(blended, whole, atol=1e-6)
+    segments = np.zeros((IMAGE_SIZE, IMAGE_SIZE), np.int32)
+    masked = network.prepare_masked(IMAGES[0], IMAGES[1], segments, 1)(np.ones((1, 1), bool))
+    np.testing.assert_allclose(masked, whole, atol=1e-6)
+    assert network.gradients.layers[-1] == "features.6"
+    assert network.gradients.wrt_pixels(IMAGES.astype(np.float32), 1).shape == IMAGES.shape
+
+
+def test_the_digest_is_of_the_weights(predictor: Predictor) -> None:
+    digest = weights_sha256(predictor)
+    assert digest == weights_sha256(tiny_predictor(num_classes=2, dtype="bfloat16"))
+    other = tiny_predictor(num_classes=2)
+    bias = model_state(other.network)["params"]["classifier_3"]["bias"]
+    other.network.classifier_3.bias.set_value(np.asarray(bias) + 1)
+    assert weights_sha256(other) != digest
+
+
+def test_the_control_is_reproducible_and_names_its_origin(
+    network: Network, control: Network
+) -> None:
+    assert control.provenance["reinitialised"]["seed"] == 3
+    assert control.provenance["reinitialised"]["instead_of"] == network.provenance["weights_sha256"]
+    assert control.reinitialise is None
+    again, other = (network.reinitialise(seed, IMAGES).provenance for seed in (3, 4))
+    digest = control.provenance["weights_sha256"]
+    assert digest == again["weights_sha256"]
+    assert len({digest, other["weights_sha256"], network.provenance["weights_sha256"]}) == 3
+
+
+def test_the_control_responds_and_shares_compiled_programs(
+    predictor: Predictor, network: Network
+) -> None:
+    before = network.predict_proba(IMAGES)
+    compiled = predictor._logits._cache_size()
+    control = network.reinitialise(3, IMAGES)
+    assert np.ptp(control.predict_proba(IMAGES), axis=0).min() > 0.05
+    assert predictor._logits._cache_size() == compiled
+    np.testing.assert_array_equal(network.predict_proba(IMAGES), before)
+
+
+def test_a_small_step_along_the_gradient_changes_the_log_odds_as_predicted(
+    network: Network, control: Network
+) -> None:
+    for queried in (network, control):
+        image = IMAGES[:1].astype(np.float32)
+        slope = queried.gradients.wrt_pixels(image, 0) - queried.gradients.wrt_pixels(image, 1)
+        moved = np.clip(np.rint(image + 3 * np.sign(slope)), 0, 255)
+        images = np.stack([image[0], moved[0]]).astype(np.uint8)
+        before, after = np.log(queried.predict_proba(images))
+        rise = (after[0] - after[1]) - (before[0] - before[1])
+        assert rise == pytest.approx(np.vdot(slope, moved - image), rel=0.5)
+        assert rise > 0
