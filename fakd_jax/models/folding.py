@@ -11,8 +11,7 @@ from flax import nnx
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
-from fakd_jax.models.kernels.batch_norm import BatchNorm
-from fakd_jax.models.layers import Conv, Depthwise, Pointwise
+from fakd_jax.models.layers import BatchNorm, Conv, Depthwise, Pointwise
 
 
 class FoldedNetwork(NamedTuple):

@@ -1,4 +1,4 @@
-"""The layers that the networks are made of, with PyTorch's conventions and XLA's fast forms.
+"""The layers that the networks are made of, with PyTorch's conventions.
 
 Parameters and statistics are float32; every layer computes in its `dtype`. Padding is explicit,
 (k-1)//2 on each side as torchvision's, never 'SAME' (which differs at stride 2).
@@ -17,11 +17,30 @@ from jax import lax
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Float32
 
-from fakd_jax.models.kernels.dense import dense_conv, pointwise_conv
-from fakd_jax.models.kernels.depthwise import depthwise_conv
+from fakd_jax.models.kernels import (
+    dense_conv,
+    depthwise_conv,
+    max_pool,
+    normalise_batch,
+    pointwise_conv,
+)
 
-# Normal values are drawn in chunks of this one length, so that XLA compiles one program for all
-# layers: one a shape would make drawing a network's parameters take ten seconds and more.
+__all__ = [
+    "BatchNorm",
+    "Conv",
+    "Depthwise",
+    "Linear",
+    "Pointwise",
+    "add_relu",
+    "check_images",
+    "global_average_pool",
+    "max_pool",
+    "sow",
+    "sown_names",
+]
+
+# Normal values are drawn in chunks of this length, so that XLA compiles one program for all layers:
+# one per shape would make drawing a network's parameters take ten seconds and more.
 _CHUNK = 1 << 16
 
 
@@ -30,19 +49,9 @@ def _normal_chunk(key: Array) -> Array:
     return jax.random.normal(key, (_CHUNK,), jnp.float32)
 
 
-def scaled_normal(key: Array, shape: tuple[int, ...], scale: float) -> Float32[Array, "*shape"]:
-    """Draws N(0, scale²) in float32.
-
-    Args:
-      key: Random key.
-      shape: Shape of the result.
-      scale: Standard deviation.
-
-    Returns:
-      An array of that shape.
-    """
-    # Cut and scaled in NumPy, which compiles nothing, unless under a transformation; and put on
-    # the device as it is, where `jnp.asarray` would compile a program for every shape.
+def scaled_normal(key: Array, shape: tuple[int, ...], scale: float) -> Float32[Array, " *shape"]:
+    """Draws N(0, scale²)."""
+    # NumPy and `device_put` compile nothing, where `jnp` would compile a program for every shape.
     xp: Any = jnp if isinstance(key, jax.core.Tracer) else np
     count = math.prod(shape)
     keys = [jax.random.fold_in(key, index) for index in range(-(-count // _CHUNK))]
@@ -55,19 +64,13 @@ def kaiming_normal_fan_out(
 ) -> Float32[Array, "k k I O"]:
     """PyTorch's `kaiming_normal_(mode='fan_out', nonlinearity='relu')`: N(0, 2/(k²·out)).
 
-    Args:
-      key: Random key.
-      shape: Of the kernel, [k, k, in, out]. PyTorch takes no account of groups either: for a
-        depthwise kernel [k, k, 1, C] it divides by k² · C.
-
-    Returns:
-      The kernel.
+    PyTorch ignores groups, so a depthwise kernel `[k, k, 1, C]` has the variance 2/(k²·C).
     """
     return scaled_normal(key, shape, math.sqrt(2.0 / (shape[0] * shape[1] * shape[3])))
 
 
 def constant(features: int, value: float) -> Float32[Array, " C"]:
-    """A vector of one value, made on the host, which compiles nothing."""
+    """A constant vector, made on the host, which compiles nothing."""
     return jax.device_put(np.full(features, value, np.float32))
 
 
@@ -75,7 +78,7 @@ class Conv(nnx.Module):
     """A k×k convolution without bias: `torch.nn.Conv2d(..., padding=(k-1)//2, bias=False)`.
 
     Attributes:
-      kernel: Float32 [k, k, in, out].
+      kernel: Float32 `[k, k, in, out]`.
     """
 
     def __init__(
@@ -94,16 +97,16 @@ class Conv(nnx.Module):
         self.dtype = dtype
 
     def __call__(self, x: Float[Array, "B H W I"]) -> Float[Array, "B h w O"]:
-        """Convolves feature maps; the result is in the layer's `dtype`."""
+        """Convolves feature maps; the result is in `dtype`."""
         return dense_conv(x.astype(self.dtype), self.kernel[...].astype(self.dtype), self.stride)
 
 
 class Pointwise(nnx.Module):
-    """A 1×1 convolution as a matrix product over channels, 2–3 times faster on CPU.
+    """A 1×1 convolution as a matrix product over channels, 2 to 3 times faster on CPU.
 
     Attributes:
-      kernel: Float32 [1, 1, in, out].
-      bias: Float32 [out], or None.
+      kernel: Float32 `[1, 1, in, out]`.
+      bias: Float32 `[out]`, or None.
     """
 
     def __init__(
@@ -134,7 +137,7 @@ class Depthwise(nnx.Module):
     """A depthwise k×k convolution without bias: `torch.nn.Conv2d(..., groups=C, bias=False)`.
 
     Attributes:
-      kernel: Float32 [k, k, 1, features].
+      kernel: Float32 `[k, k, 1, features]`.
     """
 
     def __init__(
@@ -158,12 +161,60 @@ class Depthwise(nnx.Module):
         )
 
 
+class BatchNorm(nnx.Module):
+    """Batch normalisation over batch, height and width, computed in float32.
+
+    In training the running moments follow the batch's by Flax's convention,
+    `new = momentum · old + (1 - momentum) · batch`: `momentum` is one minus PyTorch's. The running
+    variance is the *biased* one, as in Flax; PyTorch's is n/(n-1) times larger. In evaluation both
+    libraries agree, since both use what is stored.
+
+    Attributes:
+      scale: Float32 `[features]`, PyTorch's `weight`.
+      bias: Float32 `[features]`.
+      mean: Running mean, float32 `[features]`.
+      var: Running variance, float32 `[features]`.
+      use_running_average: Set by `model.eval()` and `model.train()`.
+
+    Args:
+      features: Number of channels.
+      momentum: Weight of the old running statistics.
+      epsilon: Added to the variance.
+      dtype: The dtype of the result.
+    """
+
+    def __init__(
+        self, features: int, *, momentum: float, epsilon: float, dtype: DTypeLike = jnp.float32
+    ):
+        self.scale = nnx.Param(constant(features, 1.0))
+        self.bias = nnx.Param(constant(features, 0.0))
+        self.mean = nnx.BatchStat(constant(features, 0.0))
+        self.var = nnx.BatchStat(constant(features, 1.0))
+        self.momentum = momentum
+        self.epsilon = epsilon
+        self.dtype = dtype
+        self.use_running_average = False
+
+    def __call__(self, x: Float[Array, "B H W C"]) -> Float[Array, "B H W C"]:
+        """Normalises feature maps; in training, also updates the running statistics."""
+        scale, bias = self.scale[...], self.bias[...]
+        if self.use_running_average:
+            factor = scale * lax.rsqrt(self.var[...] + self.epsilon)
+            return ((x - self.mean[...]) * factor + bias).astype(self.dtype)
+        y, mean, var = normalise_batch(x, scale, bias, self.mean[...], self.epsilon)
+        for running, batch in ((self.mean, mean), (self.var, var)):
+            old = running[...]
+            new = self.momentum * old + (1.0 - self.momentum) * lax.stop_gradient(batch)
+            running.set_value(new.astype(old.dtype))
+        return y.astype(self.dtype)
+
+
 class Linear(nnx.Module):
     """A fully connected layer with bias: `torch.nn.Linear`, its weight transposed.
 
     Attributes:
-      kernel: Float32 [in, out].
-      bias: Float32 [out].
+      kernel: Float32 `[in, out]`.
+      bias: Float32 `[out]`.
 
     Args:
       in_features: Length of the input vectors.
@@ -196,26 +247,18 @@ class Linear(nnx.Module):
         self.dtype = dtype
 
     def __call__(self, x: Float[Array, "B I"]) -> Float[Array, "B O"]:
-        """Maps vectors; the result is in the layer's `dtype`."""
+        """Maps vectors; the result is in `dtype`."""
         y = jnp.dot(x.astype(self.dtype), self.kernel[...].astype(self.dtype))
         return y + self.bias[...].astype(self.dtype)
 
 
 @jax.custom_vjp
 def add_relu(x: Float[Array, "*shape"], y: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
-    """max(x + y, 0), a residual block's end, as an operation that XLA computes once.
+    """max(x + y, 0), the end of a residual block; its gradient at 0 is 0.
 
-    Written as max(x, -y) + y, which is the same number to the last bit. XLA copies a program's
-    *unary* end, such as a ReLU, into all who read it, and what it depends on with it: the
-    outputs of a stage's blocks, each the sum of all before it, were read and added up again in
-    every block. An end with two operands is computed and stored.
-
-    Args:
-      x: An array.
-      y: Another of the same shape and dtype.
-
-    Returns:
-      Their rectified sum. Its gradient at 0 is 0, as a ReLU's.
+    Written as max(x, -y) + y, the same number to the last bit. XLA fuses a *unary* result such as
+    a ReLU into everything that reads it, so that each block of a stage would add up all blocks
+    before it again; a result with two operands is computed once and stored.
     """
     return lax.max(x, -y) + y
 
@@ -235,30 +278,24 @@ add_relu.defvjp(_add_relu_forward, _add_relu_backward)
 
 def global_average_pool(x: Float[Array, "B H W C"]) -> Float[Array, "B 1 1 C"]:
     """Averages over height and width in float32; the result has the dtype of `x`."""
-    return jnp.mean(x, axis=(1, 2), keepdims=True, dtype=_at_least_float32(x)).astype(x.dtype)
-
-
-def _at_least_float32(x: Array) -> jnp.dtype:
-    return jnp.promote_types(x.dtype, jnp.float32)
+    wide = jnp.promote_types(x.dtype, jnp.float32)
+    return jnp.mean(x, axis=(1, 2), keepdims=True, dtype=wide).astype(x.dtype)
 
 
 def sow(module: nnx.Module, name: str, value: Array) -> Array:
-    """Records an intermediate for whoever runs the module under `nnx.capture`; else does nothing.
-
-    A capture that brings perturbations (`nnx.Perturbation`) has them added to what goes on, which
-    makes it possible to differentiate with respect to the intermediate.
+    """Records an intermediate if the module runs under `nnx.capture`; does nothing otherwise.
 
     `Module.sow` outside of a capture would add a variable to the module, which costs memory,
-    changes its state's structure and, for a name such as `layer1`, meets the submodule of that
-    name.
+    changes its state's structure and, for a name such as `layer1`, collides with the submodule.
 
     Args:
-      module: Whose intermediate it is.
-      name: Under which it is recorded.
+      module: The module that computes the intermediate.
+      name: The name to record it under.
       value: The intermediate.
 
     Returns:
-      What the module must go on with: the very value, unless it is perturbed.
+      The value to continue with: `value`, plus the perturbation (`nnx.Perturbation`) if the
+      capture brings one, so that one can differentiate with respect to the intermediate.
     """
     if not hasattr(module, "__captures__"):
         return value
@@ -268,20 +305,20 @@ def sow(module: nnx.Module, name: str, value: Array) -> Array:
 
 
 def sown_names(module: nnx.Module) -> tuple[str, ...]:
-    """The names under which a module has sown in the capture it runs under, first come first."""
+    """The names under which a module has sown in the present capture, in that order."""
     records = [
         record for record in vars(module)["__captures__"] if type(record) is nnx.Intermediate
     ]
-    # The raw dictionary keeps the order; `get_value` copies it as JAX does, sorted as text.
+    # The raw dictionary keeps the order; `get_value` sorts it, as JAX does.
     return tuple(name for record in records for name in record.get_raw_value())
 
 
 def check_images(images: Array) -> None:
-    """Raises if images are not a floating-point batch [B, H, W, 3].
+    """Refuses anything but a floating-point batch `[B, H, W, 3]`.
 
     Raises:
-      ValueError: For another number of dimensions or channels.
-      TypeError: For integers, which would be pixels nobody has normalised yet.
+      ValueError: Another number of dimensions or channels.
+      TypeError: Integers, which are pixels that have not been normalised.
     """
     if images.ndim != 4 or images.shape[-1] != 3:
         raise ValueError(f"images must have the shape [B, H, W, 3], not {images.shape}")

@@ -17,8 +17,8 @@ from jax import Array
 from jax.typing import DTypeLike
 from jaxtyping import Float, Float32
 
-from fakd_jax.models.kernels.batch_norm import BatchNorm
 from fakd_jax.models.layers import (
+    BatchNorm,
     Conv,
     Depthwise,
     Linear,

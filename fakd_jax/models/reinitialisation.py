@@ -25,8 +25,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float32
 
 from fakd_jax.errors import UserError
-from fakd_jax.models.kernels.batch_norm import BatchNorm
-from fakd_jax.models.layers import Linear
+from fakd_jax.models.layers import BatchNorm, Linear
 from fakd_jax.models.registry import create_as_stored
 
 _NORMAL = 1.4826

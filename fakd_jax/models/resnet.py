@@ -6,22 +6,22 @@ in the 3×3 convolution. The module tree mirrors torchvision's names.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import jax.numpy as jnp
 from flax import nnx
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Float32
 
-from fakd_jax.models.kernels.batch_norm import BatchNorm
-from fakd_jax.models.kernels.max_pool import max_pool
 from fakd_jax.models.layers import (
+    BatchNorm,
     Conv,
     Linear,
     Pointwise,
     add_relu,
     check_images,
     global_average_pool,
+    max_pool,
     sow,
 )
 
@@ -29,17 +29,7 @@ _EXPANSION = 4
 
 
 class Bottleneck(nnx.Module):
-    """1×1 reduction, 3×3 (which takes the stride), 1×1 expansion by 4, and the shortcut.
-
-    Args:
-      in_features: Channels of the input.
-      features: Channels of the 3×3 convolution; the result has four times as many.
-      stride: Stride of the 3×3 convolution and of the shortcut.
-      momentum: Of the batch norms.
-      epsilon: Of the batch norms.
-      dtype: Compute dtype.
-      rngs: Source of the initial values.
-    """
+    """1×1 reduction, 3×3 (which takes the stride), 1×1 expansion by 4, and the shortcut."""
 
     def __init__(
         self,
@@ -47,14 +37,10 @@ class Bottleneck(nnx.Module):
         features: int,
         *,
         stride: int,
-        momentum: float,
-        epsilon: float,
+        norm: Callable[[int], BatchNorm],
         dtype: DTypeLike,
         rngs: nnx.Rngs,
     ):
-        def norm(width: int) -> BatchNorm:
-            return BatchNorm(width, momentum=momentum, epsilon=epsilon, dtype=dtype)
-
         out_features = _EXPANSION * features
         self.conv1 = Pointwise(in_features, features, dtype=dtype, rngs=rngs)
         self.bn1 = norm(features)
@@ -71,7 +57,7 @@ class Bottleneck(nnx.Module):
             self.downsample_bn = norm(out_features)
 
     def __call__(self, x: Float[Array, "B H W I"]) -> Float[Array, "B h w O"]:
-        """Adds the block's residual to its (projected) input."""
+        """Adds the residual to the (projected) input."""
         y = nnx.relu(self.bn1(self.conv1(x)))
         y = nnx.relu(self.bn2(self.conv2(y)))
         y = self.bn3(self.conv3(y))
@@ -85,7 +71,7 @@ class ResNet(nnx.Module):
 
     Sown for `nnx.capture`, in the compute dtype: `relu` and `maxpool` (the stem), `layer1` to
     `layer4` (after each stage's last ReLU; `layer3` is the paper's teacher feature,
-    [B, 14, 14, 1024] for 224-pixel images) and `pre_logits` [B, 1, 1, C].
+    `[B, 14, 14, 1024]` for 224-pixel images) and `pre_logits` `[B, 1, 1, C]`.
 
     Initial values are torchvision's: convolutions N(0, 2/fan_out), `fc` PyTorch's default.
 
@@ -110,29 +96,26 @@ class ResNet(nnx.Module):
         dtype: DTypeLike = jnp.float32,
         rngs: nnx.Rngs,
     ):
+        def norm(features: int) -> BatchNorm:
+            return BatchNorm(
+                features, momentum=batch_norm_momentum, epsilon=batch_norm_epsilon, dtype=dtype
+            )
+
         self.dtype = dtype
         self.conv1 = Conv(3, width, 7, stride=2, dtype=dtype, rngs=rngs)
-        self.bn1 = BatchNorm(
-            width, momentum=batch_norm_momentum, epsilon=batch_norm_epsilon, dtype=dtype
-        )
+        self.bn1 = norm(width)
         in_features = width
         for stage, size in enumerate(stage_sizes):
-            features = width * 2**stage
-            blocks = []
+            features, blocks = width * 2**stage, nnx.List([])
             for block in range(size):
+                stride = 2 if stage > 0 and block == 0 else 1
                 blocks.append(
                     Bottleneck(
-                        in_features,
-                        features,
-                        stride=2 if stage > 0 and block == 0 else 1,
-                        momentum=batch_norm_momentum,
-                        epsilon=batch_norm_epsilon,
-                        dtype=dtype,
-                        rngs=rngs,
+                        in_features, features, stride=stride, norm=norm, dtype=dtype, rngs=rngs
                     )
                 )
                 in_features = _EXPANSION * features
-            setattr(self, f"layer{stage + 1}", nnx.List(blocks))
+            setattr(self, f"layer{stage + 1}", blocks)
         self.num_stages = len(stage_sizes)
         self.fc = Linear(in_features, num_classes, rngs=rngs)
 
@@ -143,7 +126,7 @@ class ResNet(nnx.Module):
 
         Args:
           images: Normalised images of any size.
-          rngs: Accepted for one signature among the networks; ResNet draws nothing.
+          rngs: Unused: ResNet has no dropout.
 
         Returns:
           Float32 logits.

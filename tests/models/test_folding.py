@@ -10,8 +10,7 @@ from flax import nnx
 
 from fakd_jax.models import create_model
 from fakd_jax.models.folding import fold_batch_norms
-from fakd_jax.models.kernels.batch_norm import BatchNorm
-from fakd_jax.models.layers import Pointwise
+from fakd_jax.models.layers import BatchNorm, Pointwise
 
 
 def with_statistics(arch: str) -> nnx.Module:

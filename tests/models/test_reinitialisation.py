@@ -9,7 +9,7 @@ from flax import nnx
 
 from fakd_jax.errors import UserError
 from fakd_jax.models import create_model
-from fakd_jax.models.kernels.batch_norm import BatchNorm
+from fakd_jax.models.layers import BatchNorm
 from fakd_jax.models.reinitialisation import follow_batch, last_layer, reinitialise
 
 METADATA = {"arch": "tiny_mobilenet", "num_classes": 3, "overrides": {"batch_norm_momentum": 0.5}}

@@ -1,4 +1,4 @@
-"""How the networks' programs are compiled."""
+"""Compiler options for the networks."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from functools import cache
 import jax
 import jax.numpy as jnp
 
-# Which operations XLA on CPU hands to its library YNNPACK: matrix products and reductions, as by
-# default, but not convolutions, which XLA's other library (Eigen) runs up to twice as fast here.
+# XLA on CPU hands operations to its library YNNPACK. This keeps its defaults, matrix products and
+# reductions, but leaves out convolutions, which Eigen runs up to twice as fast here.
 _CPU_OPTIONS = {
     "xla_cpu_experimental_ynn_fusion_type": (
         "LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT,LIBRARY_FUSION_TYPE_REDUCE"
@@ -18,10 +18,10 @@ _CPU_OPTIONS = {
 
 @cache
 def compiler_options() -> dict[str, str]:
-    """What to give `jax.jit(..., compiler_options=...)` for a network on the default device.
+    """The `compiler_options` of `jax.jit` for a network on the default device.
 
-    The option is experimental, so it is tried first: a JAX that does not know it, or has given
-    it other values, compiles with its own defaults. Results differ by rounding at most.
+    The CPU option is experimental: a JAX that does not know it, or its values, compiles with its
+    defaults. Results differ by rounding at most.
     """
     if jax.default_backend() != "cpu":
         return {}

@@ -1,8 +1,8 @@
-"""Dense convolutions, written the way each platform runs them fast.
+"""Dense convolutions.
 
-1×1 convolutions are matrix products; the gradient of their kernel contracts batch and positions of
-the input with those of the cotangent as they lie, where autodiff's would transpose one of them
-first. Of k×k convolutions, some sizes run faster on CPU in another form than XLA's own.
+1×1 convolutions are matrix products, whose kernel gradient contracts batch and positions directly
+where autodiff would transpose one operand first. Some k×k convolutions run faster on CPU in a form
+other than XLA's.
 """
 
 from __future__ import annotations
@@ -15,18 +15,17 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
-from fakd_jax.models.kernels.taps import pad, window
+from fakd_jax.models.kernels.taps import output_size, pad, window
 from fakd_jax.models.kernels.winograd import winograd_conv
 
-# Where the map is smaller than the kernel (ResNet's last stage on images of 64 pixels: 2×2), XLA's
-# convolution on CPU is a naive loop, up to 200 times slower than a matrix product over patches. Up
-# to this many positions the product is never slower, so that nobody needs to know the loop's rule.
+# Where the map is smaller than the kernel (ResNet's last stage on 64-pixel images: 2×2), XLA's
+# convolution on CPU is a naive loop, up to 200 times slower than a matrix product over patches.
+# Up to this many positions the product is never slower.
 _SMALL_MAP = 16
-# With so few channels (MobileNetV3's stem: 3 in, 16 out) a convolution on CPU spends its time on
-# laying out windows: up to this product of channels, plain multiplications and additions, which
-# fuse with what follows, run twice as fast.
+# Up to this product of channels (MobileNetV3's stem: 3 in, 16 out), plain multiplications and
+# additions, which fuse with what follows, run twice as fast as laying out windows.
 _FEW_CHANNELS = 64
-# From so many channels in and out, and as many positions, the products that Winograd's algorithm
+# From this many channels in and out, and as many positions, the products that Winograd's algorithm
 # saves outweigh its additions: 10 to 30 % of the time.
 _MANY = 128
 
@@ -35,15 +34,7 @@ _MANY = 128
 def pointwise_conv(
     x: Float[Array, "B H W I"], kernel: Float[Array, "I O"]
 ) -> Float[Array, "B H W O"]:
-    """Maps the channels of every position: a 1×1 convolution as a matrix product.
-
-    Args:
-      x: Feature maps.
-      kernel: The matrix, of the same dtype.
-
-    Returns:
-      Feature maps of the same dtype.
-    """
+    """Maps the channels of every position: a 1×1 convolution as a matrix product."""
     return jnp.dot(x, kernel)
 
 
@@ -53,7 +44,9 @@ def _pointwise_forward(x: Array, kernel: Array) -> tuple[Array, tuple[Array, Arr
 
 def _pointwise_backward(residuals: tuple[Array, Array], dy: Array) -> tuple[Array, Array]:
     x, kernel = residuals
-    return jnp.dot(dy, kernel.T), _over_positions(_positions(x), _positions(dy))
+    dx = jnp.dot(dy, kernel.T)
+    rows, row_cotangents = x.reshape(-1, x.shape[-1]), dy.reshape(-1, dy.shape[-1])
+    return dx, lax.dot_general(rows, row_cotangents, (((0,), (0,)), ((), ())))
 
 
 pointwise_conv.defvjp(_pointwise_forward, _pointwise_backward)
@@ -65,49 +58,54 @@ def dense_conv(
 ) -> Float[Array, "B h w O"]:
     """Convolves with a k×k kernel, padded by (k-1)//2 on each side.
 
-    As in `torch.nn.Conv2d(I, O, k, stride, padding=(k - 1) // 2, bias=False)`.
+    As `torch.nn.Conv2d(I, O, k, stride, padding=(k - 1) // 2, bias=False)`.
 
     Args:
       x: Images or feature maps.
-      kernel: The filters, k odd, of the same dtype.
+      kernel: The filters, k odd, of the dtype of `x`.
       stride: Step in both directions.
 
     Returns:
-      Feature maps of the same dtype; `h = (H - 1) // stride + 1`, likewise `w`.
+      Feature maps of the dtype of `x`; `h = (H - 1) // stride + 1`, likewise `w`.
     """
     return _convolve(x, kernel, stride=stride)
 
 
+def _dense_forward(x: Array, kernel: Array, stride: int) -> tuple[Array, tuple[Array, Array]]:
+    return dense_conv(x, kernel, stride), (x, kernel)
+
+
+def _dense_backward(stride: int, residuals: tuple[Array, Array], dy: Array) -> tuple[Array, Array]:
+    x, kernel = residuals
+    if stride == 1:  # a convolution too, with the kernel rotated by 180° and its channels swapped
+        dx = _convolve(dy, kernel[::-1, ::-1].swapaxes(2, 3), stride=1)
+    else:
+        (dx,) = jax.vjp(lambda x: _convolve(x, kernel, stride=stride), x)[1](dy)
+    (dkernel,) = jax.vjp(lambda kernel: plain_conv(x, kernel, stride=stride), kernel)[1](dy)
+    return dx, dkernel
+
+
+dense_conv.defvjp(_dense_forward, _dense_backward)
+
+
 def _convolve(x: Array, kernel: Array, *, stride: int) -> Array:
-    on_cpu = _fastest_on_cpu(x, kernel, stride)
-    if on_cpu is _plain_conv:
-        return _plain_conv(x, kernel, stride=stride)
-    return lax.platform_dependent(
-        x,
-        kernel,
-        cpu=partial(on_cpu, stride=stride),
-        default=partial(_plain_conv, stride=stride),
-    )
+    on_cpu, plain = _fastest_on_cpu(x, kernel, stride), partial(plain_conv, stride=stride)
+    if on_cpu is None:
+        return plain(x, kernel)
+    return lax.platform_dependent(x, kernel, cpu=on_cpu, default=plain)
 
 
-def _fastest_on_cpu(x: Array, kernel: Array, stride: int) -> Callable[..., Array]:
+def _fastest_on_cpu(x: Array, kernel: Array, stride: int) -> Callable[..., Array] | None:
+    """The form that beats XLA's convolution on CPU; None if XLA's is the fastest."""
     size, _, channels, features = kernel.shape
     positions = x.size // channels
     if x.shape[1] * x.shape[2] <= _SMALL_MAP:
-        return _conv_of_patches
+        return partial(_conv_by_patches, stride=stride)
     if size <= 3 and channels * features <= _FEW_CHANNELS:
-        return _conv_by_scalars
+        return partial(_conv_by_scalars, stride=stride)
     many = min(channels, features) >= _MANY and positions >= channels
-    wide = jnp.finfo(x.dtype).bits >= 32  # in narrower formats sums of rounded products would show
-    if size == 3 and stride == 1 and many and wide:
-        return _conv_of_tiles
-    return _plain_conv
-
-
-def _conv_of_tiles(x: Array, kernel: Array, *, stride: int) -> Array:
-    """Winograd's algorithm, which knows stride 1 alone."""
-    del stride
-    return winograd_conv(x, kernel)
+    wide = jnp.finfo(x.dtype).bits >= 32  # narrower formats would round every partial product
+    return winograd_conv if size == 3 and stride == 1 and many and wide else None
 
 
 def _conv_by_scalars(x: Array, kernel: Array, *, stride: int) -> Array:
@@ -115,7 +113,7 @@ def _conv_by_scalars(x: Array, kernel: Array, *, stride: int) -> Array:
     k, _, channels, _ = kernel.shape
     wide = jnp.promote_types(x.dtype, jnp.float32)
     padded, weights = pad(x.astype(wide), (k - 1) // 2), kernel.astype(wide)
-    size = tuple((side - 1) // stride + 1 for side in x.shape[1:3])
+    size = output_size(x, stride)
     total = sum(
         window(padded, (i, j), size, stride)[..., channel : channel + 1] * weights[i, j, channel]
         for i in range(k)
@@ -125,16 +123,16 @@ def _conv_by_scalars(x: Array, kernel: Array, *, stride: int) -> Array:
     return jnp.asarray(total, x.dtype)
 
 
-def _conv_of_patches(x: Array, kernel: Array, *, stride: int) -> Array:
+def _conv_by_patches(x: Array, kernel: Array, *, stride: int) -> Array:
     """Lays the k×k taps of every window side by side and multiplies by the kernel as a matrix."""
     k, _, _, features = kernel.shape
-    padded = pad(x, (k - 1) // 2)
-    size = tuple((side - 1) // stride + 1 for side in x.shape[1:3])
+    padded, size = pad(x, (k - 1) // 2), output_size(x, stride)
     taps = [window(padded, (i, j), size, stride) for i in range(k) for j in range(k)]
     return jnp.dot(jnp.concatenate(taps, axis=-1), kernel.reshape(-1, features))
 
 
-def _plain_conv(x: Array, kernel: Array, *, stride: int) -> Array:
+def plain_conv(x: Array, kernel: Array, *, stride: int, groups: int = 1) -> Array:
+    """XLA's own convolution, with the padding of :func:`dense_conv`."""
     margin = (kernel.shape[0] - 1) // 2
     return lax.conv_general_dilated(
         x,
@@ -142,31 +140,5 @@ def _plain_conv(x: Array, kernel: Array, *, stride: int) -> Array:
         window_strides=(stride, stride),
         padding=((margin, margin),) * 2,
         dimension_numbers=("NHWC", "HWIO", "NHWC"),
+        feature_group_count=groups,
     )
-
-
-def _dense_forward(x: Array, kernel: Array, stride: int) -> tuple[Array, tuple[Array, Array]]:
-    return dense_conv(x, kernel, stride), (x, kernel)
-
-
-def _dense_backward(stride: int, residuals: tuple[Array, Array], dy: Array) -> tuple[Array, Array]:
-    x, kernel = residuals
-    if stride == 1:  # a convolution too, with the kernel turned by 180° and its channels exchanged
-        dx = _convolve(dy, kernel[::-1, ::-1].swapaxes(2, 3), stride=1)
-    else:
-        (dx,) = jax.vjp(lambda x: _convolve(x, kernel, stride=stride), x)[1](dy)
-    (dkernel,) = jax.vjp(lambda kernel: _plain_conv(x, kernel, stride=stride), kernel)[1](dy)
-    return dx, dkernel
-
-
-dense_conv.defvjp(_dense_forward, _dense_backward)
-
-
-def _positions(x: Array) -> Array:
-    """[B, H, W, C] as [B·H·W, C]."""
-    return x.reshape(-1, x.shape[-1])
-
-
-def _over_positions(x: Array, dy: Array) -> Array:
-    """xᵀ · dy for [N, I] and [N, O], without a transposed copy."""
-    return lax.dot_general(x, dy, (((0,), (0,)), ((), ())))

@@ -1,12 +1,11 @@
-"""Depthwise convolution, written the way each platform runs it fast.
+"""Depthwise convolution.
 
-XLA on CPU lowers a grouped convolution to a slow generic loop, and its automatic weight
-gradient to k² separate reductions. A depthwise convolution is also a sum of k² shifted, weighted
-copies of its input, which XLA fuses into one loop; the input gradient is the same kind of sum
-over the cotangent, with the taps flipped; and the k² entries of the weight gradient come from
-*variadic* reductions that read the input once for several. Other platforms keep XLA's own
-grouped convolution, which their libraries run well. The choice is made when the program is
-lowered, so that the same traced function serves every platform.
+XLA on CPU lowers a grouped convolution to a slow generic loop, and the gradient of its kernel to
+k² separate reductions. On CPU we write it as the sum of k² shifted, weighted copies of the input,
+which XLA fuses into one loop; the input gradient is the same kind of sum over the cotangent with
+the taps flipped, and the kernel gradient is read off in variadic reductions. Other platforms keep
+XLA's grouped convolution. The choice falls when the program is lowered, so one traced function
+serves every platform.
 """
 
 from __future__ import annotations
@@ -18,10 +17,9 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
+from fakd_jax.models.kernels.dense import plain_conv
 from fakd_jax.models.kernels.reduction import sum_together
-from fakd_jax.models.kernels.taps import collect, pad, window
-
-_DIMENSIONS = ("NHWC", "HWIO", "NHWC")
+from fakd_jax.models.kernels.taps import output_size, pad, sum_over_windows, window
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(2,))
@@ -30,12 +28,12 @@ def depthwise_conv(
 ) -> Float[Array, "B h w C"]:
     """Convolves every channel with its own k×k kernel, padded by (k-1)//2 on each side.
 
-    As in `torch.nn.Conv2d(C, C, k, stride, padding=(k - 1) // 2, groups=C, bias=False)`. Sums
-    are taken in float32 whatever the dtype of the arguments.
+    As `torch.nn.Conv2d(C, C, k, stride, padding=(k - 1) // 2, groups=C, bias=False)`. Sums are
+    taken in float32 at least.
 
     Args:
       x: Images or feature maps.
-      kernel: One k×k filter a channel, k odd, of the same dtype as `x`.
+      kernel: One k×k filter per channel, k odd, of the dtype of `x`.
       stride: Step in both directions.
 
     Returns:
@@ -51,10 +49,8 @@ def _forward(x: Array, kernel: Array, stride: int) -> tuple[Array, tuple[Array, 
 
 
 def _backward(stride: int, residuals: tuple[Array, Array], dy: Array) -> tuple[Array, Array]:
-    x, kernel = residuals
     return lax.platform_dependent(
-        x,
-        kernel,
+        *residuals,
         dy,
         cpu=partial(_shifted_gradients, stride=stride),
         default=partial(_grouped_gradients, stride=stride),
@@ -65,71 +61,44 @@ depthwise_conv.defvjp(_forward, _backward)
 
 
 def _grouped(x: Array, kernel: Array, *, stride: int) -> Array:
-    padding = (kernel.shape[0] - 1) // 2
-    return lax.conv_general_dilated(
-        x,
-        kernel,
-        window_strides=(stride, stride),
-        padding=((padding, padding),) * 2,
-        dimension_numbers=_DIMENSIONS,
-        feature_group_count=x.shape[-1],
-    )
+    return plain_conv(x, kernel, stride=stride, groups=x.shape[-1])
 
 
 def _grouped_gradients(x: Array, kernel: Array, dy: Array, *, stride: int) -> tuple[Array, Array]:
-    _, pullback = jax.vjp(partial(_grouped, stride=stride), x, kernel)
-    dx, dkernel = pullback(dy)
+    dx, dkernel = jax.vjp(partial(_grouped, stride=stride), x, kernel)[1](dy)
     return dx, dkernel
 
 
 def _shifted(x: Array, kernel: Array, *, stride: int) -> Array:
-    k = kernel.shape[0]
-    padding = (k - 1) // 2
-    height, width = (_output_size(size, k, stride) for size in x.shape[1:3])
-    padded = pad(_accumulable(x), padding)
-    taps = _accumulable(kernel)
+    k, size = kernel.shape[0], output_size(x, stride)
+    padded, taps = pad(_wide(x), (k - 1) // 2), _wide(kernel)
     total = sum(
-        window(padded, (i, j), (height, width), stride) * taps[i, j, 0]
-        for i in range(k)
-        for j in range(k)
+        window(padded, (i, j), size, stride) * taps[i, j, 0] for i in range(k) for j in range(k)
     )
     return jnp.asarray(total, x.dtype)
 
 
 def _shifted_gradients(x: Array, kernel: Array, dy: Array, *, stride: int) -> tuple[Array, Array]:
-    return (
-        _shifted_input_gradient(kernel, dy, x.shape[1:3], stride=stride).astype(x.dtype),
-        _reduced_kernel_gradient(x, kernel, dy, stride=stride).astype(kernel.dtype),
-    )
+    """Sums over the taps.
 
-
-def _shifted_input_gradient(
-    kernel: Array, dy: Array, size: tuple[int, ...], *, stride: int
-) -> Array:
-    """dx[m] = Σᵢ kernel[i] · dy[(m + (k-1)//2 - i) / stride], over the taps i that divide."""
+    dx[m] = Σᵢ kernel[i] · dy[(m + (k-1)//2 - i) / stride], over the taps i that divide;
+    dkernel[i, j] = Σ over b, h, w of x shifted by (i, j) times dy.
+    """
     k = kernel.shape[0]
-    padded, taps = pad(_accumulable(dy), k), _accumulable(kernel)
-    return collect(lambda i, j, cut: cut(padded) * taps[i, j, 0], k=k, size=size, stride=stride)
-
-
-def _reduced_kernel_gradient(x: Array, kernel: Array, dy: Array, *, stride: int) -> Array:
-    """dkernel[i, j] = Σ over b, h, w of x shifted by (i, j) times dy, several taps in a pass."""
-    k = kernel.shape[0]
-    padding = (k - 1) // 2
-    padded = pad(_accumulable(x), padding)
-    cotangent = _accumulable(dy)
+    padded_dy, taps = pad(_wide(dy), k), _wide(kernel)
+    dx = sum_over_windows(
+        lambda i, j, cut: cut(padded_dy) * taps[i, j, 0], k=k, size=x.shape[1:3], stride=stride
+    ).astype(x.dtype)
+    padded, cotangent = pad(_wide(x), (k - 1) // 2), _wide(dy)
     products = [
         window(padded, (i, j), cotangent.shape[1:3], stride) * cotangent
         for i in range(k)
         for j in range(k)
     ]
-    return jnp.stack(sum_together(products)).reshape(kernel.shape)
+    dkernel = jnp.stack(sum_together(products)).reshape(kernel.shape)
+    return dx, dkernel.astype(kernel.dtype)
 
 
-def _accumulable(x: Array) -> Array:
-    """Float32, or wider where the caller computes wider (the gradient checks use float64)."""
+def _wide(x: Array) -> Array:
+    """Float32, or wider if the input is (the gradient checks use float64)."""
     return x.astype(jnp.promote_types(x.dtype, jnp.float32))
-
-
-def _output_size(size: int, k: int, stride: int) -> int:
-    return (size + 2 * ((k - 1) // 2) - k) // stride + 1

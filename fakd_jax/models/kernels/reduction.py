@@ -1,10 +1,9 @@
-"""Several sums a channel in one pass over the data, written the way each platform runs it fast.
+"""Several sums per channel in one pass over the data.
 
-XLA on CPU compiles a reduction to a loop that follows one channel through all its positions: one
-number at a time, however wide the processor's vectors. Over a handful of neighbouring positions,
-though, it unrolls that loop, and what is left runs along the channels, vector by vector. So the
-sums are taken in two stages: in one pass the sums of pieces of a row, then the sum of those, which
-are few. Other platforms reduce at once.
+XLA on CPU reduces a whole map one channel and one number at a time, without vector instructions.
+It does vectorise over the channels when the reduced axis is short. So on CPU a row is cut into
+short segments, which are summed in one pass, and then their sums are. Other platforms reduce at
+once.
 """
 
 from __future__ import annotations
@@ -15,27 +14,21 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
-# So many sums are taken in one loop: with more, their vectors no longer fit into the registers,
-# and reading the data again is faster (25 sums of a 5×5 kernel's gradient in three loops: twice).
-_TOGETHER = 10
-# Positions in a piece, for the two or three sums of a batch norm and for the many of a kernel.
-_LONG_PIECE, _FEW = 14, 3
-_SHORT_PIECE = 8
+# Sums per loop. More do not fit into the registers: the 25 sums of a 5×5 kernel's gradient take
+# half the time in three loops.
+_SUMS_PER_LOOP = 10
+# Positions in a segment, for the two or three sums of a batch norm and for a kernel's many.
+_LONG_SEGMENT, _FEW_SUMS = 14, 3
+_SHORT_SEGMENT = 8
 
 
 def sum_together(operands: Sequence[Float[Array, "B H W C"]]) -> list[Float[Array, " C"]]:
-    """Sums several arrays of one shape over batch, height and width.
+    """Sums arrays of one shape and dtype over batch, height and width.
 
-    On CPU, whatever the operands are computed from is read once for every ten of them. The batch
-    is not reduced in that pass, so that threads and a mesh of devices divide the work.
-
-    Args:
-      operands: Arrays of one shape and dtype.
-
-    Returns:
-      As many vectors of that dtype.
+    On CPU, the data that the operands are computed from is read once for every ten of them. The
+    batch is not reduced in that pass, so threads and a device mesh can share the work.
     """
-    sums = lax.platform_dependent(*operands, cpu=_sum_in_pieces, default=_sum_at_once)
+    sums = lax.platform_dependent(*operands, cpu=_sum_by_segments, default=_sum_at_once)
     return list(sums)
 
 
@@ -43,21 +36,18 @@ def _sum_at_once(*operands: Array) -> tuple[Array, ...]:
     return tuple(operand.sum(axis=(0, 1, 2)) for operand in operands)
 
 
-def _sum_in_pieces(*operands: Array) -> tuple[Array, ...]:
-    limit = _LONG_PIECE if len(operands) <= _FEW else _SHORT_PIECE
-    piece = _largest_divisor(operands[0].shape[2], limit)
-    together = [operands[i : i + _TOGETHER] for i in range(0, len(operands), _TOGETHER)]
-    return tuple(total for group in together for total in _sum_pieces(group, piece))
-
-
-def _sum_pieces(operands: Sequence[Array], piece: int) -> list[Array]:
-    """One variadic `lax.reduce` over the positions of a piece, then plain sums over the pieces."""
+def _sum_by_segments(*operands: Array) -> tuple[Array, ...]:
+    limit = _LONG_SEGMENT if len(operands) <= _FEW_SUMS else _SHORT_SEGMENT
     batch, height, width, channels = operands[0].shape
-    shape = (batch, height, width // piece, piece, channels)
-    pieces = [operand.reshape(shape) for operand in operands]
-    zeros = [jnp.zeros((), operand.dtype) for operand in operands]
-    partial_sums = lax.reduce(pieces, zeros, _add, (3,))
-    return [partial_sum.sum(axis=(0, 1, 2)) for partial_sum in partial_sums]
+    segment = _largest_divisor(width, limit)
+    shape = (batch, height, width // segment, segment, channels)
+    sums: list[Array] = []
+    for first in range(0, len(operands), _SUMS_PER_LOOP):
+        segments = [x.reshape(shape) for x in operands[first : first + _SUMS_PER_LOOP]]
+        zeros = [jnp.zeros((), x.dtype) for x in segments]
+        partial_sums = lax.reduce(segments, zeros, _add, (3,))
+        sums += [partial_sum.sum(axis=(0, 1, 2)) for partial_sum in partial_sums]
+    return tuple(sums)
 
 
 def _add(left: list[Array], right: list[Array]) -> list[Array]:

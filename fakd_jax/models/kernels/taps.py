@@ -1,4 +1,4 @@
-"""What the taps of a convolution or a pooling meet, and which taps meet a position."""
+"""Shifted windows over feature maps: a k×k window has k² taps, each a strided slice of the maps."""
 
 from __future__ import annotations
 
@@ -12,74 +12,58 @@ from jaxtyping import Array, Float, Shaped
 
 
 def pad(
-    x: Shaped[Array, "B H W C"], margin: int | tuple[int, int], value: float = 0
+    x: Shaped[Array, "B H W C"], before: int, after: int | None = None, *, value: float = 0
 ) -> Shaped[Array, "B h w C"]:
-    """Puts a margin around every map.
+    """Adds rows and columns of `value`: `before` on top and left, `after` below and right.
 
-    Args:
-      x: Feature maps.
-      margin: How many rows and columns to put before and after; one number for both.
-      value: What they are filled with.
-
-    Returns:
-      The larger maps.
+    `after` defaults to `before`.
     """
-    before, after = (margin, margin) if isinstance(margin, int) else margin
-    around = (before, after, 0)
+    around = (before, before if after is None else after, 0)
     return lax.pad(x, jnp.asarray(value, x.dtype), ((0, 0, 0), around, around, (0, 0, 0)))
 
 
 def window(
     x: Shaped[Array, "B H W C"], start: tuple[int, int], size: tuple[int, ...], stride: int
 ) -> Shaped[Array, "B h w C"]:
-    """Cuts out what one tap meets on its way over the maps.
-
-    Args:
-      x: Feature maps, padded.
-      start: First row and column.
-      size: How many rows and columns to take.
-      stride: Distance between them.
-
-    Returns:
-      The maps [B, *size, C].
-    """
+    """Every `stride`-th row and column from `start` on: `size` of them, what one tap reads."""
     stop = [first + stride * (length - 1) + 1 for first, length in zip(start, size, strict=True)]
     return lax.slice(x, (0, *start, 0), (x.shape[0], *stop, x.shape[3]), (1, stride, stride, 1))
 
 
-def collect(
-    sent_back: Callable[[int, int, Callable[[Array], Array]], Array],
+def output_size(x: Shaped[Array, "B H W C"], stride: int) -> tuple[int, int]:
+    """Height and width after k×k windows padded by (k-1)//2, k odd."""
+    return (x.shape[1] - 1) // stride + 1, (x.shape[2] - 1) // stride + 1
+
+
+def sum_over_windows(
+    contribution: Callable[[int, int, Callable[[Array], Array]], Array],
     *,
     k: int,
     size: tuple[int, ...],
     stride: int,
 ) -> Float[Array, "B H W C"]:
-    """Adds up what the k×k windows that meet an input position send back to it: a gradient.
+    """Sums at each input position what the k×k windows over it contribute: an input gradient.
 
-    Tap i of window p meets position m = stride · p + i - (k-1)//2. Every remainder of m by the
-    stride thus meets its own subset of the taps, and the sums are taken remainder by remainder
-    and interleaved: at stride 2 that is a quarter of the work of the textbook form, a sum at
-    stride 1 over the cotangent with zeros put in between.
+    Tap i of window p reads position m = stride · p + i - (k-1)//2, so positions with the same
+    remainder by the stride are read by the same taps. Summing by remainder and interleaving costs
+    a quarter, at stride 2, of the textbook form (stride 1 over a cotangent dilated with zeros).
 
     Args:
-      sent_back: Gives, for tap (i, j) and a function that cuts the windows in question out of
-        arrays [B, h, w, C] over all windows, padded by k, what they send back.
+      contribution: Computes the contribution of tap (i, j) from a function that slices the
+        windows in question out of arrays `[B, h, w, C]` over all windows, padded by k.
       k: Size of the windows, odd; they are padded by (k-1)//2.
       size: Height and width of the input.
-      stride: Distance of the windows.
-
-    Returns:
-      The sums.
+      stride: Stride of the windows.
     """
     part = tuple(-(-whole // stride) for whole in size)
 
     def of_remainder(row: int, column: int) -> Array:
         parts = [
-            sent_back(i, j, partial(window, start=(k + down, k + right), size=part, stride=1))
-            for i, down in _meeting_taps(k, row, stride)
-            for j, right in _meeting_taps(k, column, stride)
+            contribution(i, j, partial(window, start=(k + down, k + right), size=part, stride=1))
+            for i, down in _taps_reading(row, k, stride)
+            for j, right in _taps_reading(column, k, stride)
         ]
-        # A stride beyond the window's size leaves positions that no window meets.
+        # A stride larger than the window skips positions.
         return reduce(operator.add, parts) if parts else jnp.zeros_like(of_remainder(0, 0))
 
     remainders = range(stride)
@@ -90,7 +74,7 @@ def collect(
     return whole[:, : size[0], : size[1]]
 
 
-def _meeting_taps(k: int, remainder: int, stride: int) -> list[tuple[int, int]]:
+def _taps_reading(remainder: int, k: int, stride: int) -> list[tuple[int, int]]:
     """Taps i with (remainder + (k-1)//2 - i) divisible by the stride, and the quotient for each."""
     reach = remainder + (k - 1) // 2
     return [(i, (reach - i) // stride) for i in range(k) if (reach - i) % stride == 0]

@@ -1,13 +1,12 @@
-"""3×3 convolution at stride 1 with 4 multiplications a position instead of 9.
+"""3×3 convolution at stride 1 with 4 multiplications per position instead of 9.
 
-F(2×2, 3×3) of Winograd's minimal filtering (Lavin & Gray, "Fast algorithms for convolutional neural
-networks", arXiv:1509.09308, section 4.1). Every tile of 4×4 inputs gives 2×2 outputs:
+Winograd's F(2×2, 3×3), Lavin & Gray, "Fast algorithms for convolutional neural networks",
+arXiv:1509.09308, section 4.1. With g the kernel, every tile d of 4×4 inputs gives 2×2 outputs
 
     Y = Aᵀ [(G g Gᵀ) ⊙ (Bᵀ d B)] A
 
-with g the kernel and d the tile. Summed over the channels, ⊙ is a matrix product for each of the 16
-positions in a tile, and takes nearly all the time. The transforms are additions and halvings, so
-that the result is as exact as a plain convolution's (for larger tiles it would not be).
+Summed over the channels, ⊙ is one matrix product for each of a tile's 16 positions. The transforms
+only add and halve, so the result is as exact as a plain convolution (larger tiles are not).
 """
 
 from __future__ import annotations
@@ -31,18 +30,10 @@ _OUTPUT: _Matrix = ((1, 1, 1, 0), (0, 1, -1, -1))  # Aᵀ
 def winograd_conv(
     x: Float[Array, "B H W I"], kernel: Float[Array, "3 3 I O"]
 ) -> Float[Array, "B H W O"]:
-    """Convolves with a 3×3 kernel at stride 1, padded by 1 on each side.
-
-    Args:
-      x: Feature maps.
-      kernel: The filters, of the same dtype.
-
-    Returns:
-      Feature maps of the same dtype.
-    """
+    """Convolves with a 3×3 kernel at stride 1, padded by 1 on each side."""
     batch, height, width, _ = x.shape
     down, right = (-(-side // 2) for side in (height, width))
-    padded = pad(x, (1, 2))  # one more than needed where the side is even
+    padded = pad(x, 1, 2)  # one more than needed where the side is even
     inputs = [[window(padded, (i, j), (down, right), 2) for j in range(4)] for i in range(4)]
     taps = [[kernel[i, j] for j in range(3)] for i in range(3)]
     products = [

@@ -7,7 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from fakd_jax.models.kernels.batch_norm import BatchNorm, normalise_batch
+from fakd_jax.models.kernels import normalise_batch
+from fakd_jax.models.layers import BatchNorm
 
 SCALE, BIAS, SHIFT = (np.array(values) for values in ([1.5, -0.5], [0.1, 2.0], [0.3, -4.0]))
 
