@@ -106,7 +106,8 @@ class ResNet(nnx.Module):
         self.bn1 = norm(width)
         in_features = width
         for stage, size in enumerate(stage_sizes):
-            features, blocks = width * 2**stage, nnx.List([])
+            features = width * 2**stage
+            blocks: nnx.List[Bottleneck] = nnx.List([])
             for block in range(size):
                 stride = 2 if stage > 0 and block == 0 else 1
                 blocks.append(

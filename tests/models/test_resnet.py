@@ -1,6 +1,8 @@
-"""ResNet's own: where the strides are, which blocks project."""
+"""ResNet: where the strides are, which blocks project."""
 
 from __future__ import annotations
+
+import functools
 
 import jax
 import numpy as np
@@ -8,26 +10,25 @@ import pytest
 from flax import nnx
 
 from fakd_jax.models import create_model, feature_shapes
+from fakd_jax.models.layers import BatchNorm
 from fakd_jax.models.resnet import Bottleneck, ResNet
 
 
+def bottleneck(in_features: int, *, stride: int) -> Bottleneck:
+    norm = functools.partial(BatchNorm, momentum=0.9, epsilon=1e-5)
+    return Bottleneck(in_features, 4, stride=stride, norm=norm, dtype=np.float32, rngs=nnx.Rngs(0))
+
+
 def test_the_stride_is_in_the_3x3_convolution() -> None:
-    block = Bottleneck(
-        8, 4, stride=2, momentum=0.9, epsilon=1e-5, dtype=np.float32, rngs=nnx.Rngs(0)
-    )
+    block = bottleneck(8, stride=2)
     assert (block.conv1.stride, block.conv2.stride, block.conv3.stride) == (1, 2, 1)
     assert block.downsample_conv is not None
     assert block.downsample_conv.stride == 2
 
 
-@pytest.mark.parametrize(("stride", "in_features", "projects"), [(1, 16, False), (1, 8, True)])
-def test_only_blocks_that_change_the_shape_project(
-    stride: int, in_features: int, projects: bool
-) -> None:
-    block = Bottleneck(
-        in_features, 4, stride=stride, momentum=0.9, epsilon=1e-5, dtype=np.float32,
-        rngs=nnx.Rngs(0),
-    )  # fmt: skip
+@pytest.mark.parametrize(("in_features", "projects"), [(16, False), (8, True)])
+def test_only_blocks_that_change_the_shape_project(in_features: int, projects: bool) -> None:
+    block = bottleneck(in_features, stride=1)
     assert (block.downsample_conv is not None) is projects
     assert (block.downsample_bn is not None) is projects
 
