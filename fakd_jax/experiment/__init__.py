@@ -1,5 +1,4 @@
-"""The paper's experiment: fine-tune the teacher, distil the student, evaluate both.
+"""The paper's experiment: typed settings, checks of a given teacher, both phases, evaluation.
 
-Holds settings, checks of a given teacher and the whole run.
-May import training, evaluation, runs, data, models and distillation.
+May import training, evaluation, audit, runs, data, models, distillation, runtime and errors.
 """

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from fakd_jax.errors import UserError
-from fakd_jax.experiment.settings import flatten
 from fakd_jax.runs.files import CONFIG_FILE, PHASES, SPLIT_FILE
 from fakd_jax.runtime.atomic_files import remove, write_whole
 
@@ -36,10 +35,10 @@ def keep_config(
         write_whole(file, text)
         return
     try:
-        before = flatten(json.loads(file.read_text(encoding="utf-8")))
+        before = _flatten(json.loads(file.read_text(encoding="utf-8")))
     except (ValueError, AttributeError) as error:
         raise UserError(f"{file} is damaged ({error}); choose another --workdir") from error
-    after = flatten(json.loads(text))
+    after = _flatten(json.loads(text))
     differing = [
         f"{key} was {before.get(key)!r}, is {after.get(key)!r}"
         for key in sorted(before.keys() | after.keys())
@@ -69,9 +68,20 @@ def discard_unstarted_run(values: Mapping[str, Any], workdir: Path) -> None:
         return
     try:
         held = json.loads((workdir / CONFIG_FILE).read_text(encoding="utf-8"))
-        is_a_runs = flatten(held).keys() == flatten(values).keys()
+        is_a_runs = _flatten(held).keys() == _flatten(values).keys()
     except (OSError, ValueError, AttributeError):
         return
     if is_a_runs:
         for file in (SPLIT_FILE, CONFIG_FILE):
             remove(workdir / file)
+
+
+def _flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Returns {"a": {"b": 1}} as {"a.b": 1}; an empty group is one entry."""
+    flat: dict[str, Any] = {}
+    for key, value in tree.items():
+        if isinstance(value, Mapping) and value:
+            flat |= _flatten(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-import functools
 import json
 import math
 import typing
@@ -219,64 +218,45 @@ def parse(config: ConfigDict, prefix: str = "config.") -> ExperimentConfig:
       prefix: of the keys' names on the command line, for messages.
 
     Raises:
-      UserError: naming every key that is missing, unknown, of the wrong type or out of range.
+      UserError: names every key that is missing, unknown, of the wrong type or out of range.
     """
-    values, types = flatten(config.to_dict()), _field_types()
-    problems = [f"{prefix}{key} is missing" for key in types if key not in values]
-    parsed: dict[str, Any] = {}
-    for key, value in values.items():
-        if key not in types:
-            nearest = difflib.get_close_matches(key, types, n=1)
-            hint = f"; did you mean {prefix}{nearest[0]}?" if nearest else ""
-            problems.append(f"{prefix}{key} is not a key of an experiment{hint}")
-            continue
-        (has_type, must_be), convert = _TYPES[types[key]]
-        if has_type(value):
-            parsed[key] = convert(value)
-            in_range, must_be = _RANGES.get(key, (lambda value: True, ""))
-            if in_range(value):
-                continue
-        problems.append(f"{prefix}{key}={value!r} must be {must_be}")
-    if parsed.get("train") == "teacher" and parsed.get("teacher.num_epochs") == 0:
-        problems.append(f"{prefix}teacher.num_epochs=0 trains nothing; it must be at least 1")
+    problems: list[str] = []
+    settings: ExperimentConfig = _parse(ExperimentConfig, config.to_dict(), "", problems)
+    if settings and settings.train == "teacher" and settings.teacher.num_epochs == 0:
+        problems.append("teacher.num_epochs=0 trains nothing; it must be at least 1")
     if problems:
-        raise UserError("; ".join(problems))
-    settings: ExperimentConfig = _build(ExperimentConfig, parsed)
+        raise UserError("; ".join(f"{prefix}{problem}" for problem in problems))
     return settings
 
 
-def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Returns {"a": {"b": 1}} as {"a.b": 1}; an empty group is one entry."""
-    flat: dict[str, Any] = {}
-    for key, value in tree.items():
-        if isinstance(value, Mapping) and value:
-            flat |= flatten(value, f"{prefix}{key}.")
+def _parse(group: Any, values: Any, prefix: str, problems: list[str]) -> Any:
+    """Constructs a dataclass and those within it; None if there are problems, which are added."""
+    types = typing.get_type_hints(group)
+    fields: dict[str, Any] = {}
+    for name in values:
+        if name not in types:
+            nearest = difflib.get_close_matches(name, types, n=1)
+            hint = f"; did you mean {nearest[0]}?" if nearest else ""
+            problems.append(f"{prefix}{name} is not a key of an experiment{hint}")
+    for name, kind in types.items():
+        key = f"{prefix}{name}"
+        if name not in values:
+            problems.append(f"{key} is missing")
+        elif not dataclasses.is_dataclass(kind):
+            fields[name] = _parse_value(key, kind, values[name], problems)
+        elif isinstance(values[name], Mapping):
+            fields[name] = _parse(kind, values[name], f"{key}.", problems)
         else:
-            flat[f"{prefix}{key}"] = value
-    return flat
+            problems.append(f"{key}={values[name]!r} must be a group of keys")
+    return None if problems else group(**fields)
 
 
-@functools.cache
-def _field_types() -> dict[str, Any]:
-    """The type of every setting by its dotted key."""
-
-    def tree(group: Any) -> Any:
-        hints = typing.get_type_hints(group)
-        return {
-            name: tree(hint) if dataclasses.is_dataclass(hint) else hint
-            for name, hint in hints.items()
-        }
-
-    return flatten(tree(ExperimentConfig))
-
-
-def _build(group: Any, parsed: Mapping[str, Any], prefix: str = "") -> Any:
-    """Constructs a dataclass and those within it from values by dotted key."""
-    return group(
-        **{
-            name: _build(hint, parsed, f"{prefix}{name}.")
-            if dataclasses.is_dataclass(hint)
-            else parsed[prefix + name]
-            for name, hint in typing.get_type_hints(group).items()
-        }
-    )
+def _parse_value(key: str, kind: Any, value: Any, problems: list[str]) -> Any:
+    (has_type, must_be), convert = _TYPES[kind]
+    if has_type(value):
+        converted = convert(value)
+        in_range, must_be = _RANGES.get(key, (lambda value: True, ""))
+        if in_range(converted):
+            return converted
+    problems.append(f"{key}={value!r} must be {must_be}")
+    return None

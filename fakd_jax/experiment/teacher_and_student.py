@@ -26,9 +26,10 @@ from fakd_jax.models.checkpoint import build_model
 from fakd_jax.models.torch_weights.pretrained import load_pretrained
 from fakd_jax.runs.files import SPLIT_FILE
 from fakd_jax.runtime.precision import compute_dtype
-from fakd_jax.training.loop import Phase, run_phase
+from fakd_jax.training.loop import run_phase
 from fakd_jax.training.metric_log import LOGGER
 from fakd_jax.training.optimizer import adamw, learning_rate_schedule
+from fakd_jax.training.phase import Phase
 from fakd_jax.training.seeds import derive_seed
 from fakd_jax.training.state import Learner
 from fakd_jax.training.step import Teacher
@@ -259,7 +260,7 @@ class _Experiment:
             checkpoint_every_steps=config.checkpoint_every_steps,
             metadata=self._metadata(role),
         )
-        return run_phase(phase, self.images, self.split, self.workdir).checkpoint
+        return run_phase(phase, self.images, self.split, self.workdir)
 
     def _metadata(self, role: str) -> dict[str, Any]:
         """Describes where a checkpoint of this run comes from; it is saved with the weights."""

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -50,26 +49,3 @@ def wait_for_room(sent: Sequence[Any]) -> None:
     ahead = steps_ahead()
     if len(sent) > ahead:
         wait_until_done(sent[-1 - ahead])
-
-
-class Losses:
-    """The losses of the steps under way, the oldest first.
-
-    Args:
-      arrived: Called with the step and its loss, in order, once the device has computed it.
-    """
-
-    def __init__(self, arrived: Callable[[int, float], None]) -> None:
-        self._arrived = arrived
-        self._in_flight: deque[tuple[int, jax.Array]] = deque()
-
-    def add(self, step: int, loss: jax.Array) -> None:
-        """Takes the loss of a step that was just sent to the device."""
-        self._in_flight.append((step, loss))
-
-    def wait(self, leave: int = 0) -> None:
-        """Waits until at most so many steps are under way."""
-        while len(self._in_flight) > leave:
-            step, loss = self._in_flight.popleft()
-            wait_until_done(loss)
-            self._arrived(step, float(loss))

@@ -1,9 +1,9 @@
-"""Checkpoints of a phase: `best/<step>`, a clean model, and `last/<step>`, all that resuming needs.
+"""Checkpoints of a phase: `best/<step>`, a clean model, and `last/<step>`, which resuming needs.
 
-`last/<step>` is a model checkpoint (`model/`, `metadata.json`) with three things more: `training/`
-(optimizer, projection, the epoch's sums; Orbax), `position.json` (early stopping, the iterator's
-state, whether the phase has finished) beside it. Each is written under a hidden name and renamed,
-so that a process killed at any moment leaves the one before.
+`last/<step>` is a model checkpoint (`model/`, `metadata.json`) with two additions: `training/`
+(optimizer, projection, the epoch's sums; Orbax) and `position.json` (early stopping, the
+iterator's state). It is written under a hidden name and then renamed, so that a process killed at
+any moment leaves the previous one.
 """
 
 from __future__ import annotations
@@ -33,23 +33,6 @@ TRAINING_FOLDER = "training"
 POSITION_FILE = "position.json"
 
 
-def learner_with(learner: Learner, state: TrainState) -> Learner:
-    """Returns `learner` (changed in place) holding the state's parameters and statistics."""
-    nnx.update(learner, state.params, state.batch_stats)
-    return learner
-
-
-def _extras(learner: Learner, state: TrainState) -> dict[str, Any]:
-    """What a training checkpoint holds beyond the network: see the module's docstring."""
-    projection = nnx.state(learner.projection, nnx.Param) if learner.projection else {}
-    return {
-        "step": state.step,
-        "projection": projection,
-        "optimizer_state": state.optimizer_state,
-        "sums": state.sums,
-    }
-
-
 class PhaseCheckpoints:
     """The checkpoints in one phase's folder (`teacher/` or `student/` of a workdir)."""
 
@@ -59,20 +42,20 @@ class PhaseCheckpoints:
         self.last_directory = directory / "last"
 
     def save_best(self, learner: Learner, state: TrainState, metadata: dict[str, Any]) -> None:
-        """Writes the network (not the projection) as the best so far.
+        """Writes the network, without the projection, as the best so far.
 
-        The previous best stays until :meth:`keep_best`: a process killed before `last/` tells of
-        the new one goes on from a state whose best is the previous one.
+        The previous best stays until :meth:`keep_best`: a process killed before the next
+        :meth:`save_last` is resumed from a state whose best is the previous one.
 
         Raises:
-          UserError: no room, or no permission.
+          UserError: no space, or no permission.
         """
         target = self.best_directory / str(int(state.step))
         with _saving(target):
-            save_model(target, model_state(learner_with(learner, state).network), metadata)
+            save_model(target, _network_state(learner, state), metadata)
 
     def keep_best(self, step: int) -> None:
-        """Removes all best checkpoints but that of `step`; none if that one is not there."""
+        """Removes all best checkpoints but that of `step`; none if that one is missing."""
         kept = self.best_directory / str(step)
         if kept.is_dir():
             _remove_others(kept)
@@ -81,13 +64,13 @@ class PhaseCheckpoints:
         """Returns the folder of the best checkpoint, written at `step`.
 
         Raises:
-          UserError: it is not there.
+          UserError: it is missing.
         """
         folder = self.best_directory / str(step)
         if not folder.is_dir():
             raise UserError(
                 f"the best checkpoint {folder} is missing; "
-                f"delete {self.directory} to train this phase anew"
+                f"delete {self.directory} to train this phase again"
             )
         return folder
 
@@ -98,28 +81,27 @@ class PhaseCheckpoints:
         metadata: dict[str, Any],
         position: dict[str, Any],
     ) -> None:
-        """Writes all that resuming at this step needs; the previous one goes.
+        """Writes everything that resuming at this step needs, and removes the previous one.
 
         Args:
           learner: gives the structure.
-          state: after a whole number of steps.
+          state: between two steps.
           metadata: of the model checkpoint within.
-          position: JSON-able; whatever the loop needs beside arrays.
+          position: what the loop needs besides arrays; JSON-able.
 
         Raises:
-          UserError: no room, or no permission.
+          UserError: no space, or no permission.
         """
         target = self.last_directory / str(int(state.step))
-        fresh = self.last_directory / f".{target.name}.saving"
+        unfinished = self.last_directory / f".{target.name}.saving"
         with _saving(target):
-            shutil.rmtree(fresh, ignore_errors=True)
-            save_model(fresh, model_state(learner_with(learner, state).network), metadata)
-            write_arrays(
-                (fresh / TRAINING_FOLDER).absolute(), to_named_arrays(_extras(learner, state))
-            )
-            (fresh / POSITION_FILE).write_text(json.dumps(position), encoding="utf-8")
+            shutil.rmtree(unfinished, ignore_errors=True)
+            save_model(unfinished, _network_state(learner, state), metadata)
+            arrays = to_named_arrays(_training_arrays(learner, state))
+            write_arrays((unfinished / TRAINING_FOLDER).absolute(), arrays)
+            (unfinished / POSITION_FILE).write_text(json.dumps(position), encoding="utf-8")
             shutil.rmtree(target, ignore_errors=True)
-            fresh.rename(target)
+            unfinished.rename(target)
             _remove_others(target)
 
     def restore_last(
@@ -145,27 +127,35 @@ class PhaseCheckpoints:
             position = json.loads((newest / POSITION_FILE).read_text(encoding="utf-8"))
         except (OSError, ValueError, KeyError) as error:
             raise UserError(
-                f"the checkpoint {newest} is damaged ({error}); delete it to start this phase anew"
+                f"the checkpoint {newest} is damaged ({error}); delete it to train this phase again"
             ) from error
-        extras = from_named_arrays(_extras(learner, skeleton), named)
+        arrays = from_named_arrays(_training_arrays(learner, skeleton), named)
+        projection = arrays.pop("projection")
         if learner.projection:
-            nnx.update(learner.projection, extras["projection"])
+            nnx.update(learner.projection, projection)
         params, batch_stats = nnx.state(learner, nnx.Param, nnx.BatchStat)
-        state = TrainState(
-            step=extras["step"],
-            params=params,
-            batch_stats=batch_stats,
-            optimizer_state=extras["optimizer_state"],
-            sums=extras["sums"],
-        )
-        return state, position
+        return TrainState(params=params, batch_stats=batch_stats, **arrays), position
+
+
+def _network_state(learner: Learner, state: TrainState) -> Any:
+    """The network's variables as of `state`; the learner takes them over."""
+    nnx.update(learner, state.params, state.batch_stats)
+    return model_state(learner.network)
+
+
+def _training_arrays(learner: Learner, state: TrainState) -> dict[str, Any]:
+    """What a training checkpoint holds besides the network."""
+    return {
+        "step": state.step,
+        "projection": nnx.state(learner.projection, nnx.Param) if learner.projection else {},
+        "optimizer_state": state.optimizer_state,
+        "sums": state.sums,
+    }
 
 
 def _steps(folder: Path) -> list[Path]:
     """The numbered checkpoints in a folder, oldest first."""
-    if not folder.is_dir():
-        return []
-    found = [child for child in folder.iterdir() if child.name.isdecimal()]
+    found = [child for child in folder.glob("*") if child.name.isdecimal()]
     return sorted(found, key=lambda child: int(child.name))
 
 
@@ -177,7 +167,7 @@ def _remove_others(kept: Path) -> None:
 
 @contextmanager
 def _saving(target: Path) -> Iterator[None]:
-    """Tells in one line that a checkpoint could not be written."""
+    """Raises :class:`UserError` if there is no space or no permission for a checkpoint."""
     try:
         yield
     except (OSError, ValueError) as error:
@@ -186,5 +176,5 @@ def _saving(target: Path) -> Iterator[None]:
             raise
         raise UserError(
             f"cannot write the checkpoint {target}: {reason}; "
-            "free some room or choose another --workdir"
+            "free some space or choose another --workdir"
         ) from error

@@ -8,16 +8,16 @@ from typing import Any
 
 @dataclasses.dataclass(frozen=True)
 class EarlyStopping:
-    """What the best epoch was, and whether to go on.
+    """The best epoch so far, and whether to continue.
 
-    A tie goes to the earlier epoch: only a strictly greater accuracy is better.
+    Only a strictly greater accuracy is better: of equal epochs the first is the best.
 
     Attributes:
       patience: epochs without a better validation accuracy after which training stops.
       best_accuracy: in [0, 1]; -1 before the first epoch.
       best_epoch: 1-based; 0 before the first epoch.
-      best_step: the optimizer step at that epoch's end.
-      last_epoch: the last epoch told of.
+      best_step: the number of optimizer steps at the end of that epoch.
+      last_epoch: the last epoch that has ended.
     """
 
     patience: int
@@ -27,7 +27,7 @@ class EarlyStopping:
     last_epoch: int = 0
 
     def is_better(self, accuracy: float) -> bool:
-        """Whether `accuracy` beats every epoch so far."""
+        """Whether `accuracy` is greater than that of every epoch so far."""
         return accuracy > self.best_accuracy
 
     def update(self, *, epoch: int, step: int, accuracy: float) -> EarlyStopping:
@@ -40,6 +40,10 @@ class EarlyStopping:
     def should_stop(self) -> bool:
         """Whether `patience` epochs have passed since the best one."""
         return self.last_epoch - self.best_epoch >= self.patience
+
+    def is_finished(self, num_epochs: int) -> bool:
+        """Whether training ends here: early, or after `num_epochs`."""
+        return self.should_stop or self.last_epoch >= num_epochs
 
     def to_dict(self) -> dict[str, Any]:
         """Returns the state as JSON-able values."""

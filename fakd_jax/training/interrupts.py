@@ -4,37 +4,38 @@ from __future__ import annotations
 
 import signal
 import threading
-from types import FrameType, TracebackType
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
 
 
 class StopRequest:
-    """While entered, the first SIGINT or SIGTERM only sets `requested`; a second one interrupts.
-
-    A step donates its state, so that an exception in the middle of one would leave nothing to
-    save. The loop looks at `requested` after each step instead. Outside the main thread, where
-    Python delivers no signals, it does nothing.
-    """
+    """Whether the user or the system has asked the process to stop."""
 
     def __init__(self) -> None:
         self.requested = False
-        self._previous: dict[signal.Signals, object] = {}
 
-    def _handle(self, number: int, frame: FrameType | None) -> None:
+    def handle(self, number: int, frame: FrameType | None) -> None:
+        """Handles the first signal by setting `requested`, the second by interrupting."""
         if self.requested:
             raise KeyboardInterrupt
         self.requested = True
 
-    def __enter__(self) -> StopRequest:
-        if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
-                self._previous[number] = signal.signal(number, self._handle)
-        return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        for number, handler in self._previous.items():
-            signal.signal(number, handler)  # type: ignore[arg-type]
+@contextmanager
+def deferred_interrupts() -> Iterator[StopRequest]:
+    """Turns the first SIGINT or SIGTERM into a request to stop.
+
+    A step donates its state, so an exception during a step would leave nothing to save: the loop
+    checks the request after each step instead. Outside the main thread, where Python delivers no
+    signals, nothing is changed.
+    """
+    stop = StopRequest()
+    in_main_thread = threading.current_thread() is threading.main_thread()
+    numbers = (signal.SIGINT, signal.SIGTERM) if in_main_thread else ()
+    previous = {number: signal.signal(number, stop.handle) for number in numbers}
+    try:
+        yield stop
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)

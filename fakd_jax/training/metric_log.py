@@ -1,4 +1,4 @@
-"""What a run tells: `train.log`, `metrics.jsonl`, TensorBoard events and a progress bar."""
+"""The log of a run: `train.log`, `metrics.jsonl` and TensorBoard events."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ LOGGER = logging.getLogger("fakd_jax")
 def start_logging(
     workdir: Path, file_name: str = LOG_FILE, *, console: bool = True
 ) -> Callable[[], None]:
-    """Sends the package's log to a file, with times and details, and to the console.
+    """Sends the package's log to a file, with times and debug messages, and to the console.
 
     Args:
-      workdir: made if absent; the log is appended to.
-      file_name: of the log in it.
-      console: False for the file alone, where the console has the log already.
+      workdir: created if missing.
+      file_name: of the log in it, which is appended to.
+      console: False if the console shows the log already.
 
     Returns:
-      A function that ends it.
+      A function that ends this.
 
     Raises:
-      UserError: the workdir can't be written.
+      UserError: the workdir cannot be written.
     """
     try:
         workdir.mkdir(parents=True, exist_ok=True)
@@ -46,7 +46,6 @@ def start_logging(
     handlers: list[logging.Handler] = [file]
     if console:
         screen = logging.StreamHandler(sys.stdout)
-        screen.setFormatter(logging.Formatter("%(message)s"))
         screen.setLevel(logging.INFO)
         handlers.append(screen)
     LOGGER.setLevel(logging.DEBUG)
@@ -62,17 +61,16 @@ def start_logging(
     return end
 
 
-class Logbook:
-    """The records of one phase, in `metrics.jsonl` and as TensorBoard events."""
+class MetricLog:
+    """The metrics of one phase, in `metrics.jsonl` and as TensorBoard events.
+
+    Args:
+      workdir: of the run.
+      phase: "teacher" or "student".
+      resume_step: later records of this phase are dropped; they will be written again.
+    """
 
     def __init__(self, workdir: Path, phase: str, *, resume_step: int) -> None:
-        """Opens the book at a step.
-
-        Args:
-          workdir: of the run.
-          phase: "teacher" or "student".
-          resume_step: records of this phase after it are dropped: they will be made again.
-        """
         self.workdir = workdir
         self.phase = phase
         kept = [
@@ -85,7 +83,7 @@ class Logbook:
 
     @functools.cached_property
     def _events(self) -> Any:
-        """Opened with the first record: its import takes as long as a step or two."""
+        """Opened with the first record: the import takes as long as a step or two."""
         from tensorboardX import SummaryWriter
 
         folder = self.workdir / "tensorboard" / self.phase
@@ -96,12 +94,12 @@ class Logbook:
 
         Args:
           kind: "train" or "val".
-          step: updates made.
+          step: number of optimizer steps so far.
           epoch: 1-based.
-          values: named figures, e.g. {"loss": .3, "accuracy": .9}.
+          values: metrics by name, e.g. {"loss": 0.3, "accuracy": 0.9}.
 
         Raises:
-          UserError: no room, or no permission.
+          UserError: no space, or no permission.
         """
         line = {"phase": self.phase, "kind": kind, "step": step, "epoch": epoch, **values}
         with self._writing():
@@ -112,10 +110,10 @@ class Logbook:
             self._events.flush()
 
     def close(self) -> None:
-        """Ends the TensorBoard file, if there is one.
+        """Closes the TensorBoard file, if there is one.
 
         Raises:
-          UserError: no room, or no permission.
+          UserError: no space, or no permission.
         """
         if "_events" in vars(self):
             with self._writing():
@@ -123,29 +121,10 @@ class Logbook:
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
-        """Tells in one line that a record could not be written."""
         try:
             yield
         except OSError as error:
             raise UserError(
-                f"cannot write the records of {self.workdir}: {error.strerror or error}; "
-                "free some room or choose another --workdir"
+                f"cannot write the metrics of {self.workdir}: {error.strerror or error}; "
+                "free some space or choose another --workdir"
             ) from error
-
-
-def progress_bar(*, total: int, done: int, description: str) -> Any:
-    """A bar counting images, with images/s and the time left.
-
-    Where the output is no terminal it prints a line every half minute instead of reinitialisation.
-    """
-    from tqdm import tqdm
-
-    return tqdm(
-        total=total,
-        initial=done,
-        desc=description,
-        unit=" images",
-        mininterval=0.2 if sys.stderr.isatty() else 30.0,
-        dynamic_ncols=True,
-        leave=False,
-    )

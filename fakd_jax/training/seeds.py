@@ -11,9 +11,9 @@ def derive_seed(seed: int, *names: str) -> int:
     """Derives the seed of a named purpose from the run's seed.
 
     Args:
-      seed: the run's seed, any non-negative integer.
-      *names: what the stream is for, e.g. `"student", "dropout"`; other names give streams
-        that are independent (NumPy's `SeedSequence`).
+      seed: the run's seed, at least 0.
+      *names: the purpose, e.g. `"student", "dropout"`; other names give independent streams
+        (NumPy's `SeedSequence`).
 
     Returns:
       An integer in [0, 2³²), the same on every machine.

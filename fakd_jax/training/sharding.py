@@ -1,4 +1,4 @@
-"""Data parallelism: one mesh over the local devices, batches parted, everything else copied."""
+"""Data parallelism: one mesh over the local devices; batches are split, the rest is replicated."""
 
 from __future__ import annotations
 
@@ -8,25 +8,39 @@ import jax
 import numpy as np
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
+from fakd_jax.errors import UserError
+
 
 class Placement:
-    """Where arrays go: batches in equal parts over all local devices, everything else copied.
+    """Splits batches evenly over all local devices and replicates everything else.
 
-    One device is the case of one part. Batch statistics, losses and gradients are of the whole
-    batch, because a jitted function means the same however its arrays are placed.
+    Batch statistics, losses and gradients are those of the whole batch: the result of a jitted
+    function does not depend on where its arrays are.
     """
 
     def __init__(self) -> None:
         devices = jax.local_devices()
         mesh = jax.make_mesh((len(devices),), ("data",), (AxisType.Auto,), devices=devices)
         self.num_devices = len(devices)
-        self._parted = NamedSharding(mesh, PartitionSpec("data"))
-        self._copied = NamedSharding(mesh, PartitionSpec())
+        self._split = NamedSharding(mesh, PartitionSpec("data"))
+        self._replicated = NamedSharding(mesh, PartitionSpec())
+
+    def require_divisible(self, batch_size: int, *, name: str) -> None:
+        """Checks that a batch can be split evenly.
+
+        Raises:
+          UserError: it cannot; `name` says which setting to change.
+        """
+        if batch_size % self.num_devices:
+            raise UserError(
+                f"{name}={batch_size} cannot be split over {self.num_devices} devices; "
+                "choose a multiple"
+            )
 
     def batch(self, batch: dict[str, np.ndarray]) -> dict[str, jax.Array]:
-        """Places a batch of NumPy arrays, divided along their first axis."""
-        return jax.device_put(batch, self._parted)
+        """Places a batch, split along its first axis."""
+        return jax.device_put(batch, self._split)
 
     def copy(self, tree: Any) -> Any:
         """Places a pytree whole on every device."""
-        return jax.device_put(tree, self._copied)
+        return jax.device_put(tree, self._replicated)

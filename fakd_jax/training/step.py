@@ -18,6 +18,7 @@ from fakd_jax.models.kernels.compilation import compiler_options
 from fakd_jax.training.state import Learner, TrainState, zero_sums
 
 Batch = dict[str, jax.Array]
+Sums = dict[str, jax.Array]
 
 
 class Teacher(NamedTuple):
@@ -31,13 +32,12 @@ class Teacher(NamedTuple):
 
     @classmethod
     def freeze(cls, network: nnx.Module) -> Teacher:
-        """Takes a trained network as teacher: batch statistics fixed, no dropout."""
+        """Makes a trained network a teacher: batch statistics fixed, no dropout."""
         network.eval()
-        graphdef, variables = nnx.split(network)
-        return cls(graphdef, variables)
+        return cls(*nnx.split(network))
 
     def network(self) -> nnx.Module:
-        """Returns the network; changing it leaves the teacher as it is."""
+        """Returns a copy of the network."""
         return nnx.merge(self.graphdef, self.variables, copy=True)
 
 
@@ -46,62 +46,15 @@ class Steps(NamedTuple):
 
     Attributes:
       train: (state, teacher variables or None, batch of uint8 images and labels, key) → (state,
-        loss), the loss NaN if the gradient is not finite. The key is the phase's: augmentation
+        loss); the loss is NaN if the gradient is not finite. The key is the phase's: augmentation
         and dropout of each step derive from it and the step's number.
-      teach: (teacher variables, batch) → the teacher's outputs on images not augmented.
+      teach: (teacher variables, batch) → the teacher's outputs on images without augmentation.
       validate: (state, teacher outputs or None, batch with mask) → sums over the masked-in images.
     """
 
     train: Callable[[TrainState, Any, Batch, jax.Array], tuple[TrainState, jax.Array]]
     teach: Callable[[Any, Batch], TeacherOutputs]
-    validate: Callable[[TrainState, TeacherOutputs | None, Batch], dict[str, jax.Array]]
-
-
-def _ask_teacher(
-    graphdef: nnx.GraphDef | None,
-    variables: nnx.State | None,
-    images: jax.Array,
-    objective: Objective,
-) -> TeacherOutputs:
-    assert graphdef is not None
-    network = nnx.merge(graphdef, variables, copy=True)
-    logits, features = forward(network, images, features=objective.teacher_features)
-    return objective.teacher_outputs(logits, features)
-
-
-def _loss_and_logits(
-    learner: Learner,
-    images: jax.Array,
-    labels: jax.Array,
-    teacher: TeacherOutputs | None,
-    objective: Objective,
-    *,
-    dropout_key: jax.Array | None,
-    mask: jax.Array | None = None,
-) -> tuple[jax.Array, dict[str, jax.Array], jax.Array]:
-    """Returns the total loss, its terms, and the logits [B, C] of the learner's network."""
-    logits, features = forward(
-        learner.network, images, features=objective.student_features, dropout_key=dropout_key
-    )
-    total, terms = objective.loss(
-        logits, features, labels, teacher=teacher, projection=learner.projection, mask=mask
-    )
-    return total, terms, logits
-
-
-def _summed(
-    loss: jax.Array,
-    terms: dict[str, jax.Array],
-    logits: jax.Array,
-    labels: jax.Array,
-    mask: jax.Array | None,
-) -> dict[str, jax.Array]:
-    """Turns a batch's means into sums over its images, so that epochs average over images."""
-    counted = jnp.ones(labels.shape, bool) if mask is None else mask
-    count = jnp.sum(counted, dtype=jnp.float32)
-    correct = jnp.sum((jnp.argmax(logits, axis=-1) == labels) & counted, dtype=jnp.float32)
-    sums = zero_sums() | {name: term * count for name, term in terms.items()}
-    return sums | {"loss": loss * count, "correct": correct, "count": count}
+    validate: Callable[[TrainState, TeacherOutputs | None, Batch], Sums]
 
 
 def make_steps(
@@ -117,16 +70,16 @@ def make_steps(
     """Builds the jitted steps of a phase.
 
     Args:
-      learner: gives the structure; its variables live in the :class:`TrainState`.
-      teacher_graphdef: the frozen teacher's structure, None where the objective needs none.
+      learner: gives the structure; its variables are in the :class:`TrainState`.
+      teacher_graphdef: the frozen teacher's structure; None if the objective needs no teacher.
       objective: the loss.
-      optimizer: optax's transformation.
+      optimizer: updates the parameters.
       preprocessing: mean and standard deviation of the inputs.
       augmentation: of the training images, on the device.
-      steps_per_epoch: after so many steps the sums begin again.
+      steps_per_epoch: after this many steps the sums start again from zero.
 
     Raises:
-      ValueError: if the objective needs a teacher and there is none.
+      ValueError: the objective needs a teacher and there is none.
     """
     if objective.needs_teacher and teacher_graphdef is None:
         raise ValueError("this objective needs a teacher")
@@ -138,61 +91,70 @@ def make_steps(
     def normalised(images: jax.Array) -> jax.Array:
         return jnp.asarray(normalise(images, preprocessing.mean, preprocessing.std))
 
+    def teacher_outputs(variables: nnx.State | None, images: jax.Array) -> TeacherOutputs:
+        assert teacher_graphdef is not None
+        network = nnx.merge(teacher_graphdef, variables, copy=True)
+        logits, features = forward(network, images, features=objective.teacher_features)
+        return objective.teacher_outputs(logits, features)
+
+    def loss_and_sums(
+        learner: Learner,
+        images: jax.Array,
+        batch: Batch,
+        teacher: TeacherOutputs | None,
+        dropout_key: jax.Array | None = None,
+    ) -> tuple[jax.Array, Sums]:
+        """Returns the mean loss, and the sums over the images that the batch's mask keeps."""
+        labels, mask = batch["label"], batch.get("mask")
+        logits, features = forward(
+            learner.network, images, features=objective.student_features, dropout_key=dropout_key
+        )
+        loss, terms = objective.loss(
+            logits, features, labels, teacher=teacher, projection=learner.projection, mask=mask
+        )
+        counted = jnp.ones(labels.shape, bool) if mask is None else mask
+        count = jnp.sum(counted, dtype=jnp.float32)
+        correct = jnp.sum((jnp.argmax(logits, axis=-1) == labels) & counted, dtype=jnp.float32)
+        sums = {name: mean * count for name, mean in {"loss": loss, **terms}.items()}
+        return loss, zero_sums() | sums | {"correct": correct, "count": count}
+
     def train(
         state: TrainState, teacher_variables: nnx.State | None, batch: Batch, key: jax.Array
     ) -> tuple[TrainState, jax.Array]:
         augment_key, dropout_key = jax.random.split(jax.random.fold_in(key, state.step))
         images = normalised(augment_batch(augment_key, batch["image"], augmentation))
-        outputs = None
+        teacher = None
         if objective.needs_teacher:
-            outputs = _ask_teacher(teacher_graphdef, teacher_variables, images, objective)
+            teacher = teacher_outputs(teacher_variables, images)
 
         def loss_function(params: nnx.State) -> tuple[jax.Array, Any]:
             student = nnx.merge(train_graphdef, params, state.batch_stats, copy=True)
-            total, terms, logits = _loss_and_logits(
-                student, images, batch["label"], outputs, objective, dropout_key=dropout_key
-            )
-            return total, (terms, logits, nnx.state(student, nnx.BatchStat))
+            loss, sums = loss_and_sums(student, images, batch, teacher, dropout_key)
+            return loss, (sums, nnx.state(student, nnx.BatchStat))
 
-        (loss, (terms, logits, batch_stats)), gradients = jax.value_and_grad(
-            loss_function, has_aux=True
-        )(state.params)
-        # A gradient that is not finite spoils the parameters a step before the loss tells of it.
-        loss = jnp.where(jnp.isfinite(optax.tree.norm(gradients)), loss, jnp.nan)
-        updates, optimizer_state = optimizer.update(gradients, state.optimizer_state, state.params)
-        begins_epoch = state.step % steps_per_epoch == 0
-        sums = jax.tree.map(
-            lambda so_far, new: jnp.where(begins_epoch, 0.0, so_far) + new,
-            state.sums,
-            _summed(loss, terms, logits, batch["label"], None),
+        (loss, (sums, batch_stats)), gradients = jax.value_and_grad(loss_function, has_aux=True)(
+            state.params
         )
+        updates, optimizer_state = optimizer.update(gradients, state.optimizer_state, state.params)
+        starts_epoch = state.step % steps_per_epoch == 0
         next_state = TrainState(
             step=state.step + 1,
             params=optax.apply_updates(state.params, updates),
             batch_stats=batch_stats,
             optimizer_state=optimizer_state,
-            sums=sums,
+            sums=jax.tree.map(
+                lambda so_far, new: jnp.where(starts_epoch, 0.0, so_far) + new, state.sums, sums
+            ),
         )
-        return next_state, loss
+        # A gradient that is not finite makes the next step's loss NaN; it is reported at once.
+        return next_state, jnp.where(jnp.isfinite(optax.tree.norm(gradients)), loss, jnp.nan)
 
     def teach(teacher_variables: nnx.State, batch: Batch) -> TeacherOutputs:
-        images = normalised(batch["image"])
-        return _ask_teacher(teacher_graphdef, teacher_variables, images, objective)
+        return teacher_outputs(teacher_variables, normalised(batch["image"]))
 
-    def validate(
-        state: TrainState, outputs: TeacherOutputs | None, batch: Batch
-    ) -> dict[str, jax.Array]:
+    def validate(state: TrainState, teacher: TeacherOutputs | None, batch: Batch) -> Sums:
         student = nnx.merge(eval_graphdef, state.params, state.batch_stats, copy=True)
-        total, terms, logits = _loss_and_logits(
-            student,
-            normalised(batch["image"]),
-            batch["label"],
-            outputs,
-            objective,
-            dropout_key=None,
-            mask=batch["mask"],
-        )
-        return _summed(total, terms, logits, batch["label"], batch["mask"])
+        return loss_and_sums(student, normalised(batch["image"]), batch, teacher)[1]
 
     return Steps(
         train=jax.jit(train, donate_argnums=0, compiler_options=compiler_options()),

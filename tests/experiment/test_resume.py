@@ -4,7 +4,7 @@ import pytest
 
 from fakd_jax.configs import fakd
 from fakd_jax.errors import UserError
-from fakd_jax.experiment.resume import keep_config
+from fakd_jax.experiment.resume import discard_unstarted_run, keep_config
 from fakd_jax.experiment.settings import parse
 
 
@@ -35,3 +35,22 @@ def test_few_of_many_differences_are_listed(tmp_path):
     keep_config({f"key{index}": 1 for index in range(12)}, tmp_path)
     with pytest.raises(UserError, match=r"key0 was 1, is 2; .*; and 4 more\)"):
         keep_config({f"key{index}": 2 for index in range(12)}, tmp_path)
+
+
+def test_only_an_unstarted_run_is_discarded(tmp_path):
+    keep_config(values(), tmp_path)
+    (tmp_path / "student" / "last" / "4").mkdir(parents=True)
+    discard_unstarted_run(values(), tmp_path)
+    assert (tmp_path / "config.json").is_file()
+    (tmp_path / "student" / "last" / "4").rename(tmp_path / "student" / "last" / ".4.saving")
+    discard_unstarted_run(values(seed=1), tmp_path)
+    assert not (tmp_path / "config.json").is_file()
+
+
+@pytest.mark.parametrize("content", ['{"study": {"seeds": [0]}}', '{"mine": 1}', "[1]", "no JSON"])
+def test_another_programs_config_is_never_replaced(tmp_path, content):
+    (tmp_path / "config.json").write_text(content)
+    discard_unstarted_run(values(), tmp_path)
+    with pytest.raises(UserError, match=r"config|damaged"):
+        keep_config(values(), tmp_path)
+    assert (tmp_path / "config.json").read_text() == content

@@ -39,7 +39,7 @@ def test_every_problem_is_named_at_once():
         "config.distillation.alpha=1.5 must",
         "config.batch_size=0 must be at least 1",
         "must be one of cosine_epoch",
-        "did you mean config.augmentation.flip_probability?",
+        "flip_probabilty is not a key of an experiment; did you mean flip_probability?",
         "config.seed='many' must be an integer",
         "config.data.image_size is missing",
     ):

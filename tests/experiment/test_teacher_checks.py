@@ -1,4 +1,4 @@
-"""A given teacher must not have learnt from what its student is judged by."""
+"""A given teacher must not have seen its student's test images."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ AUDIT = Audit(DATASET.fingerprint, (), (), PAIRS)
 
 @pytest.fixture
 def log(caplog, monkeypatch):
-    """What is logged, also where an earlier test has started a log of its own."""
+    """The log, even if an earlier test has called start_logging."""
     monkeypatch.setattr(LOGGER, "propagate", True)
     caplog.set_level(logging.INFO, LOGGER.name)
     return caplog
@@ -37,7 +37,7 @@ def split_of(kind="official", **keywords):
 
 
 def teacher_of(workdir, split):
-    """Where the teacher of a run on this split would lie."""
+    """Path of the teacher's checkpoint in a workdir with this split."""
     split.save(workdir / "split.json")
     return workdir / "teacher" / "best" / "8"
 
@@ -53,7 +53,7 @@ def keep_audit(cache, audit=AUDIT):
     "keywords",
     [{}, {"kind": "deduplicated"}, {"kind": "grouped"}, {"kind": "kfold", "fold": 1, "seed": 3}],
 )
-def test_a_teacher_of_the_same_split_is_taken(tmp_path, log, keywords):
+def test_a_teacher_of_the_same_split_passes(tmp_path, log, keywords):
     keep_audit(tmp_path)
     checkpoint = teacher_of(tmp_path, split_of(**keywords))
     require_unseen(checkpoint, DATASET, split_of(**keywords), tmp_path)
@@ -75,18 +75,18 @@ def test_a_teacher_that_saw_test_images_is_refused_with_their_number(tmp_path, t
     taught, split = split_of(**teachers), split_of(**students)
     number = len(set(split.test) & set(taught.train + taught.val))
     assert number
-    with pytest.raises(UserError, match=rf"from {number} of the {len(split.test)} test") as told:
+    with pytest.raises(UserError, match=rf"from {number} of the {len(split.test)} test") as error:
         require_unseen(teacher_of(tmp_path, taught), DATASET, split, tmp_path)
-    assert "\n" not in str(told.value)
+    assert "\n" not in str(error.value)
 
 
-def test_of_a_teacher_of_another_seed_it_is_logged_how_many_validation_images_it_saw(tmp_path, log):
+def test_validation_images_that_a_teacher_was_trained_on_are_logged(tmp_path, log):
     taught, split = split_of(), split_of(seed=2)
     number = len(set(split.val) & set(taught.train))
     assert 0 < number < 8
     require_unseen(teacher_of(tmp_path, taught), DATASET, split, tmp_path)
-    (told,) = log.messages
-    assert f"was trained on {number} of the 8 validation images" in told
+    (message,) = log.messages
+    assert f"was trained on {number} of the 8 validation images" in message
 
 
 def test_an_image_that_chose_the_teachers_epoch_counts_as_seen(tmp_path):
@@ -119,7 +119,7 @@ def copied():
     return teacher, student
 
 
-def test_a_copy_counts_as_the_image_where_the_split_keeps_copies_together(tmp_path, copied):
+def test_a_duplicate_counts_as_the_image_if_the_split_keeps_duplicates_together(tmp_path, copied):
     keep_audit(tmp_path)
     teacher, student = copied
     with pytest.raises(UserError, match=r"from 1 of the .*duplicates included"):
@@ -127,7 +127,7 @@ def test_a_copy_counts_as_the_image_where_the_split_keeps_copies_together(tmp_pa
 
 
 @pytest.mark.parametrize("case", ["official", "no audit", "another audit"])
-def test_copies_are_not_counted_without_the_groups_of_the_split(tmp_path, copied, case):
+def test_duplicates_do_not_count_without_the_groups_of_the_split(tmp_path, copied, case):
     teacher, student = copied
     if case == "official":
         student = dataclasses.replace(student, kind="official", audit=None)
@@ -137,7 +137,7 @@ def test_copies_are_not_counted_without_the_groups_of_the_split(tmp_path, copied
     require_unseen(teacher_of(tmp_path, teacher), DATASET, student, tmp_path)
 
 
-def test_a_workdirs_teacher_is_meant_wherever_it_lies_and_never_its_student(tmp_path, monkeypatch):
+def test_a_workdir_stands_for_its_teacher_and_never_for_its_student(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     for folder in ("both/teacher/best/7", "both/student/best/9", "alone/student/best/9"):
         (tmp_path / folder).mkdir(parents=True)
@@ -148,7 +148,7 @@ def test_a_workdirs_teacher_is_meant_wherever_it_lies_and_never_its_student(tmp_
 
 
 @pytest.mark.parametrize("case", ["no split.json", "other data", "no workdir"])
-def test_what_cannot_be_known_is_logged(tmp_path, log, case):
+def test_a_teacher_whose_images_are_unknown_is_logged(tmp_path, log, case):
     checkpoint = teacher_of(tmp_path, split_of())
     if case == "no split.json":
         (tmp_path / "split.json").unlink()
@@ -157,6 +157,6 @@ def test_what_cannot_be_known_is_logged(tmp_path, log, case):
     else:
         checkpoint = tmp_path / "converted"
     require_unseen(checkpoint, DATASET, split_of("grouped"), tmp_path)
-    (told,) = log.messages
-    assert str(checkpoint) in told
-    assert "cannot be known" in told
+    (message,) = log.messages
+    assert str(checkpoint) in message
+    assert "cannot be known" in message

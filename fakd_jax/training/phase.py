@@ -1,0 +1,55 @@
+"""All that defines the training of one network."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import optax
+
+from fakd_jax.data.augment import Augmentation
+from fakd_jax.data.preprocessing import Preprocessing
+from fakd_jax.distillation.objective import Objective
+from fakd_jax.training.state import Learner
+from fakd_jax.training.step import Teacher
+
+
+@dataclass(frozen=True)
+class Phase:
+    """One phase of an experiment: the training of the teacher or of the student.
+
+    Attributes:
+      name: "teacher" or "student".
+      learner: the network, with its projection if features are aligned.
+      teacher: frozen, or None.
+      objective: the loss.
+      optimizer: updates the learner's parameters.
+      schedule: the learning rate as a function of the step, for the log.
+      num_epochs: the maximum number of epochs.
+      patience: see :class:`fakd_jax.training.early_stopping.EarlyStopping`.
+      batch_size: of training; a multiple of the number of devices.
+      eval_batch_size: of validation; likewise.
+      preprocessing: of all images.
+      augmentation: of the training images.
+      seed: from which the order of the images, augmentation and dropout derive.
+      checkpoint_every_steps: within an epoch; 0 for the ends of epochs only.
+      metadata: of the model checkpoints.
+    """
+
+    name: str
+    learner: Learner
+    teacher: Teacher | None
+    objective: Objective
+    optimizer: optax.GradientTransformation
+    schedule: Callable[[int], jax.Array]
+    num_epochs: int
+    patience: int
+    batch_size: int
+    eval_batch_size: int
+    preprocessing: Preprocessing
+    augmentation: Augmentation
+    seed: int
+    checkpoint_every_steps: int
+    metadata: dict[str, Any]
