@@ -1,74 +1,71 @@
-"""The door to evaluation: `python -m fakd_jax.evaluate --checkpoint DIR`."""
+"""Evaluates a checkpoint and writes the report: `fakd evaluate --checkpoint DIR`."""
 
 from __future__ import annotations
 
-from fakd_jax.cli.runner import CommandParser, run_command, use_compilation_cache
-from fakd_jax.runtime.precision import DTYPES
+import sys
+
+from fakd_jax.cli.runner import (
+    CallableModule,
+    CommandParser,
+    integer,
+    run_command,
+    use_compilation_cache,
+)
+
+FUNCTION = "fakd_jax.evaluation.run:evaluate_checkpoint"
 
 
 def make_parser() -> CommandParser:
-    """The flags of `python -m fakd_jax.evaluate`."""
+    """The flags of `fakd evaluate`."""
     parser = CommandParser(
         prog="fakd evaluate",
-        description="Evaluates a checkpoint: figures with their intervals, predictions, "
-        "calibration, the paper's Table 2 and Fig. 3, latency, and a page of it all "
-        "(report.html). Research software: not for diagnosis.",
+        description="Evaluates a checkpoint: metrics with intervals, predictions, calibration, "
+        "the paper's Table 2 and Fig. 3, latency, and report.html with all of them. Research "
+        "software: not for diagnosis.",
     )
-    parser.add_argument(
-        "--checkpoint", required=True, help="a workdir (its best student) or any checkpoint in it"
+    add = parser.add_argument
+    add("--checkpoint", required=True, help="a workdir (its best student) or a checkpoint in it")
+    add(
+        "--data",
+        dest="source",
+        metavar="SOURCE",
+        help="kaggle, phantom, a folder or an archive (default: the data trained on)",
     )
-    parser.add_argument(
-        "--data", help="kaggle, phantom, a folder or an archive (default: the data trained on)"
-    )
-    parser.add_argument("--split", choices=("test", "val", "train"), default="test")
-    parser.add_argument(
-        "--output", help="folder of the report (default: evaluation/ in the workdir)"
-    )
-    parser.add_argument("--cache-dir", help="where prepared data is kept (default: as in training)")
-    parser.add_argument("--batch-size", type=int, help="images at once (default: as in training)")
-    parser.add_argument(
+    add("--split", choices=("test", "val", "train"), default="test")
+    add("--output", metavar="DIR", help="(default: evaluation/ in the workdir)")
+    add("--cache-dir", metavar="DIR", help="folder of prepared data (default: as in training)")
+    add("--batch-size", type=integer(1), metavar="N", help="(default: as in training)")
+    add(
         "--dtype",
-        choices=DTYPES,
+        choices=("auto", "float32", "bfloat16"),
         help="auto: bfloat16 on a GPU or TPU, float32 on a CPU (default: as in training)",
     )
-    parser.add_argument(
-        "--allow-untrained",
-        action="store_true",
-        help="evaluate a network whose head was never trained, and which guesses",
-    )
-    parser.add_argument(
+    add("--allow-untrained", action="store_true", help="evaluate a head that was never trained")
+    add(
         "--no-calibration",
-        action="store_true",
-        help="save time: leave the validation images, and with them the temperature and the "
-        "reject threshold",
+        dest="calibration",
+        action="store_false",
+        help="save time: no validation images, hence no temperature and no reject threshold",
     )
-    parser.add_argument(
+    add(
         "--compare",
-        help="another model's evaluation of the same images: its predictions.csv, or its workdir "
-        "or checkpoint",
+        metavar="OTHER",
+        help="another model's evaluation of the same images: its predictions.csv, workdir or "
+        "checkpoint",
     )
     return parser
 
 
 def main(argv: list[str]) -> None:
-    """Evaluates as the flags say and prints the report."""
+    """Evaluates as the flags ask and prints the report."""
     flags = make_parser().parse_args(argv)
     use_compilation_cache()
     from fakd_jax.evaluation.run import evaluate_checkpoint
 
-    evaluate_checkpoint(
-        flags.checkpoint,
-        source=flags.data,
-        split=flags.split,
-        output=flags.output,
-        cache_dir=flags.cache_dir,
-        batch_size=flags.batch_size,
-        dtype=flags.dtype,
-        allow_untrained=flags.allow_untrained,
-        calibration=not flags.no_calibration,
-        compare=flags.compare,
-    )
+    evaluate_checkpoint(**vars(flags))
 
+
+sys.modules[__name__].__class__ = CallableModule  # `fakd_jax.evaluate(...)` is the library's call
 
 if __name__ == "__main__":
     run_command(main)

@@ -1,20 +1,24 @@
-"""Explains a checkpoint's decisions on images: figures and numbers.
+"""Explains a checkpoint's decisions on images, or benchmarks the methods that do: `fakd explain`.
 
-    python -m fakd_jax.explain --checkpoint DIR --image FILE [FILE ...]
-    python -m fakd_jax.explain --checkpoint DIR --data SOURCE --split test --per-class N
-    python -m fakd_jax.explain --checkpoint DIR --data SOURCE --per-class N --benchmark
-
-Each image's predicted class is explained at the network's input size: images are resized first.
-The third judges methods of explanation against each other and against controls.
+fakd explain --checkpoint DIR --image FILE [FILE ...]
+fakd explain --checkpoint DIR --data SOURCE --split test --per-class N
+fakd explain --checkpoint DIR --data SOURCE --per-class N --benchmark
 """
 
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fakd_jax.cli.runner import CommandParser, integer, run_command, use_compilation_cache
+from fakd_jax.cli.runner import (
+    CallableModule,
+    CommandParser,
+    integer,
+    run_command,
+    use_compilation_cache,
+)
 from fakd_jax.errors import UserError
 
 if TYPE_CHECKING:
@@ -24,128 +28,102 @@ if TYPE_CHECKING:
     from fakd_jax.inference.network import Network
     from fakd_jax.inference.predictor import Predictor
 
+FUNCTION = "fakd_jax.explanation.api:explain_image"
+
 
 def make_parser() -> CommandParser:
-    """The flags of `python -m fakd_jax.explain`."""
+    """The flags of `fakd explain`."""
     parser = CommandParser(
         prog="fakd explain",
         description="Explains a checkpoint's decisions on images. Images are resized to the "
-        "network's input first: what is explained is what the network sees.",
+        "network's input first, so that what is explained is what the network was given.",
     )
-    parser.add_argument(
-        "--checkpoint", required=True, help="a workdir (its best student) or a checkpoint in it"
-    )
-    chosen = parser.add_mutually_exclusive_group(required=True)
-    chosen.add_argument("--image", nargs="+", metavar="FILE", help="image files to explain")
-    chosen.add_argument("--data", metavar="SOURCE", help="kaggle, phantom, a folder or an archive")
-    parser.add_argument("--split", choices=("test", "val", "train"), help="with --data [test]")
-    parser.add_argument(
+    add = parser.add_argument
+    add("--checkpoint", required=True, help="a workdir (its best student) or a checkpoint in it")
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--image", nargs="+", metavar="FILE", help="image files to explain")
+    source.add_argument("--data", metavar="SOURCE", help="kaggle, phantom, a folder or an archive")
+    add("--split", choices=("test", "val", "train"), help="with --data [test]")
+    add(
         "--per-class",
         type=integer(1),
         metavar="N",
         help="with --data: explain N images of each class, chosen by the seed [1]",
     )
-    parser.add_argument(
-        "--method", nargs="+", metavar="NAME", help="how to explain [lime; --benchmark: all]"
+    add(
+        "--method",
+        nargs="+",
+        metavar="NAME",
+        help="method of explanation [lime; with --benchmark: all]",
     )
-    parser.add_argument(
+    add(
         "--num-samples",
         type=int,
         metavar="N",
-        help="perturbed images for one image [LIME: as many as it takes until the top is stable]",
+        help="perturbed images per image [LIME: as many as it takes until the top is stable]",
     )
-    parser.add_argument(
+    add(
         "--max-samples",
         type=int,
         metavar="N",
-        help="the most that LIME takes until then; not with --num-samples or --preset paper [4000]",
+        help="LIME's limit until then; not with --num-samples or --preset paper [4000]",
     )
-    parser.add_argument(
-        "--kernel-width", type=float, metavar="W", help="of LIME's exponential kernel [0.25]"
-    )
-    parser.add_argument(
+    add("--kernel-width", type=float, metavar="W", help="of LIME's exponential kernel [0.25]")
+    add(
         "--layer",
         metavar="NAME",
-        help="feature map of Grad-CAM and Grad-CAM++ [the last of more than one position]",
+        help="feature map for Grad-CAM and Grad-CAM++ [the last with more than one position]",
     )
-    parser.add_argument(
+    add(
         "--preset",
         choices=("default", "paper"),
         default="default",
-        help="paper: quickshift, hidden by mean colours, air included, 1000 samples [default]",
+        help="paper: quickshift, mean-colour infill, background included, 1000 samples [default]",
     )
-    parser.add_argument("--segmenter", metavar="NAME", help="slic or quickshift [slic]")
-    parser.add_argument(
-        "--superpixels", type=int, metavar="N", help="about how many slic is asked for [48]"
-    )
-    parser.add_argument("--hide", metavar="HOW", help="by mean, blur or inpaint [blur]")
-    parser.add_argument(
-        "--whole-image", action="store_true", help="let the air around the head be evidence too"
-    )
-    parser.add_argument("--top", type=integer(1), default=3, help="superpixels to show [3]")
-    parser.add_argument(
+    add("--segmenter", metavar="NAME", help="slic or quickshift [slic]")
+    add("--superpixels", type=int, metavar="N", help="approximate number for slic [48]")
+    add("--hide", metavar="HOW", help="infill of hidden superpixels: mean, blur or inpaint [blur]")
+    add("--whole-image", action="store_true", help="include the background around the head")
+    add("--top", type=integer(1), default=3, help="superpixels to show [3]")
+    add(
         "--benchmark",
         action="store_true",
-        help="judge the methods: stability, faithfulness, dependence on the weights, localisation",
+        help="measure the methods: stability, faithfulness, dependence on the weights, localisation",
     )
-    parser.add_argument(
+    add(
         "--seeds",
         type=integer(2),
         metavar="N",
-        help="with --benchmark: runs of a method that draws at random [3]",
+        help="with --benchmark: runs of each stochastic method [3]",
     )
-    parser.add_argument(
+    add(
         "--reinitialisations",
         type=integer(0),
         metavar="N",
-        help="with --benchmark: networks with weights drawn anew to compare with [2]",
+        help="with --benchmark: networks with re-initialised weights to compare with [2]",
     )
-    parser.add_argument(
+    add(
         "--masks",
         metavar="DIR",
-        help="with --benchmark and --data: masks of lesions, DIR/<id of the image, with "
-        "the suffix .png> [those that come with the data]",
+        help="with --benchmark and --data: lesion masks, DIR/<id of the image>.png in place of the "
+        "id's own suffix [those that come with the data]",
     )
-    parser.add_argument(
-        "--output", metavar="DIR", help="[explanation/ or benchmark/ in the workdir]"
-    )
-    parser.add_argument(
+    add("--output", metavar="DIR", help="[explanation/ or benchmark/ in the workdir]")
+    add(
         "--seed",
         type=integer(0, 2**31 - 1),
         default=0,
-        help="of superpixels and perturbations [0]",
+        help="of superpixels, perturbations and the choice of images [0]",
     )
-    parser.add_argument(
-        "--batch-size", type=integer(1), default=32, help="images predicted at once [32]"
-    )
-    parser.add_argument("--cache-dir", metavar="DIR", help="where prepared data is kept")
+    add("--batch-size", type=integer(1), default=32, help="images per prediction batch [32]")
+    add("--cache-dir", metavar="DIR", help="folder of prepared data")
     return parser
 
 
 def main(argv: list[str]) -> None:
-    """Explains as the flags say; flags and files are checked before any work.
-
-    Args:
-      argv: the arguments after the program's name.
-
-    Raises:
-      UserError: whatever the user can mend.
-    """
+    """Explains as the flags ask; flags and image files are checked before any work."""
     flags = make_parser().parse_args(argv)
-    if flags.image and (flags.split or flags.per_class is not None):
-        raise UserError("--split and --per-class choose from --data; leave them out with --image")
-    of_benchmark = {
-        "--seeds": flags.seeds,
-        "--reinitialisations": flags.reinitialisations,
-        "--masks": flags.masks,
-    }
-    given = [flag for flag, value in of_benchmark.items() if value is not None]
-    if given and not flags.benchmark:
-        raise UserError(f"{', '.join(given)} only means something with --benchmark")
-    if flags.masks and not flags.data:
-        raise UserError("--masks belong to the images of --data")
-    if not flags.benchmark and len(flags.method or []) > 1:
-        raise UserError("one --method at a time; several are compared by --benchmark")
+    _require_consistent(flags)
     from fakd_jax.explanation.methods.registry import METHODS
     from fakd_jax.explanation.options import choose_explainers, choose_scene_builder
     from fakd_jax.explanation.subjects import subjects_from_files
@@ -157,15 +135,11 @@ def main(argv: list[str]) -> None:
         hide=flags.hide,
         whole_image=flags.whole_image,
     )
+    options = ("num_samples", "max_samples", "kernel_width", "layer")
     explainers = choose_explainers(
         flags.method or (list(METHODS) if flags.benchmark else ["lime"]),
         flags.preset,
-        {
-            "num_samples": flags.num_samples,
-            "max_samples": flags.max_samples,
-            "kernel_width": flags.kernel_width,
-            "layer": flags.layer,
-        },
+        {name: getattr(flags, name) for name in options},
         top=flags.top,
     )
     subjects = subjects_from_files(flags.image or [])
@@ -179,16 +153,31 @@ def main(argv: list[str]) -> None:
     workdir = find_workdir(predictor.checkpoint)
     data = groups = None
     if flags.data:
-        subjects, data, groups = _choose(flags, predictor, workdir)
-    kind = "benchmark" if flags.benchmark else "explanation"
-    output = (
-        Path(flags.output) if flags.output else _default_folder(predictor.checkpoint, workdir, kind)
-    )
+        subjects, data, groups = _choose_subjects(flags, predictor, workdir)
     network = network_of(predictor, workdir)
+    kind = "benchmark" if flags.benchmark else "explanation"
+    output = Path(flags.output or _default_output(predictor.checkpoint, workdir, kind))
     if flags.benchmark:
         _benchmark(flags, subjects, network, explainers, scene_builder, output, data, groups)
     else:
         _explain(flags, subjects, network, explainers[0], scene_builder, output, data)
+
+
+def _require_consistent(flags: argparse.Namespace) -> None:
+    """Raises a UserError for flags that do not go together."""
+    if flags.image and (flags.split or flags.per_class is not None):
+        raise UserError("--split and --per-class choose from --data; leave them out with --image")
+    given = [
+        f"--{name}"
+        for name in ("seeds", "reinitialisations", "masks")
+        if getattr(flags, name) is not None
+    ]
+    if given and not flags.benchmark:
+        raise UserError(f"{', '.join(given)} can only be used with --benchmark")
+    if flags.masks and not flags.data:
+        raise UserError("--masks can only be used with --data")
+    if not flags.benchmark and len(flags.method or []) > 1:
+        raise UserError("give one --method; --benchmark compares several")
 
 
 def _explain(
@@ -200,7 +189,7 @@ def _explain(
     output: Path,
     data: dict[str, Any] | None,
 ) -> None:
-    """Explains the images by one method."""
+    """Explains the images with one method."""
     from fakd_jax.explanation.progress import Progress
     from fakd_jax.explanation.run import explain_images
     from fakd_jax.runs.files import EXPLANATIONS_FILE
@@ -231,7 +220,7 @@ def _benchmark(
     data: dict[str, Any] | None,
     groups: dict[str, int] | None,
 ) -> None:
-    """Judges the methods and prints the benchmark."""
+    """Measures the methods and prints the benchmark."""
     from fakd_jax.explanation.benchmark.run import Plan, run_benchmark
     from fakd_jax.explanation.methods.registry import CONTROLS, create_explainer
     from fakd_jax.explanation.progress import CellProgress
@@ -242,10 +231,11 @@ def _benchmark(
         methods=methods,
         controls=[create_explainer(name) for name in CONTROLS],
         scene_builder=scene_builder,
-        seeds=Plan.seeds if flags.seeds is None else flags.seeds,
-        reinitialisations=Plan.reinitialisations
-        if flags.reinitialisations is None
-        else flags.reinitialisations,
+        **{
+            name: value
+            for name in ("seeds", "reinitialisations")
+            if (value := getattr(flags, name)) is not None
+        },
         top=flags.top,
         seed=flags.seed,
     )
@@ -264,20 +254,18 @@ def _benchmark(
     print(f"benchmark: {output / BENCHMARK_FILE}; gallery: {output / GALLERY_FILE}")
 
 
-def _default_folder(checkpoint: Path, workdir: Path | None, kind: str) -> Path:
-    """`<kind>/` in the workdir, or here; a teacher's beside its student's, not over them."""
+def _default_output(checkpoint: Path, workdir: Path | None, kind: str) -> Path:
+    """`<kind>/` in the workdir; `<kind>/teacher/` for a teacher that has a student."""
     if workdir is None:
         return Path(kind)
-    of_teacher = checkpoint.is_relative_to(workdir / "teacher")
-    if of_teacher and (workdir / "student").is_dir():
-        return workdir / kind / "teacher"
-    return workdir / kind
+    has_student = checkpoint.is_relative_to(workdir / "teacher") and (workdir / "student").is_dir()
+    return workdir / kind / "teacher" if has_student else workdir / kind
 
 
-def _choose(
+def _choose_subjects(
     flags: argparse.Namespace, predictor: Predictor, workdir: Path | None
 ) -> tuple[list[Subject], dict[str, Any], dict[str, int] | None]:
-    """The images that the flags mean, the record of it, and groups of copies if they are known."""
+    """The images to explain, where they come from, and groups of duplicates if data was audited."""
     from fakd_jax.audit.audit import find_audit
     from fakd_jax.explanation.subjects import data_record, subjects_from_dataset
     from fakd_jax.runs.workdir import choose_ids, data_cache_dir, open_data
@@ -300,6 +288,8 @@ def _choose(
     audit = find_audit(dataset, data_cache_dir(predictor.metadata, flags.cache_dir))
     return subjects, record, audit.groups if audit else None
 
+
+sys.modules[__name__].__class__ = CallableModule  # `fakd_jax.explain(...)` explains one image
 
 if __name__ == "__main__":
     run_command(main)

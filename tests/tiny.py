@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,6 +36,51 @@ def register_tiny_models() -> None:
     for factory in (tiny_resnet, tiny_mobilenet):
         if factory.__name__ not in available_models():
             register(factory.__name__)(factory)
+
+
+def save_tiny_checkpoint(folder: Path, class_names: Sequence[str] = CLASS_NAMES) -> Path:
+    """Writes a student's checkpoint below the workdir `folder`: random, but for a head that reacts.
+
+    The head's weights are large enough for images to differ in their probabilities.
+    """
+    from flax import nnx
+
+    from fakd_jax.models import create_model
+    from fakd_jax.models.checkpoint import model_state, save_model
+
+    model = create_model("tiny_mobilenet", num_classes=len(class_names), rngs=nnx.Rngs(0))
+    state = model_state(model)
+    kernel = state["params"]["classifier_3"]["kernel"]
+    state["params"]["classifier_3"]["kernel"] = np.asarray(kernel) * 1e4
+    metadata = {
+        "format_version": 1,
+        "arch": "tiny_mobilenet",
+        "num_classes": len(class_names),
+        "class_names": list(class_names),
+        "overrides": {},
+        "preprocessing": {
+            "image_size": IMAGE_SIZE,
+            "mean": [0.5] * 3,
+            "std": [0.5] * 3,
+            "interpolation": "bilinear",
+        },
+        "negative_class": "notumor",
+        "head": "trained",
+        "source": {"step": 7},
+        "data": None,
+        "config": None,
+        "package_version": "0",
+    }
+    save_model(folder / "student" / "best" / "7", state, metadata)
+    return folder
+
+
+def write_image(path: Path, seed: int) -> Path:
+    """Writes an image of noise, 40 pixels wide and 36 high."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pixels = np.random.default_rng(seed).integers(0, 256, (36, 40, 3), np.uint8)
+    Image.fromarray(pixels).save(path)
+    return path
 
 
 def write_images(folder: Path, *, train: int = 10, test: int = 4, seed: int = 0) -> Path:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import inspect
 import os
+import pkgutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import Any, NoReturn
 
 from fakd_jax.errors import UserError
@@ -59,6 +62,25 @@ def integer(minimum: int, maximum: int | None = None) -> Callable[[str], int]:
         return value
 
     return convert
+
+
+class CallableModule(ModuleType):
+    """A command's module that is also the library function of the same name.
+
+    Thus `fakd_jax.explain(...)` works whether or not the module has been imported. The module
+    names the function in `FUNCTION`, as `module:function`, which is imported when it is called.
+    """
+
+    FUNCTION: str
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Calls the function."""
+        return pkgutil.resolve_name(self.FUNCTION)(*args, **kwargs)
+
+    @property
+    def __signature__(self) -> inspect.Signature:
+        """The function's, for `help` and `inspect.signature`."""
+        return inspect.signature(pkgutil.resolve_name(self.FUNCTION))
 
 
 def compilation_cache_folder() -> Path:

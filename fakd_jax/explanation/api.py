@@ -103,8 +103,8 @@ def explain_image(
       ValueError: an array of another shape, dtype or range.
 
     Example:
-      >>> explanation = explain_image(predictor, "scan.jpg", target="glioma")  # doctest: +SKIP
-      >>> explanation.figure().savefig("explanation.png")  # doctest: +SKIP
+      >>> explanation = explain_image(predictor, "scan.png", target="glioma", num_samples=50)
+      >>> explanation.figure().savefig("explanation.png")
     """
     if seed < 0:
         raise UserError(f"seed is {seed}; it must not be negative")

@@ -44,9 +44,9 @@ class Predictor:
       folded: the same with its batch norms folded, which predicts.
 
     Example:
-      >>> predictor = Predictor.from_checkpoint("runs/fakd")  # doctest: +SKIP
-      >>> predictor.predict_proba(images).argmax(axis=1)  # doctest: +SKIP
-      array([3, 0, 2])
+      >>> predictor = Predictor.from_checkpoint("runs/fakd-phantom")
+      >>> predictor.predict_proba(images).shape  # of three uint8 images [3, H, W, 3]
+      (3, 4)
     """
 
     def __init__(
