@@ -7,8 +7,6 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from fakd_jax.audit.audit import Audit, find_audit
 from fakd_jax.audit.findings import duplicates_in_training
 from fakd_jax.errors import UserError
@@ -17,10 +15,10 @@ from fakd_jax.evaluation.baseline import Baseline, open_baseline, require_same_i
 from fakd_jax.evaluation.collect import predict, predictions_text
 from fakd_jax.evaluation.latency import measure_latency
 from fakd_jax.evaluation.measure import Duplicates, measure
-from fakd_jax.evaluation.report.files import write_report
-from fakd_jax.evaluation.report.plots import plot_confusion_matrix, plot_curves
+from fakd_jax.evaluation.report.mistakes import worst_mistakes
+from fakd_jax.evaluation.report.page import write_report
 from fakd_jax.evaluation.report.provenance import describe_provenance
-from fakd_jax.evaluation.report.text import percent, table2
+from fakd_jax.evaluation.report.text import table2
 from fakd_jax.inference.predictor import Predictor
 from fakd_jax.metrics.classification import NOT_ASKED_FOR
 from fakd_jax.models.checkpoint import load_metadata, resolve_checkpoint
@@ -37,7 +35,6 @@ from fakd_jax.runs.workdir import (
     find_workdir,
     open_data,
     own_split,
-    read_records,
 )
 from fakd_jax.runtime.atomic_files import require_writable, write_whole
 
@@ -154,28 +151,15 @@ def evaluate_checkpoint(
             TABLE_FILE: table,
         },
     )
-    accuracy = percent(metrics["accuracy"], metrics["accuracy_ci95"])
-    title = f"{predictor.arch} on the {split} split of {dataset.name}\naccuracy {accuracy}"
-    matrix = np.array(metrics["confusion_matrix"])
-    plot_confusion_matrix(matrix, names, folder / "confusion_matrix.png", title=title)
-    if workdir and (records := read_records(workdir)):
-        plot_curves(records, folder / "curves.png")
     duplicate_of, learnt = None, duplicates and duplicates.training_ids
     if audit is not None and learnt is not None:
         others = set(learnt).difference(chosen.ids)
         found = duplicates_in_training(audit, chosen.ids, others)
         duplicate_of = {id: copy.training for id, copy in found.items()}
-    write_report(
-        folder,
-        metrics,
-        dataset,
-        chosen.ids,
-        answers.labels,
-        answers.probabilities,
-        workdir,
-        how_to_audit=how_to_audit,
-        duplicates=duplicate_of,
+    mistakes = worst_mistakes(
+        dataset, chosen.ids, answers.labels, answers.probabilities, duplicates=duplicate_of
     )
+    write_report(folder, metrics, mistakes, workdir, audit_command=how_to_audit)
     log(f"\n{table}")
     log(f"report: {folder} ({', '.join(sorted(path.name for path in folder.glob('[a-z]*.*')))})")
     return metrics

@@ -7,7 +7,7 @@ import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from fakd_jax.evaluation.report.text import DASH, percent
+from fakd_jax.reporting.numbers import DASH, percent
 from fakd_jax.reporting.tables import text_table
 
 

@@ -1,107 +1,129 @@
-"""The report of an evaluation as one HTML page: figures, pictures, and what they do not say."""
+"""Writes the report of an evaluation: `report.html` and the pictures in it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
-from fakd_jax.evaluation.report.background import (
-    curves_section,
-    mistakes_section,
-    provenance_section,
-)
-from fakd_jax.evaluation.report.caveats import caveats
-from fakd_jax.evaluation.report.comparisons import comparison_section, copies_section
-from fakd_jax.evaluation.report.confidence import calibration_section, selective_section
-from fakd_jax.evaluation.report.headline import (
-    classes_section,
-    headline_section,
-)
+from fakd_jax.errors import UserError
 from fakd_jax.evaluation.report.mistakes import Mistake
-from fakd_jax.reporting.markup import Html, Section, bullets, page, paragraph, strong, warning
+from fakd_jax.evaluation.report.plots import (
+    plot_confusion_matrix,
+    plot_curves,
+    plot_reliability,
+    plot_risk_coverage,
+)
+from fakd_jax.metrics.classification import NOT_ASKED_FOR, WHY_NO_THRESHOLD
+from fakd_jax.reporting.pages import render
+from fakd_jax.runs.files import (
+    CONFIG_FILE,
+    CONFUSION_MATRIX_FILE,
+    CURVES_FILE,
+    RELIABILITY_FILE,
+    REPORT_FILE,
+    RISK_COVERAGE_FILE,
+)
+from fakd_jax.runs.workdir import read_records
+from fakd_jax.runtime.atomic_files import write_whole
 
 
-@dataclass(frozen=True)
-class Pictures:
-    """PNG files' contents.
+def write_report(
+    folder: Path,
+    metrics: Mapping[str, Any],
+    mistakes: Sequence[Mistake],
+    workdir: Path | None,
+    *,
+    audit_command: str,
+) -> None:
+    """Draws the pictures and writes `report.html`, each file replaced atomically.
 
-    Attributes:
-      confusion_matrix: of :func:`fakd_jax.evaluation.report.plots.plot_confusion_matrix`.
-      reliability: of :func:`fakd_jax.evaluation.report.confidence_plots.plot_reliability`.
-      risk_coverage: of :func:`fakd_jax.evaluation.report.confidence_plots.plot_risk_coverage`.
-      curves: of :func:`fakd_jax.evaluation.report.plots.plot_curves`; None if no
-        epochs are recorded.
+    Pictures: `confusion_matrix.png`, `reliability.png`, `risk_coverage.png` and, where the workdir
+    records epochs, `curves.png`.
+
+    Args:
+      folder: of the report.
+      metrics: what `metrics.json` holds.
+      mistakes: the wrong predictions to show, in order.
+      workdir: of the run; None if there is none.
+      audit_command: audits the data; shown where that has not been done.
+
+    Raises:
+      UserError: a file cannot be written, or the workdir's records are damaged.
     """
-
-    confusion_matrix: bytes
-    reliability: bytes
-    risk_coverage: bytes
-    curves: bytes | None
+    files = {
+        "confusion_matrix": folder / CONFUSION_MATRIX_FILE,
+        "reliability": folder / RELIABILITY_FILE,
+        "risk_coverage": folder / RISK_COVERAGE_FILE,
+    }
+    plot_confusion_matrix(metrics, files["confusion_matrix"])
+    plot_reliability(metrics["calibration"], files["reliability"])
+    plot_risk_coverage(metrics["selective"], files["risk_coverage"])
+    if workdir is not None and (records := read_records(workdir)):
+        files["curves"] = folder / CURVES_FILE
+        plot_curves(records, files["curves"])
+    pictures = {name: file.read_bytes() for name, file in files.items()}
+    page = html_report(metrics, pictures, mistakes, _read_settings(workdir), audit_command)
+    write_whole(folder / REPORT_FILE, page)
 
 
 def html_report(
     metrics: Mapping[str, Any],
-    *,
-    pictures: Pictures,
+    pictures: Mapping[str, bytes],
     mistakes: Sequence[Mistake],
     settings: Mapping[str, Any] | None,
-    how_to_audit: str,
+    audit_command: str,
 ) -> str:
-    """Lays out an evaluation; equal arguments give equal bytes, whatever the day.
+    """Lays out an evaluation; equal arguments give equal bytes.
 
     Args:
-      metrics: what `metrics.json` holds. What is None there is told as not known, and why.
-      pictures: drawn from the same metrics.
-      mistakes: the wrong answers to show, the most confident first.
+      metrics: see :func:`write_report`; what is None there is reported as not known, and why.
+      pictures: PNG files' contents by name; `curves` may be missing.
+      mistakes: see there.
       settings: the training's configuration (`config.json` of its workdir); None if not known.
-      how_to_audit: the command that audits the data, for where nobody has done so.
-
-    Returns:
-      A complete HTML document that needs no other file.
+      audit_command: see there.
 
     Raises:
-      KeyError: `metrics` or `settings` lack a key.
+      KeyError, jinja2.UndefinedError: `metrics` or `settings` lack a key.
     """
-    provenance = metrics["provenance"]
-    return page(
-        f"{provenance['arch']} on {provenance['data']['name']}, {provenance['split']} split",
-        [
-            headline_section(metrics),
-            copies_section(metrics, how_to_audit),
-            classes_section(metrics, pictures.confusion_matrix),
-            calibration_section(metrics, pictures.reliability),
-            selective_section(metrics, pictures.risk_coverage),
-            comparison_section(metrics),
-            mistakes_section(metrics, mistakes),
-            curves_section(pictures.curves),
-            provenance_section(metrics, settings),
-            Section("What these figures do not say", (bullets(caveats(metrics, settings)),)),
-        ],
-        lead=_lead(metrics),
+    matrix, bins = metrics["confusion_matrix"], metrics["calibration"]["bins"]
+    return render(
+        "evaluation/report.html",
+        metrics=metrics,
+        pictures=pictures,
+        mistakes=mistakes,
+        settings=settings,
+        audit_command=audit_command,
+        wrong=metrics["n"] - sum(row[index] for index, row in enumerate(matrix)),
+        mean_confidence=sum(row["n"] * row["confidence"] for row in bins if row["n"])
+        / metrics["n"],
+        not_asked_for=NOT_ASKED_FOR in metrics["notes"],
+        why_no_threshold=WHY_NO_THRESHOLD,
+        flat=flat,
     )
 
 
-def _lead(metrics: Mapping[str, Any]) -> list[Html]:
-    """What this is, in one sentence, and what nobody may overlook."""
-    provenance = metrics["provenance"]
-    data, config = provenance["data"], provenance["config"]
-    lead = [
-        paragraph(
-            f"How well {provenance['arch']} (config {config or 'not known'}, "
-            f"{provenance['checkpoint']}) tells {len(metrics['class_names'])} classes apart in the "
-            f"{metrics['n']:,} {provenance['split']} images of {data['name']}, version "
-            f"{data['version']}. ",
-            strong("Research software, not for diagnosis."),
-        )
-    ]
-    if provenance["head"] != "trained":
-        lead.append(
-            warning(
-                paragraph(
-                    strong("This network's head is not known to be trained."),
-                    " Without training it guesses, and the figures mean nothing.",
-                )
-            )
-        )
-    return lead
+def flat(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Nested settings as dotted names and values, in their order.
+
+    >>> list(flat({"seed": 0, "data": {"split": "official"}}))
+    [('seed', 0), ('data.split', 'official')]
+    """
+    for name, value in settings.items():
+        if isinstance(value, Mapping):
+            yield from flat(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
+
+
+def _read_settings(workdir: Path | None) -> dict[str, Any] | None:
+    """The training's configuration; None without a workdir, or where it has none."""
+    file = workdir / CONFIG_FILE if workdir else None
+    if file is None or not file.is_file():
+        return None
+    try:
+        settings: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise UserError(f"{file} is damaged ({error}); repair or delete it") from error
+    return settings
