@@ -9,11 +9,12 @@ the package it belongs to: `fakd_jax/evaluation/templates/report.html` is render
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from functools import cache, partial
 from importlib.resources import files
 from typing import Any
 
-from jinja2 import Environment, FunctionLoader, StrictUndefined
+from jinja2 import Environment, FunctionLoader, StrictUndefined, Undefined
 
 from fakd_jax.reporting import images, numbers
 
@@ -57,14 +58,12 @@ def environment() -> Environment:
         "embed": images.embed,
         "shrink": images.shrink,
         "stacked": _stacked,
-        "count": numbers.count,
-        "decimal": numbers.decimal,
-        "milliseconds": numbers.milliseconds,
-        "p_value": numbers.p_value,
-        "points": numbers.points,
-        "percent": partial(_unbroken, numbers.percent),
-        "probability": partial(_unbroken, numbers.probability),
     }
+    for write in (
+        *(numbers.count, numbers.decimal, numbers.milliseconds, numbers.p_value, numbers.percent),
+        *(numbers.points, numbers.probability),
+    ):
+        made.filters[write.__name__] = partial(_filter, write)
     made.globals["DASH"] = numbers.DASH
     return made
 
@@ -85,7 +84,8 @@ def _stacked(value: str) -> str:
     return value.replace(" [", "\n[", 1)
 
 
-def _unbroken(write: Any, *args: Any, **options: Any) -> str:
-    """Keeps a number and its percent sign on one line."""
-    text: str = write(*args, **options)
-    return text.replace(" %", "\u00a0%")
+def _filter(write: Callable[..., str], value: Any, *args: Any, **options: Any) -> str:
+    """Writes a number, and keeps it and its percent sign on one line."""
+    if isinstance(value, Undefined):
+        str(value)  # raises UndefinedError with the name that is missing
+    return write(value, *args, **options).replace(" %", "\u00a0%")

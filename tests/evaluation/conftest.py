@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from matplotlib.figure import Figure
 
-from fakd_jax.evaluation.report import confidence_plots, plots
+from fakd_jax.evaluation.report import plots
 from fakd_jax.reporting.figures import save_figure
 
 
@@ -20,6 +20,5 @@ def figures(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
         kept.append(figure)
         save_figure(figure, path)
 
-    for module in (plots, confidence_plots):
-        monkeypatch.setattr(module, "save_figure", keep)
+    monkeypatch.setattr(plots, "save_figure", keep)
     return kept

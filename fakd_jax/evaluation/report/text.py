@@ -148,10 +148,9 @@ def _comparison(comparison: Mapping[str, Any]) -> str:
     """The difference to another model, and whether chance could cause it."""
     other = comparison["with"]
     return (
-        f"{points(comparison['difference'], comparison['difference_ci95'])} points against "
-        f"{other['arch']} ({other['config']}): only this right {count(comparison['only_this_right'])}, "
-        f"only that {count(comparison['only_other_right'])}; "
-        f"McNemar {p_value(comparison['mcnemar_p'], named=True)}"
+        f"{points(comparison['difference'], comparison['difference_ci95'])} points to "
+        f"{other['arch']} ({other['config']}): {count(comparison['only_this_right'])} right only "
+        f"here, {count(comparison['only_other_right'])} there; McNemar {p_value(comparison['mcnemar_p'], named=True)}"
     )
 
 

@@ -1,4 +1,4 @@
-"""What the tests of the HTML report share: what goes into a page, and what a reader sees of it."""
+"""What the tests of the report share: what goes into a page, and what a reader sees of it."""
 
 from __future__ import annotations
 
@@ -14,6 +14,6 @@ SETTINGS = {"name": "fakd", "seed": 41, "distillation": {"alpha": 0.25}}
 
 
 def words(page: str) -> str:
-    """What a reader sees, cells and lines apart by one space."""
-    body = page[page.index("<body>") :]
-    return " ".join(unescape(re.sub("<[^>]*>", " ", body)).split())
+    """What a reader sees, cells and lines separated by one space."""
+    body = page[max(page.find("<body>"), 0) :]
+    return " ".join(unescape(re.sub("<[^>]*>", " ", body)).replace("\u00a0", " ").split())

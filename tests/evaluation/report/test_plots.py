@@ -1,4 +1,4 @@
-"""Pictures: what is drawn, that files are whole, that errors are clear."""
+"""Figures: every value is in its place, empty bins and missing parts are left out."""
 
 from __future__ import annotations
 
@@ -11,7 +11,13 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from fakd_jax.errors import UserError
-from fakd_jax.evaluation.report.plots import plot_confusion_matrix, plot_curves
+from fakd_jax.evaluation.report.plots import (
+    plot_confusion_matrix,
+    plot_curves,
+    plot_reliability,
+    plot_risk_coverage,
+)
+from tests.evaluation.example_metrics import curve_point, example_metrics
 
 
 def records(phase: str, epochs: int, terms: tuple[str, ...]) -> list[dict[str, Any]]:
@@ -64,23 +70,95 @@ def test_no_epoch_yet(nothing: list[dict], tmp_path: Path) -> None:
 def test_the_confusion_matrix_shows_counts_and_shares(
     tmp_path: Path, figures: list[Figure]
 ) -> None:
-    matrix = np.array([[1500, 500], [0, 0]])
-    plot_confusion_matrix(matrix, ("a", "b"), tmp_path / "matrix.png", title="title")
-    texts = [text.get_text() for text in figures[0].axes[0].texts]
-    assert texts == ["1,500\n75.0 %", "500\n25.0 %", "0\n0.0 %", "0\n0.0 %"]
-
-
-def test_names_with_dollars_are_written_as_they_are(tmp_path: Path, figures: list[Figure]) -> None:
-    names = (r"$\frac$", "a$b$c")
-    plot_confusion_matrix(np.eye(2, dtype=int), names, tmp_path / "matrix.png", title="of $^$")
+    names = [r"$\frac$", "a$b$c"]  # a dollar sign does not start a formula
+    metrics = example_metrics() | {"class_names": names, "confusion_matrix": [[1500, 500], [0, 0]]}
+    plot_confusion_matrix(metrics, tmp_path / "matrix.png")
     axes = figures[0].axes[0]
+    texts = [text.get_text() for text in axes.texts]
+    assert texts == ["1,500\n75.0 %", "500\n25.0 %", "0\n0.0 %", "0\n0.0 %"]
     for labels in (axes.get_xticklabels(), axes.get_yticklabels()):
-        assert [label.get_text() for label in labels] == list(names)
+        assert [label.get_text() for label in labels] == names
         assert not any(label.get_parse_math() for label in labels)
-    assert axes.get_title() == "of $^$"
 
 
-def test_the_same_figures_give_the_same_bytes(tmp_path: Path) -> None:
-    for name in ("one.png", "two.png"):
-        plot_confusion_matrix(np.eye(2, dtype=int), ("a", "b"), tmp_path / name)
-    assert (tmp_path / "one.png").read_bytes() == (tmp_path / "two.png").read_bytes()
+def test_reliability_has_a_point_with_its_interval_for_each_bin_that_has_images(
+    tmp_path: Path, figures: list[Figure]
+) -> None:
+    calibration = example_metrics()["calibration"]
+    plot_reliability(calibration, tmp_path / "reliability.png")
+    before, after = figures[0].axes[:2]
+    assert before.get_title() == "As predicted"
+    assert after.get_title() == "With temperature 1.37"
+    (points,) = before.containers
+    np.testing.assert_allclose(points.lines[0].get_xydata(), [[40, 25], [65, 70], [93, 2400 / 26]])
+    (ends,) = points.lines[2]
+    for segment, row in zip(ends.get_segments(), calibration["bins"][1:], strict=True):
+        np.testing.assert_allclose(segment[:, 1], 100 * np.array(row["accuracy_ci95"]))
+
+
+def test_the_number_of_images_stands_above_each_bar(tmp_path: Path, figures: list[Figure]) -> None:
+    plot_reliability(example_metrics()["calibration"], tmp_path / "reliability.png")
+    before, after = figures[0].axes[2:]
+    assert [text.get_text() for text in before.texts] == ["4", "10", "26"]
+    assert [text.get_text() for text in after.texts] == ["8", "12", "20"]
+    assert [(bar.get_x(), bar.get_height()) for bar in before.patches] == [
+        (25, 4),
+        (50, 10),
+        (75, 26),
+    ]
+
+
+def test_without_a_temperature_there_is_one_column(tmp_path: Path, figures: list[Figure]) -> None:
+    calibration = example_metrics()["calibration"] | {"temperature": None}
+    plot_reliability(calibration, tmp_path / "reliability.png")
+    assert len(figures[0].axes) == 2
+
+
+def test_risk_is_drawn_by_coverage_and_the_reject_option_is_marked(
+    tmp_path: Path, figures: list[Figure]
+) -> None:
+    plot_risk_coverage(example_metrics()["selective"], tmp_path / "risk_coverage.png")
+    (ax,) = figures[0].axes
+    np.testing.assert_allclose(ax.lines[0].get_xydata(), [[25, 0], [50, 5], [100, 20]])
+    texts = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert texts[-2:] == ["all predictions: 20.00 % wrong", "reject option: 10.00 % of 30 wrong"]
+    np.testing.assert_allclose(ax.containers[-1].lines[0].get_xydata(), [[75, 10]])
+
+
+@pytest.mark.parametrize("change", [None, {"n_kept": 0, "coverage": 0.0, "risk": None}])
+def test_a_reject_option_that_is_none_or_always_abstains_is_not_marked(
+    change: dict | None, tmp_path: Path, figures: list[Figure]
+) -> None:
+    selective = example_metrics()["selective"]
+    selective["reject"] = change and selective["reject"] | change
+    plot_risk_coverage(selective, tmp_path / "risk_coverage.png")
+    texts = [text.get_text() for text in figures[0].axes[0].get_legend().get_texts()]
+    assert not any("reject" in text for text in texts)
+
+
+def test_the_first_few_predictions_do_not_set_the_scale_but_marks_are_always_within(
+    tmp_path: Path, figures: list[Figure]
+) -> None:
+    curve = [curve_point(1, 1), curve_point(40, 1)]
+    plot_risk_coverage({"curve": curve, "reject": None}, tmp_path / "a.png")
+    assert figures[0].axes[0].get_ylim()[1] == pytest.approx(115 * curve[1]["risk_ci95"][1])
+    reject = curve_point(2, 1) | {"n_kept": 2}
+    plot_risk_coverage({"curve": curve, "reject": reject}, tmp_path / "b.png")
+    assert figures[1].axes[0].get_ylim()[1] > 100 * reject["risk_ci95"][1]
+
+
+def test_a_single_image_can_be_drawn(tmp_path: Path) -> None:
+    one = {"curve": [curve_point(1, 0) | {"coverage": 1.0}], "reject": None}
+    plot_risk_coverage(one, tmp_path / "one.png")
+    with Image.open(tmp_path / "one.png") as picture:
+        picture.load()
+
+
+def test_the_same_metrics_give_the_same_bytes(tmp_path: Path) -> None:
+    metrics = example_metrics()
+    files = [tmp_path / f"{index}.png" for index in range(6)]
+    for half in (files[:3], files[3:]):
+        plot_confusion_matrix(metrics, half[0])
+        plot_reliability(metrics["calibration"], half[1])
+        plot_risk_coverage(metrics["selective"], half[2])
+    assert [file.read_bytes() for file in files[:3]] == [file.read_bytes() for file in files[3:]]
