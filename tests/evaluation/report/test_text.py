@@ -10,9 +10,9 @@ import pytest
 
 from fakd_jax.evaluation.measure import Duplicates, measure
 from fakd_jax.evaluation.report.text import table2
-from fakd_jax.reporting.numbers import percent
 from fakd_jax.metrics.confusion import metrics_of_confusion
 from fakd_jax.metrics.resampling import counted_share
+from fakd_jax.reporting.numbers import percent
 from tests.evaluation.answers import NAMES, PAPER, random_answers
 
 ODD = {f"{i}": i // 2 for i in range(200)} | {"learnt": 3}
