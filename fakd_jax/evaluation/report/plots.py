@@ -89,7 +89,7 @@ def plot_confusion_matrix(metrics: Mapping[str, Any], path: Path) -> None:
         ax.text(
             column,
             row,
-            f"{count(matrix[row, column])}\n{percent(shares[row, column], digits=1)}",
+            f"{count(int(matrix[row, column]))}\n{percent(shares[row, column], digits=1)}",
             ha="center",
             va="center",
             color="white" if shares[row, column] > 0.5 else "black",
