@@ -224,7 +224,7 @@ def _benchmark(
     from fakd_jax.explanation.benchmark.run import Plan, run_benchmark
     from fakd_jax.explanation.methods.registry import CONTROLS, create_explainer
     from fakd_jax.explanation.progress import CellProgress
-    from fakd_jax.explanation.report.benchmark_table import benchmark_table
+    from fakd_jax.explanation.report.benchmark import benchmark_table
     from fakd_jax.runs.files import BENCHMARK_FILE, GALLERY_FILE
 
     plan = Plan(

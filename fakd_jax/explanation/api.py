@@ -59,8 +59,11 @@ class ImageExplanation(Explanation):
           true_class: for the title, where it is known.
           subtitle: e.g. the image's name; the method's name by default.
         """
-        from fakd_jax.explanation.report.figure import explanation_figure
-        from fakd_jax.explanation.report.wording import figure_title, stability_words
+        from fakd_jax.explanation.report.figure import (
+            describe_stability,
+            explanation_figure,
+            figure_title,
+        )
 
         return explanation_figure(
             self.image,
@@ -68,7 +71,7 @@ class ImageExplanation(Explanation):
             top,
             title=figure_title(self.prediction, float(self.probabilities.max()), true_class),
             subtitle=subtitle or self.method.upper(),
-            remark=stability_words(self),
+            remark=describe_stability(self),
             class_name=self.target,
         )
 

@@ -7,8 +7,9 @@ from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any, Self
 
-from fakd_jax.explanation.report.wording import fit_words, percent, stability_words
+from fakd_jax.explanation.report.figure import describe_fit, describe_stability
 from fakd_jax.explanation.result import Explanation
+from fakd_jax.reporting.numbers import probability
 
 
 class _Bar:
@@ -73,9 +74,9 @@ class Progress(_Bar):
                 filter(
                     None,
                     [
-                        f"{entry['prediction']} {percent(entry['probability'])}{truth}",
-                        fit_words(explanation.fit),
-                        stability_words(explanation),
+                        f"{entry['prediction']} {probability(entry['probability'])}{truth}",
+                        describe_fit(explanation.fit),
+                        describe_stability(explanation),
                     ],
                 )
             )

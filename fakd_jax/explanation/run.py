@@ -19,8 +19,7 @@ from fakd_jax.explanation.files import (
     label_map_bytes,
     require_text,
 )
-from fakd_jax.explanation.report.figure import figure_png
-from fakd_jax.explanation.report.wording import fit_words, shortened
+from fakd_jax.explanation.report.figure import describe_fit, figure_png, shorten
 from fakd_jax.explanation.result import (
     Explainer,
     Explanation,
@@ -147,11 +146,11 @@ def _explain_one(
     top, seed = config["top"], config["seed"]
     explanation = explain_prepared(network, image, explainer, scene_builder, seed=seed)
     decision = decision_record(explanation.probabilities, network.class_names, subject.true_class)
-    subtitle = [shortened(subject.id, 70), explanation.method.upper(), f"seed {seed}"]
+    subtitle = [shorten(subject.id, 70), explanation.method.upper(), f"seed {seed}"]
     figure = explanation.figure(
         top=top,
         true_class=subject.true_class,
-        subtitle=" · ".join(filter(None, [*subtitle, fit_words(explanation.fit)])),
+        subtitle=" · ".join(filter(None, [*subtitle, describe_fit(explanation.fit)])),
     )
     record = {
         "id": subject.id,

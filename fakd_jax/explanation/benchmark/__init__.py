@@ -1,5 +1,5 @@
-"""Compares explanation methods: measures each on each image, then summarises.
+"""The benchmark of explanation methods: measures each on each image, then compares them.
 
-Holds the cells, their cache and the verdicts; figures and pages are in `explanation.report`.
-May import explanation.{scene,methods,quality,report}, metrics and runtime.
+Holds metrics, cells and their statistics; only `run` writes reports.
+May import explanation.{scene,methods,quality}, metrics and runtime; `run` also explanation.report.
 """

@@ -1,22 +1,65 @@
-"""The images of a benchmark as cases, those to be looked at first in front."""
+"""Cells grouped by image, the least trustworthy images first."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import combinations
 from typing import Any
 
-from fakd_jax.explanation.benchmark.agreement import agreements, mean_agreement
+import numpy as np
+
+from fakd_jax.explanation.quality.ranks import rank_correlations, silent
+from fakd_jax.explanation.quality.stability import without_negligible
+from fakd_jax.explanation.result import NEGLIGIBLE
+
+Agreements = Mapping[tuple[str, str], float | None]
+
+
+def is_degenerate(weights: Sequence[float]) -> bool:
+    """Whether all weights are negligible, so that neither signs nor ranks mean anything.
+
+    >>> is_degenerate([0.0, -1e-9]), is_degenerate([0.0, 0.02])
+    (True, False)
+    """
+    return bool(np.all(np.abs(weights) < NEGLIGIBLE))
+
+
+def agreements(weights: Mapping[str, Sequence[float]]) -> Agreements:
+    """Spearman's rank correlation of each pair of methods.
+
+    Args:
+      weights: of the same superpixels, by method.
+
+    Returns:
+      Values in [-1, 1] by pair; None where a method ranks nothing.
+    """
+    rows = without_negligible(np.array([*weights.values()], np.float64))
+    correlations, undefined = rank_correlations(rows, rows), silent(rows)
+    return {
+        (one, other): None if undefined[i] or undefined[j] else float(correlations[i, j])
+        for (i, one), (j, other) in combinations(enumerate(weights), 2)
+    }
+
+
+def mean_agreement(pairs: Agreements, method: str | None = None) -> float | None:
+    """The mean of the defined values, of all pairs or those of one method; None without any."""
+    values = [
+        value
+        for pair, value in pairs.items()
+        if value is not None and (method is None or method in pair)
+    ]
+    return float(np.mean(values)) if values else None
 
 
 @dataclass(frozen=True)
 class Case:
-    """One image and what every method says of it.
+    """One image and all explanations of it.
 
     Attributes:
       cells: by method, in the order of the benchmark; at least one.
-      controls: the methods among them that look at no network, and so are no witnesses.
+      controls: the methods among them that ignore the network.
     """
 
     cells: Mapping[str, Mapping[str, Any]]
@@ -24,73 +67,69 @@ class Case:
 
     @property
     def facts(self) -> Mapping[str, Any]:
-        """A cell, for what all of them share: id, classes, prediction, probabilities."""
+        """Any cell, for what all share: id, classes, prediction, probabilities."""
         return next(iter(self.cells.values()))
 
     @property
-    def right(self) -> bool | None:
-        """Whether the prediction is; None where nobody knows the truth."""
+    def correct(self) -> bool | None:
+        """Whether the prediction is correct; None where the true class is unknown."""
         truth = self.facts["true_class"]
         return None if truth is None else bool(truth == self.facts["prediction"])
 
     @cached_property
-    def pairs(self) -> Mapping[tuple[str, str], float | None]:
-        """How far each two methods agree, controls left out."""
+    def pairs(self) -> Agreements:
+        """The agreement of each pair of methods without the controls."""
+        cells = self.cells.items()
         return agreements(
-            {
-                method: cell["weights"]
-                for method, cell in self.cells.items()
-                if method not in self.controls
-            }
+            {name: cell["weights"] for name, cell in cells if name not in self.controls}
         )
 
     @property
-    def agreement(self) -> float | None:
-        """The mean of `pairs`; None where no two methods can be compared."""
-        return mean_agreement(self.pairs)
+    def compared(self) -> list[tuple[tuple[str, str], float]]:
+        """The pairs that can be compared, in ascending order of agreement."""
+        defined = ((pair, value) for pair, value in self.pairs.items() if value is not None)
+        return sorted(defined, key=lambda item: item[1])
 
 
 def cases_of(
     cells: Iterable[Mapping[str, Any]], methods: Sequence[str], controls: Collection[str]
 ) -> list[Case]:
-    """Gathers cells by image, in the order of their first cells; cells of other methods stay out.
+    """Groups cells by image, ignoring those of other methods.
 
     Args:
-      cells: one an image and method.
-      methods: in the order in which a case shall have them.
-      controls: those of them that look at no network.
+      cells: one per image and method.
+      methods: in the order that each case shall have, controls included.
+      controls: those of them that ignore the network.
 
     Raises:
       ValueError: two cells of one image and method.
     """
-    by_image: dict[str, dict[str, Mapping[str, Any]]] = {}
+    images: dict[str, dict[str, Mapping[str, Any]]] = {}
     for cell in cells:
-        of_image = by_image.setdefault(cell["id"], {})
-        if cell["method"] in of_image:
+        image = images.setdefault(cell["id"], {})
+        if cell["method"] in image:
             raise ValueError(f"two cells of {cell['method']} for {cell['id']}")
-        of_image[cell["method"]] = cell
+        image[cell["method"]] = cell
     ordered = (
-        {method: of_image[method] for method in methods if method in of_image}
-        for of_image in by_image.values()
+        {method: image[method] for method in methods if method in image}
+        for image in images.values()
     )
-    return [Case(of_image, controls) for of_image in ordered if of_image]
+    return [Case(image, controls) for image in ordered if image]
 
 
 def worst_first(cases: Iterable[Case]) -> list[Case]:
-    """The cases that need a human's eye most, in front.
+    """Wrong predictions, then those of unknown truth, then correct ones.
 
-    Wrong predictions come before those of unknown truth, and these before right ones. Among
-    each, the less the methods agree (mean rank correlation, controls left out) the earlier: what
-    they contradict each other on, they cannot all explain. Where no two can be compared, nothing
-    speaks for the explanation, so such cases lead. Equals stand in the order of their ids.
+    Within each, by ascending mean agreement of the methods; images on which no two methods can be
+    compared come first, since nothing supports their explanations. Ties are sorted by id.
     """
 
-    def place(case: Case) -> tuple[int, float, str]:
-        agreement = case.agreement
+    def rank(case: Case) -> tuple[int, float, str]:
+        agreement = mean_agreement(case.pairs)
         return (
-            {False: 0, None: 1, True: 2}[case.right],
+            {False: 0, None: 1, True: 2}[case.correct],
             float("-inf") if agreement is None else agreement,
             case.facts["id"],
         )
 
-    return sorted(cases, key=place)
+    return sorted(cases, key=rank)

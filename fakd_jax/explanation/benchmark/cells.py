@@ -1,11 +1,15 @@
-"""The cells of a benchmark on disk: one an image and method, kept whole or not at all."""
+"""Cells on disk: the metrics and the attribution of one method on one image."""
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Float32
 
 from fakd_jax.explanation.files import json_bytes
 from fakd_jax.runtime.atomic_files import write_whole
@@ -15,14 +19,14 @@ CELLS = "cells"
 
 
 def fingerprint(**facts: Any) -> str:
-    """The identity of a cell: everything that its figures depend on, as JSON-able values."""
+    """The identity of a cell: a hash of everything that it depends on, as JSON-able values."""
     return sha256_of_json(facts, sort_keys=True)[:32]
 
 
-def load_cell(folder: Path, method: str, expected: str) -> dict[str, Any] | None:
-    """The cell of a method, if it was measured under the very same conditions; else None.
-
-    A cell whose file or picture is damaged counts as none: it is measured again and replaced.
+def load_cell(
+    folder: Path, method: str, expected: str
+) -> tuple[dict[str, Any], Float32[np.ndarray, "H W"]] | None:
+    """A cell and its attribution; None if there is none, or it is damaged or outdated.
 
     Args:
       folder: of the image.
@@ -30,29 +34,28 @@ def load_cell(folder: Path, method: str, expected: str) -> dict[str, Any] | None
       expected: the cell's :func:`fingerprint`.
     """
     try:
-        cell: dict[str, Any] = json.loads(_file(folder, method).read_text(encoding="utf-8"))
-        picture = picture_file(folder, method).read_bytes()
-        kept = (cell["fingerprint"], cell["picture_sha256"]) == (expected, sha256(picture))
+        cell: dict[str, Any] = json.loads((folder / f"{method}.json").read_text(encoding="utf-8"))
+        stored = (folder / f"{method}.npz").read_bytes()
+        if (cell["fingerprint"], cell["attribution_sha256"]) != (expected, sha256(stored)):
+            return None
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    return cell if kept else None
+    return cell, np.load(io.BytesIO(stored))["attribution"]
 
 
-def save_cell(folder: Path, cell: Mapping[str, Any], picture: bytes) -> None:
-    """Writes a cell and its picture; the cell vouches for the picture's bytes.
+def save_cell(
+    folder: Path, cell: Mapping[str, Any], attribution: Float[np.ndarray, "H W"]
+) -> tuple[dict[str, Any], Float32[np.ndarray, "H W"]]:
+    """Writes a cell, last the JSON file, and returns what :func:`load_cell` would.
 
     Raises:
       UserError: the folder cannot be written.
     """
-    write_whole(picture_file(folder, cell["method"]), picture)
-    vouching = {**cell, "picture_sha256": sha256(picture)}
-    write_whole(_file(folder, cell["method"]), json_bytes(vouching))
-
-
-def picture_file(folder: Path, method: str) -> Path:
-    """Where a method's picture of an image lies."""
-    return folder / f"{method}.png"
-
-
-def _file(folder: Path, method: str) -> Path:
-    return folder / f"{method}.json"
+    attribution = attribution.astype(np.float32)
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, attribution=attribution)
+    stored = buffer.getvalue()
+    write_whole(folder / f"{cell['method']}.npz", stored)
+    complete = {**cell, "attribution_sha256": sha256(stored)}
+    write_whole(folder / f"{cell['method']}.json", json_bytes(complete))
+    return complete, attribution

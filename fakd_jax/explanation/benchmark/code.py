@@ -1,4 +1,4 @@
-"""What computes a benchmark's figures: code and libraries, so that none outlives its own."""
+"""Identifies the code and libraries that measure a cell, so that no cell outlives them."""
 
 from __future__ import annotations
 
@@ -8,23 +8,19 @@ from pathlib import Path
 import fakd_jax
 from fakd_jax.runtime.hashing import sha256
 
-COMPUTING = (
-    "explanation/scene",
+MEASURING = (
+    "data/preprocessing.py",
+    "explanation/benchmark/measure.py",
     "explanation/methods",
     "explanation/quality",
-    "explanation/benchmark/cases.py",
-    "explanation/benchmark/code.py",
-    "explanation/benchmark/measure.py",
-    "explanation/benchmark/observations.py",
-    "explanation/options.py",
     "explanation/result.py",
+    "explanation/scene",
     "explanation/subjects.py",
     "inference",
     "metrics/resampling.py",
     "models",
-    "data/preprocessing.py",
 )
-"""The parts of this package that a figure may depend on, rather one too many than one too few."""
+"""Modules and packages of fakd_jax that a cell depends on; reports are not among them."""
 
 LIBRARIES = (
     "flax",
@@ -38,20 +34,27 @@ LIBRARIES = (
     "scikit-learn",
     "scipy",
 )
-"""Those that compute, draw at random, resize, cut into superpixels or fit."""
+"""Libraries that compute, draw random numbers, resize, segment or fit."""
 
 
-def computed_by() -> dict[str, str]:
-    """The versions of the libraries, and as `code` the SHA-256 of the sources of :data:`COMPUTING`.
+def measuring_files() -> list[Path]:
+    """The source files of :data:`MEASURING`, relative to the package."""
+    root = Path(fakd_jax.__file__).parent
+    return [
+        file.relative_to(root)
+        for part in MEASURING
+        for file in ([root / part] if part.endswith(".py") else sorted((root / part).rglob("*.py")))
+    ]
 
-    The package's version would not do: it stays the same from one release to the next, and what
-    is measured before a mistake is mended would be averaged with what is measured after.
+
+def measured_by() -> dict[str, str]:
+    """Versions of the libraries, and as `code` the SHA-256 of the measuring sources.
+
+    The package's version is not enough: it does not change with every fix.
     """
     root = Path(fakd_jax.__file__).parent
     sources: list[str | bytes] = []
-    for part in COMPUTING:
-        path = root / part
-        for file in [path] if path.is_file() else sorted(path.rglob("*.py")):
-            content = file.read_bytes()
-            sources += [f"{file.relative_to(root).as_posix()} {len(content)} ", content]
+    for file in measuring_files():
+        content = (root / file).read_bytes()
+        sources += [f"{file.as_posix()} {len(content)} ", content]
     return {library: version(library) for library in LIBRARIES} | {"code": sha256(*sources)}

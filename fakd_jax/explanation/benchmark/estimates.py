@@ -1,20 +1,20 @@
-"""Means over images, as sure as a bootstrap of the images says they are."""
+"""Means over images with bootstrap intervals."""
 
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from fakd_jax.metrics.resampling import SEED, bootstrap
 
-# Of 5 images whose true mean is 0, percentile intervals miss it in one sample of six; of 10, in
-# one of ten; of 30, in one of fourteen; of ever more, in one of twenty, as they should.
+# 95 % percentile intervals of a mean miss it in one sample of 6 for 5 images, of 10 for 10 images,
+# of 14 for 30 images.
 MIN_UNITS = 10
-"""Images, or groups of copies, from which a mean gets an interval."""
+"""The least number of images, or duplicate groups, for an interval."""
 
 Key = TypeVar("Key", bound=Hashable)
 
@@ -25,10 +25,10 @@ class Estimate:
 
     Attributes:
       mean: of the defined values; None if there are none.
-      ci95: its bootstrap interval; None of less than :data:`MIN_UNITS` images or groups of
-        copies, and where all resamples agree: no spread is no measure of how sure the mean is.
-      n: defined values.
-      units: the images or groups of copies that they come from.
+      ci95: its bootstrap interval; None for fewer than :data:`MIN_UNITS` units and where all
+        resamples agree.
+      n: the number of defined values.
+      units: the number of images or duplicate groups that they come from.
     """
 
     mean: float | None
@@ -38,15 +38,17 @@ class Estimate:
 
     @property
     def ends(self) -> tuple[float, float] | None:
-        """What a verdict rests on: the interval or, where all resamples agree, their one mean.
+        """The interval or, where all of at least :data:`MIN_UNITS` units agree, the mean twice.
 
-        For that all of ten images or more show the very same does tell something: were either
-        side of a threshold as likely, all would lie on one side once in 512 times at most (the
-        sign test). None of fewer images.
+        By the sign test, ten units agree by chance once in 512 times at most.
         """
         if self.ci95 is not None or self.mean is None or self.units < MIN_UNITS:
             return self.ci95
         return self.mean, self.mean
+
+    def record(self) -> dict[str, Any]:
+        """`mean`, `ci95` and `n` as JSON-able values."""
+        return {"mean": self.mean, "ci95": self.ci95 and list(self.ci95), "n": self.n}
 
 
 def estimate_means(
@@ -55,39 +57,36 @@ def estimate_means(
     *,
     seed: int = SEED,
 ) -> dict[Key, Estimate]:
-    """Means of several figures of the same images, with intervals from the same resamples.
+    """Means of several metrics of the same N images, with intervals from the same resamples.
 
     Args:
-      columns: by figure its value of each image, NaN where undefined.
+      columns: values by metric, NaN where undefined.
       units: of the bootstrap, see :func:`fakd_jax.metrics.resampling.bootstrap`.
       seed: of the bootstrap.
-
-    Returns:
-      By figure its estimate, over the images for which it is defined.
     """
     if not (columns and len(units)):
         return {key: Estimate(None, None, 0, 0) for key in columns}
     values = np.stack(list(columns.values()), axis=1)
     defined = ~np.isnan(values)
-    # Measured from one of them, equal values have means that are equal to the last bit.
-    start = np.min(values, axis=0, where=defined, initial=np.inf)
-    above = np.where(defined, values - start, 0.0)
+    # Offsets from the minimum: the mean of equal values is then exactly that value.
+    minimum = np.min(values, axis=0, where=defined, initial=np.inf)
+    offsets = np.where(defined, values - minimum, 0.0)
 
     def statistics(weights: Float[np.ndarray, "R N"]) -> Mapping[str, Float[np.ndarray, " R"]]:
-        means = start + _weighted_means(above, defined, weights)
+        means = minimum + _weighted_means(offsets, defined, weights)
         return {str(column): means[:, column] for column in range(len(columns))}
 
-    means = (start + _weighted_means(above, defined, np.ones((1, len(units)))))[0]
-    drawn = bootstrap(statistics, units, seed=seed)
+    means = statistics(np.ones((1, len(units))))
+    intervals = bootstrap(statistics, units, seed=seed)
     estimates = {}
     for column, key in enumerate(columns):
-        n, kinds = int(defined[:, column].sum()), len(np.unique(units[defined[:, column]]))
-        interval = drawn[str(column)] if kinds >= MIN_UNITS else None
+        n, count = int(defined[:, column].sum()), len(np.unique(units[defined[:, column]]))
+        interval = intervals[str(column)] if count >= MIN_UNITS else None
         estimates[key] = Estimate(
-            mean=float(means[column]) if n else None,
+            mean=float(means[str(column)][0]) if n else None,
             ci95=(interval[0], interval[1]) if interval else None,
             n=n,
-            units=kinds,
+            units=count,
         )
     return estimates
 
@@ -97,6 +96,6 @@ def _weighted_means(
     defined: Bool[np.ndarray, "N F"],
     weights: Float[np.ndarray, "R N"],
 ) -> Float[np.ndarray, "R F"]:
-    """Means over what is defined (elsewhere values are 0); NaN where nothing that is was drawn."""
+    """Means of the defined values (the others are 0); NaN without any."""
     total = weights @ defined.astype(np.float64)
     return np.divide(weights @ values, total, out=np.full_like(total, np.nan), where=total > 0)

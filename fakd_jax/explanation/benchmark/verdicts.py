@@ -1,4 +1,4 @@
-"""Is a method better than a control? Paired differences, image by image, and what they tell."""
+"""Verdicts: paired comparisons with the controls, and the outcome of the sanity check."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ import numpy as np
 from jaxtyping import Int
 
 from fakd_jax.explanation.benchmark.estimates import Estimate, estimate_means
-from fakd_jax.explanation.benchmark.metrics import MEASURES
+from fakd_jax.explanation.benchmark.metrics import METRICS
 from fakd_jax.explanation.benchmark.observations import Observations
+from fakd_jax.explanation.quality.randomisation import DEPENDENT
 from fakd_jax.metrics.resampling import SEED
 
-Verdict = Literal["above", "below", "not told apart"]
+Verdict = Literal["better", "indistinguishable", "worse"]
+SanityOutcome = Literal["passed", "inconclusive", "failed", "irreproducible", "not measured"]
 
 
 def compare_with_controls(
@@ -24,67 +26,75 @@ def compare_with_controls(
     *,
     seed: int = SEED,
 ) -> list[dict[str, Any]]:
-    """What each method does better than each control, over the images that both have explained.
+    """Compares each method with each control over the images that both have explained.
 
-    The verdicts are not corrected for their number: Holm's correction of the customary 168 would
-    need p values below 0.0003, which 2,000 resamples cannot show.
-
-    Args:
-      observed: values of all of them.
-      methods: to be judged.
-      controls: to be held against.
-      units: of the bootstrap, see :func:`fakd_jax.metrics.resampling.bootstrap`.
-      seed: of the bootstrap.
+    There is no correction for multiple comparisons: Holm's, for the usual 168, would need p values
+    below 0.0003, out of reach of 2,000 resamples.
 
     Returns:
-      A dict a method, measure and control: `method`, `measure`, `control`, `difference` (the mean
-      of method less control, the sign turned where lower is better), `ci95`, `n` (pairs) and
-      `verdict`, see :func:`verdict_of`.
+      One dict per method, metric and control: `method`, `metric`, `control`, `difference` (mean of
+      method − control, negated where lower is better), `ci95`, `n` (pairs) and `verdict`, see
+      :func:`verdict_of`.
     """
     differences = {
-        (method, measure.key, control): measure.sign
-        * (observed.values[method, measure.key] - observed.values[control, measure.key])
+        (method, metric.key, control): metric.sign
+        * (observed.values[method, metric.key] - observed.values[control, metric.key])
         for method in methods
-        for measure in MEASURES
-        if measure.compared
+        for metric in METRICS
+        if metric.compared
         for control in controls
     }
+    estimates = estimate_means(differences, units, seed=seed)
     return [
         {
             "method": method,
-            "measure": measure,
+            "metric": metric,
             "control": control,
             "difference": estimate.mean,
             "ci95": estimate.ci95 and list(estimate.ci95),
             "n": estimate.n,
             "verdict": verdict_of(estimate),
         }
-        for (method, measure, control), estimate in estimate_means(
-            differences, units, seed=seed
-        ).items()
+        for (method, metric, control), estimate in estimates.items()
     ]
 
 
 def verdict_of(difference: Estimate) -> Verdict | None:
-    """What an interval says of 0; None where there are too few images to say anything.
+    """Whether the interval excludes 0; None for too few images.
 
-    Where every image shows the same difference there is no interval, but a verdict, see
+    Where all images agree, there is a verdict without an interval, see
     :attr:`~fakd_jax.explanation.benchmark.estimates.Estimate.ends`.
     """
     if difference.ends is None:
         return None
     low, high = difference.ends
     if low > 0:
-        return "above"
-    return "below" if high < 0 else "not told apart"
+        return "better"
+    return "worse" if high < 0 else "indistinguishable"
 
 
 def controls_by_verdict(
-    verdicts: Iterable[Mapping[str, Any]], method: str, measure: str
+    verdicts: Iterable[Mapping[str, Any]], method: str, metric: str
 ) -> dict[Verdict | None, list[str]]:
-    """The controls that a method is above, below or not told apart from on a measure."""
+    """The controls that one method is compared with by one metric, by verdict."""
     controls: dict[Verdict | None, list[str]] = {}
     for row in verdicts:
-        if (row["method"], row["measure"]) == (method, measure):
+        if (row["method"], row["metric"]) == (method, metric):
             controls.setdefault(row["verdict"], []).append(row["control"])
     return controls
+
+
+def sanity_outcome(row: Mapping[str, Any]) -> SanityOutcome:
+    """The outcome of the sanity check of one method.
+
+    Args:
+      row: the method's row of `sanity` in `benchmark.json`.
+    """
+    if row["passes"] is None:
+        return "not measured"
+    if row["passes"]:
+        return "passed"
+    if row["dependence"] is None:
+        return "irreproducible"
+    highest = row["ci95"][1] if row["ci95"] else row["dependence"]
+    return "failed" if highest < DEPENDENT else "inconclusive"

@@ -1,5 +1,4 @@
-"""Figures, tables and pages of explanations and of their benchmark.
+"""Figures, tables and pages of explanations and of their benchmark; measures nothing.
 
-Prints what was measured; measures nothing.
-May import explanation.scene, reporting and runtime.
+May import explanation.{result,benchmark,quality}, reporting and runtime.
 """

@@ -1,14 +1,14 @@
-"""Pictures of attribution: evidence for and against a class, laid over the image it was found in."""
+"""Pictures of attribution: evidence for and against a class, overlaid on the image."""
 
 from __future__ import annotations
 
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
-# Vermilion and sky blue of Okabe & Ito's palette (2008), which the colour-blind can tell apart.
+# Vermilion and sky blue of Okabe & Ito's colour-blind-safe palette (2008).
 FOR_COLOUR = (213, 94, 0)
 AGAINST_COLOUR = (86, 180, 233)
-STRONGEST_OPACITY = 0.7  # enough to see the colour, little enough to see the tissue under it
+MAX_OPACITY = 0.7  # shows the colour and the tissue under it
 SCALE_PERCENTILE = 99.0
 
 
@@ -19,26 +19,20 @@ def overlay(
     mask: Bool[np.ndarray, "H W"] | None = None,
     side: int = 224,
 ) -> UInt8[np.ndarray, "h w 3"]:
-    """Tints an image: orange where the attribution speaks for the class, blue where against it.
+    """Tints an image orange where the attribution is positive and blue where it is negative.
 
-    The stronger the attribution, the more opaque the tint; without attribution the image is as it was, and an
-    image without any attribution comes back untinted. The tint is full from the 99th percentile of the
-    magnitudes that are not 0, so that a few extreme pixels do not hide all others, and attribution on a
-    small part of the image shows as well as attribution everywhere. Only the attribution's proportions are
-    shown: multiplied by a positive factor it gives the same picture.
+    Opacity is proportional to the magnitude, up to the 99th percentile of the magnitudes above 0:
+    a few extreme pixels do not hide the others, and scaling the attribution changes nothing.
 
     Args:
-      image: what the network saw, 0 to 255.
-      attribution: finite, any unit; positive for the class.
-      mask: a lesion known to be there; it gets a white outline with a black rim, both outside it.
-      side: small pictures are enlarged so that their longer side has as many pixels; the image is
-        interpolated, attribution and mask are not.
-
-    Returns:
-      ``[h, w, 3]``, of the image's proportions.
+      image: the network's input.
+      attribution: finite, in any unit; positive for the class.
+      mask: of a known lesion; outlined in white and black, both outside it.
+      side: smaller pictures are enlarged until their longer side has as many pixels, the image
+        bicubically, attribution and mask by nearest neighbours.
 
     Raises:
-      ValueError: attribution or mask of another shape than the image's, or attribution that is not finite.
+      ValueError: different shapes, or an attribution that is not finite.
     """
     if attribution.shape != image.shape[:2] or (
         mask is not None and mask.shape != attribution.shape
@@ -48,17 +42,16 @@ def overlay(
         raise ValueError("the attribution is not finite everywhere")
     factor = max(1.0, side / max(attribution.shape))
     height, width = (round(size * factor) for size in attribution.shape)
-    opacity = STRONGEST_OPACITY * _nearest(_strength(attribution), height, width)[..., None]
-    colour = np.where(
-        _nearest(attribution, height, width)[..., None] > 0, FOR_COLOUR, AGAINST_COLOUR
-    )
-    tissue = _enlarge(image, height, width).astype(np.float64)
-    tinted = np.rint(tissue + opacity * (colour - tissue)).astype(np.uint8)
+    opacity = MAX_OPACITY * _nearest(_strength(attribution), height, width)[..., None]
+    positive = _nearest(attribution, height, width)[..., None] > 0
+    colour = np.where(positive, FOR_COLOUR, AGAINST_COLOUR)
+    enlarged = _bicubic(image, height, width).astype(np.float64)
+    tinted = np.rint(enlarged + opacity * (colour - enlarged)).astype(np.uint8)
     return tinted if mask is None else _outlined(tinted, _nearest(mask, height, width))
 
 
 def _strength(attribution: Float[np.ndarray, "H W"]) -> Float[np.ndarray, "H W"]:
-    """The attribution's magnitude in [0, 1], 1 from the 99th percentile of what is not 0."""
+    """Magnitudes in [0, 1]; 1 from the 99th percentile of those above 0."""
     magnitude = np.abs(attribution)
     present = magnitude[magnitude > 0]
     if not present.size:
@@ -69,7 +62,7 @@ def _strength(attribution: Float[np.ndarray, "H W"]) -> Float[np.ndarray, "H W"]
 def _outlined(
     picture: UInt8[np.ndarray, "h w 3"], mask: Bool[np.ndarray, "h w"]
 ) -> UInt8[np.ndarray, "h w 3"]:
-    """Draws a white line around the mask and a black one around that: one of them always shows."""
+    """Draws a white line around the mask and a black one around that: one always shows."""
     from scipy.ndimage import binary_dilation
 
     line = binary_dilation(mask)
@@ -80,7 +73,7 @@ def _outlined(
     return outlined
 
 
-def _enlarge(
+def _bicubic(
     image: UInt8[np.ndarray, "H W 3"], height: int, width: int
 ) -> UInt8[np.ndarray, "h w 3"]:
     from PIL import Image
@@ -91,7 +84,7 @@ def _enlarge(
 
 
 def _nearest(values: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Repeats values ``[H, W]`` to ``[h, w]``; nothing is mixed, so nothing spills into zeros."""
+    """Enlarges ``[H, W]`` to ``[h, w]`` by nearest neighbours."""
     rows, columns = (
         (np.arange(new) + 0.5) * old // new
         for new, old in zip((height, width), values.shape, strict=True)

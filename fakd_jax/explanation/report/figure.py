@@ -1,4 +1,4 @@
-"""The paper's four-panel figure: the image, what speaks for the class, against it, and both."""
+"""The paper's four-panel figure: the image, evidence for the class, against it, and both."""
 
 from __future__ import annotations
 
@@ -7,29 +7,33 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Bool, UInt8
 
 from fakd_jax.explanation.report.attribution import overlay
-from fakd_jax.explanation.report.wording import UNSTABLE
 from fakd_jax.explanation.result import (
+    NEGLIGIBLE,
     Explanation,
+    LocalFit,
     TopSuperpixel,
     superpixel_mask,
     top_superpixels,
 )
+from fakd_jax.reporting.numbers import probability as written_probability
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-POSITIVE_COLOUR = "#1fd655"
-NEGATIVE_COLOUR = "#ff3b30"
-NOTHING_MATTERS = "no superpixel changes the probability"
-_ALARM = "#c0392b"
-_TINT = 0.38  # enough to see the colour, little enough to see the tissue under it
+POSITIVE_COLOUR, NEGATIVE_COLOUR = "#1fd655", "#ff3b30"
+UNSTABLE = "UNSTABLE"
+_ALARM_COLOUR, _QUIET_COLOUR = "#c0392b", "0.35"
+_TINT = 0.38  # shows the colour and the tissue under it
 _SIZE_INCHES = (16.0, 6.1)
-_WEIGHTS_LISTED = 6  # what fits under a panel
+_WEIGHTS_LISTED = 6  # as many as fit under a panel
 _DOTS_PER_INCH = 100
+
+Ranked = Sequence[tuple[int, TopSuperpixel]]
+"""Superpixels with their ranks."""
 
 
 def explanation_figure(
@@ -44,18 +48,18 @@ def explanation_figure(
 ) -> Figure:
     """Draws the four panels, 16 inches wide.
 
-    As `get_image_and_mask` of the lime package: the second panel shows the heaviest superpixels
-    for the class, the third those against it, the fourth the heaviest of both. For a method that
-    weighs pixels, the second panel shows the attribution and the superpixels follow it.
+    As with `get_image_and_mask` of the lime package, the second panel has the top superpixels for
+    the class, the third those against it, the fourth the top of both. For a method that assigns
+    weights to pixels, the second panel shows the attribution, and there is no panel of both.
 
     Args:
       image: the network's input.
-      explanation: of one class.
-      top: superpixels per panel, coloured by sign and numbered by rank.
-      title: the prediction, its probability, the true class where it is known.
+      explanation: of the image.
+      top: how many superpixels a panel shows.
+      title: see :func:`figure_title`.
       subtitle: the image's id and how it was explained.
-      class_name: the explained class, for the legend.
-      remark: whether the explanation is stable.
+      class_name: the explained class.
+      remark: see :func:`describe_stability`.
     """
     import matplotlib.style
     from matplotlib.figure import Figure
@@ -63,29 +67,27 @@ def explanation_figure(
     ranked = list(enumerate(top_superpixels(explanation, len(explanation.weights)), start=1))
     positive = [(rank, superpixel) for rank, superpixel in ranked if superpixel.positive][:top]
     negative = [(rank, superpixel) for rank, superpixel in ranked if not superpixel.positive][:top]
+    empty = "" if ranked else "no superpixel changes the probability"
+    panels: list[tuple[str, UInt8[np.ndarray, "H W 3"], Ranked, str]] = [
+        ("Original", image, (), ""),
+        (f"Positive: for {class_name}", image, positive, empty or "no positive superpixel"),
+        (f"Negative: against {class_name}", image, negative, empty or "no negative superpixel"),
+    ]
+    if explanation.by_superpixel:
+        panels.append(("Both", image, ranked[:top], empty))
+    else:
+        picture = overlay(image, explanation.attribution)
+        panels.insert(1, ("Attribution: orange for, blue against", picture, (), empty))
     # A user's matplotlibrc must not change the bytes; Figure without pyplot leaves no state.
     with matplotlib.style.context("default"):
         figure = Figure(figsize=_SIZE_INCHES, dpi=_DOTS_PER_INCH)
-        panels = figure.subplots(1, 4)
+        axes = figure.subplots(1, 4)
         figure.subplots_adjust(left=0.01, right=0.99, bottom=0.19, top=0.83, wspace=0.03)
-        positive_panel = (f"Positive: for {class_name}", positive, "no positive superpixel")
-        negative_panel = (f"Negative: against {class_name}", negative, "no negative superpixel")
-        if explanation.by_superpixel:
-            contents = [("Original", (), ""), positive_panel, negative_panel]
-            contents.append(("Both", ranked[:top], ""))
-            pictures = [image] * 4
-        else:
-            contents = [("Original", (), ""), ("Attribution: orange for, blue against", (), "")]
-            contents += [positive_panel, negative_panel]
-            pictures = [image, overlay(image, explanation.attribution), image, image]
-        for panel, picture, content in zip(panels, pictures, contents, strict=True):
-            heading, numbered, missing = content
-            _draw_panel(panel, picture, explanation, numbered)
-            panel.set_title(heading, fontsize=13, parse_math=False)
-            if not ranked and heading != "Original":
-                _write_note(panel, NOTHING_MATTERS)
-            elif missing and not numbered:
-                _write_note(panel, missing)
+        for ax, (heading, picture, superpixels, note) in zip(axes, panels, strict=True):
+            _draw_panel(ax, picture, explanation, superpixels)
+            ax.set_title(heading, fontsize=13, parse_math=False)
+            if note and not superpixels:
+                _write_note(ax, note)
         _write_texts(figure, title, subtitle, remark, class_name)
     return figure
 
@@ -96,65 +98,52 @@ def figure_png(figure: Figure) -> bytes:
 
     buffer = io.BytesIO()
     with matplotlib.style.context("default"):
-        # 'Software' would carry matplotlib's version into the bytes.
+        # 'Software' would hold matplotlib's version.
         figure.savefig(buffer, format="png", metadata={"Software": None})
     return buffer.getvalue()
 
 
-def _draw_panel(
-    panel: Axes,
-    image: UInt8[np.ndarray, "H W 3"],
-    explanation: Explanation,
-    ranked: Sequence[tuple[int, TopSuperpixel]],
-) -> None:
-    """Draws the image with the superpixels tinted, outlined and numbered by rank."""
-    height, width = explanation.segments.shape
-    # A picture of attribution may be larger than the image; it covers the same ground.
-    ground = (-0.5, width - 0.5, height - 0.5, -0.5)
-    panel.imshow(image, interpolation="bilinear", extent=ground)
-    for rank, superpixel in ranked:
-        mask = superpixel_mask(explanation, superpixel.superpixel)
-        colour = POSITIVE_COLOUR if superpixel.positive else NEGATIVE_COLOUR
-        _tint(panel, mask, colour)
-        x, y = _inner_point(mask)
-        panel.text(
-            *(x, y, str(rank)),
-            color="white",
-            fontsize=11,
-            fontweight="bold",
-            ha="center",
-            va="center",
-            bbox={"boxstyle": "round,pad=0.2", "facecolor": "black", "alpha": 0.55, "lw": 0},
-        )
-    # Signs are written out, so that the figure does not rest on telling red from green.
-    panel.set_xlabel(weights_line(ranked), fontsize=12)
-    panel.set(xticks=[], yticks=[], xlim=ground[:2], ylim=ground[2:])
+def figure_title(prediction: str, probability: float, true_class: str | None) -> str:
+    """The prediction with its probability, and the true class where it is known."""
+    title = f"Predicted: {prediction} ({written_probability(probability)})"
+    if true_class is None:
+        return title
+    return f"{title} · {'' if true_class == prediction else 'WRONG, '}true class: {true_class}"
 
 
-def _tint(panel: Axes, mask: np.ndarray, colour: str) -> None:
-    """Colours the pixels of `mask` and outlines them."""
-    from matplotlib.colors import to_rgb
-
-    overlay = np.zeros((*mask.shape, 4))
-    overlay[mask] = (*to_rgb(colour), _TINT)
-    panel.imshow(overlay, interpolation="nearest")
-    # The border of False closes outlines of superpixels that touch the image's edge.
-    padded = np.pad(mask, 1).astype(float)
-    rows, columns = (np.arange(-1, size + 1) for size in mask.shape)
-    panel.contour(columns, rows, padded, levels=[0.5], colors=[colour], linewidths=2)
+def describe_fit(fit: LocalFit | None) -> str:
+    """How well the local model fits the network; empty for methods without one."""
+    if fit is None:
+        return ""
+    return "no local fit" if fit.r2 is None else f"local fit R² {fit.r2:.2f}"
 
 
-def _inner_point(mask: np.ndarray) -> tuple[int, int]:
-    """`(x, y)` of the pixel of `mask` farthest from its outside: a centroid may lie outside."""
-    from scipy.ndimage import distance_transform_edt
+def describe_stability(explanation: Explanation) -> str:
+    """Whether another seed would show the same superpixels; empty where the method cannot say."""
+    weights, sampling = explanation.weights, explanation.sampling
+    if (np.abs(weights) < NEGLIGIBLE).all():
+        return "all superpixel weights are negligible"
+    if sampling is None:
+        return ""
+    facts = f"Jaccard {sampling.jaccard:.2f}, {sampling.num_samples:,} samples"
+    if not sampling.stable:
+        return f"{UNSTABLE}: another seed would show another top {sampling.top} ({facts})"
+    if len(weights) <= sampling.top:  # stable with any seed
+        return f"the top {sampling.top} includes all {len(weights)} superpixels"
+    return f"top {sampling.top} stable ({facts})"
 
-    depth = distance_transform_edt(np.pad(mask, 1))[1:-1, 1:-1]
-    y, x = np.unravel_index(int(depth.argmax()), mask.shape)
-    return int(x), int(y)
+
+def shorten(text: str, length: int) -> str:
+    """Cuts the beginning off a long path, since its end says more.
+
+    >>> shorten("short", 10), shorten("0123456789abc", 10)
+    ('short', '…456789abc')
+    """
+    return text if len(text) <= length else "…" + text[1 - length :]
 
 
 def signed(weight: float) -> str:
-    """A weight with its sign, the minus as long as the plus.
+    """A weight with its sign.
 
     >>> signed(0.1234), signed(-0.1234), signed(-0.00004)
     ('+0.123', '−0.123', '−4e-05')
@@ -163,17 +152,60 @@ def signed(weight: float) -> str:
     return text.replace("-", "−", 1) if weight < 0 else text
 
 
-def weights_line(ranked: Sequence[tuple[int, TopSuperpixel]]) -> str:
-    """The weights under a panel: `1: +0.120   3: +0.045`; the first few where there are many."""
-    parts = [f"{rank}: {signed(superpixel.weight)}" for rank, superpixel in ranked]
-    return "   ".join(parts[:_WEIGHTS_LISTED]) + (" …" if len(parts) > _WEIGHTS_LISTED else "")
+def _draw_panel(
+    ax: Axes, picture: UInt8[np.ndarray, "H W 3"], explanation: Explanation, superpixels: Ranked
+) -> None:
+    """Draws a picture and its superpixels: tinted by sign, numbered by rank, weights below."""
+    height, width = explanation.segments.shape
+    # A picture of attribution may be larger than the image, but covers the same area.
+    extent = (-0.5, width - 0.5, height - 0.5, -0.5)
+    ax.imshow(picture, interpolation="bilinear", extent=extent)
+    for rank, superpixel in superpixels:
+        mask = superpixel_mask(explanation, superpixel.superpixel)
+        _tint(ax, mask, POSITIVE_COLOUR if superpixel.positive else NEGATIVE_COLOUR)
+        ax.text(
+            *(*_innermost(mask), str(rank)),
+            color="white",
+            fontsize=11,
+            fontweight="bold",
+            ha="center",
+            va="center",
+            bbox={"boxstyle": "round,pad=0.2", "facecolor": "black", "alpha": 0.55, "lw": 0},
+        )
+    # Signed weights, so that nobody has to tell red from green.
+    parts = [f"{rank}: {signed(superpixel.weight)}" for rank, superpixel in superpixels]
+    more = " …" if len(parts) > _WEIGHTS_LISTED else ""
+    ax.set_xlabel("   ".join(parts[:_WEIGHTS_LISTED]) + more, fontsize=12)
+    ax.set(xticks=[], yticks=[], xlim=extent[:2], ylim=extent[2:])
 
 
-def _write_note(panel: Axes, note: str) -> None:
-    """Writes a note at the foot of a panel."""
-    panel.text(
+def _tint(ax: Axes, mask: Bool[np.ndarray, "H W"], colour: str) -> None:
+    """Tints and outlines the pixels of a mask."""
+    from matplotlib.colors import to_rgb
+
+    tint = np.zeros((*mask.shape, 4))
+    tint[mask] = (*to_rgb(colour), _TINT)
+    ax.imshow(tint, interpolation="nearest")
+    # The border of False closes the outlines of superpixels at the image's edge.
+    padded = np.pad(mask, 1).astype(float)
+    rows, columns = (np.arange(-1, size + 1) for size in mask.shape)
+    ax.contour(columns, rows, padded, levels=[0.5], colors=[colour], linewidths=2)
+
+
+def _innermost(mask: Bool[np.ndarray, "H W"]) -> tuple[int, int]:
+    """`(x, y)` of the pixel farthest from the outside; a centroid may lie outside the mask."""
+    from scipy.ndimage import distance_transform_edt
+
+    depth = distance_transform_edt(np.pad(mask, 1))[1:-1, 1:-1]
+    y, x = np.unravel_index(int(depth.argmax()), mask.shape)
+    return int(x), int(y)
+
+
+def _write_note(ax: Axes, note: str) -> None:
+    """Writes a note at the bottom of a panel."""
+    ax.text(
         *(0.5, 0.04, note),
-        transform=panel.transAxes,
+        transform=ax.transAxes,
         color="white",
         fontsize=12,
         ha="center",
@@ -183,23 +215,24 @@ def _write_note(panel: Axes, note: str) -> None:
 
 
 def _write_texts(figure: Figure, title: str, subtitle: str, remark: str, class_name: str) -> None:
-    """Writes title, subtitle, legend and the note on use."""
+    """Writes title, subtitle, remark, legend and the intended use."""
     from matplotlib.patches import Patch
 
-    # Ids and class names are the user's: a `$` in them is no mathematics.
-    figure.text(
-        0.5, 0.95, title, fontsize=17, fontweight="bold", ha="center", va="center",
-        parse_math=False,
-    )  # fmt: skip
-    figure.text(
-        0.5, 0.895, subtitle, fontsize=11, color="0.35", ha="center", va="center",
-        parse_math=False,
-    )  # fmt: skip
-    figure.text(
-        0.5, 0.1, remark, fontsize=13, ha="center", va="center",
-        color=_ALARM if remark.startswith(UNSTABLE) else "0.35",
-        fontweight="bold" if remark.startswith(UNSTABLE) else "normal",
-    )  # fmt: skip
+    unstable = remark.startswith(UNSTABLE)
+    for y, text, size, colour, weight in (
+        (0.95, title, 17, "black", "bold"),
+        (0.895, subtitle, 11, _QUIET_COLOUR, "normal"),
+        (0.1, remark, 13, *((_ALARM_COLOUR, "bold") if unstable else (_QUIET_COLOUR, "normal"))),
+    ):
+        figure.text(
+            *(0.5, y, text),
+            fontsize=size,
+            color=colour,
+            fontweight=weight,
+            ha="center",
+            va="center",
+            parse_math=False,  # ids and class names may contain a `$`
+        )
     legend = figure.legend(
         handles=[
             Patch(facecolor=POSITIVE_COLOUR, label=f"raises the probability of {class_name}"),
@@ -211,14 +244,16 @@ def _write_texts(figure: Figure, title: str, subtitle: str, remark: str, class_n
         frameon=False,
         fontsize=12,
     )
-    for text in legend.get_texts():
-        text.set_parse_math(False)
+    for label in legend.get_texts():
+        label.set_parse_math(False)
     figure.text(
-        0.99,
-        0.042,
-        "superpixels by weight, heaviest first · research software, not for diagnosis",
+        *(
+            0.99,
+            0.042,
+            "superpixels by weight, largest first · research software, not for diagnosis",
+        ),
         fontsize=11,
-        color="0.35",
+        color=_QUIET_COLOUR,
         ha="right",
         va="center",
     )
