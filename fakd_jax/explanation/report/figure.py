@@ -129,7 +129,7 @@ def describe_stability(explanation: Explanation) -> str:
     if not sampling.stable:
         return f"{UNSTABLE}: another seed would show another top {sampling.top} ({facts})"
     if len(weights) <= sampling.top:  # stable with any seed
-        return f"the top {sampling.top} includes all {len(weights)} superpixels"
+        return f"the top includes all {len(weights)} superpixels"
     return f"top {sampling.top} stable ({facts})"
 
 

@@ -1,4 +1,4 @@
-"""Cells of a benchmark that never was: plain ones by hand, and realistic ones by chance."""
+"""Made-up cells: plain ones by hand, realistic ones at random."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ METHODS = (
 CONTROLS = ("random", "centre", "edges")
 CLASSES = ("glioma", "meningioma", "notumor", "pituitary")
 
-# What a network of the paper's kind might give, by measure in the order of METHODS + CONTROLS.
+# Plausible means by metric, in the order of METHODS + CONTROLS.
 TYPICAL: Mapping[str, tuple[float | None, ...]] = {
     "rank_correlation": (0.72, 0.81, 1.0, 1.0, 1.0, 1.0, 0.66, 0.02, 1.0, 1.0),
     "jaccard": (0.61, 0.72, 1.0, 1.0, 1.0, 1.0, 0.58, 0.08, 1.0, 1.0),
@@ -38,21 +38,21 @@ TYPICAL: Mapping[str, tuple[float | None, ...]] = {
 }
 
 
-def cell(id: str, method: str, explained_class: str = "glioma", **measures: Any) -> dict[str, Any]:
-    """A cell with the measures that are named; the others are undefined."""
+def cell(id: str, method: str, explained_class: str = "glioma", **metrics: Any) -> dict[str, Any]:
+    """A cell with the given metrics; the others are undefined."""
     return {
         "id": id,
         "method": method,
         "explained_class": explained_class,
-        "measures": dict.fromkeys(BY_KEY) | measures,
-        "randomisation": _randomisation(**measures),
+        "metrics": dict.fromkeys(BY_KEY) | metrics,
+        "randomisation": _randomisation(**metrics),
     }
 
 
 def _randomisation(
-    dependence: float | None = None, rank_correlation: float = 1.0, **measures: Any
+    dependence: float | None = None, rank_correlation: float = 1.0, **metrics: Any
 ) -> dict[str, float] | None:
-    """Correlations that give such a dependence at such a stability; signs tell nothing here."""
+    """Correlations that give this dependence at this stability."""
     if dependence is None:
         return None
     return {
@@ -63,29 +63,29 @@ def _randomisation(
     }
 
 
-def cells_of(method: str, measure: str, values: Any, explained_class: str = "glioma") -> list[dict]:
-    """A cell an image, `image00` and so on, with one measure."""
+def cells_of(method: str, metric: str, values: Any, explained_class: str = "glioma") -> list[dict]:
+    """One cell per image, `image00` and so on, with one metric."""
     return [
-        cell(f"image{index:02d}", method, explained_class, **{measure: value})
+        cell(f"image{index:02d}", method, explained_class, **{metric: value})
         for index, value in enumerate(values)
     ]
 
 
 def typical_cells(images: int = 40, *, localised: bool = True, seed: int = 0) -> list[dict]:
-    """All methods and controls on as many images, a fifth of them with a lesion's mask."""
+    """All methods and controls on some images, three fifths of them with a lesion mask."""
     random = np.random.default_rng(seed)
     cells = []
     for index in range(images):
         shared = random.normal(0, 0.05)  # some images are easy for every method
         with_mask = localised and index % 5 < 3
         for place, method in enumerate((*METHODS, *CONTROLS)):
-            measures = {
+            metrics = {
                 key: _drawn(random, key, typical[place], shared)
                 for key, typical in TYPICAL.items()
                 if with_mask or BY_KEY[key].group != "localisation"
             }
-            measures["gap"] = measures["insertion"] - measures["deletion"]
-            cells.append(cell(f"{index:03d}.jpg", method, CLASSES[index % 4], **measures))
+            metrics["gap"] = metrics["insertion"] - metrics["deletion"]
+            cells.append(cell(f"{index:03d}.jpg", method, CLASSES[index % 4], **metrics))
     return cells
 
 

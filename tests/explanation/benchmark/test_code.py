@@ -1,50 +1,67 @@
-"""What computes figures is known by its sources and its libraries."""
+"""A cell depends on all code that measures it, and on none that reports it."""
 
 from __future__ import annotations
 
 from importlib.metadata import version
 from pathlib import Path
 
+import grimp
 import pytest
 
 import fakd_jax
-from fakd_jax.explanation.benchmark.code import COMPUTING, LIBRARIES, computed_by
+from fakd_jax.explanation.benchmark.code import LIBRARIES, MEASURING, measured_by, measuring_files
+
+ENTRIES = (
+    "explanation.benchmark.measure",
+    "explanation.methods.registry",
+    "explanation.scene.builder",
+    "explanation.scene.masks",
+    "inference.network",
+    "inference.adapter",
+)
+"""The modules by which a benchmark makes its scenes, networks, methods and metrics."""
 
 
-def a_package(root: Path) -> Path:
-    """A copy of this package's layout, with a line in each part that computes."""
-    for part in COMPUTING:
-        file = root / part if part.endswith(".py") else root / part / "inner" / "module.py"
+def modules_of(files: list[Path]) -> set[str]:
+    """Names of modules within the package; a package's is that of its folder."""
+    return {".".join(file.with_suffix("").parts).removesuffix(".__init__") for file in files}
+
+
+def test_whatever_measuring_imports_is_hashed_and_no_report_is() -> None:
+    graph = grimp.build_graph("fakd_jax", exclude_type_checking_imports=True, cache_dir=None)
+    reached = set(ENTRIES)
+    for entry in ENTRIES:
+        imported = graph.find_upstream_modules(f"fakd_jax.{entry}")
+        reached |= {name.removeprefix("fakd_jax.") for name in imported}
+    hashed = modules_of(measuring_files())
+    assert "explanation.quality.fidelity" in reached
+    assert {name for name in reached - hashed if "runtime" not in name} == {"errors"}
+    assert not {name for name in hashed if "report" in name}
+
+
+def test_every_library_has_its_version() -> None:
+    facts = measured_by()
+    assert {name: facts[name] for name in LIBRARIES} == {name: version(name) for name in LIBRARIES}
+    assert facts == measured_by()
+
+
+def test_the_digest_changes_with_measuring_sources_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = {
+        part: tmp_path / (part if part.endswith(".py") else f"{part}/inner/module.py")
+        for part in MEASURING
+    }
+    for part, file in files.items():
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(f"# {part}")
-    return root
-
-
-def test_every_part_is_there_and_every_library_has_its_version() -> None:
-    root = Path(fakd_jax.__file__).parent
-    assert all((root / part).exists() for part in COMPUTING)
-    told = computed_by()
-    assert {name: told[name] for name in LIBRARIES} == {name: version(name) for name in LIBRARIES}
-    assert told == computed_by()
-
-
-@pytest.mark.parametrize("part", COMPUTING)
-def test_another_line_anywhere_is_other_code(
-    part: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    root = a_package(tmp_path)
-    monkeypatch.setattr(fakd_jax, "__file__", str(root / "__init__.py"))
-    before = computed_by()["code"]
-    (root / "train.py").write_text("# no figure depends on this")
-    assert computed_by()["code"] == before
-    changed = root / part if part.endswith(".py") else root / part / "inner" / "module.py"
-    changed.write_text("# changed")
-    assert computed_by()["code"] != before
-
-
-def test_a_moved_line_is_other_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    root = a_package(tmp_path)
-    monkeypatch.setattr(fakd_jax, "__file__", str(root / "__init__.py"))
-    before = computed_by()["code"]
-    (root / "models" / "inner" / "module.py").rename(root / "models" / "module.py")
-    assert computed_by()["code"] != before
+    monkeypatch.setattr(fakd_jax, "__file__", str(tmp_path / "__init__.py"))
+    seen = {measured_by()["code"]}
+    (tmp_path / "explanation" / "report.py").write_text("# not measuring")
+    assert {measured_by()["code"]} == seen
+    for file in files.values():
+        file.write_text("# changed")
+        seen.add(measured_by()["code"])
+    files["models"].rename(tmp_path / "models" / "module.py")
+    seen.add(measured_by()["code"])
+    assert len(seen) == len(MEASURING) + 2

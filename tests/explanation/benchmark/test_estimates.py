@@ -1,4 +1,4 @@
-"""Means by hand, intervals against Student's, and the cases that have none."""
+"""Means by hand, intervals against the normal approximation, and when there are none."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def estimate(values: list[float] | np.ndarray, units: np.ndarray | None = None) 
     return estimate_means({"x": values}, np.arange(len(values)) if units is None else units)["x"]
 
 
-def test_a_mean_is_over_what_is_defined() -> None:
+def test_a_mean_is_over_defined_values() -> None:
     columns = {"a": np.array([1.0, np.nan, 2.0, 6.0]), "b": np.full(4, np.nan)}
     estimates = estimate_means(columns, np.array([0, 1, 2, 2]))
     assert estimates["a"] == Estimate(mean=3.0, ci95=None, n=3, units=2)
@@ -25,7 +25,7 @@ def test_a_mean_is_over_what_is_defined() -> None:
     assert estimate_means({"a": np.zeros(0)}, np.arange(0))["a"] == Estimate(None, None, 0, 0)
 
 
-def test_the_interval_is_that_of_a_mean() -> None:
+def test_the_interval_is_that_of_the_normal_approximation() -> None:
     values = np.random.default_rng(0).normal(0.4, 0.2, 200)
     half = norm.ppf(0.975) * values.std() / np.sqrt(200)
     found = estimate(values)
@@ -34,7 +34,7 @@ def test_the_interval_is_that_of_a_mean() -> None:
     assert found.ends == found.ci95
 
 
-def test_undefined_values_leave_the_interval_that_the_others_have() -> None:
+def test_undefined_values_do_not_change_the_interval() -> None:
     values = np.random.default_rng(1).normal(0.4, 0.2, 100)
     thinned = np.full(300, np.nan)
     thinned[::3] = values
@@ -42,7 +42,7 @@ def test_undefined_values_leave_the_interval_that_the_others_have() -> None:
     assert (low, high) == pytest.approx(estimate(values).ci95, abs=0.01)
 
 
-def test_copies_of_one_image_are_drawn_together() -> None:
+def test_duplicates_are_drawn_together() -> None:
     values = np.repeat(np.random.default_rng(2).normal(size=40), 4)
     alone, grouped = estimate(values), estimate(values, np.arange(160) // 4)
     width = np.ptp(grouped.ci95) / np.ptp(alone.ci95)
@@ -68,7 +68,7 @@ def test_equal_values_have_no_interval_but_ends(value: float, n: int) -> None:
     assert found.ends == (value, value)
 
 
-def test_the_same_seed_gives_the_same_bits_and_another_seed_others() -> None:
+def test_the_seed_decides_the_interval() -> None:
     values, units = np.random.default_rng(4).normal(size=50), np.arange(50)
     first, again, other = (estimate_means({"x": values}, units, seed=s)["x"] for s in (0, 0, 1))
     assert first == again

@@ -1,4 +1,4 @@
-"""Cells are sorted by image and method; what does not fit together is refused."""
+"""Metrics are aligned by image; contradictory cells are refused."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from fakd_jax.explanation.benchmark.observations import observe
 from tests.explanation.benchmark.benchmark_cells import cell
 
 
-def test_values_stand_at_their_image_whatever_the_order_of_the_cells() -> None:
+def test_values_are_aligned_by_image_whatever_the_order_of_the_cells() -> None:
     cells = [
         cell("b", "lime", "notumor", deletion=0.2, dice=None),
         cell("a", "edges", deletion=0.9),
         cell("a", "lime", deletion=0.1, dice=0.5),
+        cell("c", "rise", deletion=0.3),
     ]
     for order in (cells, cells[::-1]):
         observed = observe(order, ["lime", "edges"])
@@ -25,23 +26,15 @@ def test_values_stand_at_their_image_whatever_the_order_of_the_cells() -> None:
         np.testing.assert_array_equal(observed.explained["edges"], [True, False])
 
 
-def test_other_methods_are_not_looked_at_and_measures_that_lack_are_undefined() -> None:
-    cells = [
-        cell("a", "rise", deletion=0.3),
-        cell("b", "lime") | {"measures": {"gap": 0.4}},
-    ]
-    observed = observe(cells, ["lime"])
-    assert observed.ids == ["b"]
+def test_a_metric_that_a_cell_lacks_is_undefined() -> None:
+    observed = observe([cell("b", "lime") | {"metrics": {"gap": 0.4}}], ["lime"])
     np.testing.assert_array_equal(observed.values["lime", "gap"], [0.4])
     np.testing.assert_array_equal(observed.values["lime", "deletion"], [np.nan])
 
 
-def test_one_image_is_explained_once_by_a_method() -> None:
+def test_contradictory_cells_are_refused() -> None:
     with pytest.raises(ValueError, match="a has two cells of lime"):
         observe([cell("a", "lime"), cell("a", "lime")], ["lime"])
-
-
-def test_methods_that_explain_different_classes_cannot_be_compared() -> None:
     cells = [cell("a", "lime", "glioma"), cell("a", "edges", "notumor")]
     with pytest.raises(ValueError, match="a is explained for glioma and for notumor"):
         observe(cells, ["lime", "edges"])

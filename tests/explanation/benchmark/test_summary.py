@@ -1,4 +1,4 @@
-"""A summary has a row for every method and class, and says what its figures rest on."""
+"""Summaries: rows by method and class, verdicts, sanity, duplicate groups and notes."""
 
 from __future__ import annotations
 
@@ -42,11 +42,11 @@ def test_means_by_hand_by_class_and_over_all() -> None:
     for name, n, gap in ((ALL, 3, 0.5), ("glioma", 2, 0.3), ("notumor", 1, 0.9)):
         row = row_of(report, "lime", name)
         assert row["n"] == n
-        assert row["measures"]["gap"] == {"mean": pytest.approx(gap), "ci95": None, "n": n}
-        assert row["measures"]["deletion"] == undefined
-    assert row_of(report, "lime")["measures"]["dice"] == {"mean": 0.6, "ci95": None, "n": 1}
+        assert row["metrics"]["gap"] == {"mean": pytest.approx(gap), "ci95": None, "n": n}
+        assert row["metrics"]["deletion"] == undefined
+    assert row_of(report, "lime")["metrics"]["dice"] == {"mean": 0.6, "ci95": None, "n": 1}
     assert row_of(report, "edges", "notumor")["n"] == 0
-    assert row_of(report, "edges", "notumor")["measures"]["gap"] == undefined
+    assert row_of(report, "edges", "notumor")["metrics"]["gap"] == undefined
 
 
 def test_every_method_and_class_has_a_row_controls_last(typical: dict[str, Any]) -> None:
@@ -56,18 +56,20 @@ def test_every_method_and_class_has_a_row_controls_last(typical: dict[str, Any])
     assert [(row["class"], row["method"]) for row in typical["rows"]] == [
         (name, method) for name in (ALL, *CLASSES) for method in everyone
     ]
-    assert all(list(row["measures"]) == list(BY_KEY) for row in typical["rows"])
+    assert all(list(row["metrics"]) == list(BY_KEY) for row in typical["rows"])
     assert [row["method"] for row in typical["sanity"]] == everyone
-    assert typical["measures"][3] == {"key": "deletion", "name": "deletion", "better": "lower"}
+    assert typical["metrics"][3] == {"key": "deletion", "name": "deletion", "better": "lower"}
 
 
-def test_what_is_better_and_what_depends_on_the_network_is_told(typical: dict[str, Any]) -> None:
+def test_verdicts_and_the_sanity_check(typical: dict[str, Any]) -> None:
     verdicts = {
-        (row["method"], row["measure"], row["control"]): row["verdict"]
+        (row["method"], row["metric"], row["control"]): row["verdict"]
         for row in typical["verdicts"]
     }
     assert len(verdicts) == len(METHODS) * 7 * len(CONTROLS)
-    assert {verdicts["lime", key, "edges"] for key in ("deletion", "insertion", "gap")} == {"above"}
+    assert {verdicts["lime", key, "edges"] for key in ("deletion", "insertion", "gap")} == {
+        "better"
+    }
     passes = {row["method"]: row["passes"] for row in typical["sanity"]}
     assert passes["lime"] is True
     assert passes["integrated-gradients"] is False
@@ -75,7 +77,7 @@ def test_what_is_better_and_what_depends_on_the_network_is_told(typical: dict[st
     assert passes["random"] is None
 
 
-def test_it_is_json_and_the_same_whatever_the_order_of_the_cells(typical: dict[str, Any]) -> None:
+def test_it_is_json_and_independent_of_the_order_of_the_cells(typical: dict[str, Any]) -> None:
     again = summarise(typical_cells()[::-1], METHODS, CONTROLS)
     assert json.dumps(again, allow_nan=False) == json.dumps(typical, allow_nan=False)
     other = summarise(typical_cells(), METHODS, CONTROLS, seed=1)
@@ -83,13 +85,13 @@ def test_it_is_json_and_the_same_whatever_the_order_of_the_cells(typical: dict[s
     assert other["bootstrap"] == {"resamples": 2000, "seed": 1, "unit": "image", "units": 40}
 
 
-def test_groups_of_copies_are_drawn_together_and_both_say_so(typical: dict[str, Any]) -> None:
+def test_duplicate_groups_are_drawn_together() -> None:
     values = np.repeat(np.random.default_rng(0).uniform(size=20), 3)
     cells = cells_of("lime", "gap", values)
     groups = {f"image{index:02d}": index // 3 for index in range(60)}
     alone = summarise(cells, ["lime"], ["edges"])
     grouped = summarise(cells, ["lime"], ["edges"], groups=groups)
-    widths = [np.ptp(row_of(r, "lime")["measures"]["gap"]["ci95"]) for r in (alone, grouped)]
+    widths = [np.ptp(row_of(r, "lime")["metrics"]["gap"]["ci95"]) for r in (alone, grouped)]
     assert widths[1] / widths[0] == pytest.approx(np.sqrt(3), rel=0.1)
     assert grouped["bootstrap"]["unit"] == "duplicate group"
     assert grouped["bootstrap"]["units"] == 20
@@ -97,21 +99,21 @@ def test_groups_of_copies_are_drawn_together_and_both_say_so(typical: dict[str, 
     assert not any("not been audited" in note for note in grouped["notes"])
 
 
-def test_notes_count_what_was_compared_and_localised(typical: dict[str, Any]) -> None:
-    told = sum(row["verdict"] is not None for row in typical["verdicts"])
-    assert told == len(METHODS) * 7 * 3
-    assert any(f"{told} comparisons" in note and "here 7" in note for note in typical["notes"])
+def test_notes_count_comparisons_and_localised_images(typical: dict[str, Any]) -> None:
+    count = len(METHODS) * 7 * 3
+    assert sum(row["verdict"] is not None for row in typical["verdicts"]) == count
+    assert any(f"{count} comparisons" in note and "here 7" in note for note in typical["notes"])
     assert any("on the 24 images" in note for note in typical["notes"])
     without = summarise(typical_cells(8, localised=False), METHODS, CONTROLS)
     assert not any("comparisons" in note or "localis" in note for note in without["notes"])
 
 
-def test_a_control_cannot_be_judged_by_itself() -> None:
+def test_a_method_cannot_be_a_control_too() -> None:
     with pytest.raises(ValueError, match="edges"):
         summarise([], ["lime", "edges"], ["edges"])
 
 
-def test_nothing_at_all_can_be_summed_up() -> None:
+def test_no_cells_give_a_summary_without_values() -> None:
     report = summarise([], ["lime"], ["edges"])
     assert [row["n"] for row in report["rows"]] == [0, 0]
     assert {row["verdict"] for row in report["verdicts"]} == {None}

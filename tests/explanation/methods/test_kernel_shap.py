@@ -18,7 +18,7 @@ from fakd_jax.explanation.methods.kernel_shap import (
     shapley_regression,
 )
 from fakd_jax.explanation.quality.stability import stability_of
-from fakd_jax.explanation.report.wording import fit_words, stability_words
+from fakd_jax.explanation.report.figure import describe_fit, describe_stability
 from fakd_jax.explanation.result import Explanation
 from tests.explanation.methods.scenes import a_network, a_scene, players, playing
 
@@ -307,5 +307,5 @@ def test_weights_of_a_network_that_needs_all_at_once_are_told_to_be_noise() -> N
     assert explanation.fit is not None
     assert explanation.fit.r2 is None
     assert np.abs(explanation.weights).max() > 0.05
-    assert fit_words(explanation.fit) == "no local fit"
-    assert stability_words(explanation).startswith("UNSTABLE")
+    assert describe_fit(explanation.fit) == "no local fit"
+    assert describe_stability(explanation).startswith("UNSTABLE")

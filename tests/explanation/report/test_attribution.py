@@ -1,4 +1,4 @@
-"""Pictures of attribution: colours by sign, nothing where nothing is said, lesions outlined."""
+"""Overlays: colours by sign, opacity by magnitude, lesions outlined."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hypothesis.extra import numpy as hnp
 from fakd_jax.explanation.report.attribution import (
     AGAINST_COLOUR,
     FOR_COLOUR,
-    STRONGEST_OPACITY,
+    MAX_OPACITY,
     overlay,
 )
 
@@ -24,7 +24,7 @@ def at_own_size(image: np.ndarray, attribution: np.ndarray, **changes: np.ndarra
     return overlay(image, attribution, side=1, **changes)
 
 
-def test_colours_tell_the_sign_and_opacity_the_strength() -> None:
+def test_colours_show_the_sign_and_opacity_the_magnitude() -> None:
     attribution = np.zeros((4, 6))
     attribution[0, 0], attribution[1, 1], attribution[2, 2] = 2.0, -2.0, 1.0
     picture = at_own_size(IMAGE, attribution)
@@ -34,14 +34,14 @@ def test_colours_tell_the_sign_and_opacity_the_strength() -> None:
         ((1, 1), 1.0, AGAINST_COLOUR),
         ((2, 2), 0.5, FOR_COLOUR),
     ):
-        opacity = STRONGEST_OPACITY * share
+        opacity = MAX_OPACITY * share
         expected = np.rint(100 + opacity * (np.array(colour) - 100))
         np.testing.assert_array_equal(picture[place], expected)
         picture[place] = 100
     np.testing.assert_array_equal(picture, IMAGE)
 
 
-def test_evidence_for_is_reddish_and_against_is_bluish_on_any_grey() -> None:
+def test_positive_is_reddish_and_negative_bluish_on_any_grey() -> None:
     greys = np.repeat(np.arange(256, dtype=np.uint8), 3).reshape(1, 256, 3)
     for_, against = (at_own_size(greys, np.full((1, 256), sign)).astype(int) for sign in (1.0, -1))
     assert (for_[..., 0] > for_[..., 2] + 100).all()
@@ -49,7 +49,7 @@ def test_evidence_for_is_reddish_and_against_is_bluish_on_any_grey() -> None:
 
 
 @given(IMAGES, ATTRIBUTIONS)
-def test_where_nothing_is_said_the_image_is_as_it_was(
+def test_without_attribution_the_image_is_unchanged(
     image: np.ndarray, attribution: np.ndarray
 ) -> None:
     attribution[0] = 0
@@ -60,7 +60,9 @@ def test_where_nothing_is_said_the_image_is_as_it_was(
 
 
 @given(IMAGES, ATTRIBUTIONS, st.integers(-30, 30))
-def test_only_proportions_are_shown(image: np.ndarray, attribution: np.ndarray, power: int) -> None:
+def test_scaling_the_attribution_changes_nothing(
+    image: np.ndarray, attribution: np.ndarray, power: int
+) -> None:
     # Powers of two change no digit of a float.
     np.testing.assert_array_equal(
         at_own_size(image, attribution), at_own_size(image, attribution * 2.0**power)
@@ -74,10 +76,10 @@ def test_one_extreme_pixel_does_not_hide_the_others() -> None:
     np.testing.assert_array_equal(overlay(np.zeros((20, 20, 3), np.uint8), attribution), plain)
 
 
-def test_attribution_on_few_pixels_is_as_strong_as_attribution_everywhere() -> None:
+def test_attribution_of_few_pixels_is_as_opaque_as_that_of_all() -> None:
     attribution = np.zeros((30, 30))
     attribution[3, 4] = 1e-3  # less than one pixel in a hundred
-    expected = np.rint(STRONGEST_OPACITY * np.array(FOR_COLOUR))
+    expected = np.rint(MAX_OPACITY * np.array(FOR_COLOUR))
     picture = at_own_size(np.zeros((30, 30, 3), np.uint8), attribution)
     np.testing.assert_array_equal(picture[3, 4], expected)
 
@@ -86,7 +88,7 @@ def test_attribution_on_few_pixels_is_as_strong_as_attribution_everywhere() -> N
     ("shape", "side", "expected"),
     [((64, 64), 224, (224, 224)), ((32, 64), 128, (64, 128)), ((300, 280), 224, (300, 280))],
 )
-def test_small_pictures_are_enlarged_and_large_ones_stay(
+def test_only_small_pictures_are_enlarged(
     shape: tuple[int, int], side: int, expected: tuple[int, int]
 ) -> None:
     picture = overlay(np.zeros((*shape, 3), np.uint8), np.ones(shape), side=side)
@@ -95,14 +97,14 @@ def test_small_pictures_are_enlarged_and_large_ones_stay(
 
 
 @pytest.mark.parametrize("side", [8, 9, 10, 11, 224])
-def test_enlarged_attribution_keeps_its_borders(side: int) -> None:
+def test_enlarged_attribution_keeps_its_edges(side: int) -> None:
     attribution = np.zeros((8, 8))
     attribution[:, 4:] = 1
     tinted = overlay(np.zeros((8, 8, 3), np.uint8), attribution, side=side).any(axis=-1)
     assert tinted.any(axis=0).tolist() == [(x + 0.5) * 8 / side >= 4 for x in range(side)]
 
 
-def test_a_lesion_gets_a_white_line_and_a_black_rim_outside_it() -> None:
+def test_a_lesion_is_outlined_in_white_and_black_outside_it() -> None:
     mask = np.zeros((7, 7), bool)
     mask[3, 3] = True
     image = np.full((7, 7, 3), 100, np.uint8)
@@ -114,7 +116,7 @@ def test_a_lesion_gets_a_white_line_and_a_black_rim_outside_it() -> None:
     assert (image == 100).all(), "the argument was changed"
 
 
-def test_no_lesion_no_line() -> None:
+def test_an_empty_mask_has_no_outline() -> None:
     attribution = np.arange(24.0).reshape(4, 6)
     empty = np.zeros((4, 6), bool)
     np.testing.assert_array_equal(
@@ -122,7 +124,7 @@ def test_no_lesion_no_line() -> None:
     )
 
 
-def test_what_does_not_fit_is_refused() -> None:
+def test_unsuitable_arrays_are_refused() -> None:
     with pytest.raises(ValueError, match="same height and width"):
         overlay(IMAGE, np.zeros((6, 4)))
     with pytest.raises(ValueError, match="same height and width"):
