@@ -180,7 +180,7 @@ def test_some_test_images_of_each_class(
         (["--image", "IMAGE", "--preset", "paper", "--superpixels", "9"], "quickshift"),
         (["--image", "IMAGE", "--seeds", "3"], "--seeds only means something with --benchmark"),
         (["--image", "IMAGE", "--benchmark", "--seeds", "1"], "--seeds"),
-        (["--image", "IMAGE", "--benchmark", "--method", "edges"], "edges is a control"),
+        (["--image", "IMAGE", "--benchmark", "--method", "edges"], "leave edges out of --method"),
         (["--image", "IMAGE", "--benchmark", "--masks", "FOLDER"], "--masks belong to"),
         (["--data", "DATA", "--per-class", "0"], "--per-class"),
         (["--data", "DATA", "--split", "valid"], "--split"),
@@ -277,7 +277,7 @@ def test_benchmark_judges_methods_and_goes_on_where_it_was(
     assert card["config"]["methods"]["lime"]["num_samples"] == 20
     assert card["data"]["split"] == "test"
     for row in card["rows"]:
-        assert row["measures"]["gap"]["n"] == row["n"]
+        assert row["metrics"]["gap"]["n"] == row["n"]
     before = contents(tmp_path / "card")
     assert door(*flags) == 0
     assert "measured before" in capsys.readouterr().out
@@ -309,4 +309,4 @@ def test_benchmark_of_loose_files_and_masks_in_a_folder(
     assert len(cells) == 4
     for cell in cells:
         right = cell["prediction"] == cell["true_class"]
-        assert (cell["measures"]["dice"] is not None) == right
+        assert (cell["metrics"]["dice"] is not None) == right

@@ -15,7 +15,6 @@ MEASURING = (
     "explanation/quality",
     "explanation/result.py",
     "explanation/scene",
-    "explanation/subjects.py",
     "inference",
     "metrics/resampling.py",
     "models",

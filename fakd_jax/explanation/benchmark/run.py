@@ -71,7 +71,7 @@ class Plan:
         controls = {control.name for control in self.controls}
         if both := [method.name for method in self.methods if method.name in controls]:
             raise UserError(
-                f"every benchmark includes the controls; leave {', '.join(both)} out of --method"
+                f"every benchmark includes the controls: leave {', '.join(both)} out of --method"
             )
 
     def record(self) -> dict[str, Any]:
