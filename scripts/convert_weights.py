@@ -2,11 +2,11 @@
 
     python scripts/convert_weights.py --arch resnet50 --input imagenet --output weights/resnet50
     python scripts/convert_weights.py --arch mobilenet_v3_large --input backbone.pth \
-        --output weights/backbone --allow_missing classifier
+        --output weights/backbone --allow-missing classifier
 
-A `.pth` file needs PyTorch (`pip install -e '.[convert]'`), a `.safetensors` file doesn't.
-Everything in the file must fit the network; a head that it lacks, or has for another class count,
-is drawn fresh only where `--allow_missing` names it.
+A `.pth` file needs PyTorch (`pip install -e '.[convert]'`), a `.safetensors` file does not.
+Everything in the file must fit the network. A head that it lacks, or has for another number of
+classes, is initialised at random only if `--allow-missing` names it.
 """
 
 from __future__ import annotations
@@ -23,15 +23,9 @@ from flax import nnx
 from fakd_jax.cli.runner import CommandParser, run_command, use_compilation_cache
 from fakd_jax.errors import UserError
 from fakd_jax.models import available_models, create_model
-from fakd_jax.models.checkpoint import (
-    METADATA_FILE,
-    MODEL_FOLDER,
-    load_metadata,
-    model_state,
-    save_model,
-)
-from fakd_jax.models.torch_weights.convert import LoadReport, load_state_dict
-from fakd_jax.models.torch_weights.files import read_state_dict
+from fakd_jax.models.checkpoint import METADATA_FILE, MODEL_FOLDER, load_metadata, save_model
+from fakd_jax.models.state import model_state
+from fakd_jax.models.torch_weights import LoadReport, load_state_dict, read_state_dict
 from fakd_jax.models.torch_weights.names import key_table
 from fakd_jax.models.torch_weights.pretrained import IMAGENET, fetch_imagenet
 from fakd_jax.runtime.hashing import sha256_of_file
@@ -41,7 +35,7 @@ IMAGENET_CLASSES = 1000
 
 
 def main(argv: list[str]) -> None:
-    """Converts as the flags say, and prints what became of every weight."""
+    """Converts, and prints what became of every weight."""
     flags = _parser().parse_args(argv)
     output = Path(flags.output).expanduser().absolute()
     replaces = _check_output(output)
@@ -77,32 +71,32 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--input", required=True, metavar="FILE|imagenet", help="a .pth, .pt or .safetensors file"
     )
-    parser.add_argument("--output", required=True, metavar="DIR", help="becomes the checkpoint")
+    parser.add_argument("--output", required=True, metavar="DIR", help="folder of the checkpoint")
     parser.add_argument(
-        "--num_classes",
+        "--num-classes",
         type=_positive,
         metavar="N",
-        help="default: as many as the file's head has; 1000 if it has none",
+        help="default: that of the file's head, or 1000 if it has none",
     )
     parser.add_argument(
-        "--allow_missing",
+        "--allow-missing",
         nargs="+",
         default=[],
         metavar="PREFIX",
-        help="keys that may be absent or of another class count, such as fc or classifier",
+        help="keys that may be missing or misshaped, such as fc or classifier",
     )
-    parser.add_argument("--seed", type=int, default=0, help="for what is drawn fresh (default 0)")
+    parser.add_argument("--seed", type=int, default=0, help="of random initial values (default 0)")
     return parser
 
 
 def _positive(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"must be a whole number of at least 1, not {text}")
+        raise argparse.ArgumentTypeError(f"must be an integer of at least 1, not {text}")
     return int(text)
 
 
 def _check_output(output: Path) -> bool:
-    """Whether a checkpoint is there to be replaced; anything else that is there is kept."""
+    """Whether `output` is a checkpoint to be replaced; refuses anything else there."""
     if not output.exists() or (output.is_dir() and not any(output.iterdir())):
         return False
     if output.is_dir() and {p.name for p in output.iterdir()} == {METADATA_FILE, MODEL_FOLDER}:
@@ -114,7 +108,7 @@ def _check_output(output: Path) -> bool:
 
 
 def _head_size(arch: str, state_dict: Mapping[str, np.ndarray]) -> int | None:
-    """The class count of the last layer in the file, None if it has no head."""
+    """The number of classes of the file's head, None if it has none."""
     skeleton = nnx.eval_shape(lambda: create_model(arch, num_classes=1, rngs=nnx.Rngs(0)))
     bias = state_dict.get(f"{key_table(skeleton).logits}.bias")
     return None if bias is None else int(bias.shape[0])

@@ -14,7 +14,8 @@ from PIL import Image
 from fakd_jax import explain
 from fakd_jax.cli import runner as cli
 from fakd_jax.models import create_model
-from fakd_jax.models.checkpoint import model_state, save_model
+from fakd_jax.models.checkpoint import save_model
+from fakd_jax.models.state import model_state
 
 CLASSES = ["glioma", "notumor"]
 QUICK = ["--num-samples", "20", "--batch-size", "8"]

@@ -18,8 +18,8 @@ from fakd_jax.inference.gradients import LogitGradients
 from fakd_jax.inference.masked import MaskedInference
 from fakd_jax.inference.network import Gradients, Network
 from fakd_jax.inference.predictor import Predictor
-from fakd_jax.models.checkpoint import model_state
 from fakd_jax.models.reinitialisation import reinitialise
+from fakd_jax.models.state import model_state
 from fakd_jax.runtime.hashing import sha256, sha256_of_tree
 
 

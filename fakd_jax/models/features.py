@@ -1,4 +1,4 @@
-"""Running a network together with its sown intermediates, and differentiating by them."""
+"""Running a network together with its sown features, and differentiating by them."""
 
 from __future__ import annotations
 
@@ -21,29 +21,28 @@ def forward(
     *,
     features: Sequence[str] = (),
     dropout_key: Array | None = None,
-) -> tuple[Float32[Array, "B K"], dict[str, Float[Array, "B h w c"]]]:
-    """Runs a network and returns its logits and the features asked for.
+) -> tuple[Float32[Array, "B K"], dict[str, Float[Array, "B _ _ _"]]]:
+    """Computes a network's logits and the features requested.
 
-    In training mode the model's running statistics move, and nothing else of it changes: what
-    was sown is read from a view of the model that shares its variables and is then dropped, so
-    the structure of its state stays the same. Inside `jax.grad`, pass a model made inside the
-    differentiated function (`nnx.merge(graphdef, params, rest, copy=True)`) and return its new
-    statistics as auxiliary output.
+    In training mode the model's running statistics are updated; nothing else of it changes. Inside
+    `jax.grad`, pass a model made inside the differentiated function
+    (`nnx.merge(graphdef, params, rest, copy=True)`) and return its new statistics as auxiliary
+    output.
 
     Args:
       model: A network of `create_model`.
       images: Normalised images.
-      features: Names of intermediates under torchvision's names, such as `layer3` or
+      features: Names of intermediates as torchvision names them, such as `layer3` or
         `features.16`.
-      dropout_key: Random key of dropout; needed by networks with dropout in training mode.
+      dropout_key: Random key for dropout; needed by networks with dropout in training mode.
 
     Returns:
-      Float32 logits, and a dictionary of the features in the order asked for, in the model's
-      compute dtype.
+      Float32 logits, and the features by name in the order requested, in the model's compute
+      dtype.
 
     Raises:
-      UserError: For features that the network does not have.
-      ValueError: If dropout lacks its key.
+      UserError: The network lacks a feature.
+      ValueError: Dropout lacks its key.
     """
     rngs = None if dropout_key is None else nnx.Rngs(dropout=dropout_key)
     if not features:
@@ -60,24 +59,24 @@ def feature_gradient(
     feature: str,
     class_index: int | Int[Array, ""],
 ) -> tuple[Float32[Array, "B h w c"], Float32[Array, "B h w c"]]:
-    """The gradient of one class's logit with respect to a feature.
+    """Computes the gradient of one class's logit with respect to a feature.
 
-    The feature is perturbed where it is sown, by zero, so that all that is computed from it
-    counts, shortcuts too.
+    The feature is perturbed by zero where it is sown, so everything computed from it counts,
+    shortcuts included.
 
     Args:
       model: A network of `create_model` in evaluation mode, in which images do not influence one
         another.
       images: Normalised images.
-      feature: Name of an intermediate, as of :func:`forward`.
+      feature: Name of an intermediate, as in :func:`forward`.
       class_index: In [0, K); may be traced.
 
     Returns:
       The feature and, for every image, the gradient of its own logit with respect to its own
-      feature. The gradient is computed in the model's compute dtype.
+      feature, computed in the model's compute dtype.
 
     Raises:
-      UserError: For a feature that the network does not have.
+      UserError: The network lacks the feature.
     """
     sown = _shapes(lambda: model, images)
     _check_known(model, feature, sown)
@@ -94,17 +93,17 @@ def feature_gradient(
 def feature_shapes(
     name_or_model: str | nnx.Module, image_size: int
 ) -> dict[str, tuple[int, int, int]]:
-    """The shapes of all features of a network, found without computing anything.
+    """Determines the shapes of all features of a network without computing anything.
 
     Args:
-      name_or_model: A name that `create_model` knows, or a network.
+      name_or_model: A name for `create_model`, or a network.
       image_size: Height and width of the images in pixels.
 
     Returns:
-      Height, width and channels by name, in the order in which the network computes them.
+      Height, width and channels by name, in the order of computation.
 
     Raises:
-      UserError: For a name that is not known.
+      UserError: An unknown name.
     """
 
     def make() -> nnx.Module:
@@ -120,8 +119,8 @@ def feature_shapes(
 
 
 def _shapes(make: Callable[[], nnx.Module], images: Any) -> dict[str, Any]:
-    """The shapes and dtypes of all features of a network, in the order of computation."""
-    names: list[str] = []  # JAX returns dictionaries sorted as text
+    """Shapes and dtypes of all features of a network, in the order of computation."""
+    names: list[str] = []  # JAX returns dictionaries sorted by key
 
     def run(images: Array) -> dict[str, Array]:
         sown = _run_captured(make(), images, None)[1]
@@ -138,9 +137,10 @@ def _run_captured(
     rngs: nnx.Rngs | None,
     perturbations: Mapping[str, Array] | None = None,
 ) -> tuple[Array, dict[str, Array]]:
-    """Runs a view of the model under `nnx.capture`; only the view is touched by it.
+    """Logits and all features in the order they were sown.
 
-    Returns the logits and all features, in the order in which they were sown.
+    Runs a view of the model under `nnx.capture`. The view shares the model's variables and is then
+    dropped, so nothing sown is left in the model.
     """
     view: Any = nnx.clone(model, variables=False)
     added = nnx.State({name: nnx.Perturbation(x) for name, x in (perturbations or {}).items()})

@@ -33,16 +33,10 @@ Activation = Callable[[Array], Array]
 
 @dataclass(frozen=True)
 class BlockSetting:
-    """One line of Table 1 of the paper: an inverted residual block.
+    """An inverted residual block: one line of the paper's Table 1.
 
-    Attributes:
-      in_features: Channels of the input.
-      kernel_size: Of the depthwise convolution.
-      expanded_features: Channels inside the block.
-      out_features: Channels of the result.
-      squeeze: Whether the block has squeeze-and-excitation.
-      hard_swish: Hard-swish, else ReLU.
-      stride: Of the depthwise convolution.
+    `kernel_size` and `stride` are the depthwise convolution's; `squeeze` adds
+    squeeze-and-excitation; the activation is hard-swish or ReLU.
     """
 
     in_features: int
@@ -74,13 +68,13 @@ MOBILENET_V3_LARGE_SETTINGS = (
 
 
 def make_divisible(value: int, divisor: int = 8) -> int:
-    """Rounds to a multiple of `divisor`, never by more than a tenth downwards (torchvision's)."""
+    """Rounds to a multiple of `divisor`, never down by more than a tenth, as torchvision does."""
     rounded = max(divisor, (value + divisor // 2) // divisor * divisor)
     return rounded + divisor if rounded < 0.9 * value else rounded
 
 
 class ConvNormActivation(nnx.Module):
-    """A convolution of any kind, batch norm, and an activation or none."""
+    """A convolution of any kind, batch norm, and an optional activation."""
 
     def __init__(
         self, conv: Conv | Pointwise | Depthwise, norm: BatchNorm, activation: Activation | None
@@ -90,7 +84,7 @@ class ConvNormActivation(nnx.Module):
         self.activation = activation
 
     def __call__(self, x: Float[Array, "B H W I"]) -> Float[Array, "B h w O"]:
-        """Applies the three in turn."""
+        """Maps feature maps; the stride is the convolution's."""
         y = self.bn(self.conv(x))
         return y if self.activation is None else self.activation(y)
 
@@ -104,7 +98,7 @@ class SqueezeExcitation(nnx.Module):
         self.fc2 = Pointwise(squeezed, features, use_bias=True, dtype=dtype, rngs=rngs)
 
     def __call__(self, x: Float[Array, "B H W C"]) -> Float[Array, "B H W C"]:
-        """Gates the channels of every image."""
+        """Scales the channels of every image."""
         gate = nnx.relu(self.fc1(global_average_pool(x)))
         return x * nnx.hard_sigmoid(self.fc2(gate))
 
@@ -141,7 +135,7 @@ class InvertedResidual(nnx.Module):
         self.residual = setting.stride == 1 and setting.in_features == setting.out_features
 
     def __call__(self, x: Float[Array, "B H W I"]) -> Float[Array, "B h w O"]:
-        """Applies the block, and adds its input where the shapes agree."""
+        """Applies the block, and adds the input if the shapes agree."""
         y = x
         for layer in self.block:
             y = layer(y)
@@ -152,8 +146,9 @@ class MobileNetV3(nnx.Module):
     """MobileNetV3; with the default settings, torchvision's `mobilenet_v3_large`.
 
     Sown for `nnx.capture`, in the compute dtype: `features.0` to `features.16` (the last, the 1×1
-    convolution with batch norm and hard-swish, is the paper's student feature, [B, 7, 7, 960] for
-    224-pixel images) and `pre_logits` [B, 1, 1, C], what dropout and the last layer get.
+    convolution with batch norm and hard-swish, is the paper's student feature,
+    `[B, 7, 7, 960]` for 224-pixel images) and `pre_logits` `[B, 1, 1, C]`, the input of dropout
+    and the last layer.
 
     Initial values are torchvision's: convolutions N(0, 2/fan_out), linear layers N(0, .01²).
 
@@ -161,7 +156,7 @@ class MobileNetV3(nnx.Module):
       num_classes: Number of logits.
       settings: The inverted residual blocks.
       last_channel: Width of the hidden layer of the classifier.
-      dropout: Probability of dropping one of its values in training.
+      dropout: Probability of dropping each of its values in training.
       batch_norm_momentum: Weight of the old running statistics (one minus PyTorch's .01).
       batch_norm_epsilon: Added to variances.
       dtype: Compute dtype; parameters, statistics and logits stay float32.

@@ -18,14 +18,8 @@ from typing import Any
 from flax import nnx
 
 from fakd_jax.errors import UserError
-from fakd_jax.models.checkpoint import (
-    load_model,
-    model_state,
-    read_arrays,
-    save_model,
-    set_model_state,
-    write_arrays,
-)
+from fakd_jax.models.checkpoint import load_model, read_arrays, save_model, write_arrays
+from fakd_jax.models.state import model_state, set_model_state
 from fakd_jax.runtime.atomic_files import failed_write
 from fakd_jax.training.state import Learner, TrainState, from_named_arrays, to_named_arrays
 

@@ -14,7 +14,8 @@ from fakd_jax.data.dataset import ImageDataset
 from fakd_jax.data.preprocessing import Preprocessing
 from fakd_jax.data.splits import Split
 from fakd_jax.models import create_model
-from fakd_jax.models.checkpoint import model_state, save_model
+from fakd_jax.models.checkpoint import save_model
+from fakd_jax.models.state import model_state
 
 NAMES = ("glioma", "notumor", "pituitary")
 

@@ -10,7 +10,7 @@ import pytest
 from fakd_jax.inference.adapter import network_of, weights_sha256
 from fakd_jax.inference.network import Network
 from fakd_jax.inference.predictor import Predictor
-from fakd_jax.models.checkpoint import model_state
+from fakd_jax.models.state import model_state
 from tests.tiny import IMAGE_SIZE, tiny_predictor
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (6, IMAGE_SIZE, IMAGE_SIZE, 3), dtype=np.uint8)

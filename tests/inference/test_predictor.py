@@ -17,7 +17,8 @@ from fakd_jax.data.preprocessing import Preprocessing, normalise, resize
 from fakd_jax.errors import UserError
 from fakd_jax.inference.predictor import softmax
 from fakd_jax.models import create_model
-from fakd_jax.models.checkpoint import model_state, save_model
+from fakd_jax.models.checkpoint import save_model
+from fakd_jax.models.state import model_state
 
 SIDE = 32
 METADATA: dict[str, Any] = {

@@ -19,15 +19,12 @@ from fakd_jax.errors import UserError
 from fakd_jax.models import checkpoint as serialization
 from fakd_jax.models.checkpoint import (
     build_model,
-    flatten_state,
     load_metadata,
     load_model,
-    model_state,
     resolve_checkpoint,
     save_model,
-    set_model_state,
-    unflatten_state,
 )
+from fakd_jax.models.state import flatten_state, model_state, set_model_state, unflatten_state
 
 
 class Net(nnx.Module):
@@ -138,11 +135,11 @@ def test_allow_missing_is_a_prefix_of_whole_parts() -> None:
 @given(data=st.data())
 def test_any_set_of_dropped_and_added_paths_is_listed(data: st.DataObject) -> None:
     tree = numpy_state(1)
-    paths = sorted(dict(flatten_state(tree)))
+    paths = sorted(flatten_state(tree))
     dropped = data.draw(st.sets(st.sampled_from(paths)))
     added = data.draw(st.sets(st.from_regex(r"[a-z]{3,8}", fullmatch=True), max_size=3))
     added = {f"params.extra.{name}" for name in added}
-    leaves = {**dict(flatten_state(tree)), **dict.fromkeys(added, np.zeros(1))}
+    leaves = flatten_state(tree) | dict.fromkeys(added, np.zeros(1))
     kept = unflatten_state({path: leaf for path, leaf in leaves.items() if path not in dropped})
     if not dropped | added:
         assert set_model_state(Net(0), kept) == []
@@ -270,5 +267,5 @@ def test_build_model_gives_the_saved_network(tmp_path: Path, arch: str) -> None:
     assert metadata["arch"] == arch
     assert_same(model_state(model), model_state(built))
     assert nnx.graphdef(model) == nnx.graphdef(built)
-    with pytest.raises(UserError, match="tells 3 classes apart, 4 are needed"):
+    with pytest.raises(UserError, match="has 3 classes, 4 are needed"):
         build_model(tmp_path / "m", num_classes=4)

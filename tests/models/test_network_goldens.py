@@ -14,8 +14,8 @@ from flax import nnx
 from jax.typing import DTypeLike
 
 from fakd_jax.models import create_model, forward
-from fakd_jax.models.checkpoint import model_state
-from fakd_jax.models.torch_weights.convert import load_state_dict, to_state_dict
+from fakd_jax.models.state import model_state
+from fakd_jax.models.torch_weights import load_state_dict, to_state_dict
 from fakd_jax.models.torch_weights.names import key_table
 from scripts.goldens import common
 

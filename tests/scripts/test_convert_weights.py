@@ -14,8 +14,9 @@ from flax import nnx
 
 from fakd_jax.errors import UserError
 from fakd_jax.models import create_model
-from fakd_jax.models.checkpoint import build_model, model_state
-from fakd_jax.models.torch_weights.convert import to_state_dict
+from fakd_jax.models.checkpoint import build_model
+from fakd_jax.models.state import model_state
+from fakd_jax.models.torch_weights import to_state_dict
 from fakd_jax.models.torch_weights.names import key_table
 from fakd_jax.runtime.hashing import sha256_of_file
 
@@ -94,11 +95,11 @@ def test_a_complete_file(
 def test_a_backbone_only_when_told(
     script: ModuleType, backbone: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with pytest.raises(UserError, match=r"classifier\.0\.bias, .*--allow_missing classifier"):
-        convert(script, backbone, tmp_path / "out", "--num_classes", "4")
+    with pytest.raises(UserError, match=r"classifier\.0\.bias, .*--allow-missing classifier"):
+        convert(script, backbone, tmp_path / "out", "--num-classes", "4")
     assert not (tmp_path / "out").exists()
     convert(
-        script, backbone, tmp_path / "out", "--num_classes", "4", "--allow_missing", "classifier"
+        script, backbone, tmp_path / "out", "--num-classes", "4", "--allow-missing", "classifier"
     )
     metadata = json.loads((tmp_path / "out" / "metadata.json").read_text())
     assert metadata["num_classes"] == 4
@@ -106,16 +107,16 @@ def test_a_backbone_only_when_told(
     assert metadata["source"]["fresh"] == [
         f"classifier.{layer}.{kind}" for layer in (0, 3) for kind in ("bias", "weight")
     ]
-    assert "drawn fresh, not from the weights: classifier.0.bias" in capsys.readouterr().out
+    assert "initialised at random: classifier.0.bias" in capsys.readouterr().out
 
 
 def test_another_class_count_only_when_told(
     script: ModuleType, complete: Path, tmp_path: Path
 ) -> None:
     with pytest.raises(UserError, match=r"classifier\.3\.bias has \(6,\), the model \(4,\)"):
-        convert(script, complete, tmp_path / "out", "--num_classes", "4")
+        convert(script, complete, tmp_path / "out", "--num-classes", "4")
     convert(
-        script, complete, tmp_path / "out", "--num_classes", "4", "--allow_missing", "classifier"
+        script, complete, tmp_path / "out", "--num-classes", "4", "--allow-missing", "classifier"
     )
     metadata = json.loads((tmp_path / "out" / "metadata.json").read_text())
     assert metadata["head"] == "untrained"
@@ -123,7 +124,7 @@ def test_another_class_count_only_when_told(
 
 
 def test_the_seed_decides_what_is_drawn(script: ModuleType, backbone: Path, tmp_path: Path) -> None:
-    flags = ("--num_classes", "4", "--allow_missing", "classifier", "--seed")
+    flags = ("--num-classes", "4", "--allow-missing", "classifier", "--seed")
     heads = []
     for name, seed in (("a", "1"), ("b", "1"), ("c", "2")):
         convert(script, backbone, tmp_path / name, *flags, seed)
@@ -151,8 +152,8 @@ def test_outputs_that_may_not_be_overwritten(
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (["--num_classes", "0"], "a whole number of at least 1, not 0"),
-        (["--num_classes", "four"], "a whole number of at least 1, not four"),
+        (["--num-classes", "0"], "an integer of at least 1, not 0"),
+        (["--num-classes", "four"], "an integer of at least 1, not four"),
         (["--arch", "alexnet"], "invalid choice: 'alexnet'"),
         (["--colour", "red"], "unrecognized arguments: --colour red"),
         (["--allow_missing", "clasifier"], "allow_missing names clasifier"),
@@ -185,7 +186,7 @@ def test_imagenet_without_weights_for_the_arch(script: ModuleType, tmp_path: Pat
         (
             "mobilenet_v3_large",
             "mobilenet_v3_large_backbone.pth",
-            ["--allow_missing", "classifier"],
+            ["--allow-missing", "classifier"],
             262,
         ),
     ],

@@ -1,5 +1,9 @@
-"""PyTorch weights in: files, names, conversion, download, pretrained networks.
+"""PyTorch weights in and out: files, names (one table per naming), conversion, download.
 
-One table of names per architecture; nothing is loaded that does not fit.
-May import models, runtime and errors.
+Weights fit completely or are refused. May import models, runtime and errors.
 """
+
+from fakd_jax.models.torch_weights.convert import LoadReport, load_state_dict, to_state_dict
+from fakd_jax.models.torch_weights.files import read_state_dict
+
+__all__ = ["LoadReport", "load_state_dict", "read_state_dict", "to_state_dict"]

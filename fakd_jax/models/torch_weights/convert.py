@@ -1,8 +1,4 @@
-"""Weights from PyTorch into our networks: everything fits, or nothing is loaded.
-
-The tables of :mod:`fakd_jax.models.torch_weights.names` say which key goes where. Half-loaded
-weights without a word are what users of such converters suffer from most, hence the strictness.
-"""
+"""State dicts of PyTorch into our networks, completely or not at all, and back."""
 
 from __future__ import annotations
 
@@ -15,30 +11,29 @@ import numpy as np
 from flax import nnx
 
 from fakd_jax.errors import UserError
-from fakd_jax.models.checkpoint import (
+from fakd_jax.models.state import (
     flatten_state,
     has_prefix,
     model_state,
     set_model_state,
     unflatten_state,
 )
-from fakd_jax.models.torch_weights.files import as_array, read_state_dict
+from fakd_jax.models.torch_weights.files import as_array
 from fakd_jax.models.torch_weights.names import KeyTable, Row, key_table
-
-__all__ = ["LoadReport", "load_state_dict", "read_state_dict", "to_state_dict"]
 
 
 @dataclass(frozen=True)
 class LoadReport:
-    """What came from the weights and what did not; keys as PyTorch names them.
+    """What was loaded from a state dict and what was not; keys as PyTorch names them.
 
     Attributes:
-      loaded: how many arrays were loaded.
-      parameters: values loaded by group (`layer1`, `features.3`, …), batch statistics aside.
-      statistics: how many values of batch statistics were loaded.
-      fresh: keys that stay as drawn.
+      loaded: number of arrays loaded.
+      parameters: number of values loaded by group (`layer1`, `features.3`, …), without batch
+        statistics.
+      statistics: number of values of batch statistics loaded.
+      fresh: keys that keep their initial values.
       left_out: keys that were there and did not fit, with both shapes; all are in `fresh`.
-      ignored: keys that have no use here (`num_batches_tracked`).
+      ignored: keys without a use here (`num_batches_tracked`).
       source: the file or folder.
       sha256: of the file.
     """
@@ -54,23 +49,23 @@ class LoadReport:
 
     @property
     def head(self) -> str:
-        """'pretrained', or why it was drawn: 'untrained' (did not fit) or 'absent'."""
+        """'pretrained', 'untrained' (the head did not fit) or 'absent'."""
         if not self.fresh:
             return "pretrained"
         return "untrained" if self.left_out else "absent"
 
     def summary(self) -> str:
-        """The report as some lines of text, for people."""
+        """The report as a few lines of text."""
+        digest = f" (sha256 {self.sha256})" if self.sha256 else ""
         groups = ", ".join(f"{name} {count:,}" for name, count in self.parameters.items())
         lines = [
-            f"weights from {self.source or 'a state dict'}"
-            + (f" (sha256 {self.sha256})" if self.sha256 else ""),
+            f"weights from {self.source or 'a state dict'}{digest}",
             f"loaded {self.loaded} arrays: {sum(self.parameters.values()):,} parameters, "
             f"{self.statistics:,} batch statistics",
             f"parameters by group: {groups}",
         ]
         if self.fresh:
-            lines.append(f"drawn fresh, not from the weights: {', '.join(self.fresh)}")
+            lines.append(f"initialised at random: {', '.join(self.fresh)}")
         if self.left_out:
             lines.append(f"left out, of another shape: {'; '.join(self.left_out)}")
         if self.ignored:
@@ -81,7 +76,7 @@ class LoadReport:
 
 @dataclass(frozen=True)
 class _Matches:
-    """Keys sorted by what the table says of them."""
+    """The keys of a state dict, sorted by the table."""
 
     rows: dict[str, tuple[str, Row]]  # path → (key, row)
     ignored: tuple[str, ...]
@@ -96,24 +91,25 @@ def load_state_dict(
     allow_missing: Sequence[str] = (),
     table: KeyTable | None = None,
 ) -> LoadReport:
-    """Fills a model with a PyTorch state dict, entirely or not at all.
+    """Fills a model with a PyTorch state dict, completely or not at all.
 
     Args:
       model: changed in place.
       state_dict: arrays or tensors by torchvision's keys, in PyTorch's layouts.
-      allow_missing: prefixes of keys, such as `fc` or `classifier`. A layer under one that the
-        dict lacks, or has in another shape, stays as drawn as a whole, and the report says so.
-      table: of the keys; None takes that of the model's family.
+      allow_missing: prefixes of keys, such as `fc` or `classifier`. A layer below one that the
+        dict lacks, or has in another shape, keeps its initial values as a whole, and the report
+        lists it.
+      table: the naming of the keys; None takes that of the model's family.
 
     Returns:
-      What was loaded, drawn and ignored.
+      What was loaded, left at its initial values and ignored.
 
     Raises:
-      UserError: lists every missing, extra, ambiguous, misshaped and unusable key at once; the
-        model is then unchanged.
+      UserError: lists every missing, extra, ambiguous, misshaped and unusable key; the model is
+        then unchanged.
     """
     table = key_table(model) if table is None else table
-    wanted = {path: np.shape(leaf) for path, leaf in flatten_state(model_state(model))}
+    wanted = {path: np.shape(leaf) for path, leaf in flatten_state(model_state(model)).items()}
     key_by_path = {path: table.key_of(path) or path for path in wanted}
     _refuse_unknown_prefixes(allow_missing, key_by_path.values())
     matches = _match(state_dict, table, wanted.keys())
@@ -128,13 +124,13 @@ def load_state_dict(
         if values[path].shape != wanted[path]
     }
     absent = [key_by_path[path] for path in wanted if path not in values]
-    drawn_layers = {_layer(key) for key in [*absent, *misshaped] if has_prefix(key, allow_missing)}
-    fresh = {path: key for path, key in key_by_path.items() if _layer(key) in drawn_layers}
+    fresh_layers = {_layer(key) for key in [*absent, *misshaped] if has_prefix(key, allow_missing)}
+    fresh = {path: key for path, key in key_by_path.items() if _layer(key) in fresh_layers}
     problems = {
-        "missing": [key for key in absent if _layer(key) not in drawn_layers],
+        "missing": [key for key in absent if _layer(key) not in fresh_layers],
         "extra": matches.extra,
         "ambiguous": matches.ambiguous,
-        "misshaped": [text for key, text in misshaped.items() if _layer(key) not in drawn_layers],
+        "misshaped": [text for key, text in misshaped.items() if _layer(key) not in fresh_layers],
         "unusable": [
             f"{key_by_path[path]} is {flaw}"
             for path, value in values.items()
@@ -166,20 +162,20 @@ def load_state_dict(
 
 
 def to_state_dict(state: Mapping[str, Any], table: KeyTable) -> dict[str, np.ndarray]:
-    """Writes a model's state as PyTorch would name and lay it out.
+    """Names and lays out a model's state as PyTorch does: the inverse of :func:`load_state_dict`.
 
     Args:
-      state: as of :func:`fakd_jax.models.checkpoint.model_state`.
+      state: as of :func:`fakd_jax.models.state.model_state`.
       table: of the model's family.
 
     Returns:
-      Arrays by key; the inverse of :func:`load_state_dict`, without `num_batches_tracked`.
+      Arrays by key, without `num_batches_tracked`.
 
     Raises:
       UserError: a path that the table does not know.
     """
     state_dict = {}
-    for path, leaf in flatten_state(state):
+    for path, leaf in flatten_state(state).items():
         row = table.row_of(path)
         if row is None:
             raise UserError(f"{path} is in no row of the key table; is it another network's?")
@@ -188,7 +184,7 @@ def to_state_dict(state: Mapping[str, Any], table: KeyTable) -> dict[str, np.nda
 
 
 def _match(keys: Iterable[str], table: KeyTable, known: Iterable[str]) -> _Matches:
-    """Sends every key through the table; `known` are the paths that the model has."""
+    """Looks every key up in the table; `known` are the model's paths."""
     known = set(known)
     claims: dict[str, list[tuple[str, Row]]] = defaultdict(list)
     ignored, extra, ambiguous = [], [], []
@@ -210,7 +206,7 @@ def _match(keys: Iterable[str], table: KeyTable, known: Iterable[str]) -> _Match
 
 
 def _layer(key: str) -> str:
-    """The layer that a key's array belongs to: a layer is drawn or loaded as a whole."""
+    """The layer of a key's array: layers are loaded as a whole or not at all."""
     return key.rpartition(".")[0]
 
 
@@ -238,23 +234,23 @@ def _complaint(
     matched: int,
     table: KeyTable,
 ) -> str:
-    """One line with every offender, and what to do about the usual ones."""
-    told = "; ".join(f"{kind}: {', '.join(keys)}" for kind, keys in problems.items() if keys)
+    """One line with every problem, and what to do about the usual ones."""
+    listed = "; ".join(f"{kind}: {', '.join(keys)}" for kind, keys in problems.items() if keys)
     counts = ", ".join(f"{len(keys)} {kind}" for kind, keys in problems.items() if keys)
-    text = f"these weights do not fit a {type(model).__name__} ({counts}): {told}"
+    text = f"these weights do not fit a {type(model).__name__} ({counts}): {listed}"
     if given and not matched:
         return f"{text}; none of their {given} keys is known: is it another network's file?"
     in_question = [key for kind in ("missing", "misshaped") for key in problems[kind]]
     if any(has_prefix(key.split(" ")[0], [table.head]) for key in in_question):
         text += (
-            f"; to draw the head anew, say so: --allow_missing {table.head} "
+            f"; to initialise the head at random, add --allow-missing {table.head} "
             f"(in Python allow_missing=['{table.head}'])"
         )
     return text
 
 
 def _count_by_group(sizes: Iterable[tuple[str, int]]) -> dict[str, int]:
-    """Adds sizes up by stage or block: `layer1`, `features.3`, `fc`, `classifier`."""
+    """Adds up sizes by stage or block: `layer1`, `features.3`, `fc`, `classifier`."""
     counts: dict[str, int] = defaultdict(int)
     for key, size in sizes:
         parts = key.split(".")

@@ -1,4 +1,4 @@
-"""One file from the network into a cache: whole, verified, fetched once, resumable."""
+"""Downloads into a cache: verified, resumable, once for all processes."""
 
 from __future__ import annotations
 
@@ -21,42 +21,42 @@ Log = Callable[[str], None]
 
 
 def download(url: str, target: Path, *, sha256_prefix: str, log: Log = print) -> Path:
-    """Makes sure that a file is there and whole, downloading it if need be.
+    """Downloads a file unless it is there already.
 
-    Bytes go to `<target>.part`, which a later call resumes after a cut connection, and take the
-    final name only when their hash is right, so `target` is never half a file. A second process
-    that wants the same file waits for the first; the lock ends with the process that holds it.
+    Bytes go to `<target>.part`, which a later call resumes, and are renamed once their hash is
+    verified. A second process that wants the same file waits for the first; the lock ends with
+    the process that holds it.
 
     Args:
-      url: where the file is.
-      target: where it shall be.
-      sha256_prefix: what the SHA-256 of its bytes starts with, hexadecimal.
-      log: takes progress, a line at a time.
+      url: address of the file.
+      target: the file to write.
+      sha256_prefix: start of the SHA-256 of its bytes, hexadecimal.
+      log: called with each line of progress.
 
     Returns:
       `target`.
 
     Raises:
-      UserError: no network, a refusal of the server, a cut connection, a wrong hash, or a cache
-        that can't be written; says what to fetch by hand and where to put it.
+      UserError: no network, the server refused, the connection broke, the hash is wrong, or the
+        cache cannot be written; with the file to download by hand and where to put it.
     """
     if _is_right(target, sha256_prefix):
         return target
-    by_hand = f"fetch {url} by hand and put it at {target}"
+    by_hand = f"download {url} by hand and put it at {target}"
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with _lock(target.with_name(f"{target.name}.lock"), log):
             if _is_right(target, sha256_prefix):  # another process was faster
                 return target
             if target.exists():
-                log(f"{target} is not the file it should be (wrong SHA-256): downloading it anew")
+                log(f"{target} has the wrong SHA-256: downloading it again")
             part = target.with_name(f"{target.name}.part")
             _receive(url, part, log)
             if not _is_right(part, sha256_prefix):
                 found = sha256_of_file(part)
                 part.unlink()
                 raise UserError(
-                    f"what {url} sent has SHA-256 {found[:16]}…, not {sha256_prefix}…, and was "
+                    f"the file from {url} has SHA-256 {found[:16]}…, not {sha256_prefix}…, and was "
                     f"removed; try again, or {by_hand}"
                 )
             os.replace(part, target)
@@ -87,7 +87,7 @@ def _is_right(file: Path, sha256_prefix: str) -> bool:
 
 @contextlib.contextmanager
 def _lock(file: Path, log: Log) -> Iterator[None]:
-    """Holds an exclusive lock, which the system takes back from a process that dies."""
+    """Holds an exclusive lock, which the system releases if the process dies."""
     with file.open("w") as handle:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -98,7 +98,7 @@ def _lock(file: Path, log: Log) -> Iterator[None]:
 
 
 def _receive(url: str, part: Path, log: Log) -> None:
-    """Appends to what an earlier attempt left in `part` where the server can, else starts over.
+    """Continues an earlier attempt's `part` if the server supports it, else starts over.
 
     Raises:
       ConnectionError: the connection ended before the announced length.
@@ -110,7 +110,7 @@ def _receive(url: str, part: Path, log: Log) -> None:
     try:
         response = urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS)
     except urllib.error.HTTPError as error:
-        if error.code == 416 and have:  # nothing is left to send; the hash decides
+        if error.code == 416 and have:  # nothing left to send; the hash decides
             return
         raise
     with response:
@@ -119,9 +119,7 @@ def _receive(url: str, part: Path, log: Log) -> None:
         announced = response.headers.get("Content-Length")
         total = None if announced is None else have + int(announced)
         size = "of unknown size" if total is None else f"{total / 1e6:.1f} MB"
-        log(
-            f"downloading {url} ({size}{f', {have / 1e6:.1f} MB are here already' if have else ''})"
-        )
+        log(f"downloading {url} ({size}{f', {have / 1e6:.1f} MB of it present' if have else ''})")
         with part.open("ab" if have else "wb") as file:
             _copy(response, file.write, have, total, log)
 
@@ -133,13 +131,13 @@ def _copy(
     total: int | None,
     log: Log,
 ) -> None:
-    """Copies a response, telling every tenth of the way."""
-    told = done * 10 // total if total else 0
+    """Copies a response, logging every tenth of it."""
+    logged = done * 10 // total if total else 0
     while chunk := response.read(_CHUNK):
         write(chunk)
         done += len(chunk)
-        if total and done * 10 // total > told:
-            told = done * 10 // total
+        if total and done * 10 // total > logged:
+            logged = done * 10 // total
             log(f"  {done / 1e6:.1f} of {total / 1e6:.1f} MB")
     if total is not None and done < total:
         raise ConnectionError(f"the connection ended at {done:,} of {total:,} bytes")

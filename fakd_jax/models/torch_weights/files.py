@@ -1,4 +1,4 @@
-"""Reading PyTorch checkpoints and safetensors as NumPy arrays, executing nothing in them."""
+"""PyTorch checkpoints and safetensors files as NumPy arrays, without executing their code."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 
 from fakd_jax.errors import UserError
 
-# What training scripts put a state dict under, and what wrappers put before its keys
+# Keys under which training scripts store a state dict, and prefixes that wrappers add to its keys
 # (DataParallel and DistributedDataParallel, torch.compile).
 _NESTED_UNDER = ("state_dict", "model_state_dict", "model")
 _WRAPPER_PREFIXES = ("module.", "_orig_mod.")
@@ -32,20 +32,17 @@ _SAFETENSORS_DTYPES: dict[str, Any] = {
 
 
 def read_state_dict(path: Path | str) -> dict[str, np.ndarray]:
-    """Reads a state dict from a `.pth`/`.pt` file (needs PyTorch) or `.safetensors` (doesn't).
+    """Reads a state dict from a `.pth` or `.pt` file (needs PyTorch) or a `.safetensors` file.
 
-    A dict nested under `state_dict`, `model_state_dict` or `model` is taken out, prefixes of
-    wrappers (`module.`) are taken off, and floating-point values of any width become float32.
-
-    Args:
-      path: the file.
+    The dict may be nested under `state_dict`, `model_state_dict` or `model`; prefixes of wrappers
+    (`module.`) are removed.
 
     Returns:
-      Arrays by PyTorch key; floating-point ones float32, others in their own dtype.
+      Arrays by PyTorch key; floating-point ones as float32, others in their own dtype.
 
     Raises:
-      UserError: no such file; not a checkpoint or a damaged one; one that holds pickled code
-        (refused: `weights_only=True`); no state dict in it; PyTorch is needed and not installed.
+      UserError: no such file; not a checkpoint or a damaged one; pickled code in it (refused:
+        `weights_only=True`); no state dict in it; PyTorch is needed and not installed.
     """
     path = Path(path).expanduser()
     if not path.is_file():
@@ -57,18 +54,12 @@ def read_state_dict(path: Path | str) -> dict[str, np.ndarray]:
 
 
 def as_array(value: Any) -> np.ndarray:
-    """Takes a PyTorch tensor or an array as NumPy; floating-point values become float32.
-
-    Args:
-      value: a `torch.Tensor` on any device, or anything `np.asarray` takes.
-
-    Returns:
-      The array; float32 if it was of any floating-point dtype.
+    """Converts a PyTorch tensor or an array to NumPy; floating-point values become float32.
 
     Raises:
       UserError: a quantised or sparse tensor.
     """
-    if hasattr(value, "detach"):  # a tensor; NumPy has no bfloat16 to receive it in
+    if hasattr(value, "detach"):  # a tensor; NumPy has no bfloat16
         if value.is_quantized or value.is_sparse:
             raise UserError("the weights are quantised or sparse; save them as dense float32")
         value = value.detach().cpu()
@@ -85,12 +76,12 @@ def _read_safetensors(path: Path) -> dict[str, np.ndarray]:
         entries = safetensors.deserialize(path.read_bytes())
     except (OSError, safetensors.SafetensorError) as error:
         raise UserError(
-            f"{path} is not a readable safetensors file ({error}); fetch it again"
+            f"{path} is not a readable safetensors file ({error}); download it again"
         ) from error
     unknown = {entry["dtype"] for _, entry in entries} - _SAFETENSORS_DTYPES.keys()
     if unknown:
         raise UserError(
-            f"{path} holds values of dtype {', '.join(sorted(unknown))}; save it as float32"
+            f"{path} has values of dtype {', '.join(sorted(unknown))}; save it as float32"
         )
     return {
         key: np.frombuffer(entry["data"], _SAFETENSORS_DTYPES[entry["dtype"]]).reshape(
@@ -101,38 +92,38 @@ def _read_safetensors(path: Path) -> dict[str, np.ndarray]:
 
 
 def _read_torch(path: Path) -> Any:
-    """`torch.load` without executing pickled code, its several complaints made into two."""
+    """`torch.load` without executing pickled code."""
     try:
         import torch
     except ImportError as error:
         raise UserError(
             f"reading {path.name} needs PyTorch: pip install -e '.[convert]' "
-            "(a .safetensors file needs nothing more)"
+            "(a .safetensors file does not)"
         ) from error
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError) as error:
         complaint = str(error)
-    # A foreign class in the pickle is told by these words (torch/_weights_only_unpickler.py and,
-    # for TorchScript archives, torch/serialization.py); all else is damage or another format.
+    # PyTorch's words for a foreign class in the pickle (torch/_weights_only_unpickler.py) and for
+    # TorchScript archives (torch/serialization.py); all else is damage or another format.
     if "GLOBAL" in complaint or "TorchScript" in complaint:
         raise UserError(
-            f"{path} holds pickled Python code, which is not run; save only the weights: "
+            f"{path} holds pickled Python code, which is never run; save only the weights: "
             "torch.save(model.state_dict(), FILE)"
         )
     raise UserError(
         f"{path} is not a PyTorch checkpoint, or a damaged one "
-        f"({path.stat().st_size:,} bytes); fetch it again"
+        f"({path.stat().st_size:,} bytes); download it again"
     )
 
 
 def _state_dict_in(tree: Any, path: Path) -> Mapping[str, Any]:
-    """The mapping from names to tensors in what a file held."""
+    """Finds the mapping from names to tensors in a file's content."""
     if isinstance(tree, Mapping):
         nested = [key for key in _NESTED_UNDER if isinstance(tree.get(key), Mapping)]
         if len(nested) > 1:
             raise UserError(
-                f"{path} holds several state dicts ({', '.join(nested)}); save the one to use"
+                f"{path} has several state dicts ({', '.join(nested)}); save the one to use"
             )
         if nested:
             return _state_dict_in(tree[nested[0]], path)
@@ -145,7 +136,7 @@ def _state_dict_in(tree: Any, path: Path) -> Mapping[str, Any]:
                 "save only the weights: torch.save(model.state_dict(), FILE)"
             )
     raise UserError(
-        f"no state dict in {path}: expected names with tensors, plain or under "
+        f"no state dict in {path}: expected tensors by name, directly or under "
         f"{', '.join(_NESTED_UNDER)}; save model.state_dict()"
     )
 

@@ -1,10 +1,9 @@
-"""Which key of a PyTorch state dict belongs where in our networks, as tables one can audit.
+"""Where each key of a PyTorch state dict belongs in our networks, as tables one can audit.
 
-A row pairs two templates, torchvision's key and our path; `{name}` stands for a number and
-appears in both. So a table reads in either direction: a key to its path, and a path that a file
-lacks back to the key that was looked for. Layouts: PyTorch keeps convolutions as OIHW and linear
-layers as [out, in], we as HWIO (a depthwise kernel [C, 1, k, k] becomes [k, k, 1, C]) and
-[in, out].
+A row pairs two templates, torchvision's key and our path; `{name}` stands for a number and appears
+in both, so that a table translates in either direction. PyTorch stores convolutions as OIHW and
+linear layers as [out, in]; we store HWIO (a depthwise kernel [C, 1, k, k] becomes [k, k, 1, C])
+and [in, out].
 """
 
 from __future__ import annotations
@@ -26,11 +25,11 @@ TRANSPOSED = (1, 0)
 
 @dataclass(frozen=True)
 class Row:
-    """One kind of array in both worlds.
+    """One kind of array in PyTorch's naming and ours.
 
     Attributes:
       key: template of the PyTorch key.
-      path: template of our `collection.path`; None for a key that is known and has no use here.
+      path: template of our `collection.path`; None for a known key without a use here.
       axes: PyTorch's axes in our order; None keeps them.
     """
 
@@ -43,15 +42,15 @@ class Row:
         return None if self.path is None else _translate(key, self.key, self.path)
 
     def matches(self, key: str) -> bool:
-        """Whether the key is of this row."""
+        """Whether the key belongs to this row."""
         return _pattern(self.key).fullmatch(key) is not None
 
     def key_of(self, path: str) -> str | None:
-        """The PyTorch key of one of our paths, None where the row is not about it."""
+        """The PyTorch key of one of our paths, None if it does not belong to this row."""
         return None if self.path is None else _translate(path, self.path, self.key)
 
     def to_ours(self, value: np.ndarray) -> np.ndarray:
-        """Reorders a PyTorch array's axes to ours; another rank than the row's stays as it is."""
+        """Reorders a PyTorch array's axes; an array of another rank is returned as it is."""
         if self.axes is None or value.ndim != len(self.axes):
             return value
         return value.transpose(self.axes)
@@ -61,7 +60,7 @@ class Row:
         return value if self.axes is None else value.transpose(np.argsort(self.axes))
 
     def torch_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
-        """The shape that PyTorch has for an array of ours."""
+        """PyTorch's shape of an array of ours."""
         return self.to_torch(np.empty(shape, np.bool_)).shape
 
 
@@ -70,9 +69,9 @@ class KeyTable:
     """All keys of a family of networks.
 
     Attributes:
-      head: prefix of what follows the pooled features; weights may lack it.
-      logits: the layer in it that has one output a class.
-      rows: one for each kind of array.
+      head: prefix of the layers after the pooled features; weights may lack it.
+      logits: the layer in it with one output per class.
+      rows: one per kind of array.
     """
 
     head: str
@@ -80,11 +79,11 @@ class KeyTable:
     rows: tuple[Row, ...]
 
     def key_of(self, path: str) -> str | None:
-        """The PyTorch key of one of our paths, None where no row knows it."""
+        """The PyTorch key of one of our paths, None if no row has it."""
         return next((key for row in self.rows if (key := row.key_of(path)) is not None), None)
 
     def row_of(self, path: str) -> Row | None:
-        """The row of one of our paths, None where none knows it."""
+        """The row of one of our paths, None if no row has it."""
         return next((row for row in self.rows if row.key_of(path) is not None), None)
 
 
@@ -145,10 +144,7 @@ _TABLES: tuple[tuple[type[nnx.Module], KeyTable], ...] = (
 
 
 def key_table(model: nnx.Module) -> KeyTable:
-    """The table of a model's family.
-
-    Args:
-      model: a :class:`ResNet` or :class:`MobileNetV3` of any size.
+    """The table of a model's family (:class:`ResNet` or :class:`MobileNetV3` of any size).
 
     Raises:
       UserError: a network of another family.
@@ -159,13 +155,13 @@ def key_table(model: nnx.Module) -> KeyTable:
     known = ", ".join(family.__name__ for family, _ in _TABLES)
     raise UserError(
         f"no key table for {type(model).__name__} (there are: {known}); "
-        "train it from fresh weights, or add a table to fakd_jax/models/torch_weights/names.py"
+        "train it from random weights, or add a table to fakd_jax/models/torch_weights/names.py"
     )
 
 
 @functools.cache
 def _pattern(template: str) -> re.Pattern[str]:
-    """The regular expression of a template, its fields named groups of digits."""
+    """The regular expression of a template, with its fields as named groups of digits."""
     return re.compile(re.sub(r"\\\{(\w+)\\\}", r"(?P<\1>\\d+)", re.escape(template)))
 
 

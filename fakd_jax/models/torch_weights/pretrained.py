@@ -1,10 +1,9 @@
-"""Weights to start from: torchvision's ImageNet files, a converted folder, or a user's file."""
+"""Pretrained weights: torchvision's ImageNet files, a checkpoint folder, or a user's file."""
 
 from __future__ import annotations
 
 import dataclasses
 import os
-import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -23,7 +22,7 @@ WEIGHTS_URL = "https://download.pytorch.org/models/"
 WEIGHTS_URL_VARIABLE = "FAKD_JAX_WEIGHTS_URL"
 CACHE_VARIABLE = "FAKD_JAX_CACHE"
 
-# torchvision's IMAGENET1K_V1; the digits are the start of the file's SHA-256.
+# torchvision's IMAGENET1K_V1; the digits are the start of each file's SHA-256.
 IMAGENET_FILES = {
     "resnet50": "resnet50-0676ba61.pth",
     "mobilenet_v3_large": "mobilenet_v3_large-8738ca79.pth",
@@ -45,36 +44,33 @@ def fetch_imagenet(
     base_url: str | None = None,
     log: Callable[[str], None] = print,
 ) -> Path:
-    """Finds torchvision's ImageNet weights in the cache, or downloads them once.
+    """Finds torchvision's ImageNet weights in the cache, or downloads them.
 
     Args:
       arch: `resnet50` or `mobilenet_v3_large`.
-      cache_dir: where the file is kept; None for :func:`weights_cache`.
-      base_url: of the folder that has the file; None for `FAKD_JAX_WEIGHTS_URL`, else PyTorch's.
-      log: takes progress, a line at a time.
+      cache_dir: folder of the file; None for :func:`weights_cache`.
+      base_url: address of its folder; None for `FAKD_JAX_WEIGHTS_URL`, else PyTorch's.
+      log: called with each line of progress.
 
     Returns:
-      The file, its SHA-256 checked against the digits in its name.
+      The file, its SHA-256 verified against the digits in its name.
 
     Raises:
-      UserError: no such weights, no network, a wrong hash, …; names the file to fetch by hand
-        and where to put it.
+      UserError: no such weights, or as of :func:`download`.
     """
     if arch not in IMAGENET_FILES:
         raise UserError(
             f"there are no ImageNet weights for {arch!r} (only for {', '.join(IMAGENET_FILES)}); "
-            "give a file or a converted folder, or none"
+            "give a file, a converted folder, or none"
         )
     name = IMAGENET_FILES[arch]
-    digits = re.search(r"-([0-9a-f]{8,64})\.", name)
-    if digits is None:
-        raise ValueError(f"{name} does not carry the start of its SHA-256")
+    digits = name.rpartition("-")[2].partition(".")[0]
     base = base_url or os.environ.get(WEIGHTS_URL_VARIABLE) or WEIGHTS_URL
     folder = weights_cache() if cache_dir is None else Path(cache_dir).expanduser()
     return download(
         f"{base.rstrip('/')}/{name}",
         folder.absolute() / name,
-        sha256_prefix=digits.group(1),
+        sha256_prefix=digits,
         log=log,
     )
 
@@ -87,23 +83,23 @@ def load_pretrained(
     cache_dir: Path | str | None = None,
     log: Callable[[str], None] = print,
 ) -> LoadReport:
-    """Fills a freshly made model with pretrained weights; a head that does not fit stays drawn.
+    """Fills a new model with pretrained weights; a head that does not fit keeps its initial values.
 
     Args:
-      model: as `create_model(arch, …)` made it; changed in place.
+      model: from `create_model(arch, …)`; changed in place.
       arch: its name.
       pretrained: `imagenet`; a checkpoint folder, converted or trained; or a `.pth`, `.pt` or
         `.safetensors` file.
-      cache_dir: of downloads.
-      log: takes progress of a download, a line at a time.
+      cache_dir: folder of downloads.
+      log: called with each line of a download's progress.
 
     Returns:
-      What was loaded; `fresh` names the head's keys that the weights lack or have for another
-      class count. Tell the user its `summary()`.
+      What was loaded; `fresh` lists the head's keys that the weights lack or have for another
+      number of classes.
 
     Raises:
-      UserError: whatever is wrong with the weights, anything but the head that does not fit
-        included; the model is then unchanged.
+      UserError: the weights cannot be read, or anything but the head does not fit; the model is
+        then unchanged.
     """
     if str(pretrained) != IMAGENET and (path := Path(pretrained).expanduser()).is_dir():
         return _load_folder(model, arch, path)
@@ -119,16 +115,15 @@ def load_pretrained(
 
 
 def _load_folder(model: nnx.Module, arch: str, folder: Path) -> LoadReport:
-    """Loads a checkpoint; what was merely drawn when it was converted is drawn anew here."""
+    """Loads a checkpoint, except layers that were initialised at random when it was converted."""
     checkpoint = resolve_checkpoint(folder)
     state, metadata = load_model(checkpoint)
     if metadata["arch"] != arch:
         raise UserError(
-            f"{checkpoint} holds a {metadata['arch']}, a {arch} is to be filled; "
-            "give its own weights"
+            f"{checkpoint} is a {metadata['arch']}, not a {arch}; give weights of that network"
         )
     table = key_table(model)
-    drawn = set((metadata.get("source") or {}).get("fresh", ()))
-    weights = {key: v for key, v in to_state_dict(state, table).items() if key not in drawn}
+    fresh = set((metadata.get("source") or {}).get("fresh", ()))
+    weights = {key: v for key, v in to_state_dict(state, table).items() if key not in fresh}
     report = load_state_dict(model, weights, allow_missing=[table.head])
     return dataclasses.replace(report, source=str(checkpoint))

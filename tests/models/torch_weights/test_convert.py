@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from fakd_jax.errors import UserError
 from fakd_jax.models import create_model
-from fakd_jax.models.checkpoint import flatten_state, model_state
-from fakd_jax.models.torch_weights.convert import load_state_dict, to_state_dict
+from fakd_jax.models.state import flatten_state, model_state
+from fakd_jax.models.torch_weights import load_state_dict, to_state_dict
 from fakd_jax.models.torch_weights.names import MOBILENET_V3, RESNET, KeyTable, Row, key_table
 
 ARCHS = ["tiny_resnet", "tiny_mobilenet"]
@@ -45,7 +45,7 @@ def random_state_dict(model: nnx.Module, seed: int = 1) -> dict[str, np.ndarray]
 
 
 def flat(model: nnx.Module) -> dict[str, np.ndarray]:
-    return {path: np.asarray(leaf) for path, leaf in flatten_state(model_state(model))}
+    return {path: np.asarray(leaf) for path, leaf in flatten_state(model_state(model)).items()}
 
 
 def assert_unchanged(model: nnx.Module, before: dict[str, np.ndarray]) -> None:
@@ -61,7 +61,7 @@ class TestTables:
     def test_every_path_has_one_key_and_back(self, arch: str, arrays: int, parameters: int) -> None:
         model = nnx.eval_shape(lambda: create_model(arch, num_classes=1000, rngs=nnx.Rngs(0)))
         table = key_table(model)
-        leaves = dict(flatten_state(model_state(model)))
+        leaves = flatten_state(model_state(model))
         keys = {path: table.key_of(path) for path in leaves}
         assert len(leaves) == len(set(keys.values())) == arrays
         for path, key in keys.items():
@@ -237,13 +237,13 @@ class TestHeads:
         model, head = fresh(drawn, arch), HEADS[arch]
         before, weights = flat(model), random_state_dict(model)
         backbone = {k: v for k, v in weights.items() if not k.startswith(f"{head}.")}
-        with pytest.raises(UserError, match=f"--allow_missing {head}"):
+        with pytest.raises(UserError, match=f"--allow-missing {head}"):
             load_state_dict(model, backbone)
         assert_unchanged(model, before)
         report = load_state_dict(model, backbone, allow_missing=[head])
         assert set(report.fresh) == weights.keys() - backbone.keys()
         assert report.head == "absent"
-        assert f"drawn fresh, not from the weights: {', '.join(report.fresh)}" in report.summary()
+        assert f"initialised at random: {', '.join(report.fresh)}" in report.summary()
         after = flat(model)
         for path, value in after.items():
             is_head = path.startswith(f"params.{head}")

@@ -21,9 +21,9 @@ from flax import nnx
 
 from fakd_jax.errors import UserError
 from fakd_jax.models import create_model
-from fakd_jax.models.checkpoint import flatten_state, model_state, save_model
-from fakd_jax.models.torch_weights import pretrained
-from fakd_jax.models.torch_weights.convert import to_state_dict
+from fakd_jax.models.checkpoint import save_model
+from fakd_jax.models.state import flatten_state, model_state
+from fakd_jax.models.torch_weights import pretrained, to_state_dict
 from fakd_jax.models.torch_weights.names import key_table
 from fakd_jax.models.torch_weights.pretrained import fetch_imagenet, load_pretrained, weights_cache
 
@@ -155,11 +155,11 @@ class TestDownload:
         (tmp_path / NAME).write_bytes(CONTENT[:-1])
         log: list[str] = []
         assert fetch(server, tmp_path, log).read_bytes() == CONTENT
-        assert "is not the file it should be" in log[0]
+        assert "has the wrong SHA-256" in log[0]
 
     def test_refused(self, server: Server, tmp_path: Path) -> None:
         server.status = 404
-        with pytest.raises(UserError, match=r"the server refused .* \(404 Not Found\); fetch"):
+        with pytest.raises(UserError, match=r"the server refused .* \(404 Not Found\); download"):
             fetch(server, tmp_path)
 
     def test_no_network_names_the_file_and_its_place(self, tmp_path: Path) -> None:
@@ -168,7 +168,7 @@ class TestDownload:
             fetch_imagenet("resnet50", cache_dir=tmp_path, base_url=closed, log=lambda _: None)
         told = str(caught.value)
         assert "\n" not in told
-        assert f"fetch {closed}/{NAME} by hand and put it at {tmp_path / NAME}" in told
+        assert f"download {closed}/{NAME} by hand and put it at {tmp_path / NAME}" in told
 
     def test_an_address_that_is_none(self, tmp_path: Path) -> None:
         with pytest.raises(UserError, match=r"cannot download nonsense/.*unknown url type"):
@@ -335,20 +335,20 @@ class TestLoadPretrained:
 
     def test_refusals(self, models: dict[tuple[str, int], nnx.Module], tmp_path: Path) -> None:
         target = nnx.clone(models["tiny_resnet", 3])
-        before = dict(flatten_state(model_state(nnx.clone(target))))
+        before = flatten_state(model_state(nnx.clone(target)))
         with pytest.raises(UserError, match="no such file or folder; give one that exists, or"):
             load_pretrained(target, "tiny_resnet", tmp_path / "nowhere")
         with pytest.raises(UserError, match="no checkpoint in"):
             load_pretrained(target, "tiny_resnet", tmp_path)
         folder = save_folder(tmp_path / "m", models["tiny_mobilenet", 4], "tiny_mobilenet")
-        with pytest.raises(UserError, match="holds a tiny_mobilenet, a tiny_resnet is to be"):
+        with pytest.raises(UserError, match="is a tiny_mobilenet, not a tiny_resnet"):
             load_pretrained(target, "tiny_resnet", folder)
         weights = contiguous(weights_of(models["tiny_resnet", 4]))
         del weights["layer1.0.conv1.weight"]
         safetensors.numpy.save_file(weights, tmp_path / "w.safetensors")
         with pytest.raises(UserError, match=r"missing: layer1\.0\.conv1\.weight"):
             load_pretrained(target, "tiny_resnet", tmp_path / "w.safetensors")
-        for path, value in flatten_state(model_state(target)):
+        for path, value in flatten_state(model_state(target)).items():
             np.testing.assert_array_equal(value, before[path])
 
 
