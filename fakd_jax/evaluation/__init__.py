@@ -1,5 +1,5 @@
-"""Measures a checkpoint on one split: collect predictions, measure, write the report.
+"""Measures a checkpoint on one split of the data: collect, measure, write.
 
-Holds `collect`, `measure`, `latency`, `baseline` and the `report` package.
+Holds these three steps, the run of them, and the `report` package.
 May import inference, metrics, audit, runs, data, reporting and runtime; never training.
 """

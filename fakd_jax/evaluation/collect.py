@@ -1,35 +1,166 @@
-"""A network's answers to images of a data set, and `predictions.csv`, which keeps them."""
+"""The first step of an evaluation: everything that the metrics are computed from."""
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Sequence
+import shlex
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from fakd_jax.audit.audit import find_audit
+from fakd_jax.audit.findings import duplicates_in_training
+from fakd_jax.data.dataset import ImageDataset
 from fakd_jax.errors import UserError
+from fakd_jax.evaluation.baseline import Baseline, open_baseline, require_same_images
 from fakd_jax.inference.predictor import Predictor, softmax
-from fakd_jax.metrics.classification import Answers
+from fakd_jax.metrics.classification import NOT_ASKED_FOR
+from fakd_jax.metrics.predictions import Predictions
+from fakd_jax.runs.workdir import SplitIds, choose_ids, data_cache_dir, open_data, own_split
 
-if TYPE_CHECKING:
-    from fakd_jax.data.dataset import ImageDataset
+SPLIT_UNKNOWN = (
+    "the data was audited, but the run's training images are unknown for it: no metrics by "
+    "duplicates"
+)
+Log = Callable[[str], object]
 
-ANSWER_COLUMNS = ("id", "label", "prediction")
+
+@dataclass(frozen=True)
+class Setup:
+    """The network and the images of an evaluation.
+
+    Attributes:
+      predictor: the network.
+      workdir: of the run that trained it; None if there is none.
+      dataset: the data, with the classes that the network predicts.
+      split: "test", "val" or "train".
+      images: the images of the split.
+      cache_dir: where prepared data and audits are kept; None for the user's own.
+    """
+
+    predictor: Predictor
+    workdir: Path | None
+    dataset: ImageDataset
+    split: str
+    images: SplitIds
+    cache_dir: Path | str | None
+
+
+@dataclass(frozen=True)
+class Duplicates:
+    """What an audit of the data found.
+
+    Attributes:
+      groups: the duplicate group of an id; ids absent from it have no duplicate.
+      audit: the audit's fingerprint.
+      training_ids: the images that the run trained on and selected its epoch by; None where they
+        are unknown.
+      set_apart: predictions for the test images that the metrics leave out because they have a
+        duplicate in training; the subsets count them too. None if there are none.
+      in_training: a duplicate among the training images, by the id of the image evaluated.
+    """
+
+    groups: Mapping[str, int]
+    audit: str
+    training_ids: Collection[str] | None
+    set_apart: Predictions | None = None
+    in_training: Mapping[str, str] | None = None
+
+
+@dataclass(frozen=True)
+class Collected:
+    """What the metrics are computed from.
+
+    Attributes:
+      predictions: for the images evaluated.
+      class_names: C names.
+      negative_class: the class without a tumour; None if the data has none.
+      validation: predictions for the run's validation images; None where those are unknown.
+      duplicates: None where the data has not been audited.
+      baseline: another model to compare with.
+      notes: caveats for the user.
+    """
+
+    predictions: Predictions
+    class_names: Sequence[str]
+    negative_class: str | None = None
+    validation: Predictions | None = None
+    duplicates: Duplicates | None = None
+    baseline: Baseline | None = None
+    notes: tuple[str, ...] = ()
+
+
+def open_setup(
+    predictor: Predictor,
+    workdir: Path | None,
+    *,
+    source: str | None,
+    split: str,
+    cache_dir: Path | str | None,
+    log: Log,
+) -> Setup:
+    """Opens the data given, or else the training data, and finds the images of the split.
+
+    Raises:
+      UserError: no such data or split, or classes other than the network's.
+    """
+    dataset = open_data(predictor.metadata, source, cache_dir=cache_dir, log=log)
+    if tuple(dataset.class_names) != predictor.class_names:
+        raise UserError(
+            f"the data's classes are {', '.join(dataset.class_names)}, the checkpoint's "
+            f"{', '.join(predictor.class_names)}; give data with the checkpoint's classes"
+        )
+    images = choose_ids(dataset, split, workdir)
+    kept_in = data_cache_dir(predictor.metadata, cache_dir)
+    return Setup(predictor, workdir, dataset, split, images, kept_in)
+
+
+def collect(setup: Setup, *, calibration: bool, compare: Path | str | None, log: Log) -> Collected:
+    """Predicts the classes of all images needed, and reads what else is known about them.
+
+    Args:
+      setup: the network and the images.
+      calibration: whether to predict the validation images too.
+      compare: another model's evaluation, see
+        :func:`fakd_jax.evaluation.baseline.open_baseline`; None for no comparison.
+      log: called with lines for the user.
+
+    Raises:
+      UserError: the other evaluation is missing, or is of other images.
+    """
+    predictor, dataset, ids = setup.predictor, setup.dataset, setup.images.ids
+    baseline = _open_baseline(compare, dataset, ids) if compare else None
+    validation_ids, calibration_notes = _validation_ids(setup, calibration)
+    log(f"evaluation: {predictor.arch} on {len(ids):,} images ({setup.split} of {dataset.name})")
+    predictions = predict(predictor, dataset, ids, "evaluating")
+    validation = None
+    if validation_ids:
+        log(f"calibration: {len(validation_ids):,} validation images")
+        validation = predict(predictor, dataset, validation_ids, "calibrating")
+    duplicates, audit_notes = _duplicates(setup)
+    negative_class, negative_notes = _negative_class(predictor)
+    return Collected(
+        predictions,
+        predictor.class_names,
+        negative_class,
+        validation,
+        duplicates,
+        baseline,
+        (*audit_notes, *calibration_notes, *negative_notes),
+    )
 
 
 def predict(
     predictor: Predictor, dataset: ImageDataset, ids: Sequence[str], description: str
-) -> Answers:
-    """Answers to the images, in their order; a bar with the description shows how far it is."""
+) -> Predictions:
+    """Predictions for the images, in their order, behind a progress bar with the description."""
     from tqdm import tqdm
 
     from fakd_jax.data.pipeline import eval_batches
 
     logits, labels = [], []
-    # disable=None: no bar where the output is no terminal.
+    # disable=None: no bar where the output is not a terminal.
     with tqdm(total=len(ids), desc=description, unit=" images", leave=False, disable=None) as bar:
         for batch in eval_batches(
             dataset,
@@ -42,39 +173,80 @@ def predict(
             labels.append(np.asarray(batch["label"])[mask])
             bar.update(int(mask.sum()))
     all_logits = np.concatenate(logits)
-    return Answers(all_logits, softmax(all_logits), np.concatenate(labels))
+    return Predictions(tuple(ids), all_logits, softmax(all_logits), np.concatenate(labels))
 
 
-def predictions_text(ids: Sequence[str], answers: Answers, class_names: Sequence[str]) -> str:
-    """The text of `predictions.csv`; nine digits give every float32 back exactly."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([*ANSWER_COLUMNS, *(f"p_{name}" for name in class_names)])
-    for id, label, row in zip(ids, answers.labels, answers.probabilities, strict=True):
-        prediction = class_names[int(row.argmax())]
-        writer.writerow([id, class_names[int(label)], prediction, *(f"{p:.9g}" for p in row)])
-    return text.getvalue()
+def audit_command(source: str, cache_dir: Path | str | None) -> str:
+    """The command that audits the data where the next evaluation looks for it.
 
+    Args:
+      source: of the data.
+      cache_dir: where prepared data and audits are kept; None or "" for the user's own.
 
-class NamedAnswer(NamedTuple):
-    """The true class of an image and the one that was predicted, by name."""
-
-    label: str
-    prediction: str
-
-
-def read_predictions(file: Path) -> dict[str, NamedAnswer]:
-    """What a `predictions.csv` says of each image, by id.
-
-    Raises:
-      UserError: it cannot be read, or is no such file.
+    >>> audit_command("hospital scans.zip", None)
+    "python -m fakd_jax.audit --data 'hospital scans.zip'"
     """
-    try:
-        with file.open(encoding="utf-8", newline="") as lines:
-            rows = [[row[column] for column in ANSWER_COLUMNS] for row in csv.DictReader(lines)]
-    except (OSError, UnicodeDecodeError, csv.Error, KeyError) as error:
-        raise UserError(
-            f"{file} is no predictions.csv of an evaluation ({error!r}); give one that "
-            "python -m fakd_jax.evaluate wrote"
-        ) from error
-    return {id: NamedAnswer(label, prediction) for id, label, prediction in rows}
+    words = ["python", "-m", "fakd_jax.audit", "--data", source]
+    return shlex.join([*words, "--cache_dir", str(cache_dir)] if cache_dir else words)
+
+
+def _open_baseline(compare: Path | str, dataset: ImageDataset, ids: Sequence[str]) -> Baseline:
+    """Opens the other evaluation and compares the images, before any time is spent."""
+    baseline = open_baseline(compare)
+    labels = [dataset.examples[dataset.index_of(id)].label for id in ids]
+    names = [dataset.class_names[label] for label in labels]
+    require_same_images(baseline, ids, names, dataset.fingerprint)
+    return baseline
+
+
+def _validation_ids(setup: Setup, calibration: bool) -> tuple[tuple[str, ...], list[str]]:
+    """The images that choose a temperature and a threshold; or none, and a note on why."""
+    if not calibration:
+        return (), [NOT_ASKED_FOR]
+    if setup.split == "val":
+        why = "the images evaluated are the validation images"
+    else:
+        try:
+            return choose_ids(setup.dataset, "val", setup.workdir).ids, []
+        except UserError:  # a damaged split.json has been reported before
+            why = "no split.json of a run names validation images of this data"
+    return (), [f"no temperature and no reject threshold: {why}"]
+
+
+def _duplicates(setup: Setup) -> tuple[Duplicates | None, list[str]]:
+    """What an audit says about this run, and a note on what it cannot say."""
+    audit = find_audit(setup.dataset, setup.cache_dir)
+    if audit is None:
+        command = audit_command(setup.dataset.source, setup.cache_dir)
+        return None, [f"the data has not been checked for duplicates of training images: {command}"]
+    own = own_split(setup.dataset, setup.workdir)
+    if own is None:
+        return Duplicates(audit.groups, audit.fingerprint, None), [SPLIT_UNKNOWN]
+    training_ids = (*own.train, *own.val)
+    apart = own.apart if setup.split == "test" else ()
+    predictions = (
+        predict(setup.predictor, setup.dataset, apart, "images set apart") if apart else None
+    )
+    ids = setup.images.ids
+    found = duplicates_in_training(audit, ids, set(training_ids).difference(ids))
+    in_training = {id: duplicate.training for id, duplicate in found.items()}
+    return Duplicates(audit.groups, audit.fingerprint, training_ids, predictions, in_training), []
+
+
+def _negative_class(predictor: Predictor) -> tuple[str | None, list[str]]:
+    """The class without a tumour; or None, and a note on why.
+
+    Training stores "" where its config says that all classes are tumours (no note), and None
+    where it does not say.
+    """
+    negative = predictor.metadata.get("negative_class")
+    if negative is None:
+        return None, [
+            "missed tumours are not counted: the class without a tumour is unknown; name it at "
+            "training with config.data.negative_class"
+        ]
+    if not negative or negative in predictor.class_names:
+        return negative or None, []
+    return None, [
+        f"missed tumours are not counted: there is no class {negative}, the negative class"
+    ]

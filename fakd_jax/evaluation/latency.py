@@ -1,4 +1,4 @@
-"""How long one prediction takes, told with what it depends on: device, precision, batch."""
+"""The time that one prediction takes, and the hardware that it depends on."""
 
 from __future__ import annotations
 
@@ -23,24 +23,20 @@ BATCH_SIZES = (1, 32)
 def measure_latency(
     predictor: Predictor, batch_sizes: tuple[int, ...] = BATCH_SIZES
 ) -> list[dict[str, Any]]:
-    """Times the network from resized uint8 images in host memory to logits in host memory.
+    """Times the network from resized uint8 images to logits, both in host memory.
 
-    Decoding and resizing are not counted, transfers to and from an accelerator are.
-    Compilation and warm-up runs come first and are not counted.
-
-    Args:
-      predictor: whose network, device and precision are timed.
-      batch_sizes: images at once.
+    Transfers to and from an accelerator count; decoding, resizing, compilation and warm-up runs
+    do not.
 
     Returns:
-      One dict a batch size: `batch`, `device`, `dtype`, `repeats`, and in milliseconds
-      `median_ms` and `p95_ms` a batch, `median_ms_per_image`.
+      One dict per batch size: `batch`, `device`, `dtype`, `repeats`, and in milliseconds
+      `median_ms` and `p95_ms` per batch and `median_ms_per_image`.
     """
     return [_measure(predictor, batch) for batch in batch_sizes]
 
 
 def describe_hardware() -> dict[str, Any]:
-    """The device that computes, and the machine's processor count and software versions."""
+    """The device that computes, the number of usable processors, and software versions."""
     device = jax.devices()[0]
     name = _processor_name() if device.platform == "cpu" else device.device_kind
     return {
@@ -55,7 +51,7 @@ def describe_hardware() -> dict[str, Any]:
 
 def _measure(predictor: Predictor, batch: int) -> dict[str, Any]:
     side = predictor.preprocessing.image_size
-    # Noise: black images could make a processor's arithmetic faster than real ones do.
+    # Noise: a processor may compute black images faster than real ones.
     images = np.random.default_rng(0).integers(0, 256, (batch, side, side, 3), dtype=np.uint8)
     seconds = _time(lambda: predictor.logits_of_batch(images))
     median, p95 = np.percentile(seconds, [50, 95]) * 1000
@@ -71,7 +67,7 @@ def _measure(predictor: Predictor, batch: int) -> dict[str, Any]:
 
 
 def _time(call: Callable[[], object]) -> list[float]:
-    """Seconds of each of several calls, as many as fit the time allowed."""
+    """The seconds of each call, of as many as fit the time allowed."""
     for _ in range(WARM_UPS):
         call()
     seconds: list[float] = []
@@ -85,7 +81,7 @@ def _time(call: Callable[[], object]) -> list[float]:
 
 
 def _processor_name() -> str:
-    """The CPU's model where Linux tells it, else its architecture."""
+    """The CPU's model where Linux reports it, else its architecture."""
     information = Path("/proc/cpuinfo")
     if information.is_file():
         for line in information.read_text(encoding="utf-8").splitlines():
@@ -95,7 +91,7 @@ def _processor_name() -> str:
 
 
 def _usable_cpus() -> int:
-    """How many processors this process may use: a container can allow fewer than there are."""
-    if hasattr(os, "sched_getaffinity"):  # Linux alone has it
+    """The processors that this process may use: a container may allow fewer than there are."""
+    if hasattr(os, "sched_getaffinity"):  # on Linux only
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

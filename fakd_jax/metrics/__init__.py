@@ -1,5 +1,5 @@
-"""Metrics of predictions with their intervals, in NumPy and SciPy alone.
+"""Metrics of predictions with their intervals: NumPy and SciPy alone.
 
-Confusion, ranking, calibration, selective prediction, comparison, resampling.
+Holds confusion, ranking, calibration, selective prediction, comparison and resampling.
 Imports nothing of this package but errors.
 """

@@ -1,4 +1,4 @@
-"""Whether probabilities mean what they say, and the one temperature that mends most of it."""
+"""Calibration of probabilities, and temperature scaling."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
-from fakd_jax.metrics.resampling import counted_share
+from fakd_jax.metrics.resampling import proportion
 
 CALIBRATION_BINS = 15
 LOWEST_TEMPERATURE, HIGHEST_TEMPERATURE = 0.1, 10.0
@@ -38,10 +38,10 @@ def reliability_bins(
     labels: Int[np.ndarray, " N"],
     bins: int = CALIBRATION_BINS,
 ) -> list[dict[str, Any]]:
-    """The reliability diagram in figures: accuracy by confidence, over the bins of the ECE.
+    """The reliability diagram: accuracy by confidence, over the bins of the ECE.
 
     Returns:
-      One dict a bin (`low`, `high`]: `n`, mean `confidence`, `accuracy` and its Wilson interval
+      One dict per bin (`low`, `high`]: `n`, mean `confidence`, `accuracy` and its Wilson interval
       `accuracy_ci95`; the last three are None in an empty bin.
     """
     edges = np.linspace(0, 1, bins + 1)
@@ -49,7 +49,7 @@ def reliability_bins(
     for low, high, n, confidence, right in zip(
         edges[:-1], edges[1:], *_binned(probabilities, labels, bins), strict=True
     ):
-        accuracy = counted_share(int(right), int(n))
+        accuracy = proportion(int(right), int(n))
         rows.append(
             {
                 "low": float(low),
@@ -66,9 +66,9 @@ def reliability_bins(
 def negative_log_likelihood(
     probabilities: Float[np.ndarray, "N C"], labels: Int[np.ndarray, " N"]
 ) -> float:
-    """Mean of -log p(true class), in nats; a probability below float32's tiniest counts as that.
+    """Mean of -log p(true class), in nats.
 
-    So one example costs at most 87.3 nats, and the mean stays a number.
+    Probabilities are at least the smallest normal float32: one example costs at most 87.3 nats.
     """
     picked = probabilities[np.arange(len(labels)), labels].astype(np.float64)
     return float(-np.log(np.maximum(picked, np.finfo(np.float32).tiny)).mean())
@@ -92,7 +92,7 @@ def calibration_scores(
 
 
 class TemperatureFit(NamedTuple):
-    """A temperature, and what the user must know of it (None: nothing)."""
+    """A temperature, and a caveat for the user where there is one."""
 
     value: float
     note: str | None
@@ -103,11 +103,10 @@ def fit_temperature(
 ) -> TemperatureFit:
     """The temperature T that minimises the mean NLL of softmax(logits / T) (Guo et al. 2017).
 
-    The NLL is convex in β = 1/T and its slope is the mean of E[z] - z_true, where E is over
-    softmax(βz). The slope's only zero is bracketed and found to 1e-10 in β (Brent's method).
-    Where all true classes have the largest logits the slope is negative for every β, and T would
-    go to 0; where the logits are worth nothing T would go to infinity. T is kept within
-    [0.1, 10], and a note says so.
+    The NLL is convex in β = 1/T; its slope, the mean of E[z] - z_true with E over softmax(βz),
+    has one zero, found to 1e-10 in β (Brent's method). T is kept within [0.1, 10], with a note:
+    it would go to 0 where all true classes have the largest logits, and to infinity where the
+    logits carry no information.
 
     Args:
       logits: of images that the weights were not fitted to, N > 0.
@@ -123,29 +122,25 @@ def fit_temperature(
         expected = np.sum(softmax(inverse * z, axis=1) * z, axis=1)
         return float(np.mean(expected - z_true))
 
-    if slope(1 / HIGHEST_TEMPERATURE) >= 0:
+    lowest, highest = 1 / HIGHEST_TEMPERATURE, 1 / LOWEST_TEMPERATURE
+    if slope(lowest) >= 0:
         return TemperatureFit(
             HIGHEST_TEMPERATURE,
             f"the temperature is at its upper bound, {HIGHEST_TEMPERATURE:g}: the network's "
-            "confidence on the validation images is worth nothing",
+            "confidence on the validation images carries no information",
         )
-    if slope(1 / LOWEST_TEMPERATURE) <= 0:
+    if slope(highest) <= 0:
         return TemperatureFit(
             LOWEST_TEMPERATURE,
-            f"the temperature is at its lower bound, {LOWEST_TEMPERATURE:g}: the validation images "
-            "(nearly) all have their true class on top, and say nothing of doubt",
+            f"the temperature is at its lower bound, {LOWEST_TEMPERATURE:g}: (nearly) all "
+            "validation images are classified correctly, which leaves no uncertainty to calibrate",
         )
-    inverse = brentq(
-        slope,
-        1 / HIGHEST_TEMPERATURE,
-        1 / LOWEST_TEMPERATURE,
-        xtol=INVERSE_TEMPERATURE_TOLERANCE,
-    )
+    inverse = brentq(slope, lowest, highest, xtol=INVERSE_TEMPERATURE_TOLERANCE)
     return TemperatureFit(1 / inverse, None)
 
 
 def scale_logits(logits: Float[np.ndarray, "N C"], temperature: float) -> Float[np.ndarray, "N C"]:
-    """softmax(logits / temperature), in float64; the largest stays the largest."""
+    """softmax(logits / temperature), in float64."""
     from scipy.special import softmax
 
     scaled: Float[np.ndarray, "N C"] = softmax(logits.astype(np.float64) / temperature, axis=1)
@@ -155,7 +150,7 @@ def scale_logits(logits: Float[np.ndarray, "N C"], temperature: float) -> Float[
 def _binned(
     probabilities: Float[np.ndarray, "N C"], labels: Int[np.ndarray, " N"], bins: int
 ) -> tuple[Int[np.ndarray, " B"], Float[np.ndarray, " B"], Float[np.ndarray, " B"]]:
-    """For each bin of confidence: examples, the sum of their confidences, how many are right."""
+    """For each bin of confidence: examples, the sum of their confidences, correct predictions."""
     confidence = probabilities.max(axis=1).astype(np.float64)
     right = probabilities.argmax(axis=1) == labels
     # `right=True`: a value on an inner edge belongs to the bin below it.

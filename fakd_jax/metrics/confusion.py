@@ -1,4 +1,4 @@
-"""What a confusion matrix tells: rows are the truth, columns the prediction."""
+"""Metrics of a confusion matrix: rows are true classes, columns predicted ones."""
 
 from __future__ import annotations
 
@@ -9,31 +9,30 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from fakd_jax.errors import UserError
-from fakd_jax.metrics.resampling import Statistics, counted_share
+from fakd_jax.metrics.resampling import Statistics, proportion
 
 
 def confusion_matrix(
     labels: Int[np.ndarray, " N"], predictions: Int[np.ndarray, " N"], num_classes: int
 ) -> Int[np.ndarray, "C C"]:
-    """Counts by truth (row) and prediction (column), int64 `[num_classes, num_classes]`.
+    """Counts by true class (row) and predicted class (column), int64.
 
     Raises:
       ValueError: the lengths differ, or an index lies outside `[0, num_classes)`.
     """
-    return np.bincount(_cells(labels, predictions, num_classes), minlength=num_classes**2).reshape(
-        num_classes, num_classes
-    )
+    cells = _cells(labels, predictions, num_classes)
+    return np.bincount(cells, minlength=num_classes**2).reshape(num_classes, num_classes)
 
 
-def metrics_of_confusion(
+def confusion_metrics(
     matrix: Int[np.ndarray, "C C"], class_names: Sequence[str], negative_class: str | None = None
 ) -> dict[str, Any]:
-    """All of `metrics.json` that counts alone tell.
+    """The part of `metrics.json` that follows from counts.
 
-    A figure that is undefined (the recall of a class without examples) is None; a precision
-    that would be 0/0 (a class never predicted) counts as 0, scikit-learn's `zero_division=0`, and
-    is told in `notes`. Macro averages and balanced accuracy run over the classes that have
-    examples. Intervals are Wilson's.
+    An undefined metric (the recall of a class without examples) is None. The precision of a class
+    that has examples but was never predicted counts as 0 (scikit-learn's `zero_division=0`), with
+    a note. Macro averages and balanced accuracy are over the classes that have examples.
+    Intervals are Wilson's.
 
     Raises:
       UserError: the matrix is empty.
@@ -48,7 +47,13 @@ def metrics_of_confusion(
         "recall": correct / np.maximum(support, 1),
         "f1": 2 * correct / np.maximum(support + predicted, 1),
     }
-    accuracy = counted_share(int(correct.sum()), n)
+    accuracy = proportion(int(correct.sum()), n)
+    missed = false_alarm = None
+    if negative_class is not None:
+        negative = list(class_names).index(negative_class)
+        healthy = int(support[negative])
+        missed = _errors(matrix[:, negative], n - healthy, class_names, negative)
+        false_alarm = _errors(matrix[negative], healthy, class_names, negative)
     return {
         "n": n,
         "class_names": list(class_names),
@@ -59,8 +64,8 @@ def metrics_of_confusion(
         "weighted": {name: float(values @ support / n) for name, values in averaged.items()},
         "per_class": {name: _one_class(matrix, i) for i, name in enumerate(class_names)},
         "confusion_matrix": matrix.tolist(),
-        "missed_tumour": _missed_tumours(matrix, class_names, negative_class),
-        "false_alarm": _false_alarms(matrix, class_names, negative_class),
+        "missed_tumour": missed,
+        "false_alarm": false_alarm,
         "notes": _notes(class_names, present, predicted > 0),
     }
 
@@ -70,8 +75,8 @@ def accuracy_statistics(
 ) -> Statistics:
     """`accuracy` and `balanced_accuracy` of weighted images, for the bootstrap.
 
-    Balanced accuracy runs over the classes that the images have; where all weights of one of
-    them are 0 it is NaN, for the mean of the others is another figure.
+    Balanced accuracy is over the classes that have images, and NaN where all weights of one of
+    them are 0: the mean over fewer classes would be another metric.
     """
     cells = np.eye(num_classes**2)[_cells(labels, predictions, num_classes)]
     present = np.bincount(labels, minlength=num_classes) > 0
@@ -88,18 +93,20 @@ def accuracy_statistics(
     return statistics
 
 
-def count_missed_tumours(
-    labels: Int[np.ndarray, " N"], predictions: Int[np.ndarray, " N"], negative: int
-) -> dict[str, Any]:
-    """Tumours called healthy: `count`, of `n` tumours, `rate` and `ci95`."""
+def missed_tumours(
+    labels: Int[np.ndarray, " N"], predictions: Int[np.ndarray, " N"], negative: int | None
+) -> dict[str, Any] | None:
+    """Tumours predicted to be the negative class, as a proportion of all; None without one."""
+    if negative is None:
+        return None
     tumour = labels != negative
-    return counted_share(int(np.sum(predictions[tumour] == negative)), int(tumour.sum()))
+    return proportion(int(np.sum(predictions[tumour] == negative)), int(tumour.sum()))
 
 
 def _cells(
     labels: Int[np.ndarray, " N"], predictions: Int[np.ndarray, " N"], num_classes: int
 ) -> Int[np.ndarray, " N"]:
-    """The matrix's cell that each example falls into, counted row by row."""
+    """The cell of the matrix that each example falls into, counted row by row."""
     if predictions.shape != labels.shape:
         raise ValueError(f"{len(predictions)} predictions for {len(labels)} labels")
     for name, indices in (("labels", labels), ("predictions", predictions)):
@@ -112,8 +119,8 @@ def _one_class(matrix: Int[np.ndarray, "C C"], index: int) -> dict[str, Any]:
     """One class against all others."""
     n, correct = int(matrix.sum()), int(matrix[index, index])
     support, predicted = int(matrix[index].sum()), int(matrix[:, index].sum())
-    precision, recall = counted_share(correct, predicted), counted_share(correct, support)
-    specificity = counted_share(n - support - predicted + correct, n - support)
+    precision, recall = proportion(correct, predicted), proportion(correct, support)
+    specificity = proportion(n - support - predicted + correct, n - support)
     return {
         "precision": 0.0 if support and not predicted else precision["rate"],
         "precision_ci95": precision["ci95"],
@@ -126,37 +133,19 @@ def _one_class(matrix: Int[np.ndarray, "C C"], index: int) -> dict[str, Any]:
     }
 
 
-def _missed_tumours(
-    matrix: Int[np.ndarray, "C C"], class_names: Sequence[str], negative_class: str | None
-) -> dict[str, Any] | None:
-    """Tumours called healthy, the error that costs most, which an accuracy hides."""
-    if negative_class is None:
-        return None
-    negative = list(class_names).index(negative_class)
-    by_class = {name: int(matrix[i, negative]) for i, name in enumerate(class_names)}
-    del by_class[negative_class]
-    n = int(matrix.sum() - matrix[negative].sum())
-    share = counted_share(sum(by_class.values()), n)
-    return {"negative_class": negative_class, **share, "by_class": by_class}
-
-
-def _false_alarms(
-    matrix: Int[np.ndarray, "C C"], class_names: Sequence[str], negative_class: str | None
-) -> dict[str, Any] | None:
-    """Healthy images called a tumour, by the tumour that they were called."""
-    if negative_class is None:
-        return None
-    healthy = matrix[list(class_names).index(negative_class)]
-    by_class = {name: int(healthy[i]) for i, name in enumerate(class_names)}
-    del by_class[negative_class]
-    share = counted_share(sum(by_class.values()), int(healthy.sum()))
-    return {"negative_class": negative_class, **share, "by_class": by_class}
+def _errors(
+    counts: Int[np.ndarray, " C"], n: int, class_names: Sequence[str], negative: int
+) -> dict[str, Any]:
+    """Confusions of tumours with the negative class among n images, also by tumour class."""
+    by_class = {name: int(counts[i]) for i, name in enumerate(class_names) if i != negative}
+    errors = proportion(sum(by_class.values()), n)
+    return {"negative_class": class_names[negative], **errors, "by_class": by_class}
 
 
 def _notes(
     class_names: Sequence[str], present: Bool[np.ndarray, " C"], predicted: Bool[np.ndarray, " C"]
 ) -> list[str]:
-    """Says which figures rest on a convention rather than on examples."""
+    """Which metrics rest on a convention rather than on examples."""
     notes = []
     for name, has_examples, was_predicted in zip(class_names, present, predicted, strict=True):
         if not has_examples:

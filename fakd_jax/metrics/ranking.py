@@ -1,4 +1,4 @@
-"""How well probabilities rank: areas under ROC curves, ties counted half."""
+"""How well probabilities rank images: areas under ROC curves, ties counting half."""
 
 from __future__ import annotations
 
@@ -15,10 +15,9 @@ def weighted_auroc(
     positive: Bool[np.ndarray, " N"],
     weights: Float[np.ndarray, "R N"],
 ) -> Float[np.ndarray, " R"]:
-    """The chance that a positive example scores above a negative one, a tie counting half.
+    """The probability that a positive example scores above a negative one, a tie counting half.
 
-    That is the area under the ROC curve, the Mann–Whitney statistic over the number of pairs
-    (Hanley & McNeil 1982).
+    It is the area under the ROC curve (Hanley & McNeil 1982).
 
     Args:
       scores: finite.
@@ -45,21 +44,21 @@ def ranking_statistics(
 ) -> Statistics:
     """AUROCs of weighted images, for the bootstrap.
 
-    `class 0`, `class 1`, …: p(class) tells the class from all others. `macro`: their mean over
-    the classes that the images have; NaN where one of them is undefined. `tumour`: 1 - p(negative)
-    tells any tumour from the negative class; NaN if there is none.
+    `class 0`, `class 1`, …: each class against all others, by its probability. `macro`: their
+    mean over the classes that have images; NaN where one of them is undefined. `tumour`: any
+    tumour against the negative class, by 1 - p(negative); NaN without one.
     """
     num_classes = probabilities.shape[1]
     present = [c for c in range(num_classes) if 0 < np.sum(labels == c) < len(labels)]
 
     def statistics(weights: Float[np.ndarray, "R N"]) -> Mapping[str, Float[np.ndarray, " R"]]:
-        of_class = [
+        by_class = [
             weighted_auroc(probabilities[:, c], labels == c, weights) for c in range(num_classes)
         ]
         undefined = np.full(len(weights), np.nan)
         return {
-            **{f"class {c}": areas for c, areas in enumerate(of_class)},
-            "macro": np.mean([of_class[c] for c in present], axis=0) if present else undefined,
+            **{f"class {c}": areas for c, areas in enumerate(by_class)},
+            "macro": np.mean([by_class[c] for c in present], axis=0) if present else undefined,
             # -p ranks as 1 - p does, but does not round small probabilities to ties.
             "tumour": undefined
             if negative is None

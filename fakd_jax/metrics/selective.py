@@ -1,7 +1,7 @@
-"""What is gained where a network may say "I do not know": risk by coverage, and a reject option.
+"""Selective prediction: the error that remains where a network abstains when unsure.
 
-An answer's confidence is its probability. Answers below a threshold are given up; the share kept
-is the coverage, the error among the kept the risk (El-Yaniv & Wiener 2010).
+Predictions whose confidence is below a threshold are rejected. The proportion kept is the
+coverage, the error among the kept is the risk (El-Yaniv & Wiener 2010).
 """
 
 from __future__ import annotations
@@ -11,19 +11,19 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from fakd_jax.metrics.confusion import count_missed_tumours
-from fakd_jax.metrics.resampling import counted_share
+from fakd_jax.metrics.confusion import missed_tumours
+from fakd_jax.metrics.resampling import proportion
 
 CURVE_POINTS = 100
-TARGET_SHARE = 0.5
+TARGET_RATIO = 0.5
 
 
 class RiskCoverage(NamedTuple):
-    """One point for each different confidence, the highest first; equal ones are kept together.
+    """One point per distinct confidence, the highest first; equal ones are kept together.
 
     Attributes:
-      thresholds: `[T]` the confidences; kept are the answers at or above.
-      kept: `[T]` how many answers are kept, up to all.
+      thresholds: `[T]` the confidences; predictions at or above are kept.
+      kept: `[T]` how many are kept, up to all.
       wrong: `[T]` how many of those are wrong.
     """
 
@@ -38,10 +38,10 @@ def risk_coverage(
     """Counts what each threshold keeps.
 
     Raises:
-      ValueError: no answers, or lengths that differ.
+      ValueError: no predictions, or lengths that differ.
     """
     if confidence.shape != wrong.shape or not len(wrong):
-        raise ValueError(f"{len(confidence)} confidences of {len(wrong)} answers")
+        raise ValueError(f"{len(confidence)} confidences for {len(wrong)} predictions")
     order = np.argsort(-confidence, kind="stable")
     falling = confidence[order]
     last_of_ties = np.flatnonzero(np.append(falling[1:] != falling[:-1], True))
@@ -51,17 +51,17 @@ def risk_coverage(
 
 
 def area_under_risk_coverage(curve: RiskCoverage) -> float:
-    """AURC (Geifman & El-Yaniv 2017): the mean over answers of the risk at their confidence.
+    """AURC (Geifman & El-Yaniv 2017): the mean over predictions of the risk at their confidence.
 
-    In [0, 1], lower is better. Equal confidences share one risk, so that the order of the answers
-    does not matter.
+    In [0, 1], lower is better. Equal confidences share one risk, so that the order of the
+    predictions does not matter.
     """
     newly_kept = np.diff(curve.kept, prepend=0)
     return float(newly_kept @ (curve.wrong / curve.kept) / curve.kept[-1])
 
 
 def curve_rows(curve: RiskCoverage, points: int = CURVE_POINTS) -> list[dict[str, Any]]:
-    """The curve for JSON: all of it, or `points` rows evenly spaced in coverage, its ends included.
+    """The curve for JSON, thinned to about `points` rows evenly spaced in coverage, with its ends.
 
     Returns:
       Dicts of `coverage`, `n` kept, `threshold`, `risk` and its Wilson interval `risk_ci95`.
@@ -71,12 +71,11 @@ def curve_rows(curve: RiskCoverage, points: int = CURVE_POINTS) -> list[dict[str
         shown = np.unique(np.searchsorted(curve.kept, np.linspace(curve.kept[0], n, points)))
     rows = []
     for i in shown:
-        kept = int(curve.kept[i])
-        risk = counted_share(int(curve.wrong[i]), kept)
+        risk = proportion(int(curve.wrong[i]), int(curve.kept[i]))
         rows.append(
             {
-                "coverage": kept / n,
-                "n": kept,
+                "coverage": risk["n"] / n,
+                "n": risk["n"],
                 "threshold": float(curve.thresholds[i]),
                 "risk": risk["rate"],
                 "risk_ci95": risk["ci95"],
@@ -86,7 +85,7 @@ def curve_rows(curve: RiskCoverage, points: int = CURVE_POINTS) -> list[dict[str
 
 
 class Choice(NamedTuple):
-    """A threshold of confidence, and in words the rule that chose it."""
+    """A threshold of confidence, and the rule that chose it in words."""
 
     threshold: float
     rule: str
@@ -95,29 +94,29 @@ class Choice(NamedTuple):
 def choose_threshold(
     confidence: Float[np.ndarray, " N"],
     wrong: Bool[np.ndarray, " N"],
-    target_share: float = TARGET_SHARE,
+    target_ratio: float = TARGET_RATIO,
 ) -> Choice | None:
-    """The lowest threshold at which the risk is at most `target_share` of the whole error.
+    """The lowest threshold at which the risk is at most `target_ratio` of the overall error.
 
-    Lowest, because it gives up the fewest answers. The target is relative: an absolute one would
-    be met by a good network without rejecting and be out of reach of a poor one.
+    The lowest rejects the fewest predictions. The target is relative: an absolute one would be met
+    by a good network without rejecting anything, and be out of reach of a poor one.
 
     Args:
-      confidence: of answers that are not those to be reported on.
-      wrong: which of them are.
-      target_share: of the error of all answers, in (0, 1).
+      confidence: of predictions for images other than those to be reported on.
+      wrong: which of them are misclassified.
+      target_ratio: in (0, 1).
 
     Returns:
-      None where no answer is wrong, or no threshold reaches the target.
+      None where no prediction is wrong, or no threshold reaches the target.
     """
     curve = risk_coverage(confidence, wrong)
     errors, n = int(curve.wrong[-1]), len(wrong)
-    # risk <= target_share * errors / n, without divisions that round.
-    reached = np.flatnonzero(curve.wrong * n <= target_share * errors * curve.kept)
+    # risk <= target_ratio * errors / n, without divisions that round.
+    reached = np.flatnonzero(curve.wrong * n <= target_ratio * errors * curve.kept)
     if not errors or not len(reached):
         return None
     rule = (
-        f"lowest threshold at which the error of the answers kept is at most {target_share:g} "
+        f"lowest threshold at which the error of the predictions kept is at most {target_ratio:g} "
         f"times that of all ({errors} of {n} wrong)"
     )
     return Choice(float(curve.thresholds[reached[-1]]), rule)
@@ -130,31 +129,29 @@ def reject_option(
     predictions: Int[np.ndarray, " N"],
     negative: int | None,
 ) -> dict[str, Any]:
-    """What a threshold costs and gains on images that did not choose it.
+    """The cost and gain of a threshold on images that did not choose it.
 
     Args:
-      threshold: answers of a lower confidence are given up.
-      confidence: of the answers.
-      labels: the truth.
-      predictions: the answers.
+      threshold: predictions of a lower confidence are rejected.
+      confidence: of the predictions.
+      labels: the true classes.
+      predictions: the predicted classes.
       negative: the index of the class without a tumour; None if there is none.
 
     Returns:
       `coverage`, `n_kept`, `n_rejected`, `risk` of the kept and `risk_ci95` (None if none is
       kept), `missed_tumour` among the kept (None without a negative class), and how many of the
-      answers given up were right and wrong: `rejected_right`, `rejected_wrong`.
+      rejected were right and wrong: `rejected_right`, `rejected_wrong`.
     """
     kept, wrong = confidence >= threshold, predictions != labels
-    risk = counted_share(int(wrong[kept].sum()), int(kept.sum()))
+    risk = proportion(int(wrong[kept].sum()), int(kept.sum()))
     return {
         "coverage": float(kept.mean()),
         "n_kept": risk["n"],
         "n_rejected": int(np.sum(~kept)),
         "risk": risk["rate"],
         "risk_ci95": risk["ci95"],
-        "missed_tumour": None
-        if negative is None
-        else count_missed_tumours(labels[kept], predictions[kept], negative),
+        "missed_tumour": missed_tumours(labels[kept], predictions[kept], negative),
         "rejected_right": int(np.sum(~kept & ~wrong)),
         "rejected_wrong": int(np.sum(~kept & wrong)),
     }

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from fakd_jax.metrics.confusion import metrics_of_confusion
+from fakd_jax.metrics.confusion import confusion_metrics
 from fakd_jax.metrics.resampling import wilson_interval
 
 NAMES = ("astro", "negative", "zoster")
@@ -60,7 +60,7 @@ def example_metrics() -> dict[str, Any]:
     """A fresh dict, which a test may change."""
     import numpy as np
 
-    metrics = metrics_of_confusion(np.array(MATRIX), NAMES, "negative")
+    metrics = confusion_metrics(np.array(MATRIX), NAMES, "negative")
     for name, figures in metrics["per_class"].items():
         figures |= {
             "precision_ci95": [0.61, 0.91],

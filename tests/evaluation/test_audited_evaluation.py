@@ -88,7 +88,10 @@ def test_an_audit_is_asked_for_where_there_is_none(data, tmp_path, monkeypatch):
     metrics = evaluate_checkpoint(workdir, log=silent)
     assert metrics["subsets"] is None
     command = f"python -m fakd_jax.audit --data {data} --cache_dir {cache}"
-    assert f"nobody has looked for copies of training images: {command}" in metrics["notes"]
+    assert (
+        f"the data has not been checked for duplicates of training images: {command}"
+        in metrics["notes"]
+    )
     assert command in (workdir / "evaluation" / "report.html").read_text(encoding="utf-8")
 
 

@@ -57,7 +57,7 @@ def test_every_way_to_name_an_evaluation(workdir: Path) -> None:
     ):
         baseline = open_baseline(path)
         assert baseline.file == folder / "predictions.csv"
-        assert baseline.answers == ROWS
+        assert baseline.predictions == ROWS
     assert baseline.identity == {**IDENTITY, "checkpoint": "teacher/best/3"}
 
 
@@ -68,7 +68,7 @@ def test_another_checkpoints_evaluation_is_not_taken_for_it(workdir: Path) -> No
 
 def test_what_has_not_been_evaluated(workdir: Path, tmp_path: Path) -> None:
     (workdir / "evaluation" / "teacher" / "predictions.csv").unlink()
-    with pytest.raises(UserError, match="evaluate it first: python -m"):
+    with pytest.raises(UserError, match=r"has not been evaluated.*run python -m"):
         open_baseline(workdir / "teacher")
     with pytest.raises(UserError, match="outside a workdir"):
         open_baseline(write_checkpoint(tmp_path / "alone"))
@@ -80,7 +80,7 @@ def test_what_has_not_been_evaluated(workdir: Path, tmp_path: Path) -> None:
 def test_a_file_that_holds_no_predictions(workdir: Path, content: bytes) -> None:
     file = workdir / "evaluation" / "predictions.csv"
     file.write_bytes(content + b"\n1,2\n")
-    with pytest.raises(UserError, match=r"no predictions\.csv") as refused:
+    with pytest.raises(UserError, match=r"not the predictions\.csv") as refused:
         open_baseline(file)
     assert "\n" not in str(refused.value)
 
@@ -92,7 +92,7 @@ def test_a_file_that_holds_no_predictions(workdir: Path, content: bytes) -> None
 def test_predictions_of_nobody_known(workdir: Path, content: str | None) -> None:
     file = workdir / "evaluation" / "metrics.json"
     file.unlink() if content is None else file.write_text(content)
-    with pytest.raises(UserError, match="does not say whose predictions"):
+    with pytest.raises(UserError, match="does not name the model"):
         open_baseline(workdir)
 
 
@@ -111,11 +111,11 @@ def test_the_same_images_in_another_order_are_the_same(workdir: Path) -> None:
 
 def test_other_images_or_labels_are_refused(workdir: Path) -> None:
     baseline = open_baseline(workdir)
-    with pytest.raises(UserError, match=r"other images \(3 there, 2 here; c is in one only\)"):
+    with pytest.raises(UserError, match=r"other images \(3 there, 2 here; c is in only one\)"):
         require_same_images(baseline, ["a", "b"], ["glioma", "glioma"], HERE)
     with pytest.raises(UserError, match="other images"):
         require_same_images(baseline, ["a", "b", "d"], ["glioma", "glioma", "notumor"], HERE)
-    with pytest.raises(UserError, match="says that b is glioma, this data that it is notumor"):
+    with pytest.raises(UserError, match=r"b is labelled glioma .* and notumor"):
         require_same_images(baseline, ["a", "b", "c"], ["glioma", "notumor", "notumor"], HERE)
 
 

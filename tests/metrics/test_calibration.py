@@ -22,7 +22,7 @@ from fakd_jax.metrics.calibration import (
     scale_logits,
 )
 from fakd_jax.metrics.resampling import wilson_interval
-from tests.evaluation.answers import random_logits, random_probabilities
+from tests.evaluation.predictions import random_logits, random_predictions
 
 
 def test_calibration_error_by_hand() -> None:
@@ -55,7 +55,8 @@ def test_certainty_that_is_wrong_costs_a_finite_amount() -> None:
 
 @pytest.mark.parametrize("seed", range(3))
 def test_scores_agree_with_scikit_learn(seed: int) -> None:
-    probabilities, labels = random_probabilities(seed)
+    random = random_predictions(seed)
+    probabilities, labels = random.probabilities, random.labels
     scores = calibration_scores(probabilities, labels)
     assert scores["nll"] == pytest.approx(log_loss(labels, probabilities))
     assert scores["brier"] == pytest.approx(
@@ -76,7 +77,8 @@ def test_scores_have_bounds_and_no_order(seed: int, n: int, sharpness: float) ->
 
 
 def test_the_bins_are_those_of_the_calibration_error() -> None:
-    probabilities, labels = random_probabilities(0)
+    random = random_predictions(0)
+    probabilities, labels = random.probabilities, random.labels
     bins = reliability_bins(probabilities, labels)
     assert len(bins) == 15
     assert (bins[0]["low"], bins[-1]["high"]) == (0, 1)

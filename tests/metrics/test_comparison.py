@@ -1,4 +1,4 @@
-"""Two models on the same images: against statsmodels and SciPy, by hand, and type-I error."""
+"""Two models on the same images: against statsmodels, by hand, and type-I error."""
 
 from __future__ import annotations
 
@@ -6,18 +6,16 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import binom, binomtest
+from scipy.stats import binom
 from statsmodels.stats.contingency_tables import mcnemar
 
-from fakd_jax.metrics.comparison import compare_answers, mcnemar_exact
+from fakd_jax.metrics.comparison import compare_predictions, mcnemar_exact
 
 
 @given(st.integers(0, 1500), st.integers(0, 1500))
-def test_mcnemar_agrees_with_statsmodels_and_scipy(first: int, second: int) -> None:
+def test_mcnemar_agrees_with_statsmodels(first: int, second: int) -> None:
     ours = mcnemar_exact(first, second)
     assert ours == pytest.approx(mcnemar([[9, first], [second, 9]], exact=True).pvalue, rel=1e-6)
-    if first + second:
-        assert ours == pytest.approx(binomtest(first, first + second).pvalue, rel=1e-6)
     assert ours == mcnemar_exact(second, first)
 
 
@@ -26,7 +24,7 @@ def test_mcnemar_by_hand() -> None:
     assert mcnemar_exact(5, 5) == 1
     assert mcnemar_exact(0, 6) == pytest.approx(2 / 64)
     assert mcnemar_exact(1, 6) == pytest.approx(2 * 8 / 128)
-    with pytest.raises(ValueError, match="no counts"):
+    with pytest.raises(ValueError, match="not less than 0"):
         mcnemar_exact(-1, 3)
 
 
@@ -44,7 +42,7 @@ def right(*shares: tuple[bool, int]) -> np.ndarray:
 def test_the_comparison_by_hand() -> None:
     this = right((True, 70), (True, 12), (False, 3), (False, 15))
     other = right((True, 70), (False, 12), (True, 3), (False, 15))
-    compared = compare_answers(this, other, np.arange(100))
+    compared = compare_predictions(this, other, np.arange(100))
     low, high = compared.pop("difference_ci95")
     assert compared == {
         "n": 100,
@@ -65,14 +63,14 @@ def test_copies_widen_the_interval_of_the_difference() -> None:
     this, other = (np.repeat(random.random(60) < 0.8, 5) for _ in range(2))
     widths = []
     for units in (np.arange(300), np.arange(300) // 5):
-        low, high = compare_answers(this, other, units)["difference_ci95"]
+        low, high = compare_predictions(this, other, units)["difference_ci95"]
         widths.append(high - low)
     assert widths[1] / widths[0] == pytest.approx(np.sqrt(5), rel=0.1)
 
 
 def test_models_that_agree_everywhere() -> None:
     same = right((True, 9), (False, 1))
-    compared = compare_answers(same, same, np.arange(10))
+    compared = compare_predictions(same, same, np.arange(10))
     assert compared["difference"] == 0
     assert compared["mcnemar_p"] == 1
     assert compared["difference_ci95"] is None
@@ -82,6 +80,6 @@ def test_pairing_narrows_the_interval() -> None:
     random = np.random.default_rng(0)
     this = random.random(500) < 0.8
     other = this ^ (random.random(500) < 0.02)
-    low, high = compare_answers(this, other, np.arange(500))["difference_ci95"]
+    low, high = compare_predictions(this, other, np.arange(500))["difference_ci95"]
     unpaired = 2 * 1.96 * np.sqrt(2 * 0.8 * 0.2 / 500)
     assert high - low < unpaired / 2

@@ -10,7 +10,7 @@ from sklearn.metrics import roc_auc_score
 
 from fakd_jax.metrics.ranking import ranking_statistics, weighted_auroc
 from fakd_jax.metrics.resampling import point_estimates
-from tests.evaluation.answers import random_probabilities
+from tests.evaluation.predictions import random_predictions
 
 
 def auroc(scores: np.ndarray, positive: np.ndarray) -> float:
@@ -61,7 +61,8 @@ def test_a_weight_is_a_number_of_copies() -> None:
 
 @pytest.mark.parametrize("rounded", [False, True])
 def test_all_areas_agree_with_scikit_learn(rounded: bool) -> None:
-    probabilities, labels = random_probabilities(0)
+    random = random_predictions(0)
+    probabilities, labels = random.probabilities, random.labels
     if rounded:  # many ties
         probabilities = np.round(probabilities, 1)
     areas = point_estimates(ranking_statistics(probabilities, labels, 2), len(labels))
@@ -78,8 +79,9 @@ def test_tiny_probabilities_of_health_still_rank() -> None:
     assert areas["tumour"] == 1
 
 
-def test_what_cannot_be_ranked_is_undefined() -> None:
-    probabilities, labels = random_probabilities(0)
+def test_areas_without_positives_or_negatives_are_undefined() -> None:
+    random = random_predictions(0)
+    probabilities, labels = random.probabilities, random.labels
     absent = ranking_statistics(probabilities, np.where(labels == 3, 0, labels), None)
     areas = point_estimates(absent, len(labels))
     assert areas["class 3"] is None

@@ -1,4 +1,4 @@
-"""Wilson's interval and the bootstrap: against SciPy and statsmodels, and whether they cover."""
+"""Wilson's interval and the bootstrap: against statsmodels, and their coverage."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import binom, binomtest
+from scipy.stats import binom
 from statsmodels.stats.proportion import proportion_confint
 
 from fakd_jax.metrics import resampling as intervals
@@ -16,29 +16,25 @@ from fakd_jax.metrics.confusion import accuracy_statistics
 from fakd_jax.metrics.resampling import (
     Statistics,
     bootstrap,
-    counted_share,
     group_numbers,
     point_estimates,
+    proportion,
     wilson_interval,
 )
 
 
 @given(n=st.integers(1, 3000), share=st.floats(0, 1), confidence=st.floats(0.5, 0.999))
-def test_wilsons_interval_agrees_with_scipy_and_statsmodels(
-    n: int, share: float, confidence: float
-) -> None:
+def test_wilsons_interval_agrees_with_statsmodels(n: int, share: float, confidence: float) -> None:
     successes = round(n * share)
     low, high = wilson_interval(successes, n, confidence)
-    expected = binomtest(successes, n).proportion_ci(confidence, method="wilson")
-    assert (low, high) == pytest.approx((expected.low, expected.high), abs=1e-12)
     theirs = proportion_confint(successes, n, alpha=1 - confidence, method="wilson")
     assert (low, high) == pytest.approx(theirs, abs=1e-9)
     assert 0 <= low <= successes / n <= high <= 1
 
 
 @pytest.mark.parametrize("arguments", [(-1, 5), (6, 5), (0, 0), (1, 2, 1.0), (1, 2, 0.0)])
-def test_an_interval_of_nothing_is_refused(arguments: tuple) -> None:
-    with pytest.raises(ValueError, match="no interval"):
+def test_arguments_out_of_range_are_refused(arguments: tuple) -> None:
+    with pytest.raises(ValueError, match=r"not less than|cannot be|must"):
         wilson_interval(*arguments)
 
 
@@ -63,14 +59,14 @@ def test_the_textbook_interval_would_not() -> None:
     assert coverage(wald, 0.99, 100) < 0.65
 
 
-def test_a_counted_share() -> None:
-    assert counted_share(3, 4) == {
+def test_a_proportion() -> None:
+    assert proportion(3, 4) == {
         "count": 3,
         "n": 4,
         "rate": 0.75,
         "ci95": list(wilson_interval(3, 4)),
     }
-    assert counted_share(0, 0) == {"count": 0, "n": 0, "rate": None, "ci95": None}
+    assert proportion(0, 0) == {"count": 0, "n": 0, "rate": None, "ci95": None}
 
 
 def test_an_unknown_id_is_a_group_of_its_own() -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fakd_jax.metrics.resampling import counted_share, wilson_interval
+from fakd_jax.metrics.resampling import proportion, wilson_interval
 from fakd_jax.metrics.selective import (
     area_under_risk_coverage,
     choose_threshold,
@@ -70,7 +70,7 @@ def test_a_long_curve_is_thinned_and_keeps_its_ends() -> None:
         assert (row["n"], row["risk"]) == (kept.sum(), pytest.approx(wrong[kept].mean()))
 
 
-def test_curves_of_nothing_are_refused() -> None:
+def test_inconsistent_inputs_are_refused() -> None:
     with pytest.raises((ValueError, TypeError)):
         risk_coverage(np.zeros(0), np.zeros(0, bool))
     with pytest.raises((ValueError, TypeError)):
@@ -85,7 +85,7 @@ def test_the_threshold_is_the_lowest_that_halves_the_error() -> None:
     chosen = choose_threshold(confidence, wrong)
     assert chosen.threshold == 0.4
     assert chosen.rule == (
-        "lowest threshold at which the error of the answers kept is at most 0.5 times that of "
+        "lowest threshold at which the error of the predictions kept is at most 0.5 times that of "
         "all (4 of 10 wrong)"
     )
 
@@ -117,7 +117,7 @@ def test_what_the_reject_option_costs_by_hand() -> None:
         "n_rejected": 3,
         "risk": 1 / 3,
         "risk_ci95": list(wilson_interval(1, 3)),
-        "missed_tumour": counted_share(1, 2),
+        "missed_tumour": proportion(1, 2),
         "rejected_right": 1,
         "rejected_wrong": 2,
     }

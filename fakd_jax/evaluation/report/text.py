@@ -23,7 +23,7 @@ def table2(metrics: Mapping[str, Any]) -> str:
 
     Args:
       metrics: what `metrics.json` holds, or at least what
-        :func:`fakd_jax.metrics.confusion.metrics_of_confusion` returns.
+        :func:`fakd_jax.metrics.confusion.confusion_metrics` returns.
 
     Returns:
       Lines that end with a newline.

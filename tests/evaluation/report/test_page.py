@@ -15,8 +15,9 @@ from scipy.special import softmax
 from fakd_jax.errors import UserError
 from fakd_jax.evaluation.report.mistakes import Mistake
 from fakd_jax.evaluation.report.page import html_report, write_report
-from fakd_jax.metrics.classification import NOT_ASKED_FOR, Answers, add_validation
-from fakd_jax.metrics.comparison import compare_answers
+from fakd_jax.metrics.classification import NOT_ASKED_FOR, add_validation
+from fakd_jax.metrics.predictions import Predictions
+from fakd_jax.metrics.comparison import compare_predictions
 from tests.evaluation.example_metrics import (
     FINGERPRINT,
     SHA,
@@ -175,10 +176,10 @@ def test_the_sentence_fits_the_metrics(changes: dict[str, Any], expected: str) -
 
 
 def test_validation_images_without_an_error_choose_a_temperature_but_no_threshold() -> None:
-    faultless = Answers(2 * np.eye(3), softmax(2 * np.eye(3), axis=1), np.arange(3))
+    faultless = Predictions(("0", "1", "2"), 2 * np.eye(3), softmax(2 * np.eye(3), axis=1), np.arange(3))
     metrics = add_validation(example_metrics(), faultless, faultless, "negative")
     text = words(render(metrics))
-    assert "No threshold was chosen: the validation images have no error" in text
+    assert "No threshold was chosen: no validation image is misclassified" in text
     assert "it needs the validation images" not in text
 
 
@@ -191,7 +192,7 @@ def test_calibration_that_was_not_asked_for() -> None:
 def test_two_networks_that_are_right_on_the_same_images() -> None:
     metrics = example_metrics()
     right = np.array([True, False, False, True])
-    metrics["comparison"] |= compare_answers(right, right, np.arange(4))
+    metrics["comparison"] |= compare_predictions(right, right, np.arange(4))
     assert "+0.00 percentage points, no interval" in words(render(metrics))
 
 

@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fakd_jax.evaluation.measure import Duplicates, measure
+from fakd_jax.evaluation.collect import Collected, Duplicates
+from fakd_jax.evaluation.measure import measure
 from fakd_jax.evaluation.report.text import table2
-from fakd_jax.metrics.confusion import metrics_of_confusion
-from fakd_jax.metrics.resampling import counted_share
+from fakd_jax.metrics.confusion import confusion_metrics
+from fakd_jax.metrics.resampling import proportion
 from fakd_jax.reporting.numbers import percent
-from tests.evaluation.answers import NAMES, PAPER, random_answers
+from tests.evaluation.predictions import NAMES, PAPER, random_predictions
 
 ODD = {f"{i}": i // 2 for i in range(200)} | {"learnt": 3}
 COMPARISON = {
@@ -33,12 +34,13 @@ COMPARISON = {
 def everything() -> dict[str, Any]:
     """Metrics of predictions with all that can be known beside them."""
     return measure(
-        [str(i) for i in range(200)],
-        random_answers(0),
-        NAMES,
-        "notumor",
-        validation=random_answers(1, 300),
-        duplicates=Duplicates(ODD, "a" * 64, ["learnt"]),
+        Collected(
+            random_predictions(0),
+            NAMES,
+            "notumor",
+            validation=random_predictions(1, 300),
+            duplicates=Duplicates(ODD, "a" * 64, ["learnt"]),
+        )
     )
 
 
@@ -48,7 +50,7 @@ def line(text: str, beginning: str) -> str:
 
 
 def test_the_papers_table_2_as_text() -> None:
-    assert table2(metrics_of_confusion(PAPER, NAMES, "notumor")) == (
+    assert table2(confusion_metrics(PAPER, NAMES, "notumor")) == (
         "class             images  precision    recall    95 % interval  specificity       F1  AUROC\n"
         "----------------  ------  ---------  --------  ---------------  -----------  -------  -----\n"
         "glioma               300   100.00 %   99.00 %   [97.10, 99.66]     100.00 %  99.50 %      –\n"
@@ -120,21 +122,21 @@ def test_the_comparison_is_one_line(everything: dict[str, Any]) -> None:
 
 def test_no_line_is_longer_than_a_page_is_wide(everything: dict[str, Any]) -> None:
     wide = copy.deepcopy(everything)
-    wide["missed_tumour"] |= counted_share(156, 906)
+    wide["missed_tumour"] |= proportion(156, 906)
     wide["missed_tumour"]["by_class"] = {"glioma": 46, "meningioma": 88, "pituitary": 22}
     wide["comparison"] = COMPARISON
     assert max(map(len, table2(wide).splitlines())) <= 120
 
 
 def test_what_is_undefined_is_a_dash_and_is_explained() -> None:
-    text = table2(metrics_of_confusion(np.array([[3, 0], [0, 0]]), ("a", "b"), "a"))
+    text = table2(confusion_metrics(np.array([[3, 0], [0, 0]]), ("a", "b"), "a"))
     assert line(text, "b ").split() == ["b", "0", *["–"] * 3, "100.00", "%", "–", "–"]
     assert "missed tumours       –  (no tumour among the images)" in text
     assert "note: b has no examples" in text
-    without = table2(metrics_of_confusion(np.array([[0, 0], [0, 3]]), ("a", "b"), "a"))
+    without = table2(confusion_metrics(np.array([[0, 0], [0, 3]]), ("a", "b"), "a"))
     assert "false alarms         –  (no a among the images)" in without
 
 
 def test_data_without_a_negative_class_says_so() -> None:
-    text = table2(metrics_of_confusion(np.eye(2, dtype=int), ("a", "b")))
+    text = table2(confusion_metrics(np.eye(2, dtype=int), ("a", "b")))
     assert text.count("no class is named as tumour-free") == 2

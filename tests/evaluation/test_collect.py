@@ -1,4 +1,4 @@
-"""The command that the report tells a user to type."""
+"""The command that a note tells the user to run."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import shlex
 
 import pytest
 
-from fakd_jax.audit import make_parser
-from fakd_jax.evaluation.audit_command import audit_command
+from fakd_jax.audit.__main__ import make_parser
+from fakd_jax.evaluation.collect import audit_command
 
 
 @pytest.mark.parametrize("source", ["phantom", "hospital scans.zip", "it's $HOME; rm"])
 @pytest.mark.parametrize("cache_dir", [None, "/scratch/prepared data"])
-def test_a_shell_reads_what_was_meant(source: str, cache_dir: str | None) -> None:
+def test_the_shell_reads_the_audit_command_as_meant(source: str, cache_dir: str | None) -> None:
     command = shlex.split(audit_command(source, cache_dir))
     assert command[:3] == ["python", "-m", "fakd_jax.audit"]
     flags = make_parser().parse_args(command[3:])

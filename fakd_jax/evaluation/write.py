@@ -1,0 +1,59 @@
+"""The last step of an evaluation: its files."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from fakd_jax.evaluation.collect import Collected, Setup, audit_command
+from fakd_jax.evaluation.predictions_file import predictions_csv
+from fakd_jax.evaluation.report.mistakes import worst_mistakes
+from fakd_jax.evaluation.report.page import write_report
+from fakd_jax.evaluation.report.text import table2
+from fakd_jax.runs.files import (
+    METRICS_FILE,
+    PREDICTIONS_FILE,
+    TABLE_FILE,
+    VALIDATION_PREDICTIONS_FILE,
+)
+from fakd_jax.runtime.atomic_files import remove, write_whole
+
+
+def write_evaluation(
+    folder: Path, setup: Setup, collected: Collected, metrics: Mapping[str, Any]
+) -> str:
+    """Writes all files of an evaluation, each replaced atomically.
+
+    Args:
+      folder: of the files.
+      setup: the network and the images.
+      collected: the predictions.
+      metrics: the content of `metrics.json`.
+
+    Returns:
+      The text of `table2.txt`.
+
+    Raises:
+      UserError: a file cannot be written, or the workdir's records are damaged.
+    """
+    predictions, names, table = collected.predictions, collected.class_names, table2(metrics)
+    write_whole(folder / METRICS_FILE, json.dumps(metrics, indent=2, allow_nan=False) + "\n")
+    write_whole(folder / PREDICTIONS_FILE, predictions_csv(predictions, names))
+    write_whole(folder / TABLE_FILE, table)
+    validation_file = folder / VALIDATION_PREDICTIONS_FILE
+    if collected.validation is None:
+        remove(validation_file)  # of an earlier evaluation
+    else:
+        write_whole(validation_file, predictions_csv(collected.validation, names))
+    mistakes = worst_mistakes(
+        setup.dataset,
+        predictions.ids,
+        predictions.labels,
+        predictions.probabilities,
+        duplicates=collected.duplicates.in_training if collected.duplicates else None,
+    )
+    command = audit_command(setup.dataset.source, setup.cache_dir)
+    write_report(folder, metrics, mistakes, setup.workdir, audit_command=command)
+    return table
