@@ -1,5 +1,5 @@
-"""The ablation study: which part of the loss does what, over seeds and splits, with intervals.
+"""The ablation study: what each term of the loss contributes, over seeds and splits.
 
-Holds the `study` command (`__main__`), its cells, statistics, table and figure.
+Holds the `study` command, the grid of cells, their results, statistics, table and figure.
 May import experiment and everything below it.
 """

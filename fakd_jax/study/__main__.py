@@ -1,7 +1,7 @@
-"""Runs an ablation: `python -m fakd_jax.study --config configs/study.py[:variant] [--workdir DIR]`.
+"""Runs a study: `fakd study --config study[:variant] [--workdir DIR]`.
 
-Every method of the study is trained and measured under every seed and split, and all are compared
-in one table and one figure. The same command goes on after an interruption.
+Trains and evaluates every method under every seed and split, and compares them in a table and a
+figure. Run the same command again to resume after an interruption.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from fakd_jax.cli import runner as cli
 
 
 def main(argv: list[str]) -> None:
-    """Runs the door with the arguments after the program's name."""
+    """Runs the command with the arguments after the program's name."""
     config, workdir = config_flags.parse_config_flags(
         argv, "fakd study", "trains every method under every seed and split, and compares them"
     )

@@ -1,9 +1,9 @@
-"""The grid of a study: its cells, the config of each, and what a study's config may say."""
+"""The grid of a study: its cells and their settings."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ class Cell:
       split: a value of `config.data.split`.
       seed: of everything random, the choice of the validation images included.
       method: a name in the study's `changes`.
-      fold: which part of a k-fold split is tested on; None for every other split.
+      fold: the test fold of a k-fold split; None for every other split.
     """
 
     split: str
@@ -35,13 +35,8 @@ class Cell:
     @property
     def folder(self) -> Path:
         """Its workdir within the study's."""
-        return self._shared_folder / self.method
-
-    @property
-    def _shared_folder(self) -> Path:
-        """Holds the cells of one division of the data: one split, seed and fold."""
-        folder = Path(self.split) / f"seed{self.seed}"
-        return folder if self.fold is None else folder / f"fold{self.fold}"
+        fold = [] if self.fold is None else [f"fold{self.fold}"]
+        return Path(self.split, f"seed{self.seed}", *fold, self.method)
 
     def of_method(self, method: str) -> Cell:
         """The cell of another method on the same data."""
@@ -53,53 +48,93 @@ class Cell:
 
 
 @dataclasses.dataclass(frozen=True)
-class Grid:
-    """What a study runs over, as its config says: see `configs/study.py`."""
+class Study:
+    """A study, as its config defines it.
 
+    Attributes:
+      workdir: holds the cells' workdirs and the report.
+      methods: names in the config's `changes`.
+      seeds: non-negative integers.
+      splits: values of `config.data.split`.
+      baseline: the method that the others are compared with.
+      teacher: the method that trains the teacher; "" if there is none.
+      settings: of each cell, in the order of running: by split and seed, teachers first.
+    """
+
+    workdir: Path
     methods: tuple[str, ...]
     seeds: tuple[int, ...]
     splits: tuple[str, ...]
     baseline: str
+    teacher: str
+    settings: Mapping[Cell, ExperimentConfig]
 
-    @classmethod
-    def of(cls, config: ConfigDict) -> Grid:
-        """Reads `config.study`; names may come as one text, 'a,b', from a command line."""
-        study = config.study
-        return cls(
-            methods=_names(study.methods),
-            seeds=tuple(study.seeds),
-            splits=_names(study.splits),
-            baseline=study.baseline,
-        )
+    @property
+    def cells(self) -> tuple[Cell, ...]:
+        """All cells, in the order of running."""
+        return tuple(self.settings)
+
+    def folder(self, cell: Cell) -> Path:
+        """A cell's workdir."""
+        return self.workdir / cell.folder
+
+    def loss(self, method: str) -> str:
+        """The terms of a method's loss; the same for every split and seed."""
+        return loss_terms(next(self.settings[cell] for cell in self.cells if cell.method == method))
 
 
-def cells_of(config: ConfigDict) -> tuple[Cell, ...]:
-    """All cells in the order in which they run: split by split, seed by seed, teachers first.
+def open_study(config: ConfigDict, workdir: Path) -> Study:
+    """Checks a study's config and lays out its cells.
 
     Args:
-      config: of the study, see :func:`check_study`.
+      config: as in `configs/study.py`; `config.study` lists names as tuples or as 'a,b'.
+      workdir: of the study.
+
+    Raises:
+      UserError: it is not a study's config; a list is empty or repeats something; an unknown
+        method or split; a method with its own seed, data or teacher; a student without its
+        teacher; a value out of range.
     """
-    grid = Grid.of(config)
-    methods = sorted(grid.methods, key=lambda method: method != teacher_method(config))
-    return tuple(
+    for group in ("study", "base", "changes"):
+        if group not in config:
+            raise UserError(
+                f"this is not the config of a study (it has no {group}); use configs/study.py"
+            )
+    methods, splits = _names(config.study.methods), _names(config.study.splits)
+    seeds, baseline = tuple(config.study.seeds), config.study.baseline
+    _require_known("methods", methods, tuple(config.changes))
+    _require_known("splits", splits, KINDS)
+    _require_known("baseline", (baseline,), tuple(config.changes))
+    for method, changes in config.changes.items():
+        _require_no_shared_key(method, changes)
+    _require_distinct("seeds", seeds)
+    if not all(isinstance(seed, int) and seed >= 0 for seed in seeds):
+        raise UserError(f"config.study.seeds={seeds} must be non-negative integers")
+    teacher = _teacher_method(config)
+    cells = [
         Cell(split, seed, method, fold)
-        for split in grid.splits
-        for seed in grid.seeds
-        for fold in _folds(config, split)
-        for method in methods
-    )
+        for split in splits
+        for seed in seeds
+        for fold in (range(config.base.data.folds) if split == FOLDED_SPLIT else (None,))
+        for method in sorted(methods, key=lambda method: method != teacher)
+    ]
+    settings = {cell: cell_settings(config, cell, workdir) for cell in cells}
+    for cell in cells:
+        if settings[cell].needs_teacher and teacher not in methods:
+            raise UserError(
+                f"the method {cell.method} learns from a teacher; add the method that trains it, "
+                f"{teacher or 'configs/teacher.py'}, to config.study.methods"
+            )
+    return Study(workdir, methods, seeds, splits, baseline, teacher, settings)
 
 
-def cell_config(config: ConfigDict, cell: Cell, workdir: Path) -> ExperimentConfig:
-    """The settings of one cell's run.
+def cell_settings(config: ConfigDict, cell: Cell, workdir: Path) -> ExperimentConfig:
+    """The study's `base` with the cell's method, seed, split and teacher.
 
     Args:
       config: of the study.
       cell: one of its cells.
-      workdir: of the study, where the cell's teacher lies.
-
-    Returns:
-      The study's `base` with the method's changes, the seed, the split and the teacher.
+      workdir: of the study, which holds the cell's teacher.
 
     Raises:
       UserError: a key is missing or unknown, or its value has the wrong type or range.
@@ -113,7 +148,7 @@ def cell_config(config: ConfigDict, cell: Cell, workdir: Path) -> ExperimentConf
     settings = parse(made, prefix="config.base.")
     if not settings.needs_teacher:
         return settings
-    teacher = workdir / cell.of_method(teacher_method(config)).folder
+    teacher = workdir / cell.of_method(_teacher_method(config)).folder
     return dataclasses.replace(
         settings,
         # Absolute, so that the study can be resumed from any working directory.
@@ -121,72 +156,43 @@ def cell_config(config: ConfigDict, cell: Cell, workdir: Path) -> ExperimentConf
     )
 
 
-def teacher_method(config: ConfigDict) -> str:
-    """The name of the method that trains the teacher; "" where `changes` has none."""
-    found = (name for name in config.changes if config.changes[name].get("train") == "teacher")
-    return next(found, "")
-
-
-def loss_terms(config: ExperimentConfig) -> str:
-    """The loss of a cell's run by its config, e.g. '0.5 CE + 0.5 KD + FA'."""
-    alpha, beta = config.distillation.alpha, config.distillation.beta
-    if config.train == "teacher":
+def loss_terms(settings: ExperimentConfig) -> str:
+    """The loss of a run, such as '0.5 CE + 0.5 KD + FA'."""
+    alpha, beta = settings.distillation.alpha, settings.distillation.beta
+    if settings.train == "teacher":
         alpha = beta = 0.0
     weights = ((1 - alpha, "CE"), (alpha, "KD"), (beta, "FA"))
-    told = [term if weight == 1 else f"{weight:g} {term}" for weight, term in weights if weight]
-    return " + ".join(told)
+    return " + ".join(
+        term if weight == 1 else f"{weight:g} {term}" for weight, term in weights if weight
+    )
 
 
-def check_study(config: ConfigDict) -> None:
-    """Checks a study's config, before anything is done.
-
-    Raises:
-      UserError: it is no study's; a list is empty or names something twice; an unknown method or
-        split; a method with a seed, data or teacher of its own; a student without its teacher; a
-        value out of its range.
-    """
-    for group in ("study", "base", "changes"):
-        if group not in config:
-            raise UserError(f"this config is no study's (it has no {group}); take configs/study.py")
-    grid = Grid.of(config)
-    _require_known("methods", grid.methods, tuple(config.changes))
-    _require_known("splits", grid.splits, KINDS)
-    _require_known("baseline", (grid.baseline,), tuple(config.changes))
-    for method, changes in config.changes.items():
-        _require_no_cell_key(method, changes)
-    _require_distinct("seeds", grid.seeds)
-    if not all(isinstance(seed, int) and seed >= 0 for seed in grid.seeds):
-        raise UserError(f"config.study.seeds={grid.seeds} must be whole numbers, 0 or more")
-    for cell in cells_of(config):
-        made = cell_config(config, cell, Path())
-        if made.needs_teacher and teacher_method(config) not in grid.methods:
-            raise UserError(
-                f"the method {cell.method} learns from a teacher; name the one that trains it, "
-                f"{teacher_method(config) or 'configs/teacher.py'}, in config.study.methods too"
-            )
+def _teacher_method(config: ConfigDict) -> str:
+    found = (name for name in config.changes if config.changes[name].get("train") == "teacher")
+    return next(found, "")
 
 
 def _names(values: Sequence[str]) -> tuple[str, ...]:
     return tuple(name.strip() for value in values for name in str(value).split(","))
 
 
-def _require_no_cell_key(method: str, changes: ConfigDict) -> None:
+def _require_no_shared_key(method: str, changes: ConfigDict) -> None:
     """The methods of a study are compared on the same cells: none may choose its own."""
     keys = ["seed"] if "seed" in changes else []
     keys += [f"data.{key}" for key in changes.get("data", {})]
     keys += ["teacher.checkpoint"] if "checkpoint" in changes.get("teacher", {}) else []
     if keys:
         raise UserError(
-            f"config.changes.{method} sets {', '.join(keys)}, by which a study's cells differ or "
-            "which they share; use config.study.seeds and splits, and config.base.data"
+            f"config.changes.{method} sets {', '.join(keys)}, which all methods must share; use "
+            "config.study.seeds, config.study.splits and config.base.data"
         )
 
 
 def _require_distinct(key: str, values: Sequence[Any]) -> None:
     if not values:
-        raise UserError(f"config.study.{key} is empty; give one at least")
+        raise UserError(f"config.study.{key} is empty; give at least one")
     if len(set(values)) < len(values):
-        raise UserError(f"config.study.{key}={tuple(values)} names one twice; name each once")
+        raise UserError(f"config.study.{key}={tuple(values)} repeats a value; give each once")
 
 
 def _require_known(key: str, values: Sequence[str], known: Sequence[str]) -> None:
@@ -195,7 +201,3 @@ def _require_known(key: str, values: Sequence[str], known: Sequence[str]) -> Non
         raise UserError(
             f"config.study.{key} has {', '.join(map(repr, unknown))}; known: {', '.join(known)}"
         )
-
-
-def _folds(config: ConfigDict, split: str) -> Sequence[int | None]:
-    return range(config.base.data.folds) if split == FOLDED_SPLIT else (None,)

@@ -1,4 +1,4 @@
-"""The picture of a study: accuracy by method, every seed a point, a panel a split."""
+"""The figure of a study: accuracy by method, one line per seed, one panel per split."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ if TYPE_CHECKING:
 
 SEED_COLOUR = "#0072B2"
 MEAN_COLOUR = "#000000"
-MEAN_OFFSET = 0.22  # of a method's width: the mean stands beside its points, not on them
+MEAN_OFFSET = 0.22  # of a method's width: the mean is drawn beside its points
 
 
 def plot_study(report: Mapping[str, Any], path: Path) -> None:
     """Draws a study, finished or not.
 
-    Each seed is a thin line through the methods, for the comparison is paired; the mean with its
-    interval over the seeds stands beside the points.
+    Each seed is a thin line through the methods, because the comparison is paired; the mean and
+    its interval over the seeds are drawn beside the points.
 
     Args:
-      report: of :func:`fakd_jax.study.summary.summarise`.
+      report: as from :func:`fakd_jax.study.summary.summarise`.
       path: of the PNG, replaced atomically.
 
     Raises:
@@ -51,7 +51,7 @@ def plot_study(report: Mapping[str, Any], path: Path) -> None:
 
 
 def _labels(report: Mapping[str, Any]) -> list[str]:
-    """Each method with the terms of its loss below, one a line."""
+    """Each method, with one term of its loss per line below."""
     return [
         "\n+ ".join(f"{method}\n{report['losses'][method]}".split(" + "))
         for method in report["study"]["methods"]
@@ -59,7 +59,7 @@ def _labels(report: Mapping[str, Any]) -> list[str]:
 
 
 def _draw_seeds(ax: Axes, split: str, report: Mapping[str, Any]) -> None:
-    """The accuracies of each seed, those of a k-fold split fold by fold."""
+    """The accuracies of each seed, for a k-fold split fold by fold."""
     place = {method: index for index, method in enumerate(report["study"]["methods"])}
     runs: dict[tuple[int, int | None], dict[str, float]] = {}
     for cell in report["cells"]:
@@ -81,11 +81,11 @@ def _draw_seeds(ax: Axes, split: str, report: Mapping[str, Any]) -> None:
 
 
 def _draw_means(ax: Axes, split: str, report: Mapping[str, Any]) -> None:
-    """Means over the seeds with Student's intervals, where there are two seeds at least."""
+    """Means over the seeds with Student's intervals, where there are at least two seeds."""
     rows = [row for row in report["summary"] if row["split"] == split]
     label = "mean, 95 % interval over seeds"
     for index, row in enumerate(rows):
-        accuracy = row["figures"]["accuracy"]
+        accuracy = row["metrics"]["accuracy"]
         if accuracy is None or accuracy["sd"] is None:
             continue
         mean = 100 * accuracy["mean"]

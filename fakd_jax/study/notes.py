@@ -1,4 +1,4 @@
-"""What a study's figures cannot settle, in plain sentences under the table."""
+"""The limits of a study's results, as sentences below its table."""
 
 from __future__ import annotations
 
@@ -10,93 +10,94 @@ from fakd_jax.study.statistics import t_factor
 
 
 def notes_on(report: Mapping[str, Any]) -> list[str]:
-    """Sentences on what is missing and on what the seeds can and cannot tell.
+    """Sentences on what is missing and on what the seeds can and cannot show.
 
     Args:
-      report: as of :func:`fakd_jax.study.summary.summarise`, but for the notes.
+      report: as from :func:`fakd_jax.study.summary.summarise`, without the notes.
     """
-    study, rows = report["study"], report["differences"]
-    notes = [*_missing(report), _spread(max(len(row["seeds"]) for row in report["summary"]))]
+    study, differences = report["study"], report["differences"]
+    notes = [*_missing(report), _seeds(max(len(row["seeds"]) for row in report["summary"]))]
     if study["baseline"] not in study["methods"]:
         notes.append(
             f"no differences: the baseline {study['baseline']} is not among the methods "
             "(config.study.baseline)"
         )
     for split in study["splits"]:
-        notes += _differences([row for row in rows if row["split"] == split], study["baseline"])
-    if any(row["seeds"] for row in rows):
+        rows = [row for row in differences if row["split"] == split]
+        notes += _differences(split, rows, study["baseline"])
+    if any(row["seeds"] for row in differences):
         notes += _test_images(report["same_test_images"])
         notes.append(
-            f"no p value is corrected for comparing {len(study['methods']) - 1} methods with the "
-            "baseline, and no figure here speaks for other hospitals"
-        )
-    return notes
-
-
-def _test_images(same: Mapping[str, bool]) -> list[str]:
-    """What is random between seeds, by whether all seeds of a split share their test images."""
-    notes = []
-    if shared := [split for split, is_same in same.items() if is_same]:
-        notes.append(
-            f"{', '.join(shared)}: an interval over seeds is about these test images and other "
-            "seeds, McNemar's test about two trained networks and other images like these; its p "
-            "values stand seed by seed, for joining them would count the same images again"
-        )
-    if drawn := [split for split, is_same in same.items() if not is_same]:
-        notes.append(
-            f"{', '.join(drawn)}: every seed draws its own test images, but from the same data, so "
-            "that seeds are not independent and their intervals may be too narrow"
+            f"p values are not corrected for comparing {len(study['methods']) - 1} methods with "
+            "the baseline, and nothing here generalises to other hospitals"
         )
     return notes
 
 
 def _missing(report: Mapping[str, Any]) -> list[str]:
-    missing, finished = len(report["missing"]), len(report["cells"])
+    missing, finished = report["missing"], report["cells"]
     if not missing:
         return []
     failed = [
         f"{Cell(row['split'], row['seed'], row['method'], row['fold'])} failed: {row['reason']}"
-        for row in report["missing"]
+        for row in missing
         if row["reason"]
     ]
-    return [f"{missing} of {missing + finished} cells are missing", *failed]
+    return [f"{len(missing)} of {len(missing) + len(finished)} cells are missing", *failed]
 
 
-def _spread(seeds: int) -> str:
+def _seeds(seeds: int) -> str:
     if seeds == 0:
         return "no method has finished a seed yet"
     if seeds == 1:
         return (
-            "one seed: no spread, no interval and no test over seeds; another seed may turn the "
-            "order of the methods round"
+            "one seed: no spread, interval or test over seeds; another seed may reverse the order "
+            "of the methods"
         )
     degrees = "1 degree" if seeds == 2 else f"{seeds - 1} degrees"
     return (
-        f"{seeds} seeds at most: the intervals are Student's with {degrees} of freedom "
+        f"at most {seeds} seeds: the intervals are Student's with {degrees} of freedom "
         f"(mean ± {t_factor(seeds):.2f} sd / √{seeds})"
     )
 
 
-def _differences(rows: Sequence[Mapping[str, Any]], baseline: str) -> list[str]:
-    """Which methods the seeds tell from the baseline on a split, and which they do not."""
-    notes = []
-    open_, told = [], []
+def _differences(split: str, rows: Sequence[Mapping[str, Any]], baseline: str) -> list[str]:
+    """Which methods the seeds distinguish from the baseline in accuracy, and which not."""
+    same, different = [], []
     for row in rows:
-        accuracy = row["figures"]["accuracy"]
+        accuracy = row["metrics"]["accuracy"]
         if accuracy is None or accuracy["ci95"] is None:
             continue
         low, high = accuracy["ci95"]
         if low <= 0 <= high:
-            open_.append(f"{row['method']} (± {50 * (high - low):.1f} points)")
+            same.append(f"{row['method']} (± {50 * (high - low):.1f} points)")
         else:
-            told.append(f"{row['method']} (p = {accuracy['p']:.2g})")
-    if open_:
+            different.append(f"{row['method']} (p = {accuracy['p']:.2g})")
+    notes = []
+    if same:
         notes.append(
-            f"{rows[0]['split']}: in accuracy the seeds do not tell {', '.join(open_)} from "
-            f"{baseline}; a difference within the half width in brackets could stay hidden"
+            f"{split}: in accuracy the seeds do not distinguish {', '.join(same)} from {baseline}; "
+            "a difference within the half width in brackets may remain undetected"
         )
-    if told:
+    if different:
         notes.append(
-            f"{rows[0]['split']}: in accuracy the seeds tell {', '.join(told)} from {baseline}"
+            f"{split}: in accuracy the seeds distinguish {', '.join(different)} from {baseline}"
+        )
+    return notes
+
+
+def _test_images(same: Mapping[str, bool]) -> list[str]:
+    """What varies between seeds, by whether all seeds of a split share their test images."""
+    notes = []
+    if shared := [split for split, is_same in same.items() if is_same]:
+        notes.append(
+            f"{', '.join(shared)}: intervals over seeds are about other seeds on these test "
+            "images; McNemar's test is about these two networks on other images, seed by seed: "
+            "pooling would count the same images again"
+        )
+    if drawn := [split for split, is_same in same.items() if not is_same]:
+        notes.append(
+            f"{', '.join(drawn)}: every seed draws its own test images from the same data; seeds "
+            "are therefore not independent, and their intervals may be too narrow"
         )
     return notes

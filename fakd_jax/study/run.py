@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,123 +21,127 @@ from fakd_jax.runs.files import (
     STUDY_TABLE_FILE,
 )
 from fakd_jax.runtime.atomic_files import write_whole
-from fakd_jax.study.cells import Cell, cell_config, cells_of, check_study
-from fakd_jax.study.failures import failures, mark_failed
+from fakd_jax.study.cells import Cell, Study, open_study
 from fakd_jax.study.figure import plot_study
-from fakd_jax.study.progress import seconds_left, time_left
-from fakd_jax.study.results import collect, is_finished, mark_finished, require_same_data
+from fakd_jax.study.progress import time_left
+from fakd_jax.study.results import (
+    failures,
+    is_finished,
+    mark_failed,
+    mark_finished,
+    read_results,
+    require_same_data,
+)
 from fakd_jax.study.summary import summarise
 from fakd_jax.study.table import study_rows, study_table
 from fakd_jax.training.metric_log import LOGGER, start_logging
 
-# The teacher of a cell is the study's own, wherever the study lies: a moved one goes on.
+# A cell's teacher is the study's own, wherever the study lies: a moved study can be resumed.
 CELL_PLACE_KEYS = PLACE_KEYS | {"teacher.checkpoint"}
 
 
 def run_study(config: ConfigDict, workdir: Path) -> dict[str, Any]:
-    """Runs what is unfinished of a study, and reports on all of it.
+    """Runs the unfinished cells of a study and reports on all of them.
 
-    A workdir takes more seeds, splits or methods at any time: what has finished stays. A cell whose
-    loss ceases to be finite is left out, with those that need it for a teacher.
+    Seeds, splits and methods may be added at any time: finished cells stay. A cell whose loss is
+    no longer finite is skipped, and so are the cells that need it as their teacher.
 
     Args:
-      config: as `configs/study.py` has it.
+      config: as in `configs/study.py`.
       workdir: of the study: `<split>/seed<k>/<method>/` are its cells' workdirs; `study.json`,
-        `study.txt`, `study.csv` and `study.png` are made anew after every cell.
+        `study.txt`, `study.csv` and `study.png` are rewritten after every cell.
 
     Returns:
-      What `study.json` holds.
+      The content of `study.json`.
 
     Raises:
-      UserError: a config that is no study's, a workdir of another one, data that changed since
-        its cells ran, or what a cell's run says; where cells had to be left out, after all others.
-      KeyboardInterrupt: interrupted; the same call goes on.
+      UserError: not a study's config, the workdir of another study, data that changed since its
+        cells ran, or an error in a cell's run; at the end, if cells had to be skipped.
+      KeyboardInterrupt: interrupted; call again to resume.
     """
-    check_study(config)
+    study = open_study(config, workdir)
     shared = {"base": config.base.to_dict(), "changes": config.changes.to_dict()}
     keep_config(shared, workdir, {f"base.{key}" for key in PLACE_KEYS})
-    cells = cells_of(config)
     try:
-        _run_cells(config, cells, workdir)
+        _run_cells(study)
     except KeyboardInterrupt:
-        finished = sum(is_finished(workdir, cell) for cell in cells)
-        LOGGER.info("%d of %d cells have ended; the same command goes on", finished, len(cells))
+        finished = sum(is_finished(study, cell) for cell in study.cells)
+        total = len(study.cells)
+        LOGGER.info("%d of %d cells are finished; run the same command to resume", finished, total)
         raise
-    report = write_report(config, workdir)
+    report = write_report(study)
     LOGGER.info("\n%s", study_table(report))
     LOGGER.info("report: %s (study.csv, study.json, study.png, study.txt)", workdir)
-    if failed := failures(config, workdir, cells):
+    if failed := failures(study):
         cell, reason = next(iter(failed.items()))
         raise UserError(
-            f"{len(failed)} of {len(cells)} cells failed and are missing in the report, the first "
-            f"{cell}: {reason}; choose another --workdir and other settings, or delete "
-            f"{workdir / cell.folder / FAILED_FILE} to have it tried again"
+            f"{len(failed)} of {len(study.cells)} cells failed and are missing in the report, "
+            f"first {cell}: {reason}; choose another --workdir and other settings, or delete "
+            f"{study.folder(cell) / FAILED_FILE} to have it run again"
         )
     return report
 
 
-def write_report(config: ConfigDict, workdir: Path) -> dict[str, Any]:
-    """Writes the four files of the report from the cells that have finished.
+def write_report(study: Study) -> dict[str, Any]:
+    """Writes the four files of the report from the finished cells.
 
     Returns:
-      What `study.json` holds.
+      The content of `study.json`.
 
     Raises:
       UserError: a finished cell's results are damaged, or a file cannot be written.
     """
-    cells = cells_of(config)
-    results = collect(config, workdir, cells)
-    report = summarise(config, results, failures(config, workdir, cells))
-    write_whole(workdir / STUDY_FILE, json.dumps(report, indent=2, allow_nan=False) + "\n")
-    write_whole(workdir / STUDY_ROWS_FILE, study_rows(report))
-    write_whole(workdir / STUDY_TABLE_FILE, study_table(report))
-    plot_study(report, workdir / STUDY_FIGURE_FILE)
+    report = summarise(study, read_results(study), failures(study))
+    text = json.dumps(report, indent=2, allow_nan=False) + "\n"
+    write_whole(study.workdir / STUDY_FILE, text)
+    write_whole(study.workdir / STUDY_ROWS_FILE, study_rows(report))
+    write_whole(study.workdir / STUDY_TABLE_FILE, study_table(report))
+    plot_study(report, study.workdir / STUDY_FIGURE_FILE)
     return report
 
 
-def _run_cells(config: ConfigDict, cells: Sequence[Cell], workdir: Path) -> None:
-    """Runs the cells that have not finished, one after the other, and reports after each."""
+def _run_cells(study: Study) -> None:
+    """Runs the unfinished cells one after the other, and reports after each."""
     data: ExperimentData | None = None
-    for number, cell in enumerate(cells, start=1):
-        failed = failures(config, workdir, cells)
-        if is_finished(workdir, cell) or cell in failed:
-            continue
+    for number, cell in enumerate(study.cells, start=1):
+        failed = failures(study)
         remaining = [
-            other for other in cells if not is_finished(workdir, other) and other not in failed
+            other for other in study.cells if not is_finished(study, other) and other not in failed
         ]
-        finished = collect(config, workdir, cells)
-        left = time_left(seconds_left(remaining, finished))
-        LOGGER.info("cell %d of %d: %s; %s", number, len(cells), cell, left)
-        # All cells read the same images: they are decoded once.
-        data = data or open_experiment_data(cell_config(config, cell, workdir))
+        if cell not in remaining:
+            continue
+        finished, total = read_results(study), len(study.cells)
+        left = time_left(remaining, finished)
+        LOGGER.info("cell %d of %d: %s; %s", number, total, cell, left)
+        # All cells use the same images, which are decoded once.
+        data = data or open_experiment_data(study.settings[cell])
         require_same_data(finished, data.dataset.fingerprint)
-        _run_cell(config, cell, workdir, data)
-        write_report(config, workdir)
+        _run_cell(study, cell, data)
+        write_report(study)
 
 
-def _run_cell(config: ConfigDict, cell: Cell, workdir: Path, data: ExperimentData) -> None:
-    """Trains and evaluates one cell, its log in its own workdir too; notes how it ended."""
-    folder = workdir / cell.folder
-    made = cell_config(config, cell, workdir)
+def _run_cell(study: Study, cell: Cell, data: ExperimentData) -> None:
+    """Trains and evaluates one cell, with a log in its own workdir, and marks how it ended."""
+    settings, folder = study.settings[cell], study.folder(cell)
     end_logging = start_logging(folder, console=False)
     started = time.monotonic()
     try:
-        # The teacher of a student's cell has a cell, and a report, of its own.
+        # A student's teacher has a cell, and a report, of its own.
         train_and_evaluate(
-            made,
+            settings,
             folder,
-            roles=(made.train,),
+            roles=(settings.train,),
             data=data,
             latency=False,
             log_report=LOGGER.debug,
             place_keys=CELL_PLACE_KEYS,
         )
     except NotFiniteError as error:
-        LOGGER.warning("%s failed: %s; the study goes on with the others", cell, error)
-        mark_failed(workdir, cell, str(error))
+        LOGGER.warning("%s failed: %s; continuing with the other cells", cell, error)
+        mark_failed(study, cell, str(error))
     except UserError as error:
         raise UserError(f"{cell}: {error}") from error
     else:
-        mark_finished(config, workdir, cell, time.monotonic() - started)
+        mark_finished(study, cell, time.monotonic() - started)
     finally:
         end_logging()

@@ -1,9 +1,8 @@
-"""What a handful of seeds tells: mean, spread, Student's interval, and paired tests."""
+"""Means over a handful of seeds, with Student's interval and test."""
 
 from __future__ import annotations
 
 import dataclasses
-import math
 import statistics
 from collections.abc import Sequence
 
@@ -12,65 +11,46 @@ CONFIDENCE = 0.95
 
 @dataclasses.dataclass(frozen=True)
 class Estimate:
-    """A figure over the seeds.
+    """A metric over the seeds.
 
     Attributes:
-      n: values.
-      mean: of them.
-      sd: their standard deviation, with n - 1; None of one value.
-      ci95: Student's interval of the mean; None where the values show no spread (one value, or
-        all the same), for then they do not tell how far the mean may be off.
+      n: the number of values.
+      mean: their mean.
+      sd: their standard deviation, with n - 1; None for one value.
+      ci95: Student's interval of the mean; None where the values do not vary, which says nothing
+        about the error of the mean.
+      p: of Student's two-sided test that the mean is 0, the paired test for differences (Student
+        1908); None likewise.
     """
 
     n: int
     mean: float
     sd: float | None
     ci95: tuple[float, float] | None
+    p: float | None
 
 
 def estimate(values: Sequence[float]) -> Estimate:
-    """Mean, spread and Student's interval of independent values, one a seed.
-
-    Args:
-      values: at least one; of paired data their differences.
+    """Mean, spread, interval and test of independent values, one per seed.
 
     Raises:
-      ValueError: there is none.
+      ValueError: there is no value.
     """
-    if not values:
-        raise ValueError("an estimate needs a value")
-    n, mean = len(values), statistics.fmean(values)
-    if n == 1:
-        return Estimate(n, mean, None, None)
-    if not _spread(values):
-        return Estimate(n, mean, 0.0, None)
-    sd = statistics.stdev(values)
-    half = t_factor(n) * sd / math.sqrt(n)
-    return Estimate(n, mean, sd, (mean - half, mean + half))
-
-
-def paired_t_test(differences: Sequence[float]) -> float | None:
-    """Student's two-sided test that paired values differ by 0 in the mean (Student 1908).
-
-    Args:
-      differences: one a pair.
-
-    Returns:
-      The p value; None where the differences show no spread to measure their mean by.
-    """
-    if not _spread(differences):
-        return None
     from scipy.stats import ttest_1samp
 
-    return float(ttest_1samp(differences, 0.0).pvalue)
-
-
-def _spread(values: Sequence[float]) -> bool:
-    return min(values) < max(values)
+    if not values:
+        raise ValueError("an estimate needs at least one value")
+    n, mean = len(values), statistics.fmean(values)
+    if min(values) == max(values):
+        return Estimate(n, mean, None if n == 1 else 0.0, None, None)
+    test = ttest_1samp(values, 0.0)
+    interval = test.confidence_interval(CONFIDENCE)
+    ends = float(interval.low), float(interval.high)
+    return Estimate(n, mean, statistics.stdev(values), ends, float(test.pvalue))
 
 
 def t_factor(n: int) -> float:
-    """Student's t of a two-sided 95 % interval from n >= 2 values: 12.7 of two, 4.30 of three."""
+    """Student's t of a two-sided 95 % interval from n >= 2 values: 12.7 for two, 4.30 for three."""
     from scipy.stats import t as student
 
     return float(student.ppf((1 + CONFIDENCE) / 2, n - 1))

@@ -1,4 +1,4 @@
-"""The grid of a study, the config of each cell, and what is refused before anything is done."""
+"""The grid of a study, the settings of each cell, and what is refused up front."""
 
 import importlib
 from pathlib import Path
@@ -9,7 +9,7 @@ from ml_collections import ConfigDict
 from fakd_jax.configs.study import get_config
 from fakd_jax.errors import UserError
 from fakd_jax.experiment.settings import parse
-from fakd_jax.study.cells import Cell, cell_config, cells_of, check_study, loss_terms
+from fakd_jax.study.cells import Cell, cell_settings, open_study
 
 WORKDIR = Path("/study")
 METHODS = ("teacher", "student", "kd", "feature", "fakd")
@@ -21,18 +21,20 @@ def study(**keys):
     return config
 
 
-def test_cells_come_split_by_split_seed_by_seed_teacher_first():
-    config = study(methods=("fakd", "student", "teacher"), seeds=(3, 1))
-    assert [(cell.seed, cell.method) for cell in cells_of(config)] == [
+def opened(**keys):
+    return open_study(study(**keys), WORKDIR)
+
+
+def test_cells_are_ordered_by_split_and_seed_teachers_first():
+    cells = opened(methods=("fakd", "student", "teacher"), seeds=(3, 1)).cells
+    assert [(cell.seed, cell.method) for cell in cells] == [
         (seed, method) for seed in (3, 1) for method in ("teacher", "fakd", "student")
     ]
 
 
-def test_names_of_a_command_line_are_parted_at_commas():
-    """The flag's parser gives a,b as one text."""
-    assert cells_of(study(methods=("teacher, student",))) == cells_of(
-        study(methods=("teacher", "student"))
-    )
+def test_names_from_a_command_line_are_split_at_commas():
+    """The flag's parser returns a,b as one string."""
+    assert opened(methods=("teacher, student",)) == opened(methods=("teacher", "student"))
 
 
 def test_a_cell_has_its_own_folder_and_name():
@@ -43,8 +45,8 @@ def test_a_cell_has_its_own_folder_and_name():
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_a_cells_config_is_that_of_the_methods_own_file(method):
-    made = cell_config(get_config(), Cell("official", 4, method), WORKDIR)
+def test_a_cell_has_the_settings_of_its_methods_own_config(method):
+    made = cell_settings(get_config(), Cell("official", 4, method), WORKDIR)
     alone = importlib.import_module(f"fakd_jax.configs.{method}").get_config()
     alone.seed = 4
     alone.teacher.checkpoint = made.teacher.checkpoint
@@ -52,9 +54,9 @@ def test_a_cells_config_is_that_of_the_methods_own_file(method):
 
 
 def test_what_learns_from_a_teacher_takes_the_one_of_its_split_and_seed():
-    config = study()
+    settings = opened().settings
     for method in METHODS:
-        made = cell_config(config, Cell("official", 1, method), WORKDIR)
+        made = settings[Cell("official", 1, method)]
         needs_it = method in ("kd", "feature", "fakd")
         expected = "/study/official/seed1/teacher" if needs_it else ""
         assert made.teacher.checkpoint == expected, method
@@ -63,82 +65,81 @@ def test_what_learns_from_a_teacher_takes_the_one_of_its_split_and_seed():
 def test_a_key_of_the_base_reaches_every_cell_but_what_a_method_changes():
     config = study()
     config.base.distillation.alpha = 0.7
+    settings = open_study(config, WORKDIR).settings
     weights = {
-        method: cell_config(config, Cell("official", 0, method), WORKDIR).distillation.alpha
-        for method in METHODS
+        method: settings[Cell("official", 0, method)].distillation.alpha for method in METHODS
     }
     assert weights == {"teacher": 0.7, "student": 0.0, "kd": 0.7, "feature": 0.0, "fakd": 0.7}
 
 
-def test_losses_are_told_by_their_terms():
-    told = [
-        loss_terms(cell_config(study(), Cell("official", 0, method), WORKDIR)) for method in METHODS
-    ]
-    assert told == ["CE", "CE", "0.5 CE + 0.5 KD", "CE + FA", "0.5 CE + 0.5 KD + FA"]
+def test_losses_by_their_terms():
+    losses = [opened().loss(method) for method in METHODS]
+    assert losses == ["CE", "CE", "0.5 CE + 0.5 KD", "CE + FA", "0.5 CE + 0.5 KD + FA"]
 
 
-def test_a_k_fold_split_has_a_cell_a_fold():
+def test_a_k_fold_split_has_a_cell_per_fold():
     config = study(splits=("kfold",), seeds=(0,), methods=("teacher", "kd"))
     with config.unlocked():
         config.base.data.folds = 3
         config.base.data.fold = 0
-    cells = cells_of(config)
+    made = open_study(config, WORKDIR)
+    cells = made.cells
     assert [(cell.fold, cell.method) for cell in cells] == [
         (fold, method) for fold in range(3) for method in ("teacher", "kd")
     ]
-    made = cell_config(config, cells[5], WORKDIR)
-    assert (made.data.split, made.data.fold) == ("kfold", 2)
-    assert made.teacher.checkpoint == "/study/kfold/seed0/fold2/teacher"
+    last = made.settings[cells[5]]
+    assert (last.data.split, last.data.fold) == ("kfold", 2)
+    assert last.teacher.checkpoint == "/study/kfold/seed0/fold2/teacher"
 
 
 @pytest.mark.parametrize(
-    ("keys", "told"),
+    ("keys", "message"),
     [
         ({"methods": ()}, "methods is empty"),
         ({"methods": ("teacher", "fakt")}, "'fakt'; known: .*fakd"),
-        ({"methods": ("student", "student")}, "names one twice"),
-        ({"methods": ("student", "fakd")}, "fakd learns from a teacher.* teacher, in"),
+        ({"methods": ("student", "student")}, "repeats a value"),
+        ({"methods": ("student", "fakd")}, "fakd learns from a teacher.* teacher, to"),
         ({"seeds": ()}, "seeds is empty"),
-        ({"seeds": (1, 1)}, "names one twice"),
-        ({"seeds": (-1,)}, "whole numbers"),
-        ({"seeds": ("a",)}, "whole numbers"),
+        ({"seeds": (1, 1)}, "repeats a value"),
+        ({"seeds": (-1,)}, "non-negative integers"),
+        ({"seeds": ("a",)}, "non-negative integers"),
         ({"splits": ()}, "splits is empty"),
         ({"splits": ("offical",)}, "'offical'; known: official"),
         ({"baseline": "ce"}, "baseline has 'ce'; known: .*student"),
     ],
 )
-def test_what_a_study_may_not_say(keys, told):
-    with pytest.raises(UserError, match=told):
-        check_study(study(**keys))
+def test_invalid_grids_are_refused(keys, message):
+    with pytest.raises(UserError, match=message):
+        opened(**keys)
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "keys"),
     [
         ({"seed": 3}, "seed"),
         ({"data": {"image_size": 64, "split": "grouped"}}, r"data\.image_size, data\.split"),
         ({"teacher": {"checkpoint": "elsewhere", "num_epochs": 1}}, r"teacher\.checkpoint"),
     ],
 )
-def test_a_method_may_not_change_what_makes_a_cell(change, told):
+def test_a_method_may_not_change_what_all_must_share(change, keys):
     config = study()
     config.changes.kd = ConfigDict(config.changes.kd.to_dict() | change)
-    with pytest.raises(UserError, match=rf"^config\.changes\.kd sets {told}, by which"):
-        check_study(config)
+    with pytest.raises(UserError, match=rf"^config\.changes\.kd sets {keys}, which all"):
+        open_study(config, WORKDIR)
 
 
-def test_values_out_of_range_are_named_with_the_base():
+def test_values_out_of_range_are_named_with_their_group():
     config = study()
     config.base.student.num_epochs = 0
     with pytest.raises(UserError, match=r"config\.base\.student\.num_epochs=0 must"):
-        check_study(config)
+        open_study(config, WORKDIR)
 
 
-def test_the_config_of_a_run_is_no_studys():
+def test_the_config_of_a_run_is_refused():
     with pytest.raises(UserError, match=r"configs/study\.py"):
-        check_study(ConfigDict({"name": "fakd"}))
+        open_study(ConfigDict({"name": "fakd"}), WORKDIR)
 
 
 @pytest.mark.parametrize("variant", ["", "phantom"])
-def test_the_studies_as_they_are_may_be_run(variant):
-    check_study(get_config(variant))
+def test_the_packaged_studies_are_valid(variant):
+    open_study(get_config(variant), WORKDIR)

@@ -1,4 +1,4 @@
-"""The study door: every wrong input is one line and exit code 2."""
+"""The study command: every wrong input is one line and exit code 2."""
 
 from pathlib import Path
 
@@ -12,15 +12,15 @@ CONFIG = f"--config={CONFIGS / 'study.py'}"
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "words"),
     [
         ([], ["--config"]),
         ([CONFIG + ":nonsense"], ["unknown variant", "phantom"]),
-        ([f"--config={CONFIGS / 'fakd.py'}"], ["no study", "configs/study.py"]),
+        ([f"--config={CONFIGS / 'fakd.py'}"], ["not the config of a study", "configs/study.py"]),
         ([CONFIG, "--config.study.methods=teacher,fakt"], ["'fakt'", "known", "feature"]),
         ([CONFIG, "--config.study.methods=student,kd"], ["kd learns from a teacher"]),
         ([CONFIG, "--config.study.seeds=()"], ["seeds is empty"]),
-        ([CONFIG, "--config.study.seeds=one"], ["whole numbers"]),
+        ([CONFIG, "--config.study.seeds=one"], ["non-negative integers"]),
         ([CONFIG, "--config.study.splits=nonsense"], ["'nonsense'", "official"]),
         ([CONFIG, "--config.study.seed=1"], ["no config.study.seed", "study.seeds?"]),
         ([CONFIG, "--config.base.seed=1"], ["no config.base.seed"]),
@@ -28,15 +28,15 @@ CONFIG = f"--config={CONFIGS / 'study.py'}"
         ([CONFIG, "--config.base.data.source=nowhere"], ["nowhere"]),
     ],
 )
-def test_wrong_input_is_one_line(capsys, tmp_path, arguments, told):
+def test_wrong_input_is_one_line(capsys, tmp_path, arguments, words):
     with pytest.raises(SystemExit) as ended:
         cli.run_command(study.main, [*arguments, f"--workdir={tmp_path / 'study'}"])
     assert ended.value.code == 2
     errors = capsys.readouterr().err
     assert errors.startswith("error: ")
     assert errors.count("\n") == 1, errors
-    for words in told:
-        assert words in errors
+    for word in words:
+        assert word in errors
 
 
 def test_a_workdir_of_another_study(capsys, tmp_path):

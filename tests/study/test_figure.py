@@ -1,9 +1,10 @@
-"""The picture shows every seed, the means that there are, and says what is missing."""
+"""The figure shows every seed, the means, and what is missing."""
 
 import pytest
 
 from fakd_jax.configs.study import get_config
 from fakd_jax.study import figure
+from fakd_jax.study.cells import open_study
 from fakd_jax.study.summary import summarise
 
 
@@ -22,7 +23,7 @@ def draw(monkeypatch, tmp_path):
     def drawn(results, **keys):
         config = get_config("phantom")
         config.study.update({"seeds": (0, 1), "methods": ("student", "kd")} | keys)
-        figure.plot_study(summarise(config, results), tmp_path / "study.png")
+        figure.plot_study(summarise(open_study(config, tmp_path), results), tmp_path / "study.png")
         assert (tmp_path / "study.png").read_bytes().startswith(b"\x89PNG")
         return kept[-1]
 

@@ -1,4 +1,4 @@
-"""Whole studies on tiny networks: what they leave, and that interrupted ones end as the others."""
+"""Whole studies of tiny networks: their files, and that interrupted ones end the same."""
 
 import csv
 import json
@@ -17,8 +17,8 @@ from fakd_jax.experiment.run import train_and_evaluate
 from fakd_jax.experiment.teacher_and_student import open_experiment_data
 from fakd_jax.runs.files import CONFIG_FILE
 from fakd_jax.study import run
-from fakd_jax.study.cells import cells_of
-from fakd_jax.study.failures import failures
+from fakd_jax.study.cells import open_study
+from fakd_jax.study.results import failures
 from fakd_jax.study.run import run_study
 from tests.tiny import as_flags, tiny_config, tiny_study, tiny_study_overrides, write_images
 
@@ -58,7 +58,7 @@ def test_a_study_leaves_its_report_and_ordinary_runs(whole):
     workdir, report = whole
     assert json.loads((workdir / "study.json").read_text()) == report
     assert len(list(csv.DictReader((workdir / "study.csv").open()))) == 3
-    assert "less student, paired by seed" in (workdir / "study.txt").read_text()
+    assert "minus student, paired by seed" in (workdir / "study.txt").read_text()
     assert (workdir / "study.png").is_file()
     for method in SMALL["methods"]:
         cell = workdir / "official" / "seed0" / method
@@ -76,7 +76,7 @@ def test_cells_of_a_seed_share_split_and_teacher(whole):
     assert not (cells / "fakd" / "teacher").exists()
 
 
-def test_figures_are_those_of_the_cells_reports(whole):
+def test_metrics_are_those_of_the_cells_reports(whole):
     workdir, report = whole
     student = json.loads(
         (workdir / "official" / "seed0" / "student" / "evaluation" / "metrics.json").read_text()
@@ -87,7 +87,7 @@ def test_figures_are_those_of_the_cells_reports(whole):
     assert student["latency"] is None
 
 
-def test_a_finished_study_only_tells_its_report_again(whole, data, cache, monkeypatch):
+def test_a_finished_study_only_reports_again(whole, data, cache, monkeypatch):
     workdir, report = whole
     before = times_of_change(workdir)
     monkeypatch.setattr(run, "open_experiment_data", lambda config: pytest.fail("opened the data"))
@@ -103,13 +103,13 @@ def test_another_studys_workdir_is_refused(whole, data, cache):
 
 
 @pytest.mark.slow
-def test_interrupted_between_cells_it_goes_on_with_the_next(
+def test_interrupted_between_cells_it_resumes_with_the_next(
     whole, data, cache, tmp_path, monkeypatch
 ):
     finished = run.mark_finished
 
-    def interrupt_after_the_second(config, workdir, cell, seconds):
-        finished(config, workdir, cell, seconds)
+    def interrupt_after_the_second(study, cell, seconds):
+        finished(study, cell, seconds)
         if cell.method == "student":
             raise KeyboardInterrupt
 
@@ -118,7 +118,7 @@ def test_interrupted_between_cells_it_goes_on_with_the_next(
     with pytest.raises(KeyboardInterrupt):
         run_study(config, tmp_path)
     monkeypatch.undo()
-    partial = run.write_report(config, tmp_path)
+    partial = run.write_report(open_study(config, tmp_path))
     assert [row["method"] for row in partial["missing"]] == ["fakd"]
     assert "1 of 3 cells are missing" in (tmp_path / "study.txt").read_text()
     before = times_of_change(tmp_path / "official" / "seed0" / "student")
@@ -138,7 +138,7 @@ def test_a_cell_killed_before_its_mark_is_evaluated_again(whole, data, cache, tm
     assert (cell / "evaluation" / "predictions.csv").is_file()
 
 
-def test_a_study_that_was_moved_goes_on_with_a_cell_begun_elsewhere(whole, data, cache, tmp_path):
+def test_a_moved_study_resumes_a_cell_that_was_started_elsewhere(whole, data, cache, tmp_path):
     moved = tmp_path / "moved"
     shutil.copytree(whole[0], moved)
     cell = moved / "official" / "seed0" / "fakd"
@@ -164,14 +164,14 @@ def test_data_that_changed_stop_a_study_before_its_next_cell(whole, data, cache,
 
 
 def diverging(methods):
-    """The trial of a cell, but that the losses of these methods cease to be finite."""
+    """The run of a cell, except that the losses of these methods are not finite."""
 
-    def trial(config, *arguments, **keywords):
+    def run_cell(config, *arguments, **keywords):
         if config.name in methods:
             raise NotFiniteError(f"the loss of {config.name} is not finite")
         return train_and_evaluate(config, *arguments, **keywords)
 
-    return trial
+    return run_cell
 
 
 def test_a_cell_whose_loss_is_not_finite_is_left_out_and_the_others_run(
@@ -179,8 +179,8 @@ def test_a_cell_whose_loss_is_not_finite_is_left_out_and_the_others_run(
 ):
     config = tiny_study(data, cache, methods=("teacher", "student", "kd"), seeds=(0,))
     monkeypatch.setattr(run, "train_and_evaluate", diverging({"teacher"}))
-    told = r"2 of 3 cells failed .* first official, seed 0, teacher: the loss of teacher .*delete"
-    with pytest.raises(UserError, match=told):
+    message = r"2 of 3 cells failed .* first official, seed 0, teacher: the loss of .*delete"
+    with pytest.raises(UserError, match=message):
         run_study(config, tmp_path)
     report = json.loads((tmp_path / "study.json").read_text())
     assert [row["method"] for row in report["cells"]] == ["student"]
@@ -191,13 +191,13 @@ def test_a_cell_whose_loss_is_not_finite_is_left_out_and_the_others_run(
     assert "teacher failed: the loss of teacher" in (tmp_path / "study.txt").read_text()
     # Going on trains nothing again, until the note is deleted.
     monkeypatch.setattr(run, "train_and_evaluate", lambda *_, **__: pytest.fail("trained"))
-    with pytest.raises(UserError, match=told):
+    with pytest.raises(UserError, match=message):
         run_study(config, tmp_path)
     (tmp_path / "official" / "seed0" / "teacher" / "failed.txt").unlink()
-    assert failures(config, tmp_path, cells_of(config)) == {}
+    assert failures(open_study(config, tmp_path)) == {}
 
 
-def test_what_stops_a_cell_is_told_with_its_name(data, cache, tmp_path):
+def test_an_error_in_a_cell_names_the_cell(data, cache, tmp_path):
     config = tiny_study(data, cache, methods=("student",), seeds=(7,))
     config.base.student.arch = "resnet51"
     with pytest.raises(UserError, match=r"official, seed 7, student: .*resnet51"):
@@ -273,7 +273,9 @@ def test_a_study_killed_at_any_moment_ends_as_if_nothing_had_happened(
     finally:
         process.kill()
     assert code == (-signal.SIGKILL if kill == signal.SIGKILL else 130)
-    told = "cells have ended; the same command goes on" in (tmp_path / "study.log").read_text()
-    assert told == (kill == signal.SIGINT)
+    said = (
+        "cells are finished; run the same command to resume" in (tmp_path / "study.log").read_text()
+    )
+    assert said == (kill == signal.SIGINT)
     report = run_study(tiny_study(data, cache, **SMALL), tmp_path)
     assert without_times(report) == without_times(whole[1])

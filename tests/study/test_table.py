@@ -2,8 +2,10 @@
 
 import csv
 import io
+from pathlib import Path
 
 from fakd_jax.configs.study import get_config
+from fakd_jax.study.cells import open_study
 from fakd_jax.study.summary import summarise
 from fakd_jax.study.table import study_rows, study_table
 
@@ -11,28 +13,28 @@ from fakd_jax.study.table import study_rows, study_table
 def report_of(results, **keys):
     config = get_config("phantom")
     config.study.update({"seeds": (0, 1), "methods": ("student", "kd")} | keys)
-    return summarise(config, results)
+    return summarise(open_study(config, Path()), results)
 
 
 def line(text, start):
     return next(line for line in text.splitlines() if line.startswith(start))
 
 
-def test_a_row_a_method_with_mean_spread_and_interval(make_result):
+def test_one_row_per_method_with_mean_spread_and_interval(make_result):
     results = [
         make_result("student", 0, "1" * 50 + "0" * 50),
         make_result("student", 1, "1" * 51 + "0" * 49),
     ]
     text = study_table(report_of(results))
     # sd 1/√2 = 0.71 points; 12.706 * 0.5 = 6.35 points on either side.
-    told = line(text, "student")
-    assert told.split()[:2] == ["student", "CE"]
-    assert "2 of 2" in told
-    assert "50.50 ± 0.71 % [44.15, 56.85]" in told
-    assert "25.25 ± 0.35 %" in told
+    found = line(text, "student")
+    assert found.split()[:2] == ["student", "CE"]
+    assert "2 of 2" in found
+    assert "50.50 ± 0.71 % [44.15, 56.85]" in found
+    assert "25.25 ± 0.35 %" in found
     assert line(text, "kd").split()[-4:] == ["–", "–", "–", "–"]
     assert "note: 2 of 4 cells are missing" in text
-    assert "less student" not in text
+    assert "minus student" not in text
 
 
 def test_differences_in_points_with_their_tests(make_result):
@@ -43,11 +45,11 @@ def test_differences_in_points_with_their_tests(make_result):
         make_result("kd", 1, "1" * 64 + "0" * 36),
     ]
     text = study_table(report_of(results))
-    told = text[text.index("less student") :]
+    found = text[text.index("minus student") :]
     # Differences 2 and 14: mean 8, sd 8.49, half width 12.706 * 6 = 76.2; p = 2/π atan(6/8).
-    assert "+8.00 ± 8.49 [-68.24, +84.24]" in told
-    assert "0.410" in told
-    assert "0: 0.500, 1: <0.001" in told
+    assert "+8.00 ± 8.49 [−68.24, +84.24]" in found
+    assert "0.410" in found
+    assert "0: 0.500, 1: <0.001" in found
 
 
 def test_one_seed_shows_no_spread(make_result):
@@ -55,10 +57,10 @@ def test_one_seed_shows_no_spread(make_result):
     text = study_table(report_of(results, seeds=(0,)))
     assert "50.00 %" in line(text, "student")
     assert "±" not in line(text, "student")
-    assert "+50.00  –" in " ".join(text[text.index("less student") :].split(" " * 10))
+    assert "+50.00  –" in " ".join(text[text.index("minus student") :].split(" " * 10))
 
 
-def test_csv_has_a_row_a_finished_cell(make_result):
+def test_csv_has_one_row_per_finished_cell(make_result):
     results = [make_result("student", 0, "10"), make_result("kd", 1, "11", missed=None)]
     rows = list(csv.DictReader(io.StringIO(study_rows(report_of(results)))))
     assert [(row["split"], row["seed"], row["method"]) for row in rows] == [
