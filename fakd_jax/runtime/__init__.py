@@ -1,5 +1,5 @@
-"""The process and the machine: the allocator, atomic files and asynchronous dispatch.
+"""The machine below the program: atomic files, digests, compute types, asynchronous dispatch.
 
 Holds what every package needs and no package owns.
-May import :mod:`fakd_jax.errors` alone of this package.
+Imports nothing of this package but errors.
 """

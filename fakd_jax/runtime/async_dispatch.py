@@ -1,4 +1,4 @@
-"""How far the host runs ahead of the device, and what it has sent but not yet waited for."""
+"""Limits on how many programs the host sends ahead of the device."""
 
 from __future__ import annotations
 
@@ -9,42 +9,41 @@ from typing import Any
 import jax
 
 _AHEAD_OF_ACCELERATOR = 2
-_RELEASE_SHARE, _RELEASE_MOST_S = 0.01, 5e-3
+_RELEASE_FRACTION, _RELEASE_MAX_S = 0.01, 5e-3
 
 
 def steps_ahead() -> int:
-    """How many steps may be under way when the next one is sent to the device.
+    """How many programs may be in flight when the next one is sent.
 
-    A GPU finds its next step waiting. XLA on CPU takes all memory of a program when it is sent,
-    1.3 GB for the student at batch 32, so that every step under way costs that much more; there
-    the host prepares the next batch while the device computes, and then waits.
+    On an accelerator two, so that it never waits for the host. On a CPU none: XLA allocates a
+    program's memory when it is sent (1.3 GB for a student step at batch size 32), and every
+    program in flight would need as much again.
     """
     return 0 if jax.default_backend() == "cpu" else _AHEAD_OF_ACCELERATOR
 
 
 def wait_until_done(results: Any) -> None:
-    """Waits for the results of a program, and on CPU until its memory is free again.
+    """Blocks until a program's results are ready and, on a CPU, its memory is released.
 
-    XLA on CPU calls results ready a moment before it frees the activations behind them, one to
-    three milliseconds in a training step. A program sent in that moment is given memory of its own,
-    and the allocator keeps both pieces: 1.4 GB each. So a hundredth of the time that was waited is
-    waited on, at most 5 ms.
+    On a CPU, XLA reports results as ready some milliseconds before it frees the activations
+    behind them. A program sent meanwhile would get memory of its own, and the allocator would keep
+    both blocks. Hence a pause of 1 % of the time waited, at most 5 ms.
 
     Args:
-      results: A pytree of arrays.
+      results: a pytree of arrays.
     """
     started = time.monotonic()
     jax.block_until_ready(results)
     if jax.default_backend() == "cpu":
         waited = time.monotonic() - started
-        time.sleep(min(_RELEASE_SHARE * waited, _RELEASE_MOST_S))
+        time.sleep(min(_RELEASE_FRACTION * waited, _RELEASE_MAX_S))
 
 
 def wait_for_room(sent: Sequence[Any]) -> None:
-    """Waits until no more than `steps_ahead()` of what was sent are under way.
+    """Blocks until at most :func:`steps_ahead` programs are in flight.
 
     Args:
-      sent: Results of programs, pytrees of arrays, in the order in which they were sent.
+      sent: the programs' results, pytrees of arrays, in the order in which they were sent.
     """
     ahead = steps_ahead()
     if len(sent) > ahead:

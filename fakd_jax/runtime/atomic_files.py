@@ -1,4 +1,4 @@
-"""Writing files whole, and finding out early whether a folder can be written."""
+"""Atomic file writes, and early checks that a folder is writable."""
 
 from __future__ import annotations
 
@@ -9,33 +9,29 @@ from pathlib import Path
 
 from fakd_jax.errors import UserError
 
-ADVICE = "mend that or choose another folder with --output or --workdir"
+ADVICE = "fix that or choose another folder with --output or --workdir"
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def require_writable(folder: Path) -> None:
-    """Makes a folder and tries it, before minutes are spent on what could not be kept.
+    """Creates a folder and writes to it, before time is spent on results that cannot be saved.
 
     Raises:
-      UserError: no permission, no room, or a file where the folder is needed.
+      UserError: no permission, a full disk, or a file where the folder is needed.
     """
-    trial = folder / f".{os.getpid()}.trial"
+    probe = folder / f".{os.getpid()}.probe"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        trial.write_bytes(b"")
-        trial.unlink()
+        probe.write_bytes(b"")
+        probe.unlink()
     except OSError as error:
         raise UserError(f"cannot write {folder}: {error.strerror or error}; {ADVICE}") from error
 
 
 def failed_write(error: Exception) -> str | None:
-    """Why the system could not write, where an error tells of that; None for any other error.
+    """The system's reason for a failed write; None if an error has another cause.
 
-    Libraries that write for us tell of a full disk in errors of other kinds, with the system's
-    words in them: Orbax in a ValueError, TFDS in a RuntimeError.
-
-    Args:
-      error: raised by what writes.
+    Libraries wrap it in other types: Orbax in a ValueError, TFDS in a RuntimeError.
     """
     if isinstance(error, OSError):
         return error.strerror or str(error)
@@ -43,10 +39,10 @@ def failed_write(error: Exception) -> str | None:
 
 
 def remove(path: Path, *, advice: str = ADVICE) -> None:
-    """Removes a file, if it is there.
+    """Removes a file if it exists.
 
     Raises:
-      UserError: no permission, or a folder where the file is meant.
+      UserError: no permission, or the path is a folder.
     """
     try:
         path.unlink(missing_ok=True)
@@ -54,24 +50,16 @@ def remove(path: Path, *, advice: str = ADVICE) -> None:
         raise UserError(f"cannot remove {path}: {error.strerror or error}; {advice}") from error
 
 
-def write_whole(
-    path: Path,
-    content: str | bytes,
-    *,
-    advice: str = ADVICE,
-) -> None:
-    """Writes a file in one stroke: a reader sees the old one or the new one, never half of it.
-
-    Folders are made as needed. Processes that write the same file at once do no harm: it is
-    the last one's, whole.
+def write_whole(path: Path, content: str | bytes, *, advice: str = ADVICE) -> None:
+    """Writes a file atomically: readers see the old content or the new, even with several writers.
 
     Args:
-      path: of the file; one that exists is replaced.
+      path: of the file; its folders are created, an existing file is replaced.
       content: text is encoded as UTF-8.
       advice: what the user can do if it fails.
 
     Raises:
-      UserError: no permission, no room, or a file where a folder is needed.
+      UserError: no permission, a full disk, or a file where a folder is needed.
     """
     unfinished = path.with_name(f".{path.name}.{os.getpid()}.unfinished")
     try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from fakd_jax.runtime import async_dispatch as in_flight
+from fakd_jax.runtime import async_dispatch as dispatch
 from fakd_jax.runtime.async_dispatch import (
     steps_ahead,
     wait_for_room,
@@ -13,10 +13,10 @@ from fakd_jax.runtime.async_dispatch import (
 
 
 @pytest.mark.parametrize(("backend", "ahead"), [("cpu", 0), ("gpu", 2)])
-def test_only_an_accelerator_has_steps_waiting(
+def test_only_an_accelerator_has_steps_in_flight(
     backend: str, ahead: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(in_flight.jax, "default_backend", lambda: backend)
+    monkeypatch.setattr(dispatch.jax, "default_backend", lambda: backend)
     assert steps_ahead() == ahead
 
 
@@ -24,12 +24,12 @@ def test_only_an_accelerator_has_steps_waiting(
     ("backend", "sent", "waited_for"),
     [("cpu", "", []), ("cpu", "abc", ["c"]), ("gpu", "ab", []), ("gpu", "abcd", ["b"])],
 )
-def test_room_is_made_by_waiting_for_the_youngest_that_may_not_be_in_flight(
+def test_waiting_for_room_waits_for_the_newest_program_that_may_not_be_in_flight(
     backend: str, sent: str, waited_for: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     waited: list[str] = []
-    monkeypatch.setattr(in_flight.jax, "default_backend", lambda: backend)
-    monkeypatch.setattr(in_flight.jax, "block_until_ready", waited.append)
+    monkeypatch.setattr(dispatch.jax, "default_backend", lambda: backend)
+    monkeypatch.setattr(dispatch.jax, "block_until_ready", waited.append)
     wait_for_room(list(sent))
     assert waited == waited_for
 
@@ -38,16 +38,16 @@ def test_room_is_made_by_waiting_for_the_youngest_that_may_not_be_in_flight(
     ("backend", "seconds", "moments"),
     [("cpu", 0.1, [0.001]), ("cpu", 2.0, [0.005]), ("cpu", 0.0, [0.0]), ("gpu", 2.0, [])],
 )
-def test_a_cpu_gets_a_moment_to_free_its_memory_once_a_program_is_done(
+def test_a_pause_on_cpu_lets_memory_be_released(
     backend: str, seconds: float, moments: list[float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now, napped = [100.0], []
-    monkeypatch.setattr(in_flight.jax, "default_backend", lambda: backend)
+    monkeypatch.setattr(dispatch.jax, "default_backend", lambda: backend)
     monkeypatch.setattr(
-        in_flight.jax, "block_until_ready", lambda results: now.append(now[-1] + seconds)
+        dispatch.jax, "block_until_ready", lambda results: now.append(now[-1] + seconds)
     )
-    monkeypatch.setattr(in_flight.time, "monotonic", lambda: now[-1])
-    monkeypatch.setattr(in_flight.time, "sleep", napped.append)
+    monkeypatch.setattr(dispatch.time, "monotonic", lambda: now[-1])
+    monkeypatch.setattr(dispatch.time, "sleep", napped.append)
     wait_until_done("results")
     assert napped == pytest.approx(moments)
     assert now[-1] == 100.0 + seconds

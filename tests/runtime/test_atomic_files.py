@@ -1,4 +1,4 @@
-"""Writing files whole."""
+"""Atomic writes, and what is said where they fail."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ def test_text_and_bytes_replace_what_was_there(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("error", "told"),
+    ("error", "reason"),
     [
         (OSError(28, "No space left on device"), "No space left on device"),
         (OSError("no number"), "no number"),
         (ValueError("RESOURCE_EXHAUSTED: No space left on device [28]"), "No space left on device"),
         (RuntimeError("write() failed: File too large; at byte 60000"), "File too large"),
         (RuntimeError("Disk quota exceeded"), "Disk quota exceeded"),
-        (ValueError("a defect"), None),
+        (ValueError("a bug"), None),
     ],
 )
-def test_only_what_the_disk_refused_is_told_of(error: Exception, told: str | None) -> None:
-    assert failed_write(error) == told
+def test_only_failed_writes_have_a_reason(error: Exception, reason: str | None) -> None:
+    assert failed_write(error) == reason
 
 
 def test_a_failed_write_leaves_the_old_file(
@@ -62,14 +62,14 @@ def test_a_writable_folder_is_made_and_left_empty(tmp_path: Path) -> None:
     assert os.listdir(tmp_path / "new" / "report") == []
 
 
-def test_a_folder_that_cannot_be_is_named_itself(tmp_path: Path) -> None:
+def test_an_impossible_folder_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     folder = tmp_path / "file" / "report"
     with pytest.raises(UserError, match=f"cannot write {folder}: "):
         require_writable(folder)
 
 
-def test_removing_is_done_or_told(tmp_path: Path) -> None:
+def test_removing(tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.write_text("")
     remove(file)

@@ -1,14 +1,11 @@
 """The study command: every wrong input is one line and exit code 2."""
 
-from pathlib import Path
-
 import pytest
 
-from fakd_jax import study
-from fakd_jax.cli import runner as cli
+from fakd_jax.cli.runner import run_command
+from fakd_jax.study.__main__ import main
 
-CONFIGS = Path(__file__).resolve().parent.parent / "configs"
-CONFIG = f"--config={CONFIGS / 'study.py'}"
+CONFIG = "--config=study"
 
 
 @pytest.mark.parametrize(
@@ -16,7 +13,7 @@ CONFIG = f"--config={CONFIGS / 'study.py'}"
     [
         ([], ["--config"]),
         ([CONFIG + ":nonsense"], ["unknown variant", "phantom"]),
-        ([f"--config={CONFIGS / 'fakd.py'}"], ["not the config of a study", "configs/study.py"]),
+        (["--config=fakd"], ["not the config of a study", "configs/study.py"]),
         ([CONFIG, "--config.study.methods=teacher,fakt"], ["'fakt'", "known", "feature"]),
         ([CONFIG, "--config.study.methods=student,kd"], ["kd learns from a teacher"]),
         ([CONFIG, "--config.study.seeds=()"], ["seeds is empty"]),
@@ -30,7 +27,7 @@ CONFIG = f"--config={CONFIGS / 'study.py'}"
 )
 def test_wrong_input_is_one_line(capsys, tmp_path, arguments, words):
     with pytest.raises(SystemExit) as ended:
-        cli.run_command(study.main, [*arguments, f"--workdir={tmp_path / 'study'}"])
+        run_command(main, [*arguments, f"--workdir={tmp_path / 'study'}"])
     assert ended.value.code == 2
     errors = capsys.readouterr().err
     assert errors.startswith("error: ")
@@ -42,7 +39,7 @@ def test_wrong_input_is_one_line(capsys, tmp_path, arguments, words):
 def test_a_workdir_of_another_study(capsys, tmp_path):
     (tmp_path / "config.json").write_text('{"base": {"batch_size": 7}}')
     with pytest.raises(SystemExit) as ended:
-        cli.run_command(study.main, [CONFIG, f"--workdir={tmp_path}"])
+        run_command(main, [CONFIG, f"--workdir={tmp_path}"])
     assert ended.value.code == 2
     errors = capsys.readouterr().err
     assert "another config" in errors

@@ -253,7 +253,7 @@ def test_a_study_killed_at_any_moment_ends_as_if_nothing_had_happened(
         "after teacher": (cells / "teacher" / "cell.json").is_file,
     }
     arguments = [
-        "--config=configs/study.py",
+        "--config=study",
         f"--workdir={tmp_path}",
         "--config.study.methods=teacher,student,fakd",
         "--config.study.seeds=0",

@@ -16,8 +16,8 @@ from fakd_jax.errors import UserError
 from fakd_jax.evaluation.report.mistakes import Mistake
 from fakd_jax.evaluation.report.page import html_report, write_report
 from fakd_jax.metrics.classification import NOT_ASKED_FOR, add_validation
-from fakd_jax.metrics.predictions import Predictions
 from fakd_jax.metrics.comparison import compare_predictions
+from fakd_jax.metrics.predictions import Predictions
 from tests.evaluation.example_metrics import (
     FINGERPRINT,
     SHA,
@@ -176,7 +176,9 @@ def test_the_sentence_fits_the_metrics(changes: dict[str, Any], expected: str) -
 
 
 def test_validation_images_without_an_error_choose_a_temperature_but_no_threshold() -> None:
-    faultless = Predictions(("0", "1", "2"), 2 * np.eye(3), softmax(2 * np.eye(3), axis=1), np.arange(3))
+    faultless = Predictions(
+        ("0", "1", "2"), 2 * np.eye(3), softmax(2 * np.eye(3), axis=1), np.arange(3)
+    )
     metrics = add_validation(example_metrics(), faultless, faultless, "negative")
     text = words(render(metrics))
     assert "No threshold was chosen: no validation image is misclassified" in text
