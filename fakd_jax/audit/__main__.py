@@ -19,7 +19,7 @@ def make_parser() -> CommandParser:
         "--data", required=True, help="kaggle, phantom, a folder or an archive, as in training"
     )
     parser.add_argument("--output", default="audit", help="folder of the report (default: audit/)")
-    parser.add_argument("--cache_dir", help="where prepared data is kept (default: as in training)")
+    parser.add_argument("--cache-dir", help="where prepared data is kept (default: as in training)")
     return parser
 
 

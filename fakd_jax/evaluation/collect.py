@@ -187,7 +187,7 @@ def audit_command(source: str, cache_dir: Path | str | None) -> str:
     "python -m fakd_jax.audit --data 'hospital scans.zip'"
     """
     words = ["python", "-m", "fakd_jax.audit", "--data", source]
-    return shlex.join([*words, "--cache_dir", str(cache_dir)] if cache_dir else words)
+    return shlex.join([*words, "--cache-dir", str(cache_dir)] if cache_dir else words)
 
 
 def _open_baseline(compare: Path | str, dataset: ImageDataset, ids: Sequence[str]) -> Baseline:

@@ -1,4 +1,4 @@
-"""A `metrics.json` made by hand, with every key, for the tests of what is drawn and told from it.
+"""A `metrics.json` made by hand, with every key, for the tests of the report.
 
 Forty images of three classes, `negative` among them; 32 right. Six have a duplicate in training.
 """
@@ -61,8 +61,8 @@ def example_metrics() -> dict[str, Any]:
     import numpy as np
 
     metrics = confusion_metrics(np.array(MATRIX), NAMES, "negative")
-    for name, figures in metrics["per_class"].items():
-        figures |= {
+    for name, values in metrics["per_class"].items():
+        values |= {
             "precision_ci95": [0.61, 0.91],
             "specificity": 0.875,
             "specificity_ci95": [0.75, 0.95],
@@ -209,8 +209,8 @@ def metrics_with_nothing_known() -> dict[str, Any]:
     }
     metrics["calibration"]["temperature"] = None
     metrics["selective"]["reject"] = None
-    for figures in metrics["per_class"].values():
-        figures |= {key: None for key in figures if key != "support"}
+    for values in metrics["per_class"].values():
+        values |= {key: None for key in values if key != "support"}
     metrics["provenance"] |= {"config": None, "trained": None}
     metrics["provenance"]["data"]["same_as_training"] = None
     return metrics

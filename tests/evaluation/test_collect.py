@@ -1,4 +1,4 @@
-"""The command that a note tells the user to run."""
+"""The audit command in a note."""
 
 from __future__ import annotations
 

@@ -1,15 +1,28 @@
-"""Made-up results of cells, as a study would have left them."""
+"""Made-up studies, and results of their cells."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from fakd_jax.study.cells import Cell
+from fakd_jax.configs.study import get_config
+from fakd_jax.study.cells import Cell, Study, open_study
 from fakd_jax.study.results import CellResult
 
 MakeResult = Callable[..., CellResult]
+
+
+def student_and_kd(seeds: tuple[int, ...] = (0, 1)) -> Study:
+    """A study of two methods; their teacher's cells are left out, to keep the reports small."""
+    config = get_config("phantom")
+    methods = ("student", "kd")
+    config.study.update({"seeds": seeds, "methods": ("teacher", *methods)})
+    study = open_study(config, Path("/study"))
+    settings = {cell: made for cell, made in study.settings.items() if cell.method in methods}
+    return replace(study, methods=methods, settings=settings)
 
 
 @pytest.fixture

@@ -2,10 +2,9 @@
 
 import pytest
 
-from fakd_jax.configs.study import get_config
 from fakd_jax.study import figure
-from fakd_jax.study.cells import open_study
 from fakd_jax.study.summary import summarise
+from tests.study.conftest import student_and_kd
 
 
 @pytest.fixture
@@ -20,10 +19,8 @@ def draw(monkeypatch, tmp_path):
 
     monkeypatch.setattr(figure, "save_figure", keep)
 
-    def drawn(results, **keys):
-        config = get_config("phantom")
-        config.study.update({"seeds": (0, 1), "methods": ("student", "kd")} | keys)
-        figure.plot_study(summarise(open_study(config, tmp_path), results), tmp_path / "study.png")
+    def drawn(results):
+        figure.plot_study(summarise(student_and_kd(), results), tmp_path / "study.png")
         assert (tmp_path / "study.png").read_bytes().startswith(b"\x89PNG")
         return kept[-1]
 

@@ -2,18 +2,14 @@
 
 import csv
 import io
-from pathlib import Path
 
-from fakd_jax.configs.study import get_config
-from fakd_jax.study.cells import open_study
 from fakd_jax.study.summary import summarise
 from fakd_jax.study.table import study_rows, study_table
+from tests.study.conftest import student_and_kd
 
 
 def report_of(results, **keys):
-    config = get_config("phantom")
-    config.study.update({"seeds": (0, 1), "methods": ("student", "kd")} | keys)
-    return summarise(open_study(config, Path()), results)
+    return summarise(student_and_kd(**keys), results)
 
 
 def line(text, start):
