@@ -1,4 +1,4 @@
-"""Names and encodings of what the explainers leave on disk."""
+"""The files of explanations: records, encodings and folder names."""
 
 from __future__ import annotations
 
@@ -11,27 +11,72 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Int32
+from jaxtyping import Float, Float32, Int32
 
 from fakd_jax.errors import UserError
+from fakd_jax.explanation.result import Explanation, Sampling, top_superpixels
+from fakd_jax.runs.files import ATTRIBUTION_FILE, SEGMENTS_FILE
 from fakd_jax.runtime.hashing import sha256
 
 
-def require_text(ids: Sequence[str]) -> None:
-    """Refuses names that no file in UTF-8 can hold, before anything is computed for them.
+def decision_record(
+    probabilities: Float32[np.ndarray, " C"], class_names: Sequence[str], true_class: str | None
+) -> dict[str, Any]:
+    """The network's decision on an image, as JSON-able values."""
+    values = [float(probability) for probability in probabilities]
+    predicted = int(probabilities.argmax())
+    return {
+        "true_class": true_class,
+        "prediction": class_names[predicted],
+        "probability": values[predicted],
+        "probabilities": dict(zip(class_names, values, strict=True)),
+    }
 
-    Raises:
-      UserError: a name is not UTF-8.
-    """
-    for id in ids:
-        try:
-            id.encode()
-        except UnicodeEncodeError as error:
-            raise UserError(f"the name {id!r} is not UTF-8; rename the file") from error
+
+def explanation_record(explanation: Explanation, top: int) -> dict[str, Any]:
+    """An explanation as JSON-able values; its label map and attribution are files of their own."""
+    segments, weights, fit = explanation.segments, explanation.weights, explanation.fit
+    sizes = np.bincount(segments[segments >= 0], minlength=len(weights))
+    return {
+        "fidelity_r2": fit.r2 if fit else None,
+        "local_prediction": fit.prediction if fit else None,
+        "intercept": fit.intercept if fit else None,
+        "stability": _sampling_record(explanation.sampling),
+        "top": [
+            {
+                "superpixel": superpixel.superpixel,
+                "weight": superpixel.weight,
+                "sign": "positive" if superpixel.positive else "negative",
+                "area": superpixel.area,
+            }
+            for superpixel in top_superpixels(explanation, top)
+        ],
+        "segments": {
+            "file": SEGMENTS_FILE,
+            "count": len(weights),
+            "background": int((segments < 0).sum()),
+            "pixels": sizes.tolist(),
+        },
+        "weights": weights.tolist(),
+        "attribution": None if explanation.by_superpixel else ATTRIBUTION_FILE,
+    }
+
+
+def _sampling_record(sampling: Sampling | None) -> dict[str, Any] | None:
+    if sampling is None:
+        return None
+    return {
+        "num_samples": sampling.num_samples,
+        "top": sampling.top,
+        "jaccard": sampling.jaccard,
+        "target": sampling.target,
+        "stable": sampling.stable,
+        "ci95": np.stack([sampling.low, sampling.high], axis=1).tolist(),
+    }
 
 
 def json_bytes(value: Mapping[str, Any]) -> bytes:
-    """JSON as UTF-8, one key a line; ValueError for NaN and infinity, which JSON lacks."""
+    """JSON as UTF-8, one key per line; raises a ValueError for NaN and infinity."""
     text = json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False)
     return f"{text}\n".encode()
 
@@ -46,10 +91,23 @@ def label_map_bytes(segments: Int32[np.ndarray, "H W"]) -> bytes:
 
 
 def array_bytes(values: Float[np.ndarray, ...]) -> bytes:
-    """Numbers as NumPy's own file format, in float32."""
+    """An array in NumPy's file format, as float32."""
     buffer = io.BytesIO()
     np.save(buffer, values.astype(np.float32))
     return buffer.getvalue()
+
+
+def require_utf8(ids: Sequence[str]) -> None:
+    """Refuses ids that cannot be written to a file, before anything is computed for them.
+
+    Raises:
+      UserError: an id is not UTF-8.
+    """
+    for id in ids:
+        try:
+            id.encode()
+        except UnicodeEncodeError as error:
+            raise UserError(f"the name {id!r} is not UTF-8; rename the file") from error
 
 
 def folder_names(ids: Sequence[str]) -> list[str]:

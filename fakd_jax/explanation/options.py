@@ -1,4 +1,4 @@
-"""From what the user asks for to methods and scenes."""
+"""From the user's choices to methods and scenes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from fakd_jax.explanation.scene.superpixels import Slic
 
 PAPER_SAMPLES = 1000
 PRESETS: Mapping[str, SceneBuilder] = {"default": SceneBuilder(), "paper": PAPER}
-"""Scenes by the name that `--preset` takes."""
+"""By the name that `--preset` takes."""
 
 
 def choose_scene_builder(
@@ -26,58 +26,56 @@ def choose_scene_builder(
     hide: str | None = None,
     whole_image: bool = False,
 ) -> SceneBuilder:
-    """A preset with what the user wants otherwise.
+    """A preset with the user's changes.
 
     Args:
       preset: a key of :data:`PRESETS`.
       segmenter: a key of :data:`~fakd_jax.explanation.scene.builder.SEGMENTERS`.
-      superpixels: how many SLIC is asked for.
-      hide: a key of :data:`~fakd_jax.explanation.scene.infill.HIDE`.
-      whole_image: count the air around the head in.
+      superpixels: how many SLIC starts with.
+      hide: a key of :data:`~fakd_jax.explanation.scene.infill.INFILLS`.
+      whole_image: treat the air around the head as foreground.
 
     Raises:
       UserError: an unknown name, a number out of range, or a number of superpixels for quickshift.
     """
-    scene_builder = PRESETS[preset]
+    builder = PRESETS[preset]
     if segmenter is not None:
         if segmenter not in SEGMENTERS:
             raise UserError(f"unknown segmenter {segmenter!r}; known: {', '.join(SEGMENTERS)}")
-        scene_builder = replace(scene_builder, segmenter=SEGMENTERS[segmenter]())
+        builder = replace(builder, segmenter=SEGMENTERS[segmenter]())
     if superpixels is not None:
-        if not isinstance(scene_builder.segmenter, Slic):
-            raise UserError("quickshift finds its number itself; --superpixels is for slic")
-        scene_builder = replace(
-            scene_builder, segmenter=replace(scene_builder.segmenter, count=superpixels)
-        )
+        if not isinstance(builder.segmenter, Slic):
+            raise UserError("quickshift finds the number itself; --superpixels is for slic")
+        builder = replace(builder, segmenter=replace(builder.segmenter, count=superpixels))
     if hide is not None:
-        scene_builder = replace(scene_builder, hide=hide)
-    return replace(scene_builder, head_only=False) if whole_image else scene_builder
+        builder = replace(builder, hide=hide)
+    return replace(builder, head_only=False) if whole_image else builder
 
 
 def choose_explainers(
     names: list[str], preset: str, options: Mapping[str, Any], *, top: int = 3
 ) -> list[Explainer]:
-    """The methods of these names, each with those of the options that it has.
+    """The named methods, each with those of the options that it has.
 
     Args:
       names: of methods.
-      preset: with 'paper', LIME draws as many samples as the paper unless the options say.
-      options: settings by name; None leaves a method its own.
-      top: how many superpixels are shown, and have to be stable where a method can tell.
+      preset: with 'paper', LIME draws as many samples as the paper unless the options differ.
+      options: settings by name; None stands for the method's default.
+      top: superpixels shown, which have to be stable where a method estimates it.
 
     Raises:
-      UserError: an unknown method, a setting out of range, one that none of them has, or a budget
-        of samples where their number is set.
+      UserError: an unknown method, a setting out of range or that none of them has, or a budget
+        of samples together with a fixed number.
     """
     given = {key: value for key, value in options.items() if value is not None}
-    left, explainers = set(given), []
+    unused, explainers = set(given), []
     for name in dict.fromkeys(names):
         known = settings_of(name)
         own = {key: value for key, value in {"top": top, **given}.items() if key in known}
         if preset == "paper" and name == LimeExplainer.name:
             own = {"num_samples": PAPER_SAMPLES, **own}
         explainers.append(create_explainer(name, **own))
-        left -= set(known)
-    if left:
-        raise UserError(f"{', '.join(names)} has no setting {', '.join(sorted(left))}")
+        unused -= set(known)
+    if unused:
+        raise UserError(f"{', '.join(names)} has no setting {', '.join(sorted(unused))}")
     return explainers

@@ -1,10 +1,9 @@
-"""What the user sees while images are explained: a bar, and a line for each that is done."""
+"""Progress on the terminal: a bar, and a line for each image that is done."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from types import TracebackType
 from typing import Any, Self
 
 from fakd_jax.explanation.report.figure import describe_fit, describe_stability
@@ -13,37 +12,33 @@ from fakd_jax.reporting.numbers import probability
 
 
 class _Bar:
-    """A bar where there is a terminal, for the length of a `with` block, and lines above it."""
+    """A bar on standard error if that is a terminal, and lines above it."""
 
     def __init__(self, total: int, unit: str, log: Callable[[str], object] | None) -> None:
         from tqdm import tqdm
 
-        # disable=None: no bar where standard error is no terminal.
+        # disable=None: no bar where standard error is not a terminal.
         self._bar = tqdm(total=total, unit=unit, leave=False, disable=None)
         self._log = log or self._bar.write
+        self._start = time.monotonic()
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         self._bar.close()
 
 
 class Progress(_Bar):
-    """A bar of predictions where there is a terminal, and a line with time left an image.
+    """A bar of predictions, and a line per image with the time left.
 
-    Used in a `with` block, its methods as the callbacks of
+    A context manager whose methods are the callbacks of
     :func:`fakd_jax.explanation.run.explain_images`.
 
     Args:
-      images: how many will be explained.
-      predictions_per_image: how many images the network predicts for each, at most.
-      log: takes the lines; None writes them to standard output, above the bar.
+      images: to explain.
+      predictions_per_image: the most that the network predicts for each.
+      log: takes the lines; None prints them above the bar.
     """
 
     def __init__(
@@ -54,46 +49,40 @@ class Progress(_Bar):
     ) -> None:
         super().__init__(images * predictions_per_image, " predictions", log)
         self._images, self._per_image, self._done = images, predictions_per_image, 0
-        self._start = time.monotonic()
 
     def on_predictions(self, count: int) -> None:
-        """Moves the bar."""
+        """Advances the bar."""
         self._bar.update(count)
 
     def on_done(self, entry: Mapping[str, Any], explanation: Explanation) -> None:
-        """Tells what came out for one image, and how long the others will take."""
+        """Prints an image's decision, how reliable its explanation is, and the time left."""
         self._done += 1
-        # Fewer predictions than planned were enough where the explanation was stable early.
+        # An explanation that was stable early took fewer predictions than planned.
         self._bar.update(self._done * self._per_image - self._bar.n)
         truth = f", true class {entry['true_class']}" if entry["true_class"] is not None else ""
+        parts = [
+            f"{entry['prediction']} {probability(entry['probability'])}{truth}",
+            describe_fit(explanation.fit),
+            describe_stability(explanation),
+        ]
         left = self._images - self._done
         seconds = (time.monotonic() - self._start) / self._done * left
         self._log(
-            f"[{self._done}/{self._images}] {entry['id']}: "
-            + ", ".join(
-                filter(
-                    None,
-                    [
-                        f"{entry['prediction']} {probability(entry['probability'])}{truth}",
-                        describe_fit(explanation.fit),
-                        describe_stability(explanation),
-                    ],
-                )
-            )
+            f"[{self._done}/{self._images}] {entry['id']}: {', '.join(filter(None, parts))}"
             + (f" (about {seconds:.0f} s left)" if left else "")
         )
 
 
 class CellProgress(_Bar):
-    """A bar of cells, an image and a method each, with a line an image.
+    """A bar of cells, one per image and method, and a line per image.
 
-    Used in a `with` block, its methods as the callbacks of
+    A context manager whose methods are the callbacks of
     :func:`fakd_jax.explanation.benchmark.run.run_benchmark`.
 
     Args:
-      images: how many will be explained.
-      methods: by how many methods and controls.
-      log: takes the lines; None writes them to standard output, above the bar.
+      images: to explain.
+      methods: number of methods and controls.
+      log: takes the lines; None prints them above the bar.
     """
 
     def __init__(
@@ -102,14 +91,13 @@ class CellProgress(_Bar):
         super().__init__(images * methods, " cells", log)
         self._images, self._methods = images, methods
         self._cells = self._known = self._predictions = 0
-        self._start = time.monotonic()
 
     def on_predictions(self, count: int) -> None:
-        """Counts what the network has predicted, for its rate."""
+        """Counts predictions, for their rate."""
         self._predictions += count
 
     def on_cell(self, id: str, method: str, known: bool) -> None:
-        """Moves the bar, and tells of each image when its last method is done."""
+        """Advances the bar, and prints a line when an image's last method is done."""
         self._cells += 1
         self._known += known
         self._bar.update(1)

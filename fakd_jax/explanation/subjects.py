@@ -22,10 +22,10 @@ class Subject:
     """An image to explain.
 
     Attributes:
-      id: its path in the data, or the file as it was named.
-      true_class: the name of its class, or None where nobody said.
-      read: gives its pixels, uint8 ``[H, W, 3]``, at the original size.
-      mask: the file of its lesion's mask, or None where there is none.
+      id: its path in the data, or the file as the user named it.
+      true_class: if known.
+      read: returns its pixels, uint8 ``[H, W, 3]``, at the original size.
+      mask: the file of its lesion mask, if there is one.
     """
 
     id: str
@@ -35,7 +35,7 @@ class Subject:
 
 
 def data_record(dataset: ImageDataset, split: str, origin: str, per_class: int) -> dict[str, Any]:
-    """Where images of a data set come from and how they were chosen, as JSON-able values."""
+    """The origin of a data set's images and how they were chosen, as JSON-able values."""
     return {
         "source": dataset.source,
         "name": dataset.name,
@@ -48,26 +48,23 @@ def data_record(dataset: ImageDataset, split: str, origin: str, per_class: int) 
 
 
 def subjects_from_files(files: Sequence[str]) -> list[Subject]:
-    """Image files to explain, each decoded once to see that it can be.
-
-    Args:
-      files: their paths; a path given twice counts once.
+    """Image files, each decoded once to check that it can be; duplicate paths count once.
 
     Raises:
       UserError: some cannot be read; one line names them all.
     """
-    subjects, complaints = [], []
+    subjects, errors = [], []
     for file in dict.fromkeys(files):
         try:
             decode_rgb(Path(file), file)
         except UserError as error:
-            complaints.append(str(error))
+            errors.append(str(error))
         subjects.append(
             Subject(id=file, true_class=None, read=partial(decode_rgb, Path(file), file))
         )
-    if complaints:
-        count = f"{len(complaints)} of {len(subjects)} images cannot be read: "
-        raise UserError((count if len(subjects) > 1 else "") + "; ".join(complaints))
+    if errors:
+        count = f"{len(errors)} of {len(subjects)} images cannot be read: "
+        raise UserError((count if len(subjects) > 1 else "") + "; ".join(errors))
     return subjects
 
 
@@ -81,29 +78,29 @@ def subjects_from_dataset(
     masks: Path | None = None,
     log: Callable[[str], object] = print,
 ) -> list[Subject]:
-    """Some images of every class of a data set, class by class.
+    """Chooses images of every class of a data set, class by class.
 
-    Of each class, the `per_class` ids are taken whose hash with the seed is smallest: a random
-    choice that depends on neither the order nor the other classes, and in which a larger
-    `per_class` keeps the images of a smaller one.
+    Of each class, the `per_class` ids whose hash with the seed is smallest: a random choice that
+    depends on neither the order nor the other classes; a larger `per_class` keeps the images of
+    a smaller one.
 
     Args:
       dataset: the images.
-      ids: those to choose from, e.g. the test split's.
-      class_names: those of the network; the data's must be among them.
+      ids: to choose from, e.g. the test split's.
+      class_names: the network's, which must include the data's.
       per_class: at least 1.
       seed: of the choice.
-      masks: a folder with masks of lesions, `<id with the suffix .png>`; None takes those that
-        lie beside the data, if any.
-      log: is told of a class that has fewer images than asked for, and of how many images
-        `masks` has a mask.
+      masks: a folder with lesion masks, `<id with the suffix .png>`; None takes those that come
+        with the data, if any.
+      log: called with a line for each class that has too few images, and with the number of
+        images that have a mask in `masks`.
 
     Raises:
-      UserError: `per_class` is below 1, a class of the data is unknown to the network, or the
-        folder has a mask of none of the images.
+      UserError: `per_class` is below 1, a class is unknown to the network, or the folder has no
+        mask of any image.
     """
     if per_class < 1:
-        raise UserError(f"per_class is {per_class}; it must be at least 1")
+        raise UserError(f"per_class is {per_class}; ask for at least 1")
     if unknown := sorted(set(dataset.class_names) - set(class_names)):
         raise UserError(
             f"the data's classes {', '.join(unknown)} are not among the checkpoint's "
@@ -123,7 +120,7 @@ def subjects_from_dataset(
     for label, name in enumerate(dataset.class_names):
         of_class = [id for id in ids if dataset.examples[dataset.index_of(id)].label == label]
         if len(of_class) < per_class:
-            log(f"class {name} has only {len(of_class)} images here, {per_class} were asked for")
+            log(f"class {name} has only {len(of_class)} of the {per_class} images asked for")
         subjects += [
             Subject(id, name, partial(dataset.read, dataset.index_of(id)), mask(id))
             for id in sorted(of_class, key=rank)[:per_class]
@@ -132,6 +129,6 @@ def subjects_from_dataset(
         found = sum(subject.mask is not None for subject in subjects)
         if not found:
             expected = masks / Path(subjects[0].id).with_suffix(".png")
-            raise UserError(f"{masks} has a mask of none of the images, such as {expected}")
+            raise UserError(f"{masks} has no mask of any image; expected files such as {expected}")
         log(f"{masks} has masks of {found} of the {len(subjects)} images")
     return subjects

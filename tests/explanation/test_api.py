@@ -11,6 +11,7 @@ from PIL import Image
 
 from fakd_jax.errors import UserError
 from fakd_jax.explanation import explain_image
+from fakd_jax.explanation.api import image_seed
 from fakd_jax.explanation.methods.registry import EXPLAINERS
 from fakd_jax.explanation.scene.builder import PAPER, SceneBuilder
 from fakd_jax.explanation.scene.superpixels import Slic
@@ -70,3 +71,11 @@ def test_the_predicted_class_is_explained_and_drawn(predictor: Predictor) -> Non
 def test_wrong_choices_are_refused(predictor: Predictor, wrong: dict[str, object]) -> None:
     with pytest.raises(UserError):
         explain_image(predictor, IMAGE, **wrong)
+
+
+def test_seed_of_an_image_is_a_31_bit_function_of_pixels_and_seed() -> None:
+    image = np.zeros((8, 8, 3), np.uint8)
+    seeds = {image_seed(0, image), image_seed(1, image), image_seed(0, image + 1)}
+    assert len(seeds) == 3
+    assert all(0 <= seed < 2**31 for seed in seeds)
+    assert image_seed(0, image) == image_seed(0, image.copy())

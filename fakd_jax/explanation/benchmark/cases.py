@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from fakd_jax.explanation.quality.ranks import rank_correlations, silent
+from fakd_jax.explanation.quality.ranks import degenerate, rank_correlations
 from fakd_jax.explanation.quality.stability import without_negligible
 from fakd_jax.explanation.result import NEGLIGIBLE
 
@@ -36,7 +36,7 @@ def agreements(weights: Mapping[str, Sequence[float]]) -> Agreements:
       Values in [-1, 1] by pair; None where a method ranks nothing.
     """
     rows = without_negligible(np.array([*weights.values()], np.float64))
-    correlations, undefined = rank_correlations(rows, rows), silent(rows)
+    correlations, undefined = rank_correlations(rows, rows), degenerate(rows)
     return {
         (one, other): None if undefined[i] or undefined[j] else float(correlations[i, j])
         for (i, one), (j, other) in combinations(enumerate(weights), 2)

@@ -9,10 +9,9 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float, Float32
 
-from fakd_jax.explanation.quality.background import background_share
 from fakd_jax.explanation.quality.faithfulness import deletion_insertion
-from fakd_jax.explanation.quality.fidelity import HeldOut, ask_held_out, local_fidelity
-from fakd_jax.explanation.quality.localisation import localisation_of
+from fakd_jax.explanation.quality.fidelity import HeldOut, local_fidelity, predict_held_out
+from fakd_jax.explanation.quality.localisation import background_share, localisation_of
 from fakd_jax.explanation.quality.randomisation import Randomisation, randomisation_of
 from fakd_jax.explanation.quality.stability import stability_of, without_negligible
 from fakd_jax.explanation.result import Explainer, Explanation
@@ -73,7 +72,7 @@ def image_context(
         probabilities=probabilities,
         class_index=class_index,
         seed=seed,
-        held_out=ask_held_out(scene, network, seed),
+        held_out=predict_held_out(scene, network, seed),
         lesion=lesion,
         correct=network.class_names[class_index] == true_class,
     )

@@ -19,13 +19,12 @@ from fakd_jax.explanation.benchmark.cells import CELLS, fingerprint, load_cell, 
 from fakd_jax.explanation.benchmark.code import measured_by
 from fakd_jax.explanation.benchmark.measure import ImageContext, Protocol, image_context, measure
 from fakd_jax.explanation.benchmark.summary import ALL, summarise
-from fakd_jax.explanation.files import folder_names, json_bytes, require_text
+from fakd_jax.explanation.files import decision_record, folder_names, json_bytes, require_utf8
 from fakd_jax.explanation.report.attribution import overlay
 from fakd_jax.explanation.report.benchmark import benchmark_csv, benchmark_table, class_tables
 from fakd_jax.explanation.report.benchmark_figure import plot_benchmark
 from fakd_jax.explanation.report.gallery import gallery
 from fakd_jax.explanation.result import Explainer
-from fakd_jax.explanation.run import decision_record
 from fakd_jax.explanation.scene.builder import SceneBuilder
 from fakd_jax.explanation.scene.masks import read_mask
 from fakd_jax.explanation.subjects import Subject
@@ -213,7 +212,7 @@ def run_benchmark(
         about all images, or an output that cannot be written.
     """
     ids = [subject.id for subject in subjects]
-    require_text(ids)
+    require_utf8(ids)
     if ALL in network.class_names:
         raise UserError(f"a class is named {ALL!r}, like the rows about all images; rename it")
     require_writable(output)

@@ -1,1 +1,4 @@
-"""The methods of explanation, all with the interface of `explanation.result.Explainer`."""
+"""The methods of explanation, each an :class:`fakd_jax.explanation.result.Explainer`.
+
+May import scene, quality and inference.network; never reports or the benchmark.
+"""

@@ -1,8 +1,8 @@
-"""Explanations that explain nothing: what a method must beat before it is believed.
+"""Controls: explanations that never query the network, which every method must beat.
 
-None of them asks the network. A measure by which a method does not differ from the random field
-measures chance; from the Gaussian, that lesions lie in the middle of heads; from the edges, that
-a picture of the image is as good as an explanation of the network (Adebayo et al. 2018).
+A metric by which a method does not differ from the random field measures chance; from the
+Gaussian, that lesions lie in the middle of heads; from the edges, that a picture of the image is
+as good as an explanation of the network (Adebayo et al. 2018).
 """
 
 from __future__ import annotations
@@ -16,34 +16,29 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from fakd_jax.errors import UserError
-from fakd_jax.explanation.result import Explanation, from_attribution
+from fakd_jax.explanation.result import Explainer, Explanation, from_attribution
 from fakd_jax.explanation.scene.scene import Scene
 from fakd_jax.inference.network import Network
 
 
 @dataclass(frozen=True)
-class RandomControl:
-    """A smooth Gaussian random field: mean 0, of about unit variance, drawn from the seed.
+class RandomControl(Explainer):
+    """A smooth Gaussian random field of mean 0 and about unit variance.
 
-    It has as many independent patches as the scene has superpixels, so that it is neither finer
-    nor coarser than what it is compared with: a map of square superpixels of area A with
+    It is as fine as the scene's superpixels: a map of square superpixels of area A with
     independent weights has a correlation area (the integral of its correlation over all
-    displacements) of A, white noise smoothed by a Gaussian of width σ one of 4πσ², and A is
-    here the mean area of the scene's superpixels.
+    displacements) of A, white noise smoothed by a Gaussian of width σ one of 4πσ², and A is the
+    mean area of the superpixels.
 
-    It has both signs, as methods' maps have: all of one sign, any two draws would agree in sign,
-    and chance would count as stability. Its maximum may lie anywhere in the foreground, a little
-    likelier at the margin, and any region is expected to hold the share of its positive part
-    that it holds of the area.
+    It has both signs, as methods' maps do; with one sign, any two draws would agree in sign, and
+    chance would count as stability.
     """
 
     name: ClassVar[str] = "random"
     seeded: ClassVar[bool] = True
-    needs_gradients: ClassVar[bool] = False
-    num_predictions: ClassVar[int] = 0
 
     def settings(self) -> dict[str, Any]:
-        """Every choice that the attribution depends on, scene and seed aside."""
+        """See :class:`Explainer`."""
         return {
             "method": self.name,
             "correlation_area": "mean area of the superpixels",
@@ -51,7 +46,7 @@ class RandomControl:
         }
 
     def explain(self, scene: Scene, network: Network, class_index: int, seed: int) -> Explanation:
-        """Draws a field over the foreground; the network and the class do not matter."""
+        """Draws a field over the foreground."""
         from scipy.ndimage import gaussian_filter
 
         noise = np.random.default_rng(seed).normal(size=scene.foreground.shape)
@@ -62,8 +57,8 @@ class RandomControl:
 
 
 @dataclass(frozen=True)
-class CentreControl:
-    """A Gaussian at the centroid of the foreground: the guess of who has not seen the image.
+class CentreControl(Explainer):
+    """A Gaussian at the centroid of the foreground: the guess without looking at the image.
 
     Attributes:
       width: standard deviation along each axis, as a fraction of the foreground's extent along
@@ -71,9 +66,6 @@ class CentreControl:
     """
 
     name: ClassVar[str] = "centre"
-    seeded: ClassVar[bool] = False
-    needs_gradients: ClassVar[bool] = False
-    num_predictions: ClassVar[int] = 0
 
     width: float = 0.25
 
@@ -85,11 +77,11 @@ class CentreControl:
             )
 
     def settings(self) -> dict[str, Any]:
-        """Every choice that the attribution depends on, scene aside."""
+        """See :class:`Explainer`."""
         return {"method": self.name, "width": self.width, "versions": {"numpy": np.__version__}}
 
     def explain(self, scene: Scene, network: Network, class_index: int, seed: int) -> Explanation:
-        """Paints the Gaussian; network, class and seed do not matter."""
+        """Computes the Gaussian."""
         rows, columns = np.nonzero(scene.foreground)
         height, width = scene.foreground.shape
         attribution = np.outer(self._profile(height, rows), self._profile(width, columns))
@@ -98,26 +90,21 @@ class CentreControl:
     def _profile(
         self, side: int, foreground: Int[np.ndarray, " n"]
     ) -> Float[np.ndarray, " {side}"]:
-        """The Gaussian along one axis, about the mean of the foreground's coordinates there."""
+        """The Gaussian along one axis, about the mean of the foreground's coordinates."""
         deviation = self.width * (np.ptp(foreground) + 1)
         return np.exp(-(((np.arange(side) - foreground.mean()) / deviation) ** 2) / 2)
 
 
 @dataclass(frozen=True)
-class EdgesControl:
-    """How sharply the grey levels change: Sobel's gradient of the image, smoothed a little.
-
-    It shows what the image looks like and nothing of the network.
+class EdgesControl(Explainer):
+    """The magnitude of Sobel's gradient of the image, smoothed a little.
 
     Attributes:
-      smoothing: width of the Gaussian before the gradient is taken, as a fraction of the image's
-        longer side; 0 or above. The default is 2 pixels of 224.
+      smoothing: width of the Gaussian before the gradient, as a fraction of the image's longer
+        side, in [0, 1]; by default 2 pixels of 224.
     """
 
     name: ClassVar[str] = "edges"
-    seeded: ClassVar[bool] = False
-    needs_gradients: ClassVar[bool] = False
-    num_predictions: ClassVar[int] = 0
 
     smoothing: float = 2 / 224
 
@@ -129,11 +116,11 @@ class EdgesControl:
             )
 
     def settings(self) -> dict[str, Any]:
-        """Every choice that the attribution depends on, scene aside."""
+        """See :class:`Explainer`."""
         return {"method": self.name, "smoothing": self.smoothing, "versions": _versions()}
 
     def explain(self, scene: Scene, network: Network, class_index: int, seed: int) -> Explanation:
-        """Takes the gradient's magnitude; network, class and seed do not matter."""
+        """Computes the gradient's magnitude."""
         from scipy.ndimage import gaussian_filter, sobel
 
         grey = scene.image.mean(axis=-1) / 255

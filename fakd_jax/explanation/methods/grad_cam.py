@@ -1,19 +1,16 @@
-"""Grad-CAM and Grad-CAM++: where in the image the channels lie that the logit hangs on.
+"""Grad-CAM and Grad-CAM++: a feature map's channels, weighted by the gradient of the logit.
 
-Both weigh the channels of a feature map by what the gradient of the class's logit says of them,
-sum them up, and enlarge the sum to the image.
-
-Both papers then cut off what is negative, and a map that is negative everywhere comes out as
-nothing, all blue. Here the sign is kept: what is negative speaks against the class, as with every
-other method, and `max(attribution, 0)` is the papers' map. On MobileNetV3's last map (40 test MRI of a
-trained student) the papers' Grad-CAM would be empty for the least likely class of 28 images and
-nearly so of 35, and of none for the predicted class. There the opposite holds: 98 % of the map is
-positive, background and all, so that only its differences tell anything.
+Both papers then clip negative values, which leaves an empty map where all are negative. Here the
+sign is kept, as with every other method: what is negative speaks against the class, and
+`max(attribution, 0)` is the papers' map. On MobileNetV3's last map (40 test MRI of a trained
+student) the papers' Grad-CAM would be empty for the least likely class of 28 images. For the
+predicted class 98 % of the map is positive, background included, so that only its differences
+are informative.
 """
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -21,22 +18,18 @@ import numpy as np
 from jaxtyping import Float, Float64
 
 from fakd_jax.errors import UserError
-from fakd_jax.explanation.result import Explanation, from_attribution
+from fakd_jax.explanation.result import Explainer, Explanation, from_attribution
 from fakd_jax.explanation.scene.scene import Scene
 from fakd_jax.inference.network import Gradients, Network, gradients_of
 
 
 @dataclass(frozen=True)
-class _ClassActivationMap(ABC):
+class _ClassActivationMap(Explainer):
     """What the two methods share.
 
     Attributes:
       layer: the feature map; None for the last that has more than one position.
     """
-
-    name: ClassVar[str]
-    seeded: ClassVar[bool] = False
-    needs_gradients: ClassVar[bool] = True
 
     layer: str | None = None
 
@@ -45,10 +38,10 @@ class _ClassActivationMap(ABC):
     def channel_weights(
         features: Float[np.ndarray, "h w K"], gradient: Float[np.ndarray, "h w K"]
     ) -> Float64[np.ndarray, " K"]:
-        """How much each channel of a feature map counts, given the logit's gradient by it."""
+        """The weight of each channel, from a feature map and the logit's gradient."""
 
     def settings(self) -> dict[str, Any]:
-        """Every choice that the attribution depends on, as JSON-able values."""
+        """See :class:`Explainer`."""
         return {
             "method": self.name,
             "layer": self.layer or "the last feature map",
@@ -57,13 +50,8 @@ class _ClassActivationMap(ABC):
             "score": "logit",
         }
 
-    @property
-    def num_predictions(self) -> int:
-        """None: a gradient is taken, nothing is predicted."""
-        return 0
-
     def explain(self, scene: Scene, network: Network, class_index: int, seed: int) -> Explanation:
-        """Explains a class's logit; see :class:`fakd_jax.explanation.result.Explainer`.
+        """Explains a class's logit.
 
         Raises:
           UserError: the network has no gradients, or no such layer.
@@ -112,17 +100,13 @@ class GradCamPlusPlus(_ClassActivationMap):
     ) -> Float64[np.ndarray, " K"]:
         """w_k = Σ_ij α_ij relu(g_ij), with α_ij = g_ij² / (2 g_ij² + Σ_ab A_ab · g_ij³).
 
-        Equations 5 and 19: of Y = exp(S), the n-th derivative is Y · gⁿ as far as S is piecewise
-        linear. Y cancels in α; in w it only scales the map, and is left out, since it may
-        overflow.
+        Equations 5 and 19: the n-th derivative of Y = exp(S) is Y · gⁿ where S is piecewise
+        linear. Y cancels in α; in w it only scales the map, and is omitted, since it may overflow.
 
-        α is 0 where its denominator is not positive. At 0, as wherever g is 0, equation 19 says
-        nothing; below 0 it would turn a gradient for the class into evidence against it, without
-        bound near 0. The paper (arXiv:1710.11063) supposes features that are not negative, as
-        after the ReLU of its networks: then the denominator is positive wherever g is, and α at
-        most 1/2. Hard-swish and linear bottlenecks leave channels whose sum is negative, outside
-        of that assumption: at none of the positions of MobileNetV3's last map is a denominator
-        below 0, at up to 9 % of an image's in `features.6`.
+        α is 0 where its denominator is not positive. The paper assumes features that are not
+        negative, as after ReLU: then the denominator is positive wherever g is. Channels with a
+        negative sum, which hard-swish and linear bottlenecks leave, are outside that assumption:
+        there the equation would turn gradients for the class into unbounded evidence against it.
         """
         gradient = gradient.astype(np.float64)
         denominator = 2 * gradient**2 + features.sum(axis=(0, 1), dtype=np.float64) * gradient**3
@@ -133,10 +117,9 @@ class GradCamPlusPlus(_ClassActivationMap):
 
 
 def enlarge(values: Float[np.ndarray, "h w"], size: tuple[int, int]) -> Float64[np.ndarray, "H W"]:
-    """Interpolates a small map bilinearly, pixels having half-pixel centres.
+    """Interpolates a small map bilinearly with half-pixel centres, constant beyond the outermost.
 
-    As `torch.nn.functional.interpolate(..., mode='bilinear', align_corners=False)`: outside of
-    the outermost centres, the map goes on as it is there.
+    As `torch.nn.functional.interpolate(..., mode='bilinear', align_corners=False)`.
     """
     rows, columns = (_interpolation(n, N) for n, N in zip(values.shape, size, strict=True))
     return rows @ values @ columns.T

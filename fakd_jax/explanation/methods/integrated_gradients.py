@@ -1,14 +1,12 @@
-"""Integrated gradients: what each grey level adds to the logit on the way to the image.
+"""Integrated gradients: what each grey level adds to the logit along a path to the image.
 
-Sundararajan, Taly and Yan, "Axiomatic attribution for deep networks", arXiv:1703.01365. The way
-goes straight from a baseline to the image, and what all pixels add is the logits' difference.
+Sundararajan, Taly and Yan, "Axiomatic attribution for deep networks", arXiv:1703.01365. The path
+is straight from a baseline, here the scene's replacement, to the image, and the attributions of
+all pixels sum to the difference of the logits.
 
-The baseline is the scene's replacement: what hides evidence from the other methods is what
-evidence is measured against here. A pixel that is the same in both gets nothing.
-
-A network with kinks is integrated up to an error. Of a trained MobileNetV3, 64 points left out a
-mean of 0.2 of a difference of logits (8 MRI against their mean grey); equidistant ones, 1.5: most
-happens near the ends of the way, where Gauss and Legendre's points lie closest.
+That sum has an error for a network with kinks. For a trained MobileNetV3, 64 Gauss-Legendre points
+left a mean of 0.2 of a difference of logits (8 MRI against their mean grey), equidistant ones 1.5:
+most happens near the ends of the path, where the former are dense.
 """
 
 from __future__ import annotations
@@ -21,25 +19,22 @@ import numpy as np
 from jaxtyping import Float64, Real
 
 from fakd_jax.errors import UserError
-from fakd_jax.explanation.result import Explanation, from_attribution
+from fakd_jax.explanation.result import Explainer, Explanation, from_attribution
 from fakd_jax.explanation.scene.scene import Scene
 from fakd_jax.inference.network import Network, gradients_of
 
 
 @dataclass(frozen=True)
-class IntegratedGradients:
+class IntegratedGradients(Explainer):
     """Integrated gradients of the logit, summed over the colour channels.
 
-    The background has no attribution: whatever hides the foreground leaves the background as it is, so
-    that there image and baseline are the same. What the network reads there is not measured.
+    The background, where image and baseline are the same, has no attribution.
 
     Attributes:
       steps: points at which the gradient is taken, at least 1.
     """
 
     name: ClassVar[str] = "integrated-gradients"
-    seeded: ClassVar[bool] = False
-    needs_gradients: ClassVar[bool] = True
 
     steps: int = 64
 
@@ -48,7 +43,7 @@ class IntegratedGradients:
             raise UserError(f"steps is {self.steps}; integrated gradients need at least 1")
 
     def settings(self) -> dict[str, Any]:
-        """Every choice that the attribution depends on, as JSON-able values."""
+        """See :class:`Explainer`."""
         return {
             "method": self.name,
             "steps": self.steps,
@@ -57,13 +52,8 @@ class IntegratedGradients:
             "score": "logit",
         }
 
-    @property
-    def num_predictions(self) -> int:
-        """None: gradients are taken, nothing is predicted."""
-        return 0
-
     def explain(self, scene: Scene, network: Network, class_index: int, seed: int) -> Explanation:
-        """Explains a class's logit; see :class:`fakd_jax.explanation.result.Explainer`.
+        """Explains a class's logit.
 
         Raises:
           UserError: the network has no gradients.
@@ -86,14 +76,13 @@ def integrated_gradients(
 ) -> Float64[np.ndarray, "*shape"]:
     """(x - x') · ∫₀¹ ∂F/∂x (x' + α (x - x')) dα, by Gauss-Legendre quadrature.
 
-    Exact, rounding aside, where F is a polynomial of degree 2·`steps` or less along the way. The
-    sum of the result is F(x) - F(x'), up to the error of the quadrature.
+    Exact where F is a polynomial of degree 2·`steps` or less along the path.
 
     Args:
       gradients: of F, at each of several points, float32 ``[N, *shape]``.
       image: x.
       baseline: x'.
-      steps: points on the way; the ends are not among them.
+      steps: points on the path, its ends excluded.
 
     Returns:
       What each entry of x adds to F.

@@ -1,4 +1,4 @@
-"""The lime package itself: the reference that our LIME is held to."""
+"""The lime package itself: the reference for our LIME."""
 
 from __future__ import annotations
 
@@ -11,25 +11,24 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from fakd_jax.errors import UserError
-from fakd_jax.explanation.result import NEGLIGIBLE, Explanation, LocalFit, from_weights
+from fakd_jax.explanation.result import NEGLIGIBLE, Explainer, Explanation, LocalFit, from_weights
 from fakd_jax.explanation.scene.infill import mean_colours
 from fakd_jax.explanation.scene.scene import Scene
 from fakd_jax.inference.network import Network
 
 
 @dataclass(frozen=True)
-class LimePackageExplainer:
+class LimePackageExplainer(Explainer):
     """`lime.lime_image` with its defaults, given a scene's superpixels.
 
-    It makes the perturbed images in host memory, hides by mean colours and knows no background.
+    It makes the perturbed images in host memory, fills in mean colours and has no background.
 
     Attributes:
-      num_samples: perturbed images, the whole image being the first; at least 2.
+      num_samples: perturbed images, the first being the whole image; at least 2.
     """
 
     name: ClassVar[str] = "lime-package"
     seeded: ClassVar[bool] = True
-    needs_gradients: ClassVar[bool] = False
 
     num_samples: int = 1000
 
@@ -38,7 +37,7 @@ class LimePackageExplainer:
             raise UserError(f"num_samples is {self.num_samples}; LIME needs at least 2")
 
     def settings(self) -> dict[str, Any]:
-        """Every choice that the weights depend on, scene and seed aside."""
+        """See :class:`Explainer`."""
         return {
             "method": self.name,
             "num_samples": self.num_samples,
@@ -47,33 +46,33 @@ class LimePackageExplainer:
 
     @property
     def num_predictions(self) -> int:
-        """How many images the network predicts for one explanation."""
+        """The perturbed images."""
         return self.num_samples
 
     def explain(self, scene: Scene, network: Network, class_index: int, seed: int) -> Explanation:
-        """Explains one class's probability (see :class:`~fakd_jax.explanation.result.Explainer`).
+        """Explains one class's probability.
 
         Raises:
-          UserError: the scene has a background, or hides by something else than mean colours.
+          UserError: the scene has a background, or another infill than mean colours.
         """
         from lime.lime_image import LimeImageExplainer
 
-        as_meant = scene.foreground.all() and np.array_equal(
+        supported = scene.foreground.all() and np.array_equal(
             scene.replacement, mean_colours(scene.image, scene.superpixels)
         )
-        if not as_meant:
+        if not supported:
             raise UserError(
-                "the lime package hides by mean colours and knows no background: "
+                "the lime package fills in mean colours and has no background: "
                 "use --preset paper with it"
             )
-        answers: list[np.ndarray] = []
+        probabilities: list[np.ndarray] = []
 
         def predict(images: UInt8[np.ndarray, "N H W 3"]) -> Float[np.ndarray, "N C"]:
-            answers.append(network.predict_proba(images))
-            return answers[-1]
+            probabilities.append(network.predict_proba(images))
+            return probabilities[-1]
 
         explainer = LimeImageExplainer(random_state=np.random.RandomState(seed))
-        # The package draws a bar of its own and has no argument against it.
+        # The package draws a progress bar that no argument turns off.
         with mock.patch("lime.lime_image.tqdm", iter):
             result = explainer.explain_instance(
                 scene.image,
@@ -89,10 +88,10 @@ class LimePackageExplainer:
         weights = np.zeros(scene.count)
         for superpixel, weight in result.local_exp[class_index]:
             weights[superpixel] = weight
-        moved = np.ptp(np.concatenate(answers)[:, class_index]) >= NEGLIGIBLE
+        moved = np.ptp(np.concatenate(probabilities)[:, class_index]) >= NEGLIGIBLE
         fit = LocalFit(
             intercept=float(result.intercept[class_index]),
             prediction=float(result.local_pred[0]),
-            r2=float(result.score) if moved else None,  # of a constant, scikit-learn says 0 or 1
+            r2=float(result.score) if moved else None,  # for a constant, scikit-learn's is 0 or 1
         )
         return from_weights(scene, class_index, weights, fit=fit)

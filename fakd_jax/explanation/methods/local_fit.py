@@ -1,4 +1,4 @@
-"""How well a linear model that was fitted near one image follows the network there."""
+"""How well a linear model fitted near one image follows the network there."""
 
 from __future__ import annotations
 
@@ -15,17 +15,14 @@ def weighted_r2(
 ) -> float | None:
     """The weighted R² of a fit, 1 - Σ cₙ (yₙ - ŷₙ)² / Σ cₙ (yₙ - ȳ)², ȳ being the weighted mean.
 
-    Below 0 where a constant would fit better, as can be where the fit is constrained.
-
     Args:
-      values: yₙ, what the network answers to each perturbed image.
+      values: yₙ, the network's output for each perturbed image.
       fitted: ŷₙ.
       sample_weights: cₙ, not negative, with a positive sum if there are any.
 
     Returns:
-      At most 1. None where there are no images, or where their answers, so weighted, have a
-      standard deviation that is rounding: then there is nothing on them to follow. (That says
-      nothing of images that are not among them, such as the two that KernelSHAP meets exactly.)
+      At most 1; below 0 where a constant would fit better, as under a constraint. None without
+      images, or where the standard deviation of their outputs, so weighted, is only rounding.
     """
     if not len(values):
         return None

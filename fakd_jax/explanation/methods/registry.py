@@ -17,7 +17,7 @@ from fakd_jax.explanation.methods.occlusion import OcclusionExplainer
 from fakd_jax.explanation.methods.rise import RiseExplainer
 from fakd_jax.explanation.result import Explainer
 
-METHODS: Mapping[str, type] = {
+METHODS: Mapping[str, Any] = {
     explainer.name: explainer
     for explainer in (
         LimeExplainer,
@@ -29,14 +29,14 @@ METHODS: Mapping[str, type] = {
         RiseExplainer,
     )
 }
-"""The methods that are compared unless others are named."""
+"""The methods that a benchmark compares by default."""
 
-CONTROLS: Mapping[str, type] = {
+CONTROLS: Mapping[str, Any] = {
     control.name: control for control in (RandomControl, CentreControl, EdgesControl)
 }
-"""What every method is held against: none of them looks at the network."""
+"""What methods are compared with; independent of the network."""
 
-EXPLAINERS: Mapping[str, type] = {
+EXPLAINERS: Mapping[str, Any] = {
     **METHODS,
     LimePackageExplainer.name: LimePackageExplainer,
     **CONTROLS,
@@ -44,28 +44,30 @@ EXPLAINERS: Mapping[str, type] = {
 
 
 def create_explainer(name: str, **options: Any) -> Explainer:
-    """Builds the explainer called `name`.
+    """Creates an explainer.
 
     Args:
       name: a key of :data:`EXPLAINERS`.
-      **options: its own settings, e.g. `num_samples` of LIME; the others keep their defaults.
+      **options: its settings, e.g. `num_samples` of LIME.
 
     Raises:
-      UserError: no such method (the known ones are listed), or a setting out of range.
+      UserError: no such method or setting (the known ones are listed), or a value out of range.
     """
-    return _find(name)(**options)
+    known = settings_of(name)
+    if unknown := sorted(set(options) - set(known)):
+        raise UserError(
+            f"{name} has no setting {', '.join(unknown)}; it has {', '.join(known) or 'none'}"
+        )
+    explainer: Explainer = EXPLAINERS[name](**options)
+    return explainer
 
 
 def settings_of(name: str) -> list[str]:
-    """The names of the settings that a method has.
+    """The names of a method's settings.
 
     Raises:
       UserError: no such method.
     """
-    return [field.name for field in fields(_find(name))]
-
-
-def _find(name: str) -> type:
     if name not in EXPLAINERS:
         raise UserError(f"unknown method {name!r}; known: {', '.join(EXPLAINERS)}")
-    return EXPLAINERS[name]
+    return [field.name for field in fields(EXPLAINERS[name])]

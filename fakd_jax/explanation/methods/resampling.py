@@ -1,8 +1,8 @@
-"""How sure weights are that were fitted to random perturbations, without asking the network again.
+"""How certain weights fitted to random perturbations are, without querying the network again.
 
-Drawing the perturbations that are there anew, with replacement, and fitting again shows how the
-weights would vary had others been drawn (the bootstrap: Efron & Tibshirani 1993). Two such fits
-differ from each other as much as two runs with different seeds do: that is the Jaccard index here.
+Resampling the perturbations with replacement and fitting again shows how the weights would vary
+had others been drawn (the bootstrap: Efron & Tibshirani 1993). Two such fits differ as much as two
+runs with different seeds do: hence the Jaccard index.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from fakd_jax.explanation.quality.stability import (
 from fakd_jax.explanation.result import Sampling
 
 RESAMPLES = 100
-LEAST_SAMPLES = 20
-"""Of fewer perturbed images, or ten pairs, the tops of all resamples may well be one by chance."""
-STREAM = 0x5253  # keeps these draws apart from those they judge, which have the same seed
+MIN_SAMPLES = 20
+"""With fewer perturbed images, or ten pairs, the tops of all resamples may agree by chance."""
+STREAM = 0x5253  # keeps these draws apart from the method's own with the same seed
 
 
 def resampled_sampling(
@@ -39,14 +39,14 @@ def resampled_sampling(
     """Intervals of weights and the stability of their top, by the bootstrap.
 
     Args:
-      refit: the weights of B fits at once, each given how often it counts every sample.
-      num_samples: N, the perturbed images there are.
-      units: what is drawn as one, such as a coalition and its complement, numbered from 0
+      refit: the weights of B fits, given how often each counts every sample.
+      num_samples: N.
+      units: samples drawn as one, such as a coalition and its complement, numbered from 0
         without gaps; None draws the samples one by one.
       top: how many superpixels count as the top.
       target: see :class:`~fakd_jax.explanation.result.Sampling`.
       seed: of the draws.
-      resamples: their number B, at least 2.
+      resamples: B, at least 2.
     """
     units = np.arange(num_samples) if units is None else units
     count = int(units.max()) + 1

@@ -1,8 +1,8 @@
-"""Does the network need what the explanation calls important? Deletion and insertion.
+"""Deletion and insertion: does the network need what the explanation calls important?
 
-Petsiuk, Das & Saenko (2018, "RISE"): the most important pixels are taken away from the image first,
-or given back first to an image without any, and the class's probability is watched. Here that
-happens in the foreground alone: what lies outside the head is always shown, as everywhere.
+Petsiuk, Das & Saenko (2018, "RISE"): the most important pixels are removed from the image first,
+or inserted first into an image without any, and the class's probability is recorded. Here only
+the foreground changes: what lies outside the head is always visible.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ STEPS = 20
 
 @dataclass(frozen=True)
 class Curves:
-    """The class's probability by the share of the foreground that was replaced, or given back.
+    """The class's probability by the fraction of the foreground that was deleted or inserted.
 
     Attributes:
-      fraction: the share, 0 to 1 in equal steps, ``[steps + 1]``.
-      deletion: the probability with the most important share replaced, ``[steps + 1]``.
-      insertion: the probability with all but the most important share replaced, likewise.
+      fraction: 0 to 1 in equal steps.
+      deletion: the probability with the most important fraction replaced.
+      insertion: the probability with all but the most important fraction replaced.
     """
 
     fraction: Float[np.ndarray, " K"]
@@ -44,10 +44,9 @@ class Curves:
 
     @property
     def gap(self) -> float:
-        """Insertion less deletion, in [-1, 1].
+        """Insertion less deletion, in [-1, 1]: what the order adds to the network's own area.
 
-        0 for attribution that is the same everywhere: insertion then is deletion run backwards. So much
-        of either area is the network's own, and the gap what the order adds.
+        It is 0 for constant attribution: insertion then is deletion run backwards.
         """
         return self.insertion_area - self.deletion_area
 
@@ -59,14 +58,14 @@ def deletion_insertion(
     class_index: int,
     steps: int = STEPS,
 ) -> Curves:
-    """Asks the network for both curves, once.
+    """Predicts both curves.
 
     Args:
-      scene: what was explained.
-      network: whose probabilities were explained.
-      attribution: the explanation of `class_index` by pixel; see :func:`deletion_opacities`.
+      scene: the explained one.
+      network: the explained one.
+      attribution: finite, of `class_index`.
       class_index: in [0, C).
-      steps: into how many equal parts the foreground is divided.
+      steps: into which the foreground is divided, at least 1.
 
     Raises:
       ValueError: see :func:`deletion_opacities`.
@@ -77,32 +76,30 @@ def deletion_insertion(
             insertion_opacities(attribution, scene.foreground, steps),
         ]
     )
-    answers = network.predict_blended(scene.image, scene.replacement, opacities)
-    deletion, insertion = np.split(answers[:, class_index].astype(np.float64), 2)
+    probabilities = network.predict_blended(scene.image, scene.replacement, opacities)
+    deletion, insertion = np.split(probabilities[:, class_index].astype(np.float64), 2)
     return Curves(np.linspace(0, 1, steps + 1), deletion, insertion)
 
 
 def deletion_opacities(
     attribution: Float[np.ndarray, "H W"], foreground: Bool[np.ndarray, "H W"], steps: int = STEPS
 ) -> Float32[np.ndarray, "K H W"]:
-    """How much of each pixel is shown while the hottest share of the foreground is taken away.
+    """The opacity of each pixel while the most important fraction of the foreground is deleted.
 
-    Pixels go by falling attribution. Negative attribution speaks against the class, so it is the least
-    important for it and goes last, after pixels of no attribution.
-
-    Pixels of equal attribution go together, fading evenly from shown to hidden: each has the expected
-    opacity over all orders in which they could go. A superpixel in one attribution thus stays whole, no
-    corner of the image comes first, and no drawn order decides. Of a share that is no whole number
-    of pixels, the last one fades likewise.
+    Pixels go by falling attribution; negative attribution speaks against the class and goes last.
+    Pixels of equal attribution fade together, evenly: each has the expected opacity over all
+    orders in which they could go, so that a superpixel of one attribution stays whole and no
+    drawn order decides. The last pixel of a fraction that is not an integer number of pixels
+    fades likewise.
 
     Args:
       attribution: finite.
-      foreground: what may be hidden, not empty.
-      steps: into how many equal parts it is divided, at least 1.
+      foreground: what may be replaced, not empty.
+      steps: into which it is divided, at least 1.
 
     Returns:
-      Opacities in [0, 1], ``[steps + 1, H, W]``: the whole image first, the whole foreground
-      hidden last; the background is always 1.
+      In [0, 1], for `steps` + 1 images: the whole image first, the whole foreground replaced
+      last; the background is always 1.
 
     Raises:
       ValueError: no foreground, no steps, or attribution that is not finite.
@@ -113,10 +110,7 @@ def deletion_opacities(
 def insertion_opacities(
     attribution: Float[np.ndarray, "H W"], foreground: Bool[np.ndarray, "H W"], steps: int = STEPS
 ) -> Float32[np.ndarray, "K H W"]:
-    """How much of each pixel is shown while the hottest share of the foreground is given back.
-
-    As :func:`deletion_opacities`, from the whole foreground hidden to the whole image.
-    """
+    """As :func:`deletion_opacities`, from the whole foreground replaced to the whole image."""
     return _opacities(foreground, _taken(attribution, foreground, steps))
 
 
@@ -135,14 +129,14 @@ def _taken(
     if not np.isfinite(values).all():
         raise ValueError("the attribution is not finite")
     _, level, sizes = np.unique(-values, return_inverse=True, return_counts=True)
-    hotter = np.cumsum(sizes) - sizes
+    higher = np.cumsum(sizes) - sizes
     quota = np.arange(steps + 1)[:, None] * len(values) / steps
-    return np.clip((quota - hotter) / sizes, 0, 1)[:, level]
+    return np.clip((quota - higher) / sizes, 0, 1)[:, level]
 
 
 def _opacities(
-    foreground: Bool[np.ndarray, "H W"], shown: Float[np.ndarray, "K P"]
+    foreground: Bool[np.ndarray, "H W"], of_foreground: Float[np.ndarray, "K P"]
 ) -> Float32[np.ndarray, "K H W"]:
-    opacities = np.ones((len(shown), *foreground.shape), np.float32)
-    opacities[:, foreground] = shown
+    opacities = np.ones((len(of_foreground), *foreground.shape), np.float32)
+    opacities[:, foreground] = of_foreground
     return opacities

@@ -1,8 +1,8 @@
-"""Does the attribution lie on the lesion? Only where a mask of it is known, and the class is right.
+"""Where the attribution lies: on the lesion, if its mask is known, and outside the head.
 
-Evidence for the class is positive attribution, anywhere in the image; where there is none, nothing is
-pointed at, and every measure is 0. What attribution lies outside the head counts against the method; the
-bar is set by controls that know where the head is and nothing else.
+Evidence for the class is positive attribution; without any, every lesion metric is 0. The lesion
+metrics apply only where the explained class is right, and count attribution anywhere in the
+image: the controls, which know where the head is and nothing else, set the bar.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from jaxtyping import Bool, Float
 
 @dataclass(frozen=True)
 class Localisation:
-    """How well a attribution map finds a lesion.
+    """How well an attribution finds a lesion.
 
     Attributes:
       pointing: see :func:`pointing_game`.
-      dice: see :func:`dice_of_hottest`.
+      dice: see :func:`dice_of_top`.
       mass_in_mask: see :func:`mass_in_mask`.
     """
 
@@ -31,7 +31,7 @@ class Localisation:
 def localisation_of(
     attribution: Float[np.ndarray, "H W"], mask: Bool[np.ndarray, "H W"]
 ) -> Localisation:
-    """All measures of one attribution map and one lesion.
+    """All lesion metrics.
 
     Args:
       attribution: finite, positive where a pixel speaks for the class of the lesion.
@@ -42,60 +42,73 @@ def localisation_of(
     """
     if attribution.shape != mask.shape or not mask.any() or not np.isfinite(attribution).all():
         raise ValueError(
-            f"finite attribution {attribution.shape} and a mask {mask.shape} that is not empty are meant"
+            f"expected finite attribution and a non-empty mask of one shape, not "
+            f"{attribution.shape} and {mask.shape}"
         )
     return Localisation(
         pointing=pointing_game(attribution, mask),
-        dice=dice_of_hottest(attribution, mask),
+        dice=dice_of_top(attribution, mask),
         mass_in_mask=mass_in_mask(attribution, mask),
     )
 
 
 def pointing_game(attribution: Float[np.ndarray, "H W"], mask: Bool[np.ndarray, "H W"]) -> float:
-    """Whether the hottest pixel lies in the mask: the pointing game of Zhang et al. (2016).
+    """Whether the maximum lies in the mask: the pointing game of Zhang et al. (2016).
 
-    Of pixels tied for the hottest, such as a superpixel's, the share that lies in it. Without
-    their tolerance of 15 pixels, meant for photographs: a lesion may be no larger than that.
-
-    Returns:
-      In [0, 1].
+    If several pixels share the maximum, the fraction of them inside. Without the paper's
+    tolerance of 15 pixels, meant for photographs: a lesion may be no larger than that.
     """
-    hottest = (attribution == attribution.max()) & (attribution > 0)
-    return float(mask[hottest].mean()) if hottest.any() else 0.0
+    top = (attribution == attribution.max()) & (attribution > 0)
+    return float(mask[top].mean()) if top.any() else 0.0
 
 
-def dice_of_hottest(attribution: Float[np.ndarray, "H W"], mask: Bool[np.ndarray, "H W"]) -> float:
-    """Dice's coefficient of the mask and as many of the hottest pixels as it has.
+def dice_of_top(attribution: Float[np.ndarray, "H W"], mask: Bool[np.ndarray, "H W"]) -> float:
+    """Dice's coefficient of the mask and as many pixels of highest attribution as it has.
 
-    Where at least that many have positive attribution, that is the relevance rank accuracy of Arras,
-    Osman & Samek (2022); where fewer have, all of those. Of pixels tied at the last place any may
-    be taken: this is the expected value.
-
-    Returns:
-      In [0, 1].
+    With at least that many positive pixels, this is the relevance rank accuracy of Arras, Osman &
+    Samek (2022); with fewer, all positive pixels are taken. Of pixels tied at the last place any
+    may be taken: this is the expected value.
     """
     area = int(mask.sum())
-    warm = attribution[attribution > 0]
-    taken = min(area, len(warm))
+    positive = attribution[attribution > 0]
+    taken = min(area, len(positive))
     if not taken:
         return 0.0
-    last = np.partition(warm, len(warm) - taken)[len(warm) - taken]
-    hotter, tied = attribution > last, attribution == last
-    places = taken - hotter.sum()
-    overlap = mask[hotter].sum() + places * mask[tied].mean()
+    last = np.partition(positive, len(positive) - taken)[len(positive) - taken]
+    above, tied = attribution > last, attribution == last
+    places = taken - above.sum()
+    overlap = mask[above].sum() + places * mask[tied].mean()
     return float(2 * overlap / (taken + area))
 
 
 def mass_in_mask(attribution: Float[np.ndarray, "H W"], mask: Bool[np.ndarray, "H W"]) -> float:
-    """The share of the positive attribution that lies in the mask: Arras et al.'s relevance mass accuracy.
+    """The fraction of positive attribution in the mask: Arras et al.'s relevance mass accuracy."""
+    return _mass_inside(np.maximum(attribution, 0), mask) if attribution.max() > 0 else 0.0
+
+
+def background_share(
+    attribution: Float[np.ndarray, "H W"], foreground: Bool[np.ndarray, "H W"]
+) -> float | None:
+    """The fraction of absolute attribution outside the foreground, where no evidence can be.
 
     Returns:
-      In [0, 1].
+      In [0, 1], lower is better; None for no attribution at all, as that is no merit, and where
+      everything is foreground.
+
+    Raises:
+      ValueError: shapes that differ, or attribution that is not finite.
     """
-    if attribution.max() <= 0:
-        return 0.0
-    positive = (
-        np.maximum(attribution, 0) / attribution.max()
-    )  # scaled, so that no sum over- or underflows
-    inside, outside = positive[mask].sum(), positive[~mask].sum()
+    if attribution.shape != foreground.shape or not np.isfinite(attribution).all():
+        raise ValueError(
+            f"expected finite attribution of the foreground's shape {foreground.shape}, not "
+            f"{attribution.shape}"
+        )
+    if foreground.all() or not attribution.any():
+        return None
+    return _mass_inside(np.abs(attribution), ~foreground)
+
+
+def _mass_inside(amount: Float[np.ndarray, "H W"], region: Bool[np.ndarray, "H W"]) -> float:
+    amount = amount / amount.max()  # so that no sum over- or underflows
+    inside, outside = amount[region].sum(), amount[~region].sum()
     return float(inside / (inside + outside))

@@ -1,18 +1,18 @@
-"""Does the explanation depend on what the network has learnt? The model randomisation test.
+"""The model randomisation test: does the explanation depend on what the network has learnt?
 
 Adebayo et al. (2018, "Sanity checks for saliency maps"): the same image and class are explained for
-networks whose weights are drawn anew. A method whose picture stays describes the image, not the
-network, as an edge detector would.
+networks re-initialised at random. A method whose explanation stays the same describes the image,
+not the network, as an edge detector would.
 
-Rankings of superpixels are compared twice, as they do: with their signs, and of absolute values. An
-explanation whose signs alone flip is the same picture in other colours, and only the second sees
-it; one whose signs follow the image while its magnitudes do not, only the first. The larger counts.
-Not the larger in magnitude: a ranking turned upside down points elsewhere, and chance, which is as
-often below 0 as above, would always count as likeness.
+Rankings of superpixels are compared with their signs and by absolute value, as in the paper. If
+only signs flip, the explanation is the same in other colours, which the second detects; if signs
+follow the image but magnitudes do not, the first does. The larger correlation counts. Not the
+larger magnitude: a reversed ranking points elsewhere, and chance, as often below 0 as above, would
+always count as similarity.
 
 A similarity of 0.4 is much for a method that agrees with itself to 0.5 from seed to seed, so each
 is divided by the same correlation between seeds: Spearman's correction for attenuation (1904),
-as far as explanations of networks drawn anew are as noisy as the network's own.
+assuming that explanations of re-initialised networks are as noisy as the network's own.
 """
 
 from __future__ import annotations
@@ -28,21 +28,20 @@ from fakd_jax.explanation.quality.stability import without_negligible
 from fakd_jax.metrics.resampling import SEED, bootstrap
 
 REPRODUCIBLE = 0.2
-"""At or below this mean rank correlation between seeds, four fifths or more of a run are its seed's
-doing, and there is too little left that could depend on the network."""
+"""At or below this mean rank correlation between seeds, at least four fifths of a run depend on its
+seed, which leaves too little that could depend on the network."""
 
 DEPENDENT = 0.5
-"""At least half of what is reproducible must go with the weights: less, and the picture shows the
-image more than the network."""
+"""At least half of what is reproducible must depend on the weights."""
 
-LEAST_UNITS = 10
-"""Of fewer images, or groups of copies, there is neither interval nor verdict: it would be too
-narrow (:mod:`fakd_jax.explanation.benchmark.estimates` has the same bound, with figures)."""
+MIN_UNITS = 10
+"""With fewer images, or groups of duplicates, an interval would be too narrow (see
+:mod:`fakd_jax.explanation.benchmark.estimates`): there is none, and no verdict."""
 
 
 @dataclass(frozen=True)
 class Randomisation:
-    """How alike one image's explanations are, of the network and of networks drawn anew.
+    """How similar one image's explanations are for the network and for re-initialised ones.
 
     All are mean rank correlations, in [-1, 1].
 
@@ -60,16 +59,16 @@ class Randomisation:
 
     @property
     def similarity(self) -> float:
-        """The larger of the two, which counts."""
+        """The larger of the two."""
         return max(self.signed, self.absolute)
 
     @property
     def dependence(self) -> float | None:
         """This image's dependence, at most 1; None where nothing is reproducible.
 
-        To look at, not to judge a method by: two unrelated maps of few superpixels correlate by
-        chance, up or down, and what falls below 0 is cut off here, so that a mean of these is
-        too low. :func:`sanity_of` takes means first.
+        Not to judge a method by: unrelated maps of few superpixels correlate by chance, and what
+        falls below 0 is clipped here, so that a mean of these is too low. :func:`sanity_of` takes
+        means first.
         """
         if not _reproducible([self]):
             return None
@@ -78,16 +77,16 @@ class Randomisation:
 
 @dataclass(frozen=True)
 class Sanity:
-    """What many images say of a method.
+    """The verdict on a method over many images.
 
     Attributes:
-      dependence: the share of what is reproducible that goes with the network's weights, at most
-        1; None without images, or where nothing is reproducible.
-      ci95: its bootstrap interval over images; None where it has none, and of fewer units than
-        :data:`LEAST_UNITS`.
-      n: the number of images.
-      passes: whether the interval lies at or above :data:`DEPENDENT`; None of fewer than
-        :data:`LEAST_UNITS`.
+      dependence: the fraction of what is reproducible that depends on the network's weights, at
+        most 1; None without images, or where nothing is reproducible.
+      ci95: its bootstrap interval over images; None where it has none, and for fewer than
+        :data:`MIN_UNITS` units.
+      n: number of images.
+      passes: whether the interval lies at or above :data:`DEPENDENT`; None for fewer than
+        :data:`MIN_UNITS` units.
     """
 
     dependence: float | None
@@ -101,15 +100,15 @@ def randomisation_of(
 ) -> Randomisation:
     """Compares explanations of one image and class.
 
-    An explanation that ranks nothing correlates with none, itself included: what is never said is
-    not reproducible, and cannot depend on anything.
+    A degenerate explanation correlates with none, itself included: it is not reproducible, and
+    cannot depend on anything.
 
     Args:
       trained: superpixel weights of N >= 2 runs on the network, with different seeds; negligible
         ones count as 0. A method that draws nothing gives equal rows.
-      randomised: of M >= 1 networks drawn anew, with other seeds of the method too: what both
-        draw alike looks like likeness of the networks. Their weights are taken as they are,
-        however small, for such a network may answer on another scale.
+      randomised: of M >= 1 re-initialised networks, with other seeds of the method too, as equal
+        draws would look like similarity of the networks. Small weights count, as such a network's
+        outputs may have another scale.
 
     Raises:
       ValueError: too few rows, other superpixels, or weights that are not finite.
@@ -128,18 +127,17 @@ def sanity_of(
 ) -> Sanity:
     """The verdict over images.
 
-    Dependence is 1 - max(0, mean similarity) / mean stability, of means over images. What two
-    maps have in common by chance cancels in the mean, so that it neither helps nor harms; a mean of
-    the images' own dependences would count it whenever it is positive, most where stability is
-    least. What is left, the larger of two means near 0 being above it, goes as 1/√n and makes
-    the test stricter.
+    Dependence is 1 - max(0, mean similarity) / mean stability, of means over images, in which
+    chance correlations cancel; a mean of the images' own dependences would count them whenever
+    they are positive. The bias that remains, as the larger of two means is taken, falls as 1/√n
+    and makes the test stricter.
 
     Args:
-      images: one each.
-      units: the unit of each image in the bootstrap: `arange(N)`, or groups of copies.
+      images: one per image.
+      units: the bootstrap unit of each image: `arange(N)`, or groups of duplicates.
       seed: of the bootstrap.
     """
-    n, enough = len(images), len(np.unique(units)) >= LEAST_UNITS
+    n, enough = len(images), len(np.unique(units)) >= MIN_UNITS
     if not n or not _reproducible(images):
         return Sanity(None, None, n, False if enough else None)
 
@@ -160,8 +158,7 @@ def dependence_of_means(
     """The dependence of weighted images, for the bootstrap.
 
     A reading, signed or absolute, that is not reproducible is left out (without reproducible
-    magnitudes, a mere flip of signs cannot be told from another picture); where neither is, there
-    is nothing that goes with the weights: 0.
+    magnitudes, flipped signs cannot be told from another explanation); 0 if neither is.
     """
     values = np.array([astuple(image) for image in images])
     means = weights @ values / weights.sum(axis=1, keepdims=True)
@@ -176,6 +173,6 @@ def dependence_of_means(
 
 
 def _reproducible(images: Sequence[Randomisation]) -> bool:
-    """Whether anything is reproducible, in the mean over images."""
+    """Whether either reading is reproducible, in the mean over images."""
     stability = np.mean([(i.stability_signed, i.stability_absolute) for i in images], axis=0)
     return bool((stability > REPRODUCIBLE).any())

@@ -1,4 +1,4 @@
-"""Spearman's rank correlation of explanations, defined for ties and for silence too."""
+"""Spearman's rank correlation of explanations, also for ties and degenerate ones."""
 
 from __future__ import annotations
 
@@ -12,17 +12,8 @@ def rank_correlations(
 ) -> Float[np.ndarray, "N M"]:
     """Spearman's ρ (1904) of every row of `one` with every row of `other`; ties share their rank.
 
-    A row whose S values are all equal is silent: it ranks nothing. Spearman's ρ with it is 0/0;
-    here it is 0, with silent rows too, for there is no order that two of them could share.
-
-    Ranks are whole numbers throughout, so that equal rankings give exactly 1.
-
-    Args:
-      one: finite values, at least one a row.
-      other: likewise, of the same superpixels.
-
-    Returns:
-      Values in [-1, 1].
+    A row whose S values are all equal is degenerate: it ranks nothing. Spearman's ρ with it is
+    0/0; here it is 0, also between two such rows. Equal rankings give exactly 1.
 
     Raises:
       ValueError: rows of other lengths, empty ones, or values that are not finite.
@@ -32,14 +23,13 @@ def rank_correlations(
     """
     for rows in (one, other):
         if rows.ndim != 2 or not rows.size or not np.isfinite(rows).all():
-            raise ValueError(f"finite weights [rows, superpixels] are meant, not {rows.shape}")
+            raise ValueError(f"expected finite weights [rows, superpixels], not {rows.shape}")
     a, b = _centred_ranks(one), _centred_ranks(other)
-    spread_a, spread_b = np.sum(a**2, axis=1), np.sum(b**2, axis=1)
-    spreads = np.outer(spread_a, spread_b)
+    spreads = np.outer(np.sum(a**2, axis=1), np.sum(b**2, axis=1))
     return np.divide(a @ b.T, np.sqrt(spreads), out=np.zeros_like(spreads), where=spreads > 0)
 
 
-def silent(rows: Float[np.ndarray, "N S"]) -> Bool[np.ndarray, " N"]:
+def degenerate(rows: Float[np.ndarray, "N S"]) -> Bool[np.ndarray, " N"]:
     """Which rows rank nothing, all their values being equal."""
     return np.ptp(rows, axis=1) == 0
 
@@ -56,5 +46,5 @@ def mean_over_pairs(correlations: Float[np.ndarray, "N N"]) -> float:
 
 
 def _centred_ranks(rows: Float[np.ndarray, "N S"]) -> Float[np.ndarray, "N S"]:
-    """Twice the ranks less their mean: whole numbers, of ties too."""
+    """Twice the ranks less their mean: integers, even for ties."""
     return 2 * rankdata(rows, axis=1) - (rows.shape[1] + 1)

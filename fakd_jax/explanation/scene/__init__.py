@@ -1,5 +1,4 @@
-"""What a method is given: the image, its head, superpixels and infill.
+"""The scene that every method explains: an image, its superpixels and what replaces them.
 
-Holds the scene, its builder and lesion masks.
-NumPy, SciPy and scikit-image; may import data and errors.
+Holds the scene, its builder and lesion masks. May import inference.network, data and errors.
 """

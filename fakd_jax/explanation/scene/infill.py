@@ -1,4 +1,7 @@
-"""Hiding superpixels: what is put in their place, and images with some of them hidden."""
+"""Infill: what replaces superpixels that are not visible.
+
+Every function takes an image and its label map and leaves the image where the label is -1.
+"""
 
 from __future__ import annotations
 
@@ -7,20 +10,17 @@ from collections.abc import Callable, Mapping
 import numpy as np
 from jaxtyping import Int32, UInt8
 
-BLUR_SHARE = 1 / 12
-_TOWARDS_MEAN = 1e-6  # what a superpixel without any neighbour is filled by
+BLUR_SIGMA = 1 / 12
+"""Of the image's longer side."""
+_TOWARDS_MEAN = 1e-6  # fills a superpixel without neighbours
 
 
 def mean_colours(
     image: UInt8[np.ndarray, "H W 3"], superpixels: Int32[np.ndarray, "H W"]
 ) -> UInt8[np.ndarray, "H W 3"]:
-    """Every superpixel in its mean colour, cut to whole numbers as the lime package does.
+    """Every superpixel in its mean colour, rounded down as the lime package does.
 
-    Keeps a superpixel's mean brightness: evidence that lies in nothing but that is not hidden.
-
-    Args:
-      image: uint8 ``[H, W, 3]``.
-      superpixels: label map ``[H, W]``; where it is -1 the image stays.
+    It keeps a superpixel's mean brightness: evidence in nothing but that is not removed.
     """
     inside = superpixels >= 0
     labels = superpixels[inside]
@@ -34,18 +34,14 @@ def mean_colours(
 def blurred(
     image: UInt8[np.ndarray, "H W 3"], superpixels: Int32[np.ndarray, "H W"]
 ) -> UInt8[np.ndarray, "H W 3"]:
-    """The foreground under a Gaussian blur as wide as a twelfth of the image.
+    """The foreground under a wide Gaussian blur.
 
     The blur averages over the foreground alone, so that no dark air seeps into the head.
-
-    Args:
-      image: uint8 ``[H, W, 3]``.
-      superpixels: label map ``[H, W]``; where it is -1 the image stays.
     """
     from scipy.ndimage import gaussian_filter
 
     inside = (superpixels >= 0).astype(np.float64)[..., None]
-    sigma = (BLUR_SHARE * max(image.shape[:2]),) * 2 + (0,)
+    sigma = (BLUR_SIGMA * max(image.shape[:2]),) * 2 + (0,)
     weights = gaussian_filter(inside, sigma)
     means = gaussian_filter(image * inside, sigma) / np.maximum(weights, 1e-12)
     return np.where(inside > 0, np.rint(means), image).astype(np.uint8)
@@ -54,16 +50,10 @@ def blurred(
 def inpainted(
     image: UInt8[np.ndarray, "H W 3"], superpixels: Int32[np.ndarray, "H W"]
 ) -> UInt8[np.ndarray, "H W 3"]:
-    """Every superpixel filled in from its neighbours, as if it were not there.
+    """Every superpixel filled in from its neighbours: a bright lesion becomes the tissue around it.
 
-    Within a superpixel the filling is harmonic (each pixel the mean of the four beside it), and
-    on its border it continues what lies around: Laplace's equation with the surrounding pixels as
-    boundary values. A bright lesion so becomes the tissue around it. At the image's edge nothing
-    is continued.
-
-    Args:
-      image: uint8 ``[H, W, 3]``.
-      superpixels: label map ``[H, W]``; where it is -1 the image stays.
+    Solves Laplace's equation within each superpixel (each pixel is the mean of the four beside
+    it), with the surrounding pixels as boundary values, and no boundary at the image's edge.
     """
     from scipy.sparse import csc_array
     from scipy.sparse.linalg import splu
@@ -76,15 +66,9 @@ def inpainted(
     same = labels[here] == labels[there]
     degrees = np.bincount(place[here], minlength=unknown.sum()) + _TOWARDS_MEAN
     diagonal = np.arange(len(degrees))
-    system = csc_array(
-        (
-            np.concatenate([degrees, -np.ones(same.sum())]),
-            (
-                np.concatenate([diagonal, place[here[same]]]),
-                np.concatenate([diagonal, place[there[same]]]),
-            ),
-        )
-    )
+    rows = np.concatenate([diagonal, place[here[same]]])
+    columns = np.concatenate([diagonal, place[there[same]]])
+    system = csc_array((np.concatenate([degrees, -np.ones(same.sum())]), (rows, columns)))
     known = _TOWARDS_MEAN * mean_colours(image, superpixels).reshape(-1, 3)[unknown]
     np.add.at(known, place[here[~same]], pixels[there[~same]])
     filled = pixels.copy()
@@ -93,16 +77,16 @@ def inpainted(
 
 
 def _neighbours(shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
-    """All pairs of pixels beside each other, both ways round, as indices of the flat image."""
+    """All pairs of adjacent pixels, in both orders, as indices of the flat image."""
     index = np.arange(np.prod(shape)).reshape(shape)
     first = np.concatenate([index[:, :-1].ravel(), index[:-1].ravel()])
     second = np.concatenate([index[:, 1:].ravel(), index[1:].ravel()])
     return np.concatenate([first, second]), np.concatenate([second, first])
 
 
-HIDE: Mapping[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
+INFILLS: Mapping[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
     "mean": mean_colours,
     "blur": blurred,
     "inpaint": inpainted,
 }
-"""What is seen in the place of what is hidden, by the name that `--hide` takes."""
+"""By the name that `--hide` takes."""

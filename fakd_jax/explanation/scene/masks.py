@@ -11,19 +11,19 @@ from fakd_jax.errors import UserError
 
 
 def read_mask(path: Path, original_size: tuple[int, int], side: int) -> Bool[np.ndarray, "S S"]:
-    """Reads a mask and brings it to the size at which the image is explained.
+    """Reads a mask and resizes it as its image is resized.
 
     Args:
       path: a greyscale picture, 0 where there is no lesion.
-      original_size: height and width of the image it belongs to.
-      side: S, the side of the network's input.
+      original_size: height and width of its image.
+      side: S, of the network's input.
 
     Returns:
-      True where at least half of what the pixel covers is lesion. A lesion too small for that
-      anywhere keeps the pixels it covers most.
+      True where at least half of what a pixel covers is lesion. A lesion too small for that
+      keeps the pixels that it covers most.
 
     Raises:
-      UserError: it cannot be read, or its size is not the image's.
+      UserError: the file cannot be read, or its size is not the image's.
     """
     from PIL import Image, UnidentifiedImageError
 
@@ -37,6 +37,6 @@ def read_mask(path: Path, original_size: tuple[int, int], side: int) -> Bool[np.
             f"the mask {path} has {drawn.shape[1]} × {drawn.shape[0]} pixels, its image "
             f"{original_size[1]} × {original_size[0]}; give a mask of the same size"
         )
-    shares = Image.fromarray(drawn.astype(np.float32)).resize((side, side), Image.Resampling.BOX)
-    covered = np.asarray(shares)
+    fractions = Image.fromarray(drawn.astype(np.float32)).resize((side, side), Image.Resampling.BOX)
+    covered = np.asarray(fractions)
     return covered >= min(0.5, covered.max()) if drawn.any() else np.zeros((side, side), bool)

@@ -1,26 +1,29 @@
-"""What an explanation of an image can be about: the image, its superpixels, what hides them."""
+"""The scene that every method explains, and queries about it."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float, Float32, Int32, UInt8
+from jaxtyping import Bool, Float, Float32, Float64, Int32, UInt8
 
 from fakd_jax.inference.network import Network
 
 BACKGROUND = -1
-"""The label of what is never hidden, and so is never evidence."""
+"""The label of what is always visible, and so never evidence."""
+
+MASKS_AT_ONCE = 256  # 51 MB of 224 × 224 pixels
 
 
 @dataclass(frozen=True)
 class Scene:
-    """An image made ready to be explained; every method sees the same.
+    """An image prepared to be explained.
 
     Attributes:
-      image: uint8 ``[H, W, 3]``, at the network's input size.
-      superpixels: label map int32 ``[H, W]``, 0 … S-1 without gaps; -1 is background.
-      replacement: uint8 ``[H, W, 3]``, what is seen where something is hidden.
+      image: at the network's input size.
+      superpixels: label map, 0 … S-1 without gaps; -1 is background.
+      replacement: the infill, shown where something is not visible.
     """
 
     image: UInt8[np.ndarray, "H W 3"]
@@ -41,17 +44,43 @@ class Scene:
 def predict_visible(
     network: Network, scene: Scene, visible: Bool[np.ndarray, "N S"]
 ) -> Float32[np.ndarray, "N C"]:
-    """Class probabilities of the scene's image with some superpixels replaced.
+    """Class probabilities of the image with some superpixels replaced.
 
     Args:
       network: to query.
       scene: its background is always visible.
-      visible: for each of N masked inputs, which of the S superpixels are the image's own.
+      visible: which of the S superpixels are the image's own, for each of N masked inputs.
     """
     predict = network.prepare_masked(
         scene.image, scene.replacement, scene.superpixels, len(visible)
     )
     return predict(visible)
+
+
+def predict_masks(
+    network: Network,
+    scene: Scene,
+    class_index: int,
+    count: int,
+    masks: Callable[[int, int], Float32[np.ndarray, "n H W"]],
+) -> Float64[np.ndarray, " N"]:
+    """A class's probability for each of many masks, not all of which are in memory at once.
+
+    Args:
+      network: queried for full batches.
+      scene: its background is always visible.
+      class_index: in [0, C).
+      count: N, at least 1.
+      masks: makes the masks from one number up to another: the opacity of every pixel, in [0, 1].
+    """
+    step = max(1, MASKS_AT_ONCE // network.batch_size) * network.batch_size
+    parts = []
+    for start in range(0, count, step):
+        opacity = masks(start, min(start + step, count))
+        opacity = np.where(scene.foreground, opacity, np.float32(1))
+        probabilities = network.predict_blended(scene.image, scene.replacement, opacity)
+        parts.append(probabilities[:, class_index])
+    return np.concatenate(parts).astype(np.float64)
 
 
 def mean_by_superpixel(scene: Scene, values: Float[np.ndarray, "H W"]) -> Float[np.ndarray, " S"]:

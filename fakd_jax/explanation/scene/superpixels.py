@@ -1,4 +1,8 @@
-"""Cutting an image into superpixels, the same way every time."""
+"""Superpixels, reproducibly.
+
+A segmenter takes an image, the foreground (True somewhere) and a seed, and returns a label map:
+0 … S-1 without gaps, -1 outside the foreground.
+"""
 
 from __future__ import annotations
 
@@ -16,13 +20,12 @@ from fakd_jax.explanation.scene.scene import BACKGROUND
 class Slic:
     """SLIC within the foreground (maskSLIC: Irving 2016).
 
-    It begins with as many superpixels as asked for, and merges pieces smaller than half of their
-    mean size into a neighbour: a smooth image keeps about as many, a noisy one, whose superpixels
-    fall into pieces, far fewer.
+    Superpixels smaller than half of their mean size are merged into a neighbour: a smooth image
+    keeps about `count`, a noisy one, whose superpixels break up, far fewer.
 
     Attributes:
-      count: superpixels asked for; at least 2.
-      compactness: weight of position against colour (of CIELAB).
+      count: superpixels to start with, at least 2.
+      compactness: weight of position against colour (in CIELAB).
     """
 
     name: ClassVar[str] = "slic"
@@ -37,19 +40,7 @@ class Slic:
     def __call__(
         self, image: UInt8[np.ndarray, "H W 3"], foreground: Bool[np.ndarray, "H W"], seed: int
     ) -> Int32[np.ndarray, "H W"]:
-        """Segments `image`; the seed is not used.
-
-        SLIC starts from a regular grid, or within a mask from points that scikit-image draws by a
-        seed of its own, always the same, and spreads by k-means.
-
-        Args:
-          image: uint8 ``[H, W, 3]``.
-          foreground: what is to be segmented; True somewhere.
-          seed: ignored.
-
-        Returns:
-          Label map int32 ``[H, W]``, 0 … S-1 without gaps, -1 outside of the foreground.
-        """
+        """Segments the image; the seed is not used, as scikit-image's start is always the same."""
         from skimage.segmentation import slic
 
         labels = slic(
@@ -64,11 +55,10 @@ class Slic:
 
 @dataclass(frozen=True)
 class Quickshift:
-    """Quickshift with the lime package's own defaults, passed so that they arrive.
+    """Quickshift with the lime package's defaults.
 
-    lime's wrapper hands the seed to scikit-image as `random_seed`, a name that has since
-    become `rng`, and drops it without a word: its superpixels ignore the seed it is given.
-    Here every argument has scikit-image's current name.
+    The package's own wrapper passes the seed under a name that scikit-image no longer knows, so
+    that its superpixels ignore it; here it arrives.
 
     Attributes:
       kernel_size: width of the Gaussian that smooths the density, in pixels.
@@ -85,17 +75,7 @@ class Quickshift:
     def __call__(
         self, image: UInt8[np.ndarray, "H W 3"], foreground: Bool[np.ndarray, "H W"], seed: int
     ) -> Int32[np.ndarray, "H W"]:
-        """Segments `image`; what a superpixel has outside of the foreground is cut off.
-
-        Args:
-          image: uint8 ``[H, W, 3]``.
-          foreground: what is to be segmented; True somewhere.
-          seed: seeds the noise with which quickshift breaks ties; in [0, 2**31), a C int.
-
-        Returns:
-          Label map int32 ``[H, W]``, 0 … S-1 without gaps (lime's columns are positions, so a gap
-          would attach weights to the wrong superpixels), -1 outside of the foreground.
-        """
+        """Segments the image; the seed, below 2**31, is that of the noise that breaks ties."""
         from skimage.segmentation import quickshift
 
         labels = quickshift(
@@ -111,7 +91,7 @@ class Quickshift:
 def numbered(
     labels: Int[np.ndarray, "H W"], foreground: Bool[np.ndarray, "H W"]
 ) -> Int32[np.ndarray, "H W"]:
-    """Labels of the foreground as 0 … S-1 in their order, without gaps; the rest is -1."""
+    """The labels of the foreground renumbered from 0 without gaps; the rest is -1."""
     segments = np.full(labels.shape, BACKGROUND, np.int32)
     segments[foreground] = np.unique(labels[foreground], return_inverse=True)[1]
     return segments

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from fakd_jax.explanation.quality.stability import stability_of
+from fakd_jax.explanation.result import Explanation
 from fakd_jax.explanation.scene.scene import BACKGROUND, Scene
 from fakd_jax.inference.network import Gradients, Network
 
@@ -27,7 +29,7 @@ def a_network(
 
 
 def a_scene(side: int = 32, blocks: int = 4) -> Scene:
-    """A white image of square superpixels on a noisy background; what is hidden is black."""
+    """A white image of square superpixels on a noisy background; the infill is black."""
     inner = side - 2 * MARGIN
     labels = np.arange(blocks**2, dtype=np.int32).reshape(blocks, blocks)
     superpixels = np.full((side, side), BACKGROUND, np.int32)
@@ -40,19 +42,19 @@ def a_scene(side: int = 32, blocks: int = 4) -> Scene:
 
 
 def all_foreground(height: int, width: int) -> Scene:
-    """A white image that is one superpixel; what is hidden is black."""
+    """A white image that is one superpixel; the infill is black."""
     image = np.full((height, width, 3), 255, np.uint8)
     return Scene(image, np.zeros((height, width), np.int32), np.zeros_like(image))
 
 
 def players(count: int) -> Scene:
-    """A scene of superpixels of one pixel each, white if shown and black if hidden."""
+    """A scene of superpixels of one pixel each, white if visible and black if not."""
     image = np.full((1, count, 3), 255, np.uint8)
     return Scene(image, np.arange(count, dtype=np.int32)[None], np.zeros_like(image))
 
 
 def playing(game: Callable[[np.ndarray], np.ndarray]) -> Network:
-    """A network that sees `players` and answers what the coalition of those shown is worth.
+    """A network that sees `players` and returns the value of the coalition of those visible.
 
     Args:
       game: bool ``[N, S]`` to float ``[N]``.
@@ -80,3 +82,21 @@ def that_predicts_nothing(gradients: Gradients | None, side: int) -> Network:
     return Network.from_function(
         predict, class_names=("a", "b"), image_size=side, gradients=gradients
     )
+
+
+def check_sampling(
+    runs: Sequence[Explanation], top: int, *, truth: np.ndarray | None = None, jaccard: float = 0.1
+) -> None:
+    """Each run's estimate of its certainty is what the runs, of different seeds, show."""
+    samplings = [run.sampling for run in runs if run.sampling is not None]
+    assert len(samplings) == len(runs)
+    assert {sampling.top for sampling in samplings} == {top}
+    weights = np.stack([run.weights for run in runs])
+    measured = stability_of(weights, top).jaccard
+    assert abs(np.mean([sampling.jaccard for sampling in samplings]) - measured) < jaccard
+    truth = weights.mean(axis=0) if truth is None else truth
+    inside = [(sampling.low <= truth) & (truth <= sampling.high) for sampling in samplings]
+    assert 0.88 <= np.mean(inside) <= 1
+    width = np.mean([sampling.high - sampling.low for sampling in samplings])
+    expected = 2 * 1.96 * weights.std(axis=0, ddof=1).mean()
+    assert abs(width / expected - 1) < 0.2

@@ -32,7 +32,6 @@ def test_they_fit_the_common_interface(explainer: Explainer) -> None:
     assert isinstance(explainer, Explainer)
     assert json.loads(json.dumps(explainer.settings())) == explainer.settings()
     assert explainer.settings()["method"] == explainer.name
-    assert not explainer.needs_gradients
 
 
 def test_the_watch_notices_a_changed_background() -> None:

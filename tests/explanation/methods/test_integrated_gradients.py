@@ -11,7 +11,7 @@ from fakd_jax.explanation.methods.integrated_gradients import (
     integrated_gradients,
 )
 from fakd_jax.explanation.result import Explainer
-from fakd_jax.explanation.scene.infill import HIDE
+from fakd_jax.explanation.scene.infill import INFILLS
 from fakd_jax.explanation.scene.scene import Scene
 from fakd_jax.inference.network import Gradients, Network
 from tests.explanation.methods.scenes import that_predicts_nothing
@@ -77,10 +77,10 @@ def a_scene(hide: str = "blur") -> Scene:
     """Two superpixels beside a background."""
     superpixels = np.full((SIDE, SIDE), -1, np.int32)
     superpixels[:, 2:4], superpixels[:, 4:] = 0, 1
-    return Scene(IMAGE, superpixels, HIDE[hide](IMAGE, superpixels))
+    return Scene(IMAGE, superpixels, INFILLS[hide](IMAGE, superpixels))
 
 
-@pytest.mark.parametrize("hide", HIDE)
+@pytest.mark.parametrize("hide", INFILLS)
 def test_the_explanation_sums_over_channels_and_the_background_has_no_attribution(
     hide: str,
 ) -> None:

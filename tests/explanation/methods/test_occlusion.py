@@ -8,7 +8,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fakd_jax.errors import UserError
-from fakd_jax.explanation.methods import masked
 from fakd_jax.explanation.methods.occlusion import OcclusionExplainer
 from tests.explanation.methods.scenes import a_network, a_scene, all_foreground
 
@@ -72,7 +71,7 @@ def test_windows_cover_the_foreground_and_hide_something_each(
 
 
 @given(side=st.integers(1, 300), window=fractions, stride=fractions)
-def test_windows_lie_within_the_image_no_farther_apart_than_asked(
+def test_windows_lie_within_the_image_no_farther_apart_than_the_stride(
     side: int, window: float, stride: float
 ) -> None:
     places = [row for row, _ in OcclusionExplainer(window, stride).windows(np.ones((side, 1)) > 0)]
@@ -82,7 +81,7 @@ def test_windows_lie_within_the_image_no_farther_apart_than_asked(
     assert (np.diff(starts) <= np.ceil(stride * window * side) + 1e-9).all()
 
 
-def test_windows_without_foreground_are_not_asked() -> None:
+def test_windows_without_foreground_are_not_predicted() -> None:
     scene, met = a_scene(), []
 
     def score(images: np.ndarray) -> np.ndarray:
@@ -96,26 +95,6 @@ def test_windows_without_foreground_are_not_asked() -> None:
     np.testing.assert_array_equal(images[0], scene.image)
     hidden = (images[1:] != scene.image).any(axis=-1).sum(axis=(1, 2))
     np.testing.assert_array_equal(hidden, 16)
-
-
-def test_neither_seed_nor_chunks_change_a_bit(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(masked, "MASKS_AT_ONCE", 32)
-    random = np.random.default_rng(0).random((32, 32, 3))
-
-    def attribution(batch_size: int, seed: int) -> tuple[np.ndarray, list[int]]:
-        chunks: list[int] = []
-
-        def score(images: np.ndarray) -> np.ndarray:
-            chunks.append(len(images))
-            return (images * random).mean(axis=(1, 2, 3)) / 255
-
-        network = a_network(score, batch_size=batch_size)
-        return OcclusionExplainer().explain(a_scene(), network, 1, seed).attribution, chunks
-
-    (small, of_small), (whole, of_whole) = attribution(5, 0), attribution(512, 1)
-    np.testing.assert_array_equal(small, whole)
-    assert of_small == [30, 30, 30, 30, 30, 20]
-    assert of_whole == [170]
 
 
 @pytest.mark.parametrize("option", ["window", "stride"])

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from fakd_jax.explanation.quality.localisation import (
     Localisation,
-    dice_of_hottest,
+    background_share,
+    dice_of_top,
     localisation_of,
     mass_in_mask,
     pointing_game,
@@ -36,14 +37,12 @@ def test_by_hand() -> None:
 def test_a_superpixel_that_reaches_over_the_rim_points_in_part() -> None:
     attribution = np.array([[0.0, 5.0, 5.0], [0.0, 5.0, 5.0]])
     assert pointing_game(attribution, MASK) == 1 / 4
-    assert dice_of_hottest(attribution, MASK) == pytest.approx(
-        3 / 4 * 2 / 6
-    )  # 3 of the 4 are taken
+    assert dice_of_top(attribution, MASK) == pytest.approx(3 / 4 * 2 / 6)  # 3 of the 4 are taken
 
 
 def test_fewer_warm_pixels_than_the_lesion_has() -> None:
     attribution = np.array([[1.0, 0.0, 0.0], [-1.0, 0.0, 0.0]])
-    assert dice_of_hottest(attribution, MASK) == pytest.approx(2 * 1 / (1 + 3))
+    assert dice_of_top(attribution, MASK) == pytest.approx(2 * 1 / (1 + 3))
 
 
 @given(attributions, masks)
@@ -58,7 +57,7 @@ def test_ties_are_worth_what_drawing_them_is_worth(
         order = random.permutation(attribution.size)
         hottest = order[np.argsort(-attribution.ravel()[order], kind="stable")[:taken]]
         drawn.append(2 * mask.ravel()[hottest].sum() / (taken + mask.sum()))
-    assert dice_of_hottest(attribution, mask) == pytest.approx(np.mean(drawn), abs=0.1)
+    assert dice_of_top(attribution, mask) == pytest.approx(np.mean(drawn), abs=0.1)
 
 
 @given(
@@ -114,3 +113,29 @@ def test_mass_is_of_positive_attribution_alone() -> None:
 def test_what_cannot_be_found_is_refused(attribution: np.ndarray, mask: np.ndarray) -> None:
     with pytest.raises(ValueError, match="not empty"):
         localisation_of(attribution, mask)
+
+
+HEAD = np.array([[True, True, False], [True, False, False]])
+MAP = np.array([[3.0, -1.0, 0.5], [0.0, -1.5, 0.0]])
+
+
+def test_background_share_by_hand() -> None:
+    assert background_share(MAP, HEAD) == pytest.approx(2 / 6)
+    assert background_share(MAP, ~HEAD) == pytest.approx(4 / 6)
+    assert background_share(MAP, np.zeros((2, 3), bool)) == 1
+
+
+@pytest.mark.parametrize("scale", [-1.0, 1e-300, 1e307])
+def test_neither_sign_nor_scale_matters_to_the_background_share(scale: float) -> None:
+    assert background_share(MAP * scale, HEAD) == pytest.approx(2 / 6)
+
+
+def test_no_background_share_without_attribution_or_background() -> None:
+    assert background_share(MAP * 0, HEAD) is None
+    assert background_share(MAP, np.ones((2, 3), bool)) is None
+
+
+@pytest.mark.parametrize("attribution", [np.full((2, 3), np.inf), np.ones((3, 2))])
+def test_a_background_share_of_something_else_is_refused(attribution: np.ndarray) -> None:
+    with pytest.raises(ValueError, match="expected finite attribution"):
+        background_share(attribution, HEAD)

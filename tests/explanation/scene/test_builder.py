@@ -11,7 +11,6 @@ from fakd_jax.errors import UserError
 from fakd_jax.explanation.options import choose_explainers, choose_scene_builder
 from fakd_jax.explanation.scene.builder import PAPER, SceneBuilder
 from fakd_jax.explanation.scene.head import find_head
-from fakd_jax.explanation.scene.scene import Scene, mean_by_superpixel
 from fakd_jax.explanation.scene.superpixels import Quickshift, Slic
 
 SIDE = 96
@@ -103,13 +102,6 @@ def test_background_is_never_replaced(hide: str, seed: int) -> None:
     assert (scene.replacement[scene.foreground] != image[scene.foreground]).any()
 
 
-def test_mean_by_superpixel_by_hand() -> None:
-    labels = np.array([[0, 0, -1], [1, 1, 1]], np.int32)
-    picture = np.zeros((2, 3, 3), np.uint8)
-    values = np.array([[1.0, 3.0, 100.0], [2.0, 4.0, 9.0]])
-    np.testing.assert_allclose(mean_by_superpixel(Scene(picture, labels, picture), values), [2, 5])
-
-
 def test_presets_and_what_differs_from_them() -> None:
     assert choose_scene_builder("default") == SceneBuilder()
     assert choose_scene_builder("paper") == PAPER
@@ -127,7 +119,7 @@ def test_presets_and_what_differs_from_them() -> None:
         ({"segmenter": "felzenszwalb"}, "known: slic, quickshift"),
         ({"hide": "black"}, "known: mean, blur, inpaint"),
         ({"superpixels": 1}, "at least 2"),
-        ({"superpixels": 9, "segmenter": "quickshift"}, "quickshift finds its number itself"),
+        ({"superpixels": 9, "segmenter": "quickshift"}, "quickshift finds the number itself"),
     ],
 )
 def test_wrong_scenes_are_refused(options: dict, complaint: str) -> None:
@@ -159,5 +151,5 @@ def test_options_go_to_the_methods_that_have_them() -> None:
 def test_a_budget_is_not_dropped_where_the_number_of_samples_is_set(
     names: list[str], preset: str, num_samples: int | None
 ) -> None:
-    with pytest.raises(UserError, match=r"max_samples 900 means nothing .* leave max_samples out"):
+    with pytest.raises(UserError, match=r"max_samples is 900.* leave max_samples out"):
         choose_explainers(names, preset, {"num_samples": num_samples, "max_samples": 900})

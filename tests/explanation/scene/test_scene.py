@@ -1,11 +1,16 @@
-"""Many masks of one image: all are asked, in chunks of full batches, the background shown."""
+"""Queries about a scene: masks in chunks of full batches, the background always visible."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from fakd_jax.explanation.methods.masked import MASKS_AT_ONCE, predict_masks
+from fakd_jax.explanation.scene.scene import (
+    MASKS_AT_ONCE,
+    Scene,
+    mean_by_superpixel,
+    predict_masks,
+)
 from tests.explanation.methods.scenes import a_network, a_scene, all_foreground
 
 
@@ -14,24 +19,24 @@ def brightness(images: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.parametrize(("batch_size", "chunks"), [(100, [200, 200, 170]), (400, [400, 170])])
-def test_every_mask_is_asked_for_once_in_chunks_of_full_batches(
+def test_every_mask_is_predicted_once_in_chunks_of_full_batches(
     batch_size: int, chunks: list[int]
 ) -> None:
     opacity = np.random.default_rng(0).integers(0, 256, (570, 1, 1)) / 255
-    asked: list[int] = []
+    made: list[int] = []
 
     def masks(start: int, stop: int) -> np.ndarray:
-        asked.append(stop - start)
+        made.append(stop - start)
         return np.broadcast_to(opacity[start:stop], (stop - start, 2, 2)).astype(np.float32)
 
     network = a_network(brightness, batch_size=batch_size)
-    answers = predict_masks(network, all_foreground(2, 2), 1, 570, masks)
-    assert asked == chunks
-    assert all(rows <= max(MASKS_AT_ONCE, batch_size) for rows in asked)
-    np.testing.assert_allclose(answers, opacity[:, 0, 0], atol=1e-6)
+    probabilities = predict_masks(network, all_foreground(2, 2), 1, 570, masks)
+    assert made == chunks
+    assert all(rows <= max(MASKS_AT_ONCE, batch_size) for rows in made)
+    np.testing.assert_allclose(probabilities, opacity[:, 0, 0], atol=1e-6)
 
 
-def test_the_background_is_shown_whatever_the_mask_says() -> None:
+def test_the_background_is_visible_under_any_mask() -> None:
     scene, met = a_scene(), []
 
     def score(images: np.ndarray) -> np.ndarray:
@@ -43,3 +48,10 @@ def test_the_background_is_shown_whatever_the_mask_says() -> None:
     )
     expected = np.where(scene.foreground[..., None], scene.replacement, scene.image)
     np.testing.assert_array_equal(met[0][0], expected)
+
+
+def test_mean_by_superpixel_by_hand() -> None:
+    labels = np.array([[0, 0, -1], [1, 1, 1]], np.int32)
+    picture = np.zeros((2, 3, 3), np.uint8)
+    values = np.array([[1.0, 3.0, 100.0], [2.0, 4.0, 9.0]])
+    np.testing.assert_allclose(mean_by_superpixel(Scene(picture, labels, picture), values), [2, 5])
