@@ -111,7 +111,7 @@ def test_mass_is_of_positive_attribution_alone() -> None:
     ],
 )
 def test_what_cannot_be_found_is_refused(attribution: np.ndarray, mask: np.ndarray) -> None:
-    with pytest.raises(ValueError, match="not empty"):
+    with pytest.raises(ValueError, match="non-empty"):
         localisation_of(attribution, mask)
 
 
