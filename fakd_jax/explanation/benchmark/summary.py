@@ -135,9 +135,9 @@ def _notes(
     grouped: bool,
 ) -> list[str]:
     """The limits of the statistics, in plain sentences."""
-    unit = "duplicate groups" if grouped else "images"
+    drawn = "the duplicate groups of " if grouped else ""
     notes = [
-        f"intervals are bootstrapped over the {unit} of {len(observed.ids):,} images, for this one "
+        f"intervals are bootstrapped over {drawn}{len(observed.ids):,} images, for this one "
         f"network; with fewer than {MIN_UNITS} they would be too narrow, so there is neither an "
         "interval nor a verdict"
     ]

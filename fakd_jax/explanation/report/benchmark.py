@@ -40,7 +40,7 @@ OUTCOMES: Mapping[SanityOutcome, str] = {
     "inconclusive": "not passed, half of the explanation or more may stay without training",
     "failed": "failed, half of the explanation or more stays without training",
     "irreproducible": "not passed, no two seeds give similar explanations",
-    "not measured": f"measured on fewer than {MIN_UNITS} images",
+    "not measured": f"not judged, measured on fewer than {MIN_UNITS} images",
 }
 
 ARROWS = {"higher": "↑", "lower": "↓"}
