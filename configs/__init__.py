@@ -1,1 +1,1 @@
-"""Experiments: each module's `get_config(variant)` returns one. Installed as `fakd_jax.configs`."""
+"""Packaged configs, installed as `fakd_jax.configs`: each has `get_config(variant="")`."""

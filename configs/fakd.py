@@ -1,12 +1,12 @@
 """FAKD, the paper's method (section III): cross-entropy, softened logits and aligned features.
 
-    python -m fakd_jax.train --config configs/fakd.py           # the paper, on Kaggle's data
-    python -m fakd_jax.train --config configs/fakd.py:phantom   # synthetic MRI, minutes on a CPU
-    python -m fakd_jax.train --config configs/fakd.py --config.data.source=DIR_OR_ARCHIVE
+    fakd train --config fakd           # the paper, on Kaggle's data
+    fakd train --config fakd:phantom   # synthetic MRI, minutes on a CPU
+    fakd train --config fakd --config.data.source=DIR_OR_ARCHIVE
 
-Without `config.teacher.checkpoint` the teacher is fine-tuned first, in the same workdir, on the
-same training split; then the student is distilled from it and evaluated on the test images.
-The other experiments in this folder are this one with some keys changed.
+Without `config.teacher.checkpoint` the teacher is fine-tuned first, in the same workdir and on the
+same training split; then the student is distilled from it. Both are evaluated on the test images.
+The other experiments in this folder change some keys of this one.
 """
 
 from ml_collections import ConfigDict, config_dict
@@ -26,23 +26,23 @@ def get_config(variant: str = "") -> ConfigDict:
     config.batch_size = 32
     config.eval_batch_size = 32
     # Compute type of the networks; "auto" is bfloat16 on a GPU or TPU and float32 on a CPU.
-    # Parameters, batch statistics, logits and losses are float32 always.
+    # Parameters, batch statistics, logits and losses are always float32.
     config.dtype = "auto"
 
     config.data = data = ConfigDict()
     data.source = "kaggle"  # or a folder, a zip or tar archive, "phantom"
     # "official" (the paper's), "deduplicated", "grouped" or "kfold": see fakd_jax/data/splits.py.
-    # All but the first keep copies of an image together and audit the data for them when needed.
+    # All but the first keep duplicates together; the data is audited for them if necessary.
     data.split = "official"
     data.folds = 5  # of "kfold"
-    data.fold = 0  # of "kfold": which part is tested on, from 0
+    data.fold = 0  # of "kfold": the part that is the test set, from 0
     data.validation_fraction = 0.2  # of the training images, stratified by class (paper: 80/20)
     data.image_size = 224
     data.mean = (0.5, 0.5, 0.5)
     data.std = (0.5, 0.5, 0.5)
-    data.unreadable = "error"  # or "skip": named and counted
-    data.negative_class = "notumor"  # what a missed tumour is called; "" where there is none
-    data.cache_dir = ""  # "" is the user's cache folder
+    data.unreadable = "error"  # or "skip": left out and listed in the report
+    data.negative_class = "notumor"  # predicted for a missed tumour; "" if there is none
+    data.cache_dir = ""  # of prepared data; "" is the user's cache folder
     data.phantom = ConfigDict({"train_per_class": 300, "test_per_class": 75, "size": 72, "seed": 0})
 
     config.augmentation = augmentation = ConfigDict()
@@ -54,9 +54,9 @@ def get_config(variant: str = "") -> ConfigDict:
     teacher.arch = "resnet50"
     teacher.pretrained = "imagenet"  # or a converted folder, a .pth or .safetensors file, "none"
     teacher.num_epochs = 15
-    teacher.checkpoint = ""  # a trained teacher to use in place of fine-tuning one
+    teacher.checkpoint = ""  # a trained teacher, to use instead of fine-tuning one
     teacher.allow_untrained = False  # True: accept a teacher whose head was never trained
-    # Share of the running batch statistics kept at each step; None is the network's own.
+    # Share of the running batch statistics kept at each step; None is the network's default.
     teacher.batch_norm_momentum = config_dict.placeholder(float)
 
     config.student = student = ConfigDict()
@@ -77,7 +77,7 @@ def get_config(variant: str = "") -> ConfigDict:
     optimizer.weight_decay = 1e-5
     optimizer.schedule = "cosine_epoch"  # or "cosine_step", "constant"
 
-    config.early_stopping = ConfigDict({"patience": 5})  # epochs without a better val accuracy
+    config.early_stopping = ConfigDict({"patience": 5})  # epochs without a better accuracy
     # Steps between checkpoints within an epoch; every epoch ends with one anyway.
     config.checkpoint_every_steps = 50
 

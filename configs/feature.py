@@ -1,7 +1,7 @@
 """Feature alignment only: cross-entropy and aligned features, no softened logits (eq. 3).
 
-python -m fakd_jax.train --config configs/feature.py
-python -m fakd_jax.train --config configs/feature.py:phantom
+fakd train --config feature
+fakd train --config feature:phantom
 """
 
 from ml_collections import ConfigDict
@@ -12,7 +12,7 @@ CHANGES = {"name": "feature", "distillation": {"alpha": 0.0}}
 
 
 def get_config(variant: str = "") -> ConfigDict:
-    """Returns the settings of `configs/fakd.py` with what makes this experiment another."""
+    """Returns the settings of `configs/fakd.py` with the changes above."""
     config = fakd.get_config(variant)
     config.update(CHANGES)
     return config

@@ -1,7 +1,7 @@
 """Logit distillation only: cross-entropy and softened logits, no feature alignment (eq. 2).
 
-python -m fakd_jax.train --config configs/kd.py
-python -m fakd_jax.train --config configs/kd.py:phantom
+fakd train --config kd
+fakd train --config kd:phantom
 """
 
 from ml_collections import ConfigDict
@@ -12,7 +12,7 @@ CHANGES = {"name": "kd", "distillation": {"beta": 0.0}}
 
 
 def get_config(variant: str = "") -> ConfigDict:
-    """Returns the settings of `configs/fakd.py` with what makes this experiment another."""
+    """Returns the settings of `configs/fakd.py` with the changes above."""
     config = fakd.get_config(variant)
     config.update(CHANGES)
     return config

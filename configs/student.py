@@ -1,7 +1,7 @@
 """The baseline: the student learns from the labels only, no teacher (paper, Table 3).
 
-python -m fakd_jax.train --config configs/student.py
-python -m fakd_jax.train --config configs/student.py:phantom
+fakd train --config student
+fakd train --config student:phantom
 """
 
 from ml_collections import ConfigDict
@@ -12,7 +12,7 @@ CHANGES = {"name": "student", "distillation": {"alpha": 0.0, "beta": 0.0}}
 
 
 def get_config(variant: str = "") -> ConfigDict:
-    """Returns the settings of `configs/fakd.py` with what makes this experiment another."""
+    """Returns the settings of `configs/fakd.py` with the changes above."""
     config = fakd.get_config(variant)
     config.update(CHANGES)
     return config

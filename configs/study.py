@@ -1,12 +1,11 @@
 """The ablation: teacher, labels only, logits only, features only and FAKD, over seeds and splits.
 
-    python -m fakd_jax.study --config configs/study.py           # Kaggle's data, hours on a GPU
-    python -m fakd_jax.study --config configs/study.py:phantom   # synthetic MRI, minutes on a CPU
-    python -m fakd_jax.study --config configs/study.py --config.study.seeds=0,1,2 \
-        --config.base.student.num_epochs=5
+    fakd study --config study           # Kaggle's data, hours on a GPU
+    fakd study --config study:phantom   # synthetic MRI, minutes on a CPU
+    fakd study --config study --config.study.seeds=0,1,2 --config.base.student.num_epochs=5
 
-Every method, seed and split is a cell: an ordinary run of `fakd_jax.train` with a workdir of its
-own. The teacher of a split and a seed is trained once and serves all methods that need one.
+Every method, seed and split is a cell: an ordinary training run with a workdir of its own. The
+teacher of a split and a seed is trained once and serves all methods that need one.
 """
 
 from ml_collections import ConfigDict
@@ -25,7 +24,7 @@ def get_config(variant: str = "") -> ConfigDict:
     config.study.splits = ("official",)  # values of config.data.split
     config.study.baseline = "student"  # the others are compared with it, seed by seed
 
-    # What all cells share: every key of configs/fakd.py but those that make a cell another.
+    # What all cells share: every key of configs/fakd.py but those in which cells differ.
     config.base = base = fakd.get_config(variant)
     del base.name, base.train, base.seed, base.data.split, base.data.fold, base.teacher.checkpoint
 
@@ -40,7 +39,7 @@ def get_config(variant: str = "") -> ConfigDict:
 
 
 def _phantom() -> dict:
-    """Fewer and smaller images than `configs/fakd.py:phantom` has, and fewer epochs of them."""
+    """Fewer and smaller images than those of `fakd:phantom`, for fewer epochs."""
     return {
         "study": {"seeds": (0, 1)},
         "base": {

@@ -1,7 +1,7 @@
 """The teacher alone: ResNet-50 fine-tuned with cross-entropy (paper, section III-A).
 
-python -m fakd_jax.train --config configs/teacher.py
-python -m fakd_jax.train --config configs/teacher.py:phantom
+fakd train --config teacher
+fakd train --config teacher:phantom
 """
 
 from ml_collections import ConfigDict
@@ -12,7 +12,7 @@ CHANGES = {"name": "teacher", "train": "teacher"}
 
 
 def get_config(variant: str = "") -> ConfigDict:
-    """Returns the settings of `configs/fakd.py` with what makes this experiment another."""
+    """Returns the settings of `configs/fakd.py` with the changes above."""
     config = fakd.get_config(variant)
     config.update(CHANGES)
     return config

@@ -3,16 +3,16 @@
 `configs/fakd.py` documents the keys.
 """
 
-from __future__ import annotations
-
+# No `from __future__ import annotations` here: the checks are read from the annotations.
 import dataclasses
 import difflib
 import json
 import math
 import typing
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from numbers import Integral, Real
-from typing import Any
+from typing import Annotated, Any
 
 from ml_collections import ConfigDict
 
@@ -25,10 +25,27 @@ from fakd_jax.errors import UserError
 from fakd_jax.runtime.precision import DTYPES
 from fakd_jax.training.optimizer import SCHEDULES
 
+Check = tuple[Callable[[Any], bool], str]
+"""Whether a value is in its range, and what it must be."""
+
+
+def one_of(*known: str) -> Check:
+    """The check for a value among the known ones."""
+    return lambda value: value in known, f"one of {', '.join(known)}"
+
+
+POSITIVE_INTEGER: Check = (lambda value: value >= 1, "at least 1")
+NOT_NEGATIVE: Check = (lambda value: 0 <= value < math.inf, "0 or more, and finite")
+POSITIVE: Check = (lambda value: 0 < value < math.inf, "above 0, and finite")
+FRACTION: Check = (lambda value: 0 <= value <= 1, "between 0 and 1")
 Channels = tuple[float, float, float]
+Momentum = Annotated[
+    float | None,
+    (lambda value: value is None or 0 < value <= 1, "above 0 and at most 1, or None"),
+]
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclass(frozen=True)
 class PhantomConfig:
     """Keywords of :func:`fakd_jax.data.phantom.dataset.write_phantoms`."""
 
@@ -38,19 +55,25 @@ class PhantomConfig:
     seed: int
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclass(frozen=True)
 class DataConfig:
     """Where the images come from, how they are split and how they are prepared."""
 
-    source: str
-    split: str
-    folds: int
-    fold: int
-    validation_fraction: float
-    image_size: int
-    mean: Channels
-    std: Channels
-    unreadable: str
+    source: Annotated[str, (bool, "kaggle, phantom, a folder or an archive")]
+    split: Annotated[str, one_of(*KINDS)]
+    folds: Annotated[int, (lambda value: value >= 2, "at least 2")]
+    fold: Annotated[int, NOT_NEGATIVE]
+    validation_fraction: Annotated[
+        float, (lambda value: 0 < value < 1, "between 0 and 1, both excluded")
+    ]
+    image_size: Annotated[
+        int, (lambda value: value >= 32, "at least 32, the networks' total stride")
+    ]
+    mean: Annotated[
+        Channels, (lambda value: all(map(math.isfinite, value)), "three finite numbers")
+    ]
+    std: Annotated[Channels, (lambda value: all(map(POSITIVE[0], value)), "three numbers above 0")]
+    unreadable: Annotated[str, one_of(*UNREADABLE)]
     negative_class: str
     cache_dir: str
     phantom: PhantomConfig
@@ -61,14 +84,23 @@ class DataConfig:
         return Preprocessing(self.image_size, self.mean, self.std)
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclass(frozen=True)
+class AugmentationConfig(Augmentation):
+    """Random changes of the training images."""
+
+    flip_probability: Annotated[float, FRACTION]
+    rotation_degrees: Annotated[float, (lambda value: 0 <= value <= 180, "between 0 and 180")]
+    rotation_interpolation: Annotated[str, one_of("nearest", "bilinear")]
+
+
+@dataclass(frozen=True)
 class NetworkConfig:
     """A network, its initial weights and how long it is trained."""
 
     arch: str
     pretrained: str
-    num_epochs: int
-    batch_norm_momentum: float | None
+    num_epochs: Annotated[int, POSITIVE_INTEGER]
+    batch_norm_momentum: Momentum
 
     @property
     def overrides(self) -> dict[str, float]:
@@ -77,48 +109,60 @@ class NetworkConfig:
         return {} if momentum is None else {"batch_norm_momentum": momentum}
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclass(frozen=True)
 class TeacherConfig(NetworkConfig):
-    """The teacher: fine-tuned in this run, or given as a checkpoint."""
+    """The teacher: fine-tuned in this run, given as a checkpoint, or left untrained."""
 
+    num_epochs: Annotated[int, NOT_NEGATIVE]
     checkpoint: str
     allow_untrained: bool
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclass(frozen=True)
+class DistillationConfig(Objective):
+    """The student's loss."""
+
+    alpha: Annotated[float, FRACTION]
+    beta: Annotated[float, NOT_NEGATIVE]
+    temperature: Annotated[float, POSITIVE]
+    teacher_layer: str
+    student_layer: str
+
+
+@dataclass(frozen=True)
 class OptimizerConfig:
     """AdamW and its learning-rate schedule."""
 
-    learning_rate: float
-    weight_decay: float
-    schedule: str
+    learning_rate: Annotated[float, POSITIVE]
+    weight_decay: Annotated[float, NOT_NEGATIVE]
+    schedule: Annotated[str, one_of(*SCHEDULES)]
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclass(frozen=True)
 class EarlyStoppingConfig:
     """When a phase ends before its last epoch."""
 
-    patience: int
+    patience: Annotated[int, POSITIVE_INTEGER]
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclass(frozen=True)
 class ExperimentConfig:
     """All settings of one run."""
 
     name: str
-    train: str
-    seed: int
-    batch_size: int
-    eval_batch_size: int
-    dtype: str
+    train: Annotated[str, one_of("student", "teacher")]
+    seed: Annotated[int, NOT_NEGATIVE]
+    batch_size: Annotated[int, POSITIVE_INTEGER]
+    eval_batch_size: Annotated[int, POSITIVE_INTEGER]
+    dtype: Annotated[str, one_of(*DTYPES)]
     data: DataConfig
-    augmentation: Augmentation
+    augmentation: AugmentationConfig
     teacher: TeacherConfig
     student: NetworkConfig
-    distillation: Objective
+    distillation: DistillationConfig
     optimizer: OptimizerConfig
     early_stopping: EarlyStoppingConfig
-    checkpoint_every_steps: int
+    checkpoint_every_steps: Annotated[int, NOT_NEGATIVE]
 
     def network(self, role: str) -> NetworkConfig:
         """The settings of the "teacher" or the "student"."""
@@ -133,81 +177,6 @@ class ExperimentConfig:
         """The settings as `config.json` holds them."""
         values: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(self)))
         return values
-
-
-# A check: whether a value passes, and what it must be.
-_Check = tuple[Callable[[Any], bool], str]
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, Real) and not isinstance(value, bool)
-
-
-def _is_channels(value: Any) -> bool:
-    return isinstance(value, Sequence) and len(value) == 3 and all(map(_is_number, value))
-
-
-# Each type of a field: its check, and the conversion of values that pass.
-_TYPES: dict[Any, tuple[_Check, Callable[[Any], Any]]] = {
-    str: ((lambda value: isinstance(value, str), "text"), str),
-    bool: ((lambda value: isinstance(value, bool), "True or False"), bool),
-    int: ((lambda value: isinstance(value, Integral) and _is_number(value), "an integer"), int),
-    float: ((_is_number, "a number"), float),
-    float | None: (
-        (lambda value: value is None or _is_number(value), "a number or None"),
-        lambda value: None if value is None else float(value),
-    ),
-    Channels: ((_is_channels, "three numbers"), lambda value: tuple(map(float, value))),
-}
-
-
-def _one_of(*known: str) -> _Check:
-    return lambda value: value in known, f"one of {', '.join(known)}"
-
-
-_POSITIVE_INTEGER: _Check = (lambda value: value >= 1, "at least 1")
-_NOT_NEGATIVE: _Check = (lambda value: 0 <= value < math.inf, "0 or more, and finite")
-_POSITIVE: _Check = (lambda value: 0 < value < math.inf, "above 0, and finite")
-_FRACTION: _Check = (lambda value: 0 <= value <= 1, "between 0 and 1")
-_MOMENTUM: _Check = (
-    lambda value: value is None or 0 < value <= 1,
-    "above 0 and at most 1, or None",
-)
-
-_RANGES: dict[str, _Check] = {
-    "train": _one_of("student", "teacher"),
-    "seed": _NOT_NEGATIVE,
-    "batch_size": _POSITIVE_INTEGER,
-    "eval_batch_size": _POSITIVE_INTEGER,
-    "dtype": _one_of(*DTYPES),
-    "data.source": (bool, "kaggle, phantom, a folder or an archive"),
-    "data.split": _one_of(*KINDS),
-    "data.folds": (lambda value: value >= 2, "at least 2"),
-    "data.fold": _NOT_NEGATIVE,
-    "data.validation_fraction": (lambda value: 0 < value < 1, "between 0 and 1, both excluded"),
-    "data.image_size": (lambda value: value >= 32, "at least 32, the networks' total stride"),
-    "data.mean": (lambda value: all(map(math.isfinite, value)), "three finite numbers"),
-    "data.std": (
-        lambda value: all(0 < x < math.inf for x in value),
-        "three finite numbers above 0",
-    ),
-    "data.unreadable": _one_of(*UNREADABLE),
-    "augmentation.flip_probability": _FRACTION,
-    "augmentation.rotation_degrees": (lambda value: 0 <= value <= 180, "between 0 and 180"),
-    "augmentation.rotation_interpolation": _one_of("nearest", "bilinear"),
-    "teacher.num_epochs": _NOT_NEGATIVE,
-    "teacher.batch_norm_momentum": _MOMENTUM,
-    "student.num_epochs": _POSITIVE_INTEGER,
-    "student.batch_norm_momentum": _MOMENTUM,
-    "distillation.alpha": _FRACTION,
-    "distillation.beta": _NOT_NEGATIVE,
-    "distillation.temperature": _POSITIVE,
-    "optimizer.learning_rate": _POSITIVE,
-    "optimizer.weight_decay": _NOT_NEGATIVE,
-    "optimizer.schedule": _one_of(*SCHEDULES),
-    "early_stopping.patience": _POSITIVE_INTEGER,
-    "checkpoint_every_steps": _NOT_NEGATIVE,
-}
 
 
 def parse(config: ConfigDict, prefix: str = "config.") -> ExperimentConfig:
@@ -229,21 +198,22 @@ def parse(config: ConfigDict, prefix: str = "config.") -> ExperimentConfig:
     return settings
 
 
-def _parse(group: Any, values: Any, prefix: str, problems: list[str]) -> Any:
+def _parse(group: Any, values: Mapping[str, Any], prefix: str, problems: list[str]) -> Any:
     """Constructs a dataclass and those within it; None if there are problems, which are added."""
-    types = typing.get_type_hints(group)
-    fields: dict[str, Any] = {}
+    types = typing.get_type_hints(group, include_extras=True)
     for name in values:
         if name not in types:
             nearest = difflib.get_close_matches(name, types, n=1)
             hint = f"; did you mean {nearest[0]}?" if nearest else ""
             problems.append(f"{prefix}{name} is not a key of an experiment{hint}")
+    fields: dict[str, Any] = {}
     for name, kind in types.items():
         key = f"{prefix}{name}"
         if name not in values:
             problems.append(f"{key} is missing")
         elif not dataclasses.is_dataclass(kind):
-            fields[name] = _parse_value(key, kind, values[name], problems)
+            fields[name], must_be = _convert(values[name], kind)
+            problems += [f"{key}={values[name]!r} must be {must_be}"] if must_be else []
         elif isinstance(values[name], Mapping):
             fields[name] = _parse(kind, values[name], f"{key}.", problems)
         else:
@@ -251,12 +221,30 @@ def _parse(group: Any, values: Any, prefix: str, problems: list[str]) -> Any:
     return None if problems else group(**fields)
 
 
-def _parse_value(key: str, kind: Any, value: Any, problems: list[str]) -> Any:
-    (has_type, must_be), convert = _TYPES[kind]
-    if has_type(value):
-        converted = convert(value)
-        in_range, must_be = _RANGES.get(key, (lambda value: True, ""))
-        if in_range(converted):
-            return converted
-    problems.append(f"{key}={value!r} must be {must_be}")
-    return None
+def _convert(value: Any, kind: Any) -> tuple[Any, str]:
+    """Returns the value as its type, and "" or what it must be."""
+    if typing.get_origin(kind) is Annotated:
+        kind, (in_range, must_be) = typing.get_args(kind)
+        converted, wrong_type = _convert(value, kind)
+        return converted, wrong_type or ("" if in_range(converted) else must_be)
+    if kind == float | None and value is None:
+        return None, ""
+    if kind == Channels:
+        if isinstance(value, Sequence) and len(value) == 3 and all(map(_is_number, value)):
+            return tuple(map(float, value)), ""
+        return None, "three numbers"
+    accepts, convert, must_be = _TYPES[kind]
+    return (convert(value), "") if accepts(value) else (None, must_be)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool)
+
+
+_TYPES: dict[Any, tuple[Callable[[Any], bool], Callable[[Any], Any], str]] = {
+    str: (lambda value: isinstance(value, str), str, "text"),
+    bool: (lambda value: isinstance(value, bool), bool, "True or False"),
+    int: (lambda value: isinstance(value, Integral) and _is_number(value), int, "an integer"),
+    float: (_is_number, float, "a number"),
+    float | None: (_is_number, float, "a number or None"),
+}

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
 from flax import nnx
 
 from fakd_jax.audit.audit import audit_copies
@@ -91,7 +92,8 @@ def run_experiment(
     keep_config(config.to_dict(), workdir, place_keys)
     data = data or open_experiment_data(config)
     _warn_of_unknown_negative_class(config.data.negative_class, data.dataset)
-    experiment = _Experiment(config, workdir, data, _split(config, data.dataset, workdir))
+    split = _split(config, data.dataset, workdir)
+    experiment = _Experiment(config, workdir, data.dataset, data.images, split)
     if config.train == "teacher":
         return ExperimentResult(experiment.train_teacher(), None)
     checkpoint, teacher = experiment.teacher() if config.needs_teacher else (None, None)
@@ -140,17 +142,20 @@ def _split(config: ExperimentConfig, dataset: ImageDataset, workdir: Path) -> Sp
     return split
 
 
+@dataclasses.dataclass(frozen=True)
 class _Experiment:
     """The two phases of a run and what they share."""
 
-    def __init__(
-        self, config: ExperimentConfig, workdir: Path, data: ExperimentData, split: Split
-    ) -> None:
-        self.config = config
-        self.workdir = workdir
-        self.dataset, self.images = data.dataset, data.images
-        self.split = split
-        self.dtype = compute_dtype(config.dtype)
+    config: ExperimentConfig
+    workdir: Path
+    dataset: ImageDataset
+    images: CachedImages
+    split: Split
+
+    @property
+    def dtype(self) -> np.dtype:
+        """The networks' compute type."""
+        return compute_dtype(self.config.dtype)
 
     def teacher(self) -> tuple[Path | None, Teacher]:
         """Returns the frozen teacher: given, fine-tuned now or, if allowed, untrained."""

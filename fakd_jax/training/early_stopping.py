@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,7 +43,3 @@ class EarlyStopping:
     def is_finished(self, num_epochs: int) -> bool:
         """Whether training ends here: early, or after `num_epochs`."""
         return self.should_stop or self.last_epoch >= num_epochs
-
-    def to_dict(self) -> dict[str, Any]:
-        """Returns the state as JSON-able values."""
-        return dataclasses.asdict(self)

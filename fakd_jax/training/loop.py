@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Mapping
 from contextlib import closing
@@ -89,7 +90,10 @@ def run_phase(phase: Phase, dataset: ImageSource, split: Split, workdir: Path) -
         return phase.metadata | {"source": phase.metadata["source"] | source}
 
     def save_last() -> None:
-        position = {"early_stopping": stopping.to_dict(), "iterator": iterator.get_state()}
+        position = {
+            "early_stopping": dataclasses.asdict(stopping),
+            "iterator": iterator.get_state(),
+        }
         checkpoints.save_last(phase.learner, state, metadata(), position)
         checkpoints.keep_best(stopping.best_step)
 

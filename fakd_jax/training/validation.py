@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import jax
@@ -23,34 +24,22 @@ from fakd_jax.training.step import Batch, Steps
 MAX_CACHE_BYTES = 2 << 30
 
 
+@dataclass(frozen=True)
 class Validation:
     """Evaluates a phase's state on the validation images, epoch after epoch.
 
-    Args:
-      phase: what is trained.
-      dataset: the images.
+    Attributes:
       ids: of the validation images.
-      placement: of the batches.
-      steps: the phase's jitted functions.
       teacher_variables: the frozen teacher's, placed; None if there is no teacher.
     """
 
-    def __init__(
-        self,
-        phase: Phase,
-        dataset: ImageSource,
-        ids: Sequence[str],
-        placement: Placement,
-        steps: Steps,
-        teacher_variables: Any,
-    ) -> None:
-        self._phase = phase
-        self._dataset = dataset
-        self._ids = ids
-        self._placement = placement
-        self._steps = steps
-        self._teacher_variables = teacher_variables
-        self._cached_outputs: list[TeacherOutputs] = []
+    phase: Phase
+    dataset: ImageSource
+    ids: Sequence[str]
+    placement: Placement
+    steps: Steps
+    teacher_variables: Any
+    _cached_outputs: list[TeacherOutputs] = field(default_factory=list)
 
     def run(self, state: TrainState) -> dict[str, float]:
         """Returns the means over all validation images, see :func:`epoch_means`."""
@@ -58,31 +47,31 @@ class Validation:
         for number, batch in enumerate(self._batches()):
             wait_for_room(sums)
             outputs = self._teacher_outputs(number, batch)
-            sums.append(self._steps.validate(state, outputs, batch))
+            sums.append(self.steps.validate(state, outputs, batch))
         total = {name: sum(float(batch[name]) for batch in sums) for name in sums[0]}
-        return epoch_means(total, self._phase.objective)
+        return epoch_means(total, self.phase.objective)
 
     def _batches(self) -> Iterator[Batch]:
         batches = eval_batches(
-            self._dataset,
-            self._ids,
-            batch_size=self._phase.eval_batch_size,
-            image_size=self._phase.preprocessing.image_size,
+            self.dataset,
+            self.ids,
+            batch_size=self.phase.eval_batch_size,
+            image_size=self.phase.preprocessing.image_size,
         )
-        description = f"{self._phase.name} validation"
-        with progress_bar(total=len(self._ids), description=description) as bar:
+        description = f"{self.phase.name} validation"
+        with progress_bar(total=len(self.ids), description=description) as bar:
             for batch in batches:
-                yield self._placement.batch({k: batch[k] for k in ("image", "label", "mask")})
+                yield self.placement.batch({k: batch[k] for k in ("image", "label", "mask")})
                 bar.update(int(batch["mask"].sum()))
 
     def _teacher_outputs(self, number: int, batch: Batch) -> TeacherOutputs | None:
         """The teacher's outputs on a batch, computed once if those of all batches fit."""
-        if self._teacher_variables is None:
+        if self.teacher_variables is None:
             return None
         if number < len(self._cached_outputs):
             return self._cached_outputs[number]
-        outputs = self._steps.teach(self._teacher_variables, batch)
-        num_batches = math.ceil(len(self._ids) / self._phase.eval_batch_size)
+        outputs = self.steps.teach(self.teacher_variables, batch)
+        num_batches = math.ceil(len(self.ids) / self.phase.eval_batch_size)
         num_bytes = num_batches * sum(leaf.nbytes for leaf in jax.tree.leaves(outputs))
         if num_bytes <= MAX_CACHE_BYTES:
             wait_until_done(outputs)

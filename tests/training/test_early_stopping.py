@@ -25,8 +25,3 @@ def test_it_stops_after_patience_epochs_without_a_better_one():
     assert not after([0.5, 0.4]).should_stop
     assert after([0.5, 0.4, 0.5]).should_stop
     assert not after([0.5, 0.4, 0.6]).should_stop
-
-
-def test_it_survives_json():
-    stopping = after([0.5, 0.9])
-    assert EarlyStopping(**stopping.to_dict()) == stopping
