@@ -1,9 +1,12 @@
-"""Fixtures shared by every room: the folder of real data and weights, and tiny networks."""
+"""Checks of array shapes, and fixtures shared by all tests."""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
 from pathlib import Path
 
+import jaxtyping
 import pytest
 
 from tests.tiny import register_tiny_models
@@ -11,9 +14,17 @@ from tests.tiny import register_tiny_models
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 
+@pytest.fixture
+def unchecked_annotations() -> Iterator[None]:
+    """For tests of what the package itself says of a wrong shape or dtype."""
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)
+
+
 @pytest.fixture(scope="session")
 def shared() -> Path:
-    """The folder of real MRI and ImageNet weights beside the repository, or a visible skip."""
+    """The folder of real MRI and ImageNet weights beside the repository; skips without it."""
     folder = REPOSITORY.parent / "shared"
     if not folder.is_dir():
         pytest.skip("no ../shared folder with real data and weights beside the repository")
@@ -22,15 +33,13 @@ def shared() -> Path:
 
 @pytest.fixture(scope="session", autouse=True)
 def tiny_models() -> None:
-    """Makes `tiny_resnet` and `tiny_mobilenet` known to `create_model` in every test."""
+    """Registers `tiny_resnet` and `tiny_mobilenet` for every test."""
     register_tiny_models()
 
 
 @pytest.fixture(scope="session", autouse=True)
 def compilation_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One compilation cache a test session, for all its processes; nothing of the user's."""
-    import os
-
+    """One compilation cache per test session, shared by its processes but not with the user."""
     import jax
 
     base = tmp_path_factory.getbasetemp()

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from fakd_jax.errors import UserError
+from fakd_jax.runtime.extras import import_extra
 
 NAME = "brain-tumor-mri-dataset"
 VERSION = "1"
@@ -30,9 +31,10 @@ def download(*, log: Callable[[str], object] = print) -> Path:
     Raises:
       UserError: no network, no permission, no room, or a broken download.
     """
-    import kagglehub
     import requests
-    from kagglehub import exceptions
+
+    kagglehub = import_extra("kagglehub", "kaggle", "downloading from Kaggle")
+    exceptions = kagglehub.exceptions
 
     log(f"data: finding or fetching {HANDLE} through kagglehub")
     try:

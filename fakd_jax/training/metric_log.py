@@ -83,9 +83,12 @@ class MetricLog:
 
     @functools.cached_property
     def _events(self) -> Any:
-        """Opened with the first record: the import takes as long as a step or two."""
-        from tensorboardX import SummaryWriter
-
+        """The writer of events, opened with the first record; None without tensorboardX."""
+        try:
+            from tensorboardX import SummaryWriter
+        except ImportError:
+            LOGGER.info("no TensorBoard events: they need pip install 'fakd_jax[tensorboard]'")
+            return None
         folder = self.workdir / "tensorboard" / self.phase
         return SummaryWriter(str(folder), purge_step=self._first_step)
 
@@ -105,9 +108,10 @@ class MetricLog:
         with self._writing():
             with (self.workdir / RECORDS_FILE).open("a", encoding="utf-8") as file:
                 file.write(json.dumps(line) + "\n")
-            for name, value in values.items():
-                self._events.add_scalar(f"{kind}/{name}", value, step)
-            self._events.flush()
+            if self._events is not None:
+                for name, value in values.items():
+                    self._events.add_scalar(f"{kind}/{name}", value, step)
+                self._events.flush()
 
     def close(self) -> None:
         """Closes the TensorBoard file, if there is one.
@@ -115,7 +119,7 @@ class MetricLog:
         Raises:
           UserError: no space, or no permission.
         """
-        if "_events" in vars(self):
+        if vars(self).get("_events") is not None:
             with self._writing():
                 self._events.close()
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from importlib.metadata import version
 from pathlib import Path
 
-import fakd_jax
 from fakd_jax.runtime.hashing import sha256
 
+PACKAGE = Path(__file__).parents[2]
 MEASURING = (
     "data/preprocessing.py",
     "explanation/benchmark/measure.py",
@@ -25,12 +25,10 @@ LIBRARIES = (
     "flax",
     "jax",
     "jaxlib",
-    "lime",
     "networkx",
     "numpy",
     "pillow",
     "scikit-image",
-    "scikit-learn",
     "scipy",
 )
 """Libraries that compute, draw random numbers, resize, segment or fit."""
@@ -38,11 +36,12 @@ LIBRARIES = (
 
 def measuring_files() -> list[Path]:
     """The source files of :data:`MEASURING`, relative to the package."""
-    root = Path(fakd_jax.__file__).parent
     return [
-        file.relative_to(root)
+        file.relative_to(PACKAGE)
         for part in MEASURING
-        for file in ([root / part] if part.endswith(".py") else sorted((root / part).rglob("*.py")))
+        for file in (
+            [PACKAGE / part] if part.endswith(".py") else sorted((PACKAGE / part).rglob("*.py"))
+        )
     ]
 
 
@@ -51,9 +50,8 @@ def measured_by() -> dict[str, str]:
 
     The package's version is not enough: it does not change with every fix.
     """
-    root = Path(fakd_jax.__file__).parent
     sources: list[str | bytes] = []
     for file in measuring_files():
-        content = (root / file).read_bytes()
+        content = (PACKAGE / file).read_bytes()
         sources += [f"{file.as_posix()} {len(content)} ", content]
     return {library: version(library) for library in LIBRARIES} | {"code": sha256(*sources)}

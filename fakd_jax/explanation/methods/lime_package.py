@@ -15,6 +15,7 @@ from fakd_jax.explanation.result import NEGLIGIBLE, Explainer, Explanation, Loca
 from fakd_jax.explanation.scene.infill import mean_colours
 from fakd_jax.explanation.scene.scene import Scene
 from fakd_jax.inference.network import Network
+from fakd_jax.runtime.extras import import_extra
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,7 @@ class LimePackageExplainer(Explainer):
     def __post_init__(self) -> None:
         if self.num_samples < 2:
             raise UserError(f"num_samples is {self.num_samples}; LIME needs at least 2")
+        import_extra("lime", "lime", "the method lime-package")
 
     def settings(self) -> dict[str, Any]:
         """See :class:`Explainer`."""

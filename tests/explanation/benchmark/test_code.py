@@ -8,7 +8,7 @@ from pathlib import Path
 import grimp
 import pytest
 
-import fakd_jax
+from fakd_jax.explanation.benchmark import code
 from fakd_jax.explanation.benchmark.code import LIBRARIES, MEASURING, measured_by, measuring_files
 
 ENTRIES = (
@@ -55,7 +55,7 @@ def test_the_digest_changes_with_measuring_sources_only(
     for part, file in files.items():
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(f"# {part}")
-    monkeypatch.setattr(fakd_jax, "__file__", str(tmp_path / "__init__.py"))
+    monkeypatch.setattr(code, "PACKAGE", tmp_path)
     seen = {measured_by()["code"]}
     (tmp_path / "explanation" / "report.py").write_text("# not measuring")
     assert {measured_by()["code"]} == seen
