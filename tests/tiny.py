@@ -46,7 +46,8 @@ def save_tiny_checkpoint(folder: Path, class_names: Sequence[str] = CLASS_NAMES)
     from flax import nnx
 
     from fakd_jax.models import create_model
-    from fakd_jax.models.checkpoint import model_state, save_model
+    from fakd_jax.models.checkpoint import save_model
+    from fakd_jax.models.state import model_state
 
     model = create_model("tiny_mobilenet", num_classes=len(class_names), rngs=nnx.Rngs(0))
     state = model_state(model)
