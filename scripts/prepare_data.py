@@ -14,7 +14,7 @@ from pathlib import Path
 
 from fakd_jax.cli.runner import CommandParser, run_command
 from fakd_jax.data.dataset import ImageDataset
-from fakd_jax.data.preparation import UNREADABLE, told
+from fakd_jax.data.preparation import UNREADABLE, listed_problems
 from fakd_jax.data.scanning import listed
 from fakd_jax.data.sources import open_dataset, save_prepared
 
@@ -46,8 +46,8 @@ def inventory(dataset: ImageDataset) -> str:
         *_table(dataset.counts(), dataset.class_names),
         f"sizes        {_counted(report['sizes'])}",
         f"modes        {_counted(report['modes'])}",
-        f"re-encoded   {_told(report['reencoded'])}",
-        f"unusable     {_told(report['skipped'])}",
+        f"re-encoded   {_listed(report['reencoded'])}",
+        f"unusable     {_listed(report['skipped'])}",
         f"other files  {_first(len(report['strays']), listed(report['strays']))}",
     ]
     return "\n".join(lines)
@@ -69,8 +69,8 @@ def _counted(counts: Mapping[str, int]) -> str:
     return listed([f"{name}: {number:,}" for name, number in counts.items()])
 
 
-def _told(problems: Mapping[str, str]) -> str:
-    return _first(len(problems), told(problems))
+def _listed(problems: Mapping[str, str]) -> str:
+    return _first(len(problems), listed_problems(problems))
 
 
 def _first(number: int, names: str) -> str:

@@ -1,4 +1,4 @@
-"""Unpacking of zip and tar archives that may have been made by anyone."""
+"""Unpacking of zip and tar archives from untrusted sources."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ _CHUNK_BYTES = 2**20
 
 @runtime_checkable
 class _Readable(Protocol):
-    """What is asked of a member's content, be it a zip's or a tar's."""
+    """The content of a member, of a zip or a tar."""
 
     def read(self, size: int, /) -> bytes: ...
 
 
 @dataclass(frozen=True)
 class _Member:
-    """A regular file of an archive: its name, its size as declared, and its content."""
+    """A regular file of an archive: its name, its declared size, and its content."""
 
     name: str
     size: int
@@ -41,22 +41,18 @@ class _Member:
 
 
 def is_archive(path: Path) -> bool:
-    """Whether a file is a zip or a tar archive, compressed or not, by its content."""
+    """Whether a file is a zip or tar archive, compressed or not, by its content."""
     return tarfile.is_tarfile(path) or zipfile.is_zipfile(path)
 
 
 def extract_archive(archive: Path, folder: Path) -> None:
-    """Unpacks a zip or tar archive into a folder, trusting nothing in it.
-
-    Args:
-      archive: the file.
-      folder: an empty folder.
+    """Unpacks a zip or tar archive into an empty folder, trusting nothing in it.
 
     Raises:
-      UserError: the archive is broken or cut short; holds links, devices, encrypted files, the
-        same file twice, or names that lead out of the folder; or would take more than
+      UserError: the archive is broken or truncated; contains links, devices, encrypted files,
+        duplicate names, or names that lead out of the folder; or would take more than
         `MAX_BYTES`, more than `MAX_EXPANSION` times its own size beyond a gigabyte, or more
-        than the disk has room for.
+        than the free disk space.
     """
     size = archive.stat().st_size
     allowed = min(MAX_BYTES, max(SMALL_ENOUGH_BYTES, MAX_EXPANSION * size))
@@ -81,7 +77,7 @@ def extract_archive(archive: Path, folder: Path) -> None:
                 _write(member, target, archive)
     except (
         EOFError,
-        NotImplementedError,  # zipfile's word for a compression that it does not know
+        NotImplementedError,  # zipfile's error for an unknown compression
         lzma.LZMAError,
         tarfile.TarError,
         zipfile.BadZipFile,
@@ -89,29 +85,34 @@ def extract_archive(archive: Path, folder: Path) -> None:
     ) as error:
         raise _broken(archive, str(error)) from error
     except OSError as error:
-        if error.errno is not None:  # the disk's matter
+        if error.errno is not None:  # of the disk
             raise
-        raise _broken(archive, str(error)) from error  # gzip's and bz2's way to say so
+        raise _broken(archive, str(error)) from error  # of gzip or bz2
 
 
 def _broken(archive: Path, why: str) -> UserError:
-    return UserError(f"{archive} is broken or cut short ({why}); fetch it again")
+    return UserError(f"{archive} is broken or truncated ({why}); download it again")
 
 
 @contextmanager
 def _opened(archive: Path) -> Iterator[Iterator[_Member]]:
     """The regular files of an archive, one after the other."""
-    if tarfile.is_tarfile(archive):  # first: a tar whose last file is a zip passes for a zip too
+    if tarfile.is_tarfile(archive):  # first: a tar whose last file is a zip looks like a zip too
         with tarfile.open(archive) as tar:
             yield _tar_members(tar, archive)
     elif zipfile.is_zipfile(archive):
         with zipfile.ZipFile(archive) as zipped:
             yield _zip_members(zipped, archive)
     else:
-        raise UserError(
-            f"{archive} is neither a zip nor a tar archive, or it is cut short; "
-            "give such an archive or a folder"
-        )
+        raise not_an_archive(archive)
+
+
+def not_an_archive(file: Path) -> UserError:
+    """The error for a file that is not an archive."""
+    return UserError(
+        f"{file} is neither a zip nor a tar archive, or it is truncated; "
+        "give such an archive or a folder"
+    )
 
 
 def _zip_members(zipped: zipfile.ZipFile, archive: Path) -> Iterator[_Member]:
@@ -135,7 +136,7 @@ def _tar_members(tar: tarfile.TarFile, archive: Path) -> Iterator[_Member]:
         if content is None:
             raise _refused(archive, info.name, "is a link or a device")
         yield _Member(info.name, info.size, content)
-    # tarfile takes an archive cut between two files for a whole one: look for the end's mark
+    # tarfile accepts an archive truncated between two files: look for the end mark
     assert tar.fileobj is not None
     tar.fileobj.seek(tar.offset)
     if tar.fileobj.read(tarfile.BLOCKSIZE) != tarfile.NUL * tarfile.BLOCKSIZE:
@@ -150,8 +151,8 @@ def _refused(archive: Path, name: str, why: str) -> UserError:
 
 
 def _safe_path(name: str, archive: Path) -> PurePosixPath:
-    """A member's name as a path that stays inside the folder."""
-    path = PurePosixPath(name.replace("\\", "/"))  # some zips of Windows have backslashes
+    """A member's name as a path inside the folder."""
+    path = PurePosixPath(name.replace("\\", "/"))  # some zips from Windows have backslashes
     if path.is_absolute() or ".." in path.parts or re.match("[A-Za-z]:", name) or "\0" in name:
         raise _refused(archive, name, "has a name that may lead out of the folder")
     return path

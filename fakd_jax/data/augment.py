@@ -1,7 +1,7 @@
-"""The paper's augmentation on the device: flip and rotate a uint8 batch inside jit.
+"""The paper's augmentation on the device: flips and rotations of a uint8 batch inside jit.
 
-It maps pixels exactly as torchvision's `RandomHorizontalFlip` and `RandomRotation` do on PIL
-images. :func:`augment_host` is PIL itself, kept to prove that.
+Pixels are mapped exactly as torchvision's `RandomHorizontalFlip` and `RandomRotation` do on PIL
+images.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ _FIXED_POINT_BITS = 16  # Pillow's nearest rotation steps in 16.16 fixed point
 
 @dataclass(frozen=True)
 class Augmentation:
-    """What is drawn for each image of a batch; the defaults are the paper's.
+    """The random transformation of each image; the defaults are the paper's.
 
     Attributes:
-      flip_probability: of a left-right flip, in [0, 1].
+      flip_probability: probability of a left-right flip.
       rotation_degrees: d; the angle is drawn from U(-d, d), counter-clockwise.
       rotation_interpolation: `nearest` (torchvision's default, hence the paper's) or `bilinear`.
     """
@@ -42,7 +42,7 @@ class Augmentation:
             raise UserError(f"rotation_degrees is {self.rotation_degrees}; give 0 to 180")
         if self.rotation_interpolation not in _INTERPOLATIONS:
             raise UserError(
-                f"rotation_interpolation {self.rotation_interpolation!r} is not known; "
+                f"unknown rotation_interpolation {self.rotation_interpolation!r}; "
                 f"use one of {', '.join(_INTERPOLATIONS)}"
             )
 
@@ -52,15 +52,15 @@ def augment_batch(
     images: UInt8[Array | np.ndarray, "B H W 3"],
     augmentation: Augmentation,
 ) -> UInt8[Array, "B H W 3"]:
-    """Flips and rotates each image of a batch by its own draw.
+    """Flips and rotates each image of a batch at random.
 
     Args:
       key: JAX random key; the same key gives the same batch.
-      images: uint8 [B, H, W, 3].
+      images: the batch.
       augmentation: probabilities and ranges; static under jit.
 
     Returns:
-      uint8 [B, H, W, 3]; black where a rotation uncovers nothing.
+      The batch, black outside the rotated images.
     """
     flip_key, angle_key = jax.random.split(key)
     batch, limit = images.shape[0], augmentation.rotation_degrees
@@ -78,22 +78,19 @@ def flip_and_rotate(
 ) -> UInt8[Array, "B H W 3"]:
     """Flips left-right where `flips`, then rotates about the centre and fills with black.
 
-    Every output pixel looks up its place in the input; the flip only mirrors that place, so
-    both cost one gather. The places are those of PIL's `Image.rotate(angle, expand=False)`:
-    `nearest` in its fixed-point steps (pixels differ only where float32 rounds a step
-    otherwise), `bilinear` with its edge rule (no blending with the black outside).
+    Every output pixel looks up its position in the input, which a flip only mirrors, so both cost
+    one gather. The positions are those of PIL's `Image.rotate(angle, expand=False)`: `nearest` in
+    its fixed-point steps (pixels differ only where float32 rounds a step differently), `bilinear`
+    with its edge rule (no blending with the black outside).
 
     Args:
-      images: uint8 [B, H, W, 3]; H and W below 32,768.
-      flips: bool [B].
-      angles: float [B], degrees counter-clockwise.
+      images: H and W below 32,768.
+      flips: per image.
+      angles: degrees counter-clockwise.
       interpolation: `nearest` or `bilinear`.
-
-    Returns:
-      uint8 [B, H, W, 3].
     """
     if interpolation not in _INTERPOLATIONS:
-        raise ValueError(f"interpolation {interpolation!r} is none of {_INTERPOLATIONS}")
+        raise ValueError(f"interpolation {interpolation!r} is not one of {_INTERPOLATIONS}")
     images, flips = jnp.asarray(images), jnp.asarray(flips)
     radians = -jnp.asarray(angles, jnp.float32) * (math.pi / 180)
     rotate = _rotate_nearest if interpolation == "nearest" else _rotate_bilinear
@@ -103,10 +100,10 @@ def flip_and_rotate(
 def _rotate_nearest(
     images: UInt8[Array, "B H W 3"], flips: Bool[Array, " B"], rotation: _Affine
 ) -> UInt8[Array, "B H W 3"]:
-    """Pillow's `affine_fixed`: places in 16.16 fixed point, so int32 reproduces its choice."""
+    """Pillow's `affine_fixed`: positions in 16.16 fixed point, reproduced in int32."""
     fixed_point = (jnp.floor(entry * 2**_FIXED_POINT_BITS + 0.5) for entry in rotation)
-    places = _places(_Affine(*(entry.astype(jnp.int32) for entry in fixed_point)), images)
-    x, y = (place >> _FIXED_POINT_BITS for place in places)
+    positions = _positions(_Affine(*(entry.astype(jnp.int32) for entry in fixed_point)), images)
+    x, y = (position >> _FIXED_POINT_BITS for position in positions)
     pixels = _look_up(images, flips, x, y)
     return jnp.where(_inside(x, y, images), pixels, jnp.uint8(0))
 
@@ -114,10 +111,10 @@ def _rotate_nearest(
 def _rotate_bilinear(
     images: UInt8[Array, "B H W 3"], flips: Bool[Array, " B"], rotation: _Affine
 ) -> UInt8[Array, "B H W 3"]:
-    """Pillow's `bilinear_filter`: neighbours outside repeat the edge; fractions are cut off."""
-    x, y = _places(rotation, images)
+    """Pillow's `bilinear_filter`: neighbours outside repeat the edge; fractions are truncated."""
+    x, y = _positions(rotation, images)
     inside = _inside(x, y, images)
-    x, y = x - 0.5, y - 0.5  # from places to pixel centres
+    x, y = x - 0.5, y - 0.5  # from positions to pixel centres
     left, top = jnp.floor(x).astype(jnp.int32), jnp.floor(y).astype(jnp.int32)
     right_share, bottom_share = (x - left)[..., None], (y - top)[..., None]
 
@@ -146,18 +143,18 @@ class _Affine(NamedTuple):
 
 
 def _rotation(radians: Float[Array, " B"], height: int, width: int) -> _Affine:
-    """Maps output pixels to places in the input, turned about the image's centre."""
+    """Maps output pixels to positions in the input, rotated about the image's centre."""
     cos, sin = jnp.cos(radians), jnp.sin(radians)
-    # (c, f) is where the centre of the output's first pixel lies.
+    # (c, f) is the position of the centre of the first output pixel.
     dx, dy = 0.5 - width / 2, 0.5 - height / 2
     c, f = width / 2 + cos * dx + sin * dy, height / 2 - sin * dx + cos * dy
     return _Affine(cos, sin, c, -sin, cos, f)
 
 
-def _places(
+def _positions(
     affine: _Affine, images: UInt8[Array, "B H W 3"]
 ) -> tuple[Num[Array, "B H W"], Num[Array, "B H W"]]:
-    """The places (x, y) of all output pixels, in the arithmetic of the map's entries."""
+    """The positions (x, y) of all output pixels, in the arithmetic of the map's entries."""
     columns = jnp.arange(images.shape[2])[None, None, :]
     rows = jnp.arange(images.shape[1])[None, :, None]
     a, b, c, d, e, f = (entry[:, None, None] for entry in affine)
@@ -177,33 +174,10 @@ def _look_up(
     x: Int[Array, "B H W"],
     y: Int[Array, "B H W"],
 ) -> UInt8[Array, "B H W 3"]:
-    """Pixels (x, y) of the flipped images; places outside give the nearest edge pixel."""
+    """Pixels (x, y) of the flipped images; positions outside take the nearest edge pixel."""
     batch, height, width, channels = images.shape
     x, y = jnp.clip(x, 0, width - 1), jnp.clip(y, 0, height - 1)
     x = jnp.where(flips[:, None, None], width - 1 - x, x)
-    places = (y * width + x).reshape(batch, -1, 1)
+    positions = (y * width + x).reshape(batch, -1, 1)
     flat = images.reshape(batch, -1, channels)
-    return jnp.take_along_axis(flat, places, axis=1).reshape(images.shape)
-
-
-def augment_host(
-    image: UInt8[np.ndarray, "H W 3"], *, flip: bool, angle: float, interpolation: str = "nearest"
-) -> UInt8[np.ndarray, "H W 3"]:
-    """PIL's flip and rotation of one image: what torchvision calls; for parity tests.
-
-    Args:
-      image: uint8 [H, W, 3].
-      flip: mirror left-right first.
-      angle: degrees counter-clockwise.
-      interpolation: `nearest` or `bilinear`.
-
-    Returns:
-      uint8 [H, W, 3].
-    """
-    from PIL import Image
-
-    picture = Image.fromarray(image)
-    if flip:
-        picture = picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
-    resample = Image.Resampling[interpolation.upper()]
-    return np.array(picture.rotate(angle, resample, expand=False, fillcolor=(0, 0, 0)))
+    return jnp.take_along_axis(flat, positions, axis=1).reshape(images.shape)

@@ -1,4 +1,4 @@
-"""The folder in which prepared data is kept, and how it is written: entirely or not at all."""
+"""The folder for prepared data, and writing to it: completely or not at all."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ ADVICE = "make room, or choose another folder for prepared data with FAKD_JAX_CA
 
 
 def data_cache_folder(chosen: Path | str | None = None) -> Path:
-    """The folder for prepared data, created where it does not exist.
+    """The folder for prepared data, created if it does not exist.
 
     Args:
-      chosen: the folder itself; None or `""` takes `$FAKD_JAX_CACHE/data`, else
+      chosen: the folder; None or `""` takes `$FAKD_JAX_CACHE/data`, else
         `$XDG_CACHE_HOME/fakd_jax/data`, else `~/.cache/fakd_jax/data`.
 
     Raises:
-      UserError: it can't be created or written.
+      UserError: it cannot be created or written.
     """
     if chosen:
         folder = Path(chosen).expanduser().absolute()
@@ -50,9 +50,9 @@ def _not_writable(folder: Path, reason: str) -> UserError:
 
 @contextmanager
 def scratch_folder(parent: Path) -> Iterator[Path]:
-    """Yields an empty folder inside `parent` and removes it in the end.
+    """Yields an empty folder inside `parent` and removes it at the end.
 
-    What a killed process left there is removed by a later call, a day on.
+    Leftovers of killed processes are removed after a day.
 
     Raises:
       UserError: no room, or no permission.
@@ -65,7 +65,7 @@ def scratch_folder(parent: Path) -> Iterator[Path]:
             yield scratch
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
-    except (OSError, RuntimeError) as error:  # the latter from TFDS
+    except (OSError, RuntimeError) as error:  # RuntimeError from TFDS
         reason = failed_write(error)
         if reason is None:
             raise
@@ -76,8 +76,7 @@ def scratch_folder(parent: Path) -> Iterator[Path]:
 def written_whole(folder: Path) -> Iterator[Path]:
     """Yields an empty folder that becomes `folder` when the block ends without an error.
 
-    A second process doing the same does no harm: whichever ends first provides the folder,
-    and the other's work is dropped.
+    Of two processes that do the same, the first to end provides the folder.
 
     Raises:
       UserError: no room, or no permission.
@@ -97,4 +96,4 @@ def _remove_abandoned(folder: Path) -> None:
             if time.time() - path.stat().st_mtime > _ABANDONED_SECONDS:
                 shutil.rmtree(path, ignore_errors=True)
         except FileNotFoundError:
-            continue  # its own process has just finished it
+            continue  # its own process has just renamed it

@@ -1,4 +1,4 @@
-"""A prepared data set: examples with stable ids, read at random from array_record files."""
+"""A prepared data set: examples with stable ids and random access, from array_record files."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Example:
     Attributes:
       id: its path in the source with forward slashes, `Testing/glioma/Te-gl_0010.jpg`.
       label: index into the data set's `class_names`.
-      split: the folder it came in: `train`, `val` or `test`.
+      split: that of its folder: `train`, `val` or `test`.
     """
 
     id: str
@@ -36,13 +36,13 @@ class Example:
 
 @dataclass(frozen=True)
 class Description:
-    """What the records' folder says of itself in `dataset.json`.
+    """The content of `dataset.json` in a folder of records.
 
     Attributes:
       class_names: the classes, in the order of their labels.
       fingerprint: see :func:`fingerprint_of`.
-      records: the folder of the array_record files, relative to the description's.
-      files: size in bytes of every file of the records, to notice a damaged cache.
+      records: the folder of the array_record files, relative to this one.
+      files: size in bytes of every file of the records, to detect a damaged cache.
       examples: `[id, label, split]` of every example, sorted by id.
     """
 
@@ -58,10 +58,10 @@ class Description:
 
     @classmethod
     def load(cls, folder: Path) -> Description:
-        """Reads `dataset.json` and compares the records' files with it.
+        """Reads `dataset.json` and verifies the sizes of the records' files.
 
         Raises:
-          UserError: a file is missing or is not what was written.
+          UserError: a file is missing or has another size.
         """
         try:
             values = json.loads((folder / DESCRIPTION_FILE).read_text(encoding="utf-8"))
@@ -83,13 +83,10 @@ def record_files(folder: Path) -> dict[str, int]:
 
 
 def fingerprint_of(contents: Iterable[tuple[str, str, str]]) -> str:
-    """The identity of a data set: equal exactly when ids, labels and bytes are.
+    """The SHA-256 that identifies a data set: equal exactly if ids, labels and bytes are.
 
     Args:
       contents: `(id, class name, sha256 of the file's bytes)` of every example, in any order.
-
-    Returns:
-      A sha256 in hexadecimal.
     """
     return sha256(*(f"{json.dumps(row)}\n" for row in sorted(contents)))
 
@@ -97,16 +94,18 @@ def fingerprint_of(contents: Iterable[tuple[str, str, str]]) -> str:
 class ImageDataset:
     """Images with labels and ids, read at random; picklable and thread-safe.
 
-    Attributes:
+    Args:
+      records: the folder of the prepared records, with `dataset.json`.
       name: a short name of the source (`phantom`, a folder's or an archive's name).
-      version: the version pinned or, where the source has none, the fingerprint's beginning.
-      source: what was given to :func:`fakd_jax.data.sources.open_dataset`.
+      version: the source's version; None takes the start of the fingerprint.
+      source: as given to :func:`fakd_jax.data.sources.open_dataset`.
+      folder: the folder of the images and their `masks/`, if any.
+      report: the findings of preparation: `strays`, `skipped`, `reencoded`, `sizes`, `modes`…
+
+    Attributes:
       class_names: the classes, sorted; a label is an index into them.
-      fingerprint: see :func:`fingerprint_of`; reports quote it.
+      fingerprint: see :func:`fingerprint_of`.
       examples: every example of every split, sorted by id.
-      report: what preparing found: `strays`, `skipped`, `reencoded`, `sizes`, `modes`… (JSON).
-      folder: the folder in which the images, and their `masks/` if any, lie.
-      records: the folder of the prepared records.
     """
 
     def __init__(
@@ -119,17 +118,7 @@ class ImageDataset:
         folder: Path,
         report: Mapping[str, Any],
     ) -> None:
-        """Opens prepared records.
-
-        Args:
-          records: a folder with `dataset.json`.
-          name: see the class.
-          version: see the class; None takes it from the fingerprint.
-          source: see the class.
-          folder: see the class.
-          report: see the class.
-        """
-        from fakd_jax.data.builder.image_folders import open_records
+        from fakd_jax.data.records import open_records
 
         description = Description.load(records)
         self.name = name
@@ -158,7 +147,7 @@ class ImageDataset:
         return tuple(example.id for example in self.examples if example.split == split)
 
     def counts(self) -> dict[str, dict[str, int]]:
-        """How many images each split has of each class: `{split: {class: n}}`."""
+        """Number of images by split and class: `{split: {class: n}}`."""
         counts = {
             split: dict.fromkeys(self.class_names, 0)
             for split in SPLITS
@@ -169,13 +158,7 @@ class ImageDataset:
         return counts
 
     def read(self, index: int) -> UInt8[np.ndarray, "H W 3"]:
-        """Decodes one image at its original size.
-
-        Args:
-          index: into `examples`.
-
-        Returns:
-          RGB, 0 to 255.
+        """Decodes the image of `examples[index]` at its original size, RGB, 0 to 255.
 
         Raises:
           RuntimeError: the records are not in the order of the description.
@@ -183,10 +166,7 @@ class ImageDataset:
         return decode_rgb(self.read_encoded(index), self.examples[index].id)
 
     def read_encoded(self, index: int) -> bytes:
-        """The bytes of one image's file as the records hold them, JPEG or PNG.
-
-        Args:
-          index: into `examples`.
+        """The stored file of `examples[index]`, JPEG or PNG.
 
         Raises:
           RuntimeError: the records are not in the order of the description.
@@ -194,21 +174,18 @@ class ImageDataset:
         example = self.examples[index]
         record = self._sources[example.split][self._positions[index]]
         if record["id"].decode() != example.id:
-            raise RuntimeError(f"the record of {example.id} holds {record['id'].decode()}")
+            raise RuntimeError(f"the record of {example.id} is that of {record['id'].decode()}")
         encoded: bytes = record["image"]
         return encoded
 
     def mask_path(self, index: int) -> Path | None:
-        """The ground-truth lesion mask of an image, or None if the source has none.
-
-        Masks lie beside the images as `masks/<id with the suffix .png>`, as the phantom's do.
-        """
+        """The ground-truth lesion mask of an image, `masks/<id with the suffix .png>`, or None."""
         path = self.folder / "masks" / Path(self.examples[index].id).with_suffix(".png")
         return path if path.is_file() else None
 
 
 def _positions(examples: Sequence[Example]) -> list[int]:
-    """Each example's position among those of its split, which is its place in the records."""
+    """Each example's position among those of its split, as in the records."""
     seen = dict.fromkeys(SPLITS, 0)
     positions = []
     for example in examples:

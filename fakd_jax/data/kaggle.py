@@ -1,4 +1,4 @@
-"""The public Brain Tumor MRI Dataset from Kaggle: the version the paper used, counts checked."""
+"""The public Brain Tumor MRI Dataset from Kaggle, in the version of the paper."""
 
 from __future__ import annotations
 
@@ -16,14 +16,11 @@ PAPER_COUNTS = {
     "train": {"glioma": 1321, "meningioma": 1339, "notumor": 1595, "pituitary": 1457},
     "test": {"glioma": 300, "meningioma": 306, "notumor": 405, "pituitary": 300},
 }
-"""Images by split and class of version 1; version 2 of 2026 has 1,400 and 400 a class."""
+"""Images by split and class of version 1; version 2 (2026) has 1,400 and 400 per class."""
 
 
 def download(*, log: Callable[[str], object] = print) -> Path:
-    """Downloads the data set, or finds it where kagglehub keeps it.
-
-    Args:
-      log: told what is being fetched.
+    """Downloads the data set, or finds it in kagglehub's cache.
 
     Returns:
       The folder with `Training/` and `Testing/`.
@@ -36,11 +33,11 @@ def download(*, log: Callable[[str], object] = print) -> Path:
     kagglehub = import_extra("kagglehub", "kaggle", "downloading from Kaggle")
     exceptions = kagglehub.exceptions
 
-    log(f"data: finding or fetching {HANDLE} through kagglehub")
+    log(f"data: finding or downloading {HANDLE} through kagglehub")
     try:
         return Path(kagglehub.dataset_download(HANDLE))
     except (
-        OSError,  # requests' own errors are among these, and a full disk
+        OSError,  # includes most errors of requests, and a full disk
         requests.exceptions.RequestException,
         exceptions.BackendError,
         exceptions.CredentialError,
@@ -55,17 +52,13 @@ def download(*, log: Callable[[str], object] = print) -> Path:
         else:
             why = " ".join(f"{type(error).__name__}: {error}".split())[:200]
         raise UserError(
-            f"could not fetch the Kaggle data set ({why}); download the zip by hand from "
+            f"cannot download the Kaggle data set ({why}); download the zip by hand from "
             f"{ADDRESS} and give it as --config.data.source=<the zip>"
         ) from error
 
 
 def check_counts(counts: Mapping[str, Mapping[str, int]], folder: Path) -> None:
-    """Compares the images by split and class with the paper's.
-
-    Args:
-      counts: `{split: {class: n}}` of what was downloaded.
-      folder: where it lies.
+    """Compares the downloaded images by split and class with the paper's.
 
     Raises:
       UserError: they differ.
@@ -74,12 +67,12 @@ def check_counts(counts: Mapping[str, Mapping[str, int]], folder: Path) -> None:
         return
     raise UserError(
         f"{folder} is not the paper's version of the Kaggle data set: it has "
-        f"{_told(counts)}, version {VERSION} has {_told(PAPER_COUNTS)}; delete that folder and "
+        f"{_listed(counts)}, version {VERSION} has {_listed(PAPER_COUNTS)}; delete that folder and "
         f"run again, or give the folder as --config.data.source to use it as it is"
     )
 
 
-def _told(counts: Mapping[str, Mapping[str, int]]) -> str:
+def _listed(counts: Mapping[str, Mapping[str, int]]) -> str:
     return "; ".join(
         f"{split}: " + ", ".join(f"{number} {name}" for name, number in by_class.items())
         for split, by_class in counts.items()

@@ -1,4 +1,4 @@
-"""From a dataset and a list of example ids to uint8 batches, through a grain chain.
+"""Uint8 batches from a data set and a list of example ids, through a chain of grain.
 
 Augmentation and normalisation come later, on the device (:mod:`fakd_jax.data.augment`).
 """
@@ -26,44 +26,36 @@ BATCHES_AHEAD_PER_THREAD = 2
 
 @runtime_checkable
 class LabelledExample(Protocol):
-    """What the pipeline asks of one example: its class as an index."""
+    """An example with the index of its class."""
 
     @property
-    def label(self) -> int:
-        """Index of the class."""
+    def label(self) -> int: ...
 
 
 @runtime_checkable
 class ImageSource(Protocol):
-    """What the pipeline asks of a dataset; `ImageDataset` and :class:`CachedImages` have it."""
+    """The interface of :class:`ImageDataset` and :class:`CachedImages` that the pipeline uses."""
 
     @property
-    def examples(self) -> Sequence[LabelledExample]:
-        """All examples, by index."""
+    def examples(self) -> Sequence[LabelledExample]: ...
 
     def __len__(self) -> int: ...
 
-    def index_of(self, id: str) -> int:
-        """Index of the example with that id."""
+    def index_of(self, id: str) -> int: ...
 
-    def read(self, index: int) -> UInt8[np.ndarray, "H W 3"]:
-        """The decoded image."""
+    def read(self, index: int) -> UInt8[np.ndarray, "H W 3"]: ...
 
 
 class CachedImages:
-    """A dataset whose images are decoded and resized once, then kept in memory.
+    """A data set whose images are decoded and resized once, then kept in memory.
 
-    Put it between a dataset and :func:`train_iterator` or :func:`eval_batches`: from the second
-    epoch on nothing is decoded. If all images at that size would exceed `max_bytes`, none is
-    kept and each read decodes, as without it.
-
-    Threads may read at once: they share a dict of finished images, at worst two of them decode
-    the same one.
+    If all images at that size would exceed `max_bytes`, none is kept and each read decodes.
+    Thread-safe; at worst, two threads decode the same image.
 
     Args:
-      dataset: where images come from.
-      image_size: side of the square they are resized to.
-      max_bytes: memory that the images may take, all together.
+      dataset: source of the images.
+      image_size: side of the square that they are resized to.
+      max_bytes: memory for all images together.
     """
 
     def __init__(
@@ -76,7 +68,7 @@ class CachedImages:
 
     @property
     def examples(self) -> Sequence[LabelledExample]:
-        """The dataset's examples."""
+        """The data set's examples."""
         return self._dataset.examples
 
     def __len__(self) -> int:
@@ -92,17 +84,17 @@ class CachedImages:
             return kept
         image = resize(self._dataset.read(index), self._image_size)
         if self.enabled:
-            image = image.view()  # so that an array of the dataset's own stays writable
+            image = image.view()  # the data set's own array stays writable
             image.setflags(write=False)
             self._images[index] = image
         return image
 
 
 def steps_per_epoch(num_examples: int, batch_size: int) -> int:
-    """Full batches in one epoch; the ragged rest is dropped.
+    """Number of full batches per epoch; the incomplete last batch is dropped.
 
     Raises:
-      UserError: if there is not one full batch.
+      UserError: the examples do not fill one batch.
     """
     if batch_size < 1:
         raise UserError(f"batch_size is {batch_size}; give 1 or more")
@@ -123,32 +115,32 @@ def train_iterator(
     seed: int,
     num_threads: int | None = None,
 ) -> grain.DatasetIterator[Batch]:
-    """An endless iterator over training batches, reshuffled at every epoch.
+    """An endless iterator over training batches, reshuffled every epoch.
 
-    An epoch is :func:`steps_per_epoch` batches in which no example comes twice; which ones the
-    dropped ragged batch would have held differs from epoch to epoch. The order depends on `seed`
-    alone. `get_state()` gives a small JSON-able dict; after `set_state()` of it, an iterator
-    with the same arguments goes on with the very batches that would have followed.
+    An epoch is :func:`steps_per_epoch` batches without repetition; the examples of the dropped
+    incomplete batch differ from epoch to epoch. The order depends on `seed` alone. `get_state()`
+    returns a small JSON-able dict; after `set_state()` with it, an iterator with the same
+    arguments continues with the same batches.
 
     Args:
-      dataset: where images come from.
+      dataset: source of the images.
       ids: of the training examples.
       batch_size: B.
       image_size: S, the side that images are resized to.
       seed: of the shuffling, any non-negative integer.
-      num_threads: that read and resize; a thread for each CPU (16 at most) if None.
+      num_threads: threads that read and resize; None for one per CPU, at most 16.
 
     Returns:
-      Iterator over dicts of `image` uint8 [B, S, S, 3], `label` int32 [B] and `index` int32 [B]
-      (the dataset's index of each).
+      Iterator over dicts of `image` uint8 `[B, S, S, 3]`, `label` int32 `[B]` and `index` int32
+      `[B]` (into the data set's examples).
 
     Raises:
-      UserError: if the examples do not fill one batch.
+      UserError: the examples do not fill one batch.
     """
     import grain
 
     steps_per_epoch(len(ids), batch_size)
-    # grain shuffles epoch e with seed + e: neighbouring seeds would share their epochs.
+    # grain shuffles epoch e with seed + e: consecutive seeds would share their epochs.
     shuffle_seed = int(np.random.SeedSequence(seed).generate_state(1)[0])
     chain = (
         grain.MapDataset.source([dataset.index_of(id) for id in ids])
@@ -171,18 +163,18 @@ def eval_batches(
     """Batches of the examples in the order of `ids`, each once, all of one shape.
 
     Args:
-      dataset: where images come from.
+      dataset: source of the images.
       ids: of the examples.
       batch_size: B.
       image_size: S, the side that images are resized to.
-      num_threads: that read and resize; a thread for each CPU (16 at most) if None.
+      num_threads: as of :func:`train_iterator`.
 
     Returns:
-      Iterator over dicts of `image` uint8 [B, S, S, 3], `label` int32 [B], `index` int32 [B]
-      and `mask` bool [B]. The last batch is padded with zeros, where `mask` is False.
+      Iterator over dicts as of :func:`train_iterator`, and `mask` bool `[B]`: the last batch is
+      padded with zeros, where `mask` is False.
 
     Raises:
-      UserError: if there are no ids.
+      UserError: there are no ids.
     """
     import grain
 
@@ -200,7 +192,7 @@ def eval_batches(
 
 
 class _Read:
-    """Index → image at the right size, with its label."""
+    """Index → resized image with its label."""
 
     def __init__(self, dataset: ImageSource, image_size: int) -> None:
         self._dataset = dataset
@@ -215,7 +207,7 @@ class _Read:
 
 
 class _Pad:
-    """Fills a ragged batch with zeros and marks the real rows in `mask`."""
+    """Pads an incomplete batch with zeros and marks the real rows in `mask`."""
 
     def __init__(self, batch_size: int) -> None:
         self._batch_size = batch_size

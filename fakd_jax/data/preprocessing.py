@@ -1,7 +1,7 @@
-"""The one preprocessing: bytes to RGB, RGB to a square, a square to what the networks see.
+"""The one preprocessing: bytes to RGB, RGB to a square, a square to the networks' input.
 
-Training, evaluation, explanation and export all pass through here, and its settings travel
-with every checkpoint as :class:`Preprocessing`.
+Training, evaluation, explanation and export all use it, and its settings are stored with every
+checkpoint as :class:`Preprocessing`.
 """
 
 from __future__ import annotations
@@ -25,25 +25,23 @@ if TYPE_CHECKING:
     from PIL import Image
 
 MAX_PIXELS = 64_000_000
-"""Larger images are refused before they are decoded: 8,000 × 8,000 is no slice of an MRI."""
+"""Larger images are refused before decoding: 8,000 × 8,000 is not a slice of an MRI."""
 
 MIN_SIDE = 8
-"""Images with a shorter side are refused: nothing of a head can be seen in them."""
+"""Images with a shorter side are refused: they show nothing of a head."""
 
 _SIXTEEN_TO_EIGHT_BITS = 257  # 65,535 / 255
 
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """How an image becomes a network's input; stored in each checkpoint's metadata.
-
-    The defaults are the paper's: 224 × 224, bilinear, mean = standard deviation = 0.5.
+    """How an image becomes a network's input; the defaults are the paper's.
 
     Attributes:
       image_size: side of the square that images are resized to, in pixels.
       mean: subtracted from each channel after scaling to [0, 1].
       std: each channel is divided by it after that.
-      interpolation: `bilinear`, antialiased as PIL does it; the only one there is.
+      interpolation: `bilinear`, antialiased as in PIL; there is no other.
     """
 
     image_size: int = 224
@@ -59,19 +57,19 @@ class Preprocessing:
                 f"mean {self.mean} and std {self.std} must be three numbers each, std positive"
             )
         if self.interpolation != "bilinear":
-            raise UserError(f"interpolation {self.interpolation!r} is not known; use 'bilinear'")
+            raise UserError(f"unknown interpolation {self.interpolation!r}; use 'bilinear'")
 
     def to_dict(self) -> dict[str, Any]:
-        """The settings as JSON-able values; :meth:`from_dict` reads them back."""
+        """The settings as JSON-able values, for :meth:`from_dict`."""
         values = asdict(self)
         return values | {"mean": list(self.mean), "std": list(self.std)}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Preprocessing:
-        """Reads what :meth:`to_dict` wrote.
+        """Reads the output of :meth:`to_dict`.
 
         Raises:
-          UserError: for settings that this version does not know.
+          UserError: unknown or missing settings.
         """
         try:
             mean, std = tuple(values["mean"]), tuple(values["std"])
@@ -84,10 +82,10 @@ class Preprocessing:
 
 @functools.cache
 def _pillow() -> ModuleType:
-    """Pillow's Image module, with its warnings turned into errors of ours or silenced.
+    """Pillow's Image module, its warnings turned into errors or silenced.
 
-    The filters are set once, not around each decoding: `warnings.catch_warnings` is not
-    thread-safe, and images are decoded in many threads.
+    The filters are set once: images are decoded in many threads, and `warnings.catch_warnings` is
+    not thread-safe.
     """
     from PIL import Image
 
@@ -97,23 +95,20 @@ def _pillow() -> ModuleType:
 
 
 def decode_rgb(source: Path | bytes, name: str) -> UInt8[np.ndarray, "H W 3"]:
-    """Decodes one image file of any usual kind to 8-bit RGB.
+    """Decodes an image file to 8-bit RGB, writable.
 
     EXIF orientation is applied; transparency is composited on black, the background of MRI;
     16-bit grey levels are divided by 257, so that the full range maps onto the full range;
-    palette, black-and-white, CMYK and the like are converted by Pillow. Of several frames
-    the first is taken.
+    palette, black-and-white, CMYK and the like are converted by Pillow. Of several frames the
+    first is used.
 
     Args:
       source: the file, or its content.
-      name: what to call the image in an error.
-
-    Returns:
-      The image, uint8 [H, W, 3], writable.
+      name: the image's name in errors.
 
     Raises:
-      UserError: if the file is missing, no image, broken, or has more than `MAX_PIXELS`
-        pixels or a side shorter than `MIN_SIDE`.
+      UserError: the file is missing, broken, not an image, or has more than `MAX_PIXELS` pixels or
+        a side shorter than `MIN_SIDE`.
     """
     Image = _pillow()
     try:
@@ -125,7 +120,7 @@ def decode_rgb(source: Path | bytes, name: str) -> UInt8[np.ndarray, "H W 3"]:
     except FileNotFoundError as error:
         raise UserError(f"{name}: there is no such image file") from error
     except Image.UnidentifiedImageError as error:
-        raise UserError(f"{name}: not an image file that can be read") from error
+        raise UserError(f"{name}: not an image file of a known format") from error
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
         raise UserError(f"{name}: more than {MAX_PIXELS:,} pixels; scale it down") from error
     except Exception as error:  # a broken file makes Pillow's decoders raise nearly anything
@@ -172,17 +167,10 @@ def _eight_bits(pixels: Shaped[np.ndarray, "H W"], name: str) -> UInt8[np.ndarra
 
 
 def resize(image: UInt8[np.ndarray, "H W 3"], size: int) -> UInt8[np.ndarray, "S S 3"]:
-    """Resizes to a square, as torchvision's `Resize((size, size))` does on PIL images.
+    """Resizes to a square of side S = `size`, as torchvision's `Resize((size, size))` on PIL images.
 
-    Bilinear with antialiasing; both sides are scaled on their own, so the aspect ratio is not
-    kept (as in the paper).
-
-    Args:
-      image: uint8 [H, W, 3].
-      size: S, the side of the result.
-
-    Returns:
-      uint8 [S, S, 3]; the very argument if it has that size already.
+    Bilinear with antialiasing; as in the paper, the aspect ratio is not kept. An image that has
+    that size already is returned itself.
     """
     if image.shape[:2] == (size, size):
         return image
@@ -197,7 +185,7 @@ def normalise(
     """`(images / 255 - mean) / std`: torchvision's `ToTensor` and `Normalize`, channels last.
 
     Args:
-      images: uint8 [..., H, W, 3], 0 to 255; a NumPy or a JAX array.
+      images: uint8 `[..., H, W, 3]`, 0 to 255; a NumPy or a JAX array.
       mean: of each channel, on the scale of 0 to 1.
       std: likewise.
 
@@ -205,7 +193,7 @@ def normalise(
       float32 of the same shape; NumPy for NumPy, JAX for JAX.
 
     Raises:
-      TypeError: if `images` are not uint8: floats would be scaled twice.
+      TypeError: `images` are not uint8: floats would be scaled twice.
     """
     if images.dtype != np.uint8:
         raise TypeError(f"images must be uint8, 0 to 255; these are {images.dtype}")
@@ -217,13 +205,11 @@ def standardise(
     mean: Sequence[float],
     std: Sequence[float],
 ) -> Float32[Array | np.ndarray, "*B H W 3"]:
-    """The affine part of :func:`normalise`, for grey levels that need not be whole.
-
-    Images come through :func:`normalise`. What is asked for here are derivatives, and points on
-    the way between two images.
+    """The affine map of :func:`normalise`, for derivatives and for points between two images.
 
     Args:
-      grey_levels: float32 [..., H, W, 3], 0 to 255; a NumPy or a JAX array.
+      grey_levels: float32 `[..., H, W, 3]`, 0 to 255, not necessarily integers; a NumPy or a JAX
+        array.
       mean: of each channel, on the scale of 0 to 1.
       std: likewise.
 

@@ -1,4 +1,4 @@
-"""What lies in a folder of images: splits, classes, strays; nothing is opened here."""
+"""Splits, classes and images in a folder, found by their names; no file is opened."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ IMAGE_SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp"}
 )
 EXPECTED_LAYOUT = (
-    "one folder a class inside Training/ and Testing/ (or train/, val/, test/), "
+    "one folder per class inside Training/ and Testing/ (or train/, val/, test/), "
     "such as Training/glioma/001.jpg"
 )
 MASKS_FOLDER = "masks"
@@ -33,15 +33,15 @@ LISTED = 10
 
 @dataclass(frozen=True)
 class FoundImage:
-    """A file that has an image's name.
+    """A file with an image suffix.
 
     Attributes:
       id: its path below the folder of the splits, with forward slashes; bytes that are not
         UTF-8 are escaped.
       path: the file.
       split: `train`, `val` or `test`.
-      class_name: the name of its class's folder.
-      problem: why its name alone rules it out; empty if it does not.
+      class_name: the name of its class folder.
+      problem: what is wrong with its name, if anything.
     """
 
     id: str
@@ -53,11 +53,11 @@ class FoundImage:
 
 @dataclass(frozen=True)
 class Scan:
-    """What :func:`scan_folder` found.
+    """The result of :func:`scan_folder`.
 
     Attributes:
-      folder: the folder that holds those of the splits.
-      split_folders: the name of each split's folder.
+      folder: the folder that contains those of the splits.
+      split_folders: the folder name of each split.
       class_names: the classes, sorted.
       images: all images, sorted by id.
       strays: other files, as paths below the folder, sorted.
@@ -72,7 +72,7 @@ class Scan:
     stamp: str
 
     def counts(self) -> dict[str, dict[str, int]]:
-        """How many images each split has of each class: `{split: {class: n}}`."""
+        """Number of images by split and class: `{split: {class: n}}`."""
         counts = {split: dict.fromkeys(self.class_names, 0) for split in self.split_folders}
         for image in self.images:
             counts[image.split][image.class_name] += 1
@@ -81,7 +81,7 @@ class Scan:
 
 @dataclass
 class _Findings:
-    """What the walk has met so far."""
+    """What the walk has found so far."""
 
     images: list[FoundImage] = field(default_factory=list)
     strays: list[str] = field(default_factory=list)
@@ -89,19 +89,15 @@ class _Findings:
 
 
 def scan_folder(folder: Path) -> Scan:
-    """Finds the images of a class-per-folder data set by their names, splits and classes.
+    """Finds the images of a class-per-folder data set.
 
-    Names of split folders are taken in any case; a folder that wraps everything is looked
-    into; below a class's folder there may be further folders. Hidden files, `__MACOSX` and
-    files without an image's suffix are strays. `masks/` is left to
-    :meth:`fakd_jax.data.dataset.ImageDataset.mask_path`.
-
-    Args:
-      folder: where to look.
+    The case of split folders does not matter; a folder that wraps everything is entered; class
+    folders may have subfolders. Hidden files, `__MACOSX` and files without an image suffix are
+    strays. `masks/` is left to :meth:`fakd_jax.data.dataset.ImageDataset.mask_path`.
 
     Raises:
-      UserError: another layout, a split that is there twice, a class without images, or
-        classes that differ between the splits.
+      UserError: another layout, a duplicate split, a class without images, or classes that differ
+        between the splits.
     """
     try:
         root, split_folders = _find_splits(folder)
@@ -121,7 +117,7 @@ def scan_folder(folder: Path) -> Scan:
 
 
 def listed(names: Sequence[str]) -> str:
-    """The first names in one line, with the count of those left out."""
+    """The first names in one line, with the number of the others."""
     shown = ", ".join(names[:LISTED])
     return shown if len(names) <= LISTED else f"{shown} and {len(names) - LISTED:,} more"
 
@@ -131,7 +127,7 @@ def _is_junk(name: str) -> bool:
 
 
 def _find_splits(folder: Path) -> tuple[Path, dict[str, str]]:
-    """The folder that holds those of the splits, and each split's folder's name."""
+    """The folder that contains those of the splits, and the folder name of each split."""
     root = folder.absolute()
     for _ in range(MAX_WRAPPING_FOLDERS + 1):
         entries = [entry.name for entry in os.scandir(root) if entry.is_dir()]
@@ -153,14 +149,14 @@ def _find_splits(folder: Path) -> tuple[Path, dict[str, str]]:
         root = root / subfolders[0]
     found = f"; it holds {listed([f'{name}/' for name in subfolders])}" if subfolders else ""
     raise UserError(
-        f"{folder} has no folders of splits{found}; the layout expected is {EXPECTED_LAYOUT}"
+        f"{folder} has no split folders{found}; the layout expected is {EXPECTED_LAYOUT}"
     )
 
 
 def _walk(
     root: Path, split_folders: Mapping[str, str]
 ) -> tuple[_Findings, dict[str, tuple[str, ...]]]:
-    """Meets every file below `root`; also the class folders of every split."""
+    """Visits every file below `root`; also returns the class folders of every split."""
     found = _Findings()
     split_of = {name: split for split, name in split_folders.items()}
     classes: dict[str, tuple[str, ...]] = {}
@@ -169,7 +165,7 @@ def _walk(
             split = split_of[entry.name]
             classes[split] = _walk_split(Path(entry.path), root, split, found)
         elif not (entry.is_dir() and entry.name.lower() == MASKS_FOLDER):
-            _meet_strays(entry, root, found)
+            _add_strays(entry, root, found)
     return found, classes
 
 
@@ -177,7 +173,7 @@ def _walk_split(folder: Path, root: Path, split: str, found: _Findings) -> tuple
     classes = []
     for entry in _sorted_entries(folder):
         if not entry.is_dir() or _is_junk(entry.name):
-            _meet_strays(entry, root, found)
+            _add_strays(entry, root, found)
             continue
         classes.append(entry.name)
         for path in _files_below(Path(entry.path)):
@@ -191,7 +187,7 @@ def _walk_split(folder: Path, root: Path, split: str, found: _Findings) -> tuple
     return tuple(classes)
 
 
-def _meet_strays(entry: os.DirEntry[str], root: Path, found: _Findings) -> None:
+def _add_strays(entry: os.DirEntry[str], root: Path, found: _Findings) -> None:
     paths = _files_below(Path(entry.path)) if entry.is_dir() else [Path(entry.path)]
     for path in paths:
         id, _ = _id_and_problem(path, root)
@@ -200,7 +196,7 @@ def _meet_strays(entry: os.DirEntry[str], root: Path, found: _Findings) -> None:
 
 
 def _id_and_problem(path: Path, root: Path) -> tuple[str, str]:
-    """A file's id, which can be printed and stored whatever its name, and what is wrong with it."""
+    """A file's id, printable whatever its name, and what is wrong with the name."""
     name = path.relative_to(root).as_posix()
     id = name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
     return id, "" if id == name else "its name is not UTF-8"
@@ -211,7 +207,7 @@ def _sorted_entries(folder: Path) -> list[os.DirEntry[str]]:
 
 
 def _files_below(folder: Path, ancestors: frozenset[str] = frozenset()) -> Iterator[Path]:
-    """All files below a folder; links are followed, but never in a circle."""
+    """All files below a folder; links are followed, cycles are not."""
     here = os.path.realpath(folder)
     if here in ancestors:
         return
@@ -223,10 +219,10 @@ def _files_below(folder: Path, ancestors: frozenset[str] = frozenset()) -> Itera
 
 
 def _stamp(path: Path, id: str) -> tuple[str, int, int, int]:
-    """Enough to notice that a file was written: ctime changes even if mtime is set back."""
+    """Changes whenever a file is written: ctime does even if mtime is set back."""
     try:
         status = path.stat()
-    except FileNotFoundError:  # a link to nothing; inspecting it will say so
+    except FileNotFoundError:  # a dangling link, which preparation will report
         return id, -1, -1, -1
     return id, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
@@ -252,13 +248,13 @@ def _check_classes(
             raise UserError(
                 f"the classes differ between the splits of {root}: {name}/ is in "
                 f"{' and '.join(having)} but not in {' and '.join(lacking)}; "
-                "every split needs the same class folders, spelt alike"
+                "every split needs the same class folders, spelled alike"
             )
     filled = {(image.split, image.class_name) for image in found.images}
     for split, names in classes.items():
         for name in names:
             if (split, name) not in filled:
                 raise UserError(
-                    f"the class folder {root / split_folders[split] / name} holds no image; "
+                    f"the class folder {root / split_folders[split] / name} has no image; "
                     "add images or remove the class from every split"
                 )

@@ -1,4 +1,4 @@
-"""Opens data of any source as one :class:`ImageDataset`: prepared once, found again at once."""
+"""Opening any source as an :class:`ImageDataset`: prepared once, then found in the cache."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 from fakd_jax.data import archives, kaggle
 from fakd_jax.data.cache import ADVICE, data_cache_folder, written_whole
 from fakd_jax.data.dataset import ImageDataset
-from fakd_jax.data.preparation import RECORDS_FORMAT, UNREADABLE, prepare, told
+from fakd_jax.data.preparation import RECORDS_FORMAT, UNREADABLE, listed_problems, prepare
 from fakd_jax.data.scanning import EXPECTED_LAYOUT, scan_folder
 from fakd_jax.errors import UserError
 from fakd_jax.runtime.atomic_files import write_whole
@@ -25,7 +25,7 @@ Log = Callable[[str], object]
 
 @dataclass(frozen=True)
 class _Located:
-    """A source brought to this machine: the folder of its images, its name and version."""
+    """A source on this machine: the folder of its images, its name and version."""
 
     folder: Path
     name: str
@@ -42,23 +42,19 @@ def open_dataset(
 ) -> ImageDataset:
     """Opens a source, after preparing it if it is new or has changed.
 
-    Preparing decodes every file once and writes array_record files into the cache, under the
-    data's fingerprint. What was prepared is found again by the paths, sizes and times of the
-    source's files, without reading them.
+    Preparation decodes every file once and writes array_record files into the cache, under the
+    data's fingerprint. Prepared data is found again by the paths, sizes and times of the source's
+    files, without reading them.
 
     Args:
-      source: `kaggle`, `phantom`, a folder, a zip or tar archive, or what
-        `scripts/prepare_data.py` wrote (:func:`save_prepared`).
-      cache_dir: where prepared data is kept; see
-        :func:`fakd_jax.data.cache.data_cache_folder`.
-      unreadable: what to do with files that have an image's name and are not usable: `error`
-        lists them, `skip` leaves them out, logged and listed in the report.
+      source: `kaggle`, `phantom`, a folder, a zip or tar archive, or the output of
+        `scripts/prepare_data.py` (:func:`save_prepared`).
+      cache_dir: folder for prepared data, see :func:`fakd_jax.data.cache.data_cache_folder`.
+      unreadable: what to do with unusable image files: `error` refuses and lists them, `skip`
+        leaves them out, with a log line and in the report.
       phantom: keywords of :func:`fakd_jax.data.phantom.dataset.write_phantoms` for the source
         `phantom`.
-      log: told what is going on, a line at a time.
-
-    Returns:
-      The data set.
+      log: called with each line of progress.
 
     Raises:
       UserError: no such source, another layout, unusable files, no network, no room.
@@ -74,7 +70,7 @@ def open_dataset(
     scan = scan_folder(located.folder)
     if len(scan.class_names) < 2:
         raise UserError(
-            f"{scan.folder} has the one class {scan.class_names[0]}/; at least 2 classes are needed"
+            f"{scan.folder} has only the class {scan.class_names[0]}/; at least 2 are needed"
         )
     if str(source) == "kaggle":
         kaggle.check_counts(scan.counts(), located.folder)
@@ -84,7 +80,7 @@ def open_dataset(
         found = prepare(scan, cache, unreadable=unreadable, log=log)
         write_whole(opening, json.dumps(found), advice=ADVICE)
     if skipped := found["report"]["skipped"]:
-        log(f"data: left out {len(skipped):,} unusable files: {told(skipped)}")
+        log(f"data: left out {len(skipped):,} unusable files: {listed_problems(skipped)}")
     return ImageDataset(
         cache / "records" / found["records"],
         name=located.name,
@@ -96,18 +92,18 @@ def open_dataset(
 
 
 def save_prepared(dataset: ImageDataset, cache_dir: Path) -> None:
-    """Makes a folder for prepared data a source of its own, which can be moved or copied.
+    """Turns a folder for prepared data into a source of its own, which can be moved or copied.
 
     Args:
-      dataset: opened with this very `cache_dir`.
-      cache_dir: the folder; :func:`open_dataset` takes it as a source from now on.
+      dataset: opened with this `cache_dir`.
+      cache_dir: the folder, from now on a source for :func:`open_dataset`.
 
     Raises:
-      UserError: the data was prepared elsewhere, or the folder can't be written.
+      UserError: the data was prepared elsewhere, or the folder cannot be written.
     """
     root = cache_dir.absolute()
     if not dataset.records.is_relative_to(root):
-        raise UserError(f"this data is prepared already, in {dataset.records}; use it as it is")
+        raise UserError(f"this data is already prepared, in {dataset.records}; use it as it is")
     inside = dataset.folder.is_relative_to(root)
     values = {
         "format": RECORDS_FORMAT,
@@ -138,7 +134,7 @@ def _key(*parts: Any) -> str:
 
 @contextmanager
 def _reading(path: Path) -> Iterator[None]:
-    """Tells in one line that something of the user's may not or cannot be read."""
+    """Reports in one line that a user's file cannot be read."""
     try:
         yield
     except OSError as error:
@@ -148,7 +144,7 @@ def _reading(path: Path) -> Iterator[None]:
 
 
 def _read_json(path: Path) -> Any:
-    """What a file of ours holds; None if it is not there, or damaged and to be made again."""
+    """The content of a file in the cache; None if it is missing or damaged."""
     try:
         with _reading(path):
             return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
@@ -174,7 +170,7 @@ def _locate(source: str, cache: Path, phantom: Mapping[str, Any], log: Log) -> _
 
 
 def _phantoms(cache: Path, settings: Mapping[str, Any], log: Log) -> _Located:
-    """Writes phantoms into the cache, under a key of their settings and of their program."""
+    """Writes phantoms into the cache, under a key of their settings and their source code."""
     from fakd_jax.data.phantom import dataset as phantom
 
     try:
@@ -201,10 +197,7 @@ def _unpacked(archive: Path, cache: Path, log: Log) -> _Located:
     digest = _read_json(known)
     if digest is None:
         if not archives.is_archive(archive):
-            raise UserError(
-                f"{archive} is neither a zip nor a tar archive, or it is cut short; "
-                "give such an archive or a folder"
-            )
+            raise archives.not_an_archive(archive)
         digest = sha256_of_file(archive)
         write_whole(known, json.dumps(digest), advice=ADVICE)
     folder = cache / "archives" / digest[:32]

@@ -61,7 +61,7 @@ def test_masks_lie_beside_the_images(dataset, small_tree):
 
 def test_records_out_of_order_are_noticed(dataset):
     dataset._positions[0], dataset._positions[1] = 1, 0
-    with pytest.raises(RuntimeError, match=r"record of Testing/a/000\.png holds"):
+    with pytest.raises(RuntimeError, match=r"record of Testing/a/000\.png is that of"):
         dataset.read(0)
 
 

@@ -67,12 +67,12 @@ def test_strays_are_named_and_masks_are_left_alone(small_tree: Path):
 @pytest.mark.parametrize(
     ("counts", "complaint"),
     [
-        ({}, "no folders of splits"),
+        ({}, "no split folders"),
         ({"glioma": 1, "notumor": 1}, "it holds glioma/, notumor/; the layout expected is"),
         ({".": 2}, "the layout expected is"),
         ({"Training": 2, "Testing/a": 1}, "Training has no class folders"),
         ({"Training/a": 1, "train/a": 1}, "both Training/ and train/"),
-        ({"Training/a": 1, "Training/b": 0, "Testing/a": 1, "Testing/b": 1}, "Training/b holds no"),
+        ({"Training/a": 1, "Training/b": 0, "Testing/a": 1, "Testing/b": 1}, "Training/b has no"),
         ({"Training/a": 1, "Training/b": 1, "Testing/a": 1}, "b/ is in Training but not in Test"),
         ({"Training/a": 1, "Testing/a": 1, "Testing/A": 1}, "A/ is in Testing but not in Train"),
     ],
@@ -90,7 +90,7 @@ def test_other_layouts_are_refused_with_the_reason(tmp_path, counts, complaint):
 
 def test_a_class_folder_of_strays_only_is_empty(small_tree: Path):
     (small_tree / "Testing/b/000.png").rename(small_tree / "Testing/b/000.txt")
-    with pytest.raises(UserError, match=r"Testing/b holds no image"):
+    with pytest.raises(UserError, match=r"Testing/b has no image"):
         scan_folder(small_tree)
 
 

@@ -205,7 +205,7 @@ def test_a_class_that_loses_its_last_image_is_named(small_tree, opened):
 
 
 def test_files_that_are_too_large_are_not_read(small_tree, opened, monkeypatch):
-    monkeypatch.setattr("fakd_jax.data.inspection.MAX_FILE_BYTES", 10)
+    monkeypatch.setattr("fakd_jax.data.preparation.MAX_FILE_BYTES", 10)
     with pytest.raises(UserError, match=r"10 of 10 images .*larger than"):
         opened(small_tree)
 
@@ -213,11 +213,11 @@ def test_files_that_are_too_large_are_not_read(small_tree, opened, monkeypatch):
 def test_strays_are_logged_and_reported(small_tree, opened):
     (small_tree / "README").write_text("x")
     assert opened(small_tree).report["strays"] == ["README"]
-    assert "data: 1 other files left alone: README" in opened.lines
+    assert "data: 1 other files ignored: README" in opened.lines
 
 
 def test_progress_is_told(small_tree, opened, monkeypatch):
-    monkeypatch.setattr("fakd_jax.data.inspection.PROGRESS_SECONDS", 0.0)
+    monkeypatch.setattr("fakd_jax.data.preparation.PROGRESS_SECONDS", 0.0)
     opened(small_tree)
     assert "data: checked 10 of 10 images" in opened.lines
 
@@ -261,7 +261,7 @@ def test_a_name_that_no_system_takes_is_told(opened):
 
 
 def test_a_single_class_is_refused(make_tree, opened):
-    with pytest.raises(UserError, match="the one class a/; at least 2 classes"):
+    with pytest.raises(UserError, match="only the class a/; at least 2"):
         opened(make_tree({"Training/a": 2, "Testing/a": 1}))
 
 
@@ -300,7 +300,7 @@ def fail_writing(monkeypatch, error):
     def fail(*args):
         raise error
 
-    monkeypatch.setattr("fakd_jax.data.builder.image_folders.write_records", fail)
+    monkeypatch.setattr("fakd_jax.data.records.write_records", fail)
 
 
 def test_a_disk_that_fills_up_is_told(small_tree, opened, monkeypatch):
@@ -338,7 +338,7 @@ def test_an_interrupted_preparation_leaves_nothing_and_is_done_again(
     def interrupt(*args):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("fakd_jax.data.builder.image_folders.write_records", interrupt)
+    monkeypatch.setattr("fakd_jax.data.records.write_records", interrupt)
     with pytest.raises(KeyboardInterrupt):
         opened(small_tree)
     assert list((opened.cache / "records").iterdir()) == []
@@ -429,7 +429,7 @@ def test_prepared_data_is_a_source_that_can_be_moved(opened, tmp_path):
     np.testing.assert_array_equal(dataset.read(0), original_image)
     assert dataset.mask_path(0).is_relative_to(moved)
     assert not (tmp_path / "unused").exists()
-    with pytest.raises(UserError, match="prepared already"):
+    with pytest.raises(UserError, match="already prepared"):
         save_prepared(dataset, tmp_path / "elsewhere")
 
 

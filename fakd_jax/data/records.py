@@ -1,8 +1,7 @@
-"""A TFDS builder for class-per-folder images, prepared without TensorFlow.
+"""Images as array_record files: a TFDS builder, used without TensorFlow.
 
-TFDS encodes arrays with TensorFlow but copies the bytes of a *path* as they are, so the
-generator yields paths: the records hold the very bytes of the files. TFDS wants its builders
-in a package folder, hence this one.
+TFDS encodes arrays with TensorFlow but copies the bytes of a *path* as they are, so the generator
+yields paths and the records store the files' bytes.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ import tensorflow_datasets as tfds
 
 @dataclass(frozen=True)
 class Record:
-    """One image to be written: its id, the file whose bytes are stored, its class's name."""
+    """An image to be written: its id, the file whose bytes are stored, its class name."""
 
     id: str
     path: Path
@@ -64,7 +63,7 @@ class ImageFolders(tfds.core.GeneratorBasedBuilder):
         )
 
     def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Any]:
-        del dl_manager  # nothing is downloaded here
+        del dl_manager  # nothing to download
         return {split: self._generate_examples(rows) for split, rows in self._records.items()}
 
     def _generate_examples(
@@ -77,10 +76,10 @@ class ImageFolders(tfds.core.GeneratorBasedBuilder):
 def write_records(
     folder: Path, class_names: Sequence[str], records: Mapping[str, Sequence[Record]]
 ) -> Path:
-    """Writes the records of every split below `folder`.
+    """Writes the records of every split below an empty folder.
 
     Args:
-      folder: an empty folder.
+      folder: the empty folder.
       class_names: the classes, in the order of their labels.
       records: the images of every split, in the order wanted; no split may be empty.
 
@@ -88,7 +87,7 @@ def write_records(
       The folder for :func:`open_records`.
     """
     builder = ImageFolders(class_names=class_names, records=records, data_dir=folder)
-    with redirect_stdout(StringIO()):  # TFDS announces a download, which this is not
+    with redirect_stdout(StringIO()):  # TFDS would announce a download
         tfds.disable_progress_bar()
         builder.download_and_prepare(
             download_dir=folder / "downloads",
@@ -98,16 +97,12 @@ def write_records(
 
 
 def open_records(folder: Path, splits: Sequence[str]) -> dict[str, Any]:
-    """Opens what :func:`write_records` wrote.
-
-    Args:
-      folder: what that function returned (it may have been moved since).
-      splits: the splits to open.
+    """Opens the records in the folder that :func:`write_records` returned, wherever it is now.
 
     Returns:
-      For every split a random-access source of `{'id': bytes, 'image': bytes (the encoded
-      file), 'label': int}`; thread-safe and picklable. Decoding is left to the caller, so that
-      one decoder serves the whole package whatever TFDS finds installed.
+      For every split a random-access source of `{'id': bytes, 'image': bytes (the encoded file),
+      'label': int}`; thread-safe and picklable. The images are left encoded, so that the package
+      has one decoder, whatever TFDS finds installed.
     """
     builder = tfds.builder_from_directory(folder)
     decoders = {"image": tfds.decode.SkipDecoding()}
