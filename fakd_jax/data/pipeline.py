@@ -29,7 +29,8 @@ class LabelledExample(Protocol):
     """An example with the index of its class."""
 
     @property
-    def label(self) -> int: ...
+    def label(self) -> int:
+        """Index of the class."""
 
 
 @runtime_checkable
@@ -37,13 +38,16 @@ class ImageSource(Protocol):
     """The interface of :class:`ImageDataset` and :class:`CachedImages` that the pipeline uses."""
 
     @property
-    def examples(self) -> Sequence[LabelledExample]: ...
+    def examples(self) -> Sequence[LabelledExample]:
+        """All examples, by index."""
 
     def __len__(self) -> int: ...
 
-    def index_of(self, id: str) -> int: ...
+    def index_of(self, id: str) -> int:
+        """Index of the example with that id."""
 
-    def read(self, index: int) -> UInt8[np.ndarray, "H W 3"]: ...
+    def read(self, index: int) -> UInt8[np.ndarray, "H W 3"]:
+        """The decoded image."""
 
 
 class CachedImages:

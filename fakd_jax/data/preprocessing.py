@@ -167,7 +167,7 @@ def _eight_bits(pixels: Shaped[np.ndarray, "H W"], name: str) -> UInt8[np.ndarra
 
 
 def resize(image: UInt8[np.ndarray, "H W 3"], size: int) -> UInt8[np.ndarray, "S S 3"]:
-    """Resizes to a square of side S = `size`, as torchvision's `Resize((size, size))` on PIL images.
+    """Resizes to a square of side `size`, as torchvision's `Resize((size, size))` on PIL images.
 
     Bilinear with antialiasing; as in the paper, the aspect ratio is not kept. An image that has
     that size already is returned itself.

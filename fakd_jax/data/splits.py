@@ -1,4 +1,4 @@
-"""Which examples are trained on, validated on and tested on, stored by their ids."""
+"""Training, validation and test sets, stored by the ids of their examples."""
 
 from __future__ import annotations
 
@@ -15,29 +15,29 @@ from fakd_jax.runtime.atomic_files import write_whole
 
 FORMAT_VERSION = 2
 KINDS = ("official", "deduplicated", "grouped", "kfold")
-"""The ways of splitting, see :func:`make_split`."""
+"""The kinds of split, see :func:`make_split`."""
 
 NEED_GROUPS = ("deduplicated", "grouped", "kfold")
 
 
 @dataclass(frozen=True)
 class Split:
-    """The ids of each part, disjoint and sorted, and where they came from.
+    """The ids of each part, disjoint and sorted, and their origin.
 
     Attributes:
-      train: what the networks learn from.
-      val: what chooses the epoch.
-      test: what is reported, and looked at once.
-      kind: the way of splitting, see :func:`make_split`.
-      seed: of the choice of `val`, and of `test` where it is drawn.
-      validation_fraction: the share of the training images meant for `val`; None where the
-        source brings its own validation folder.
-      fingerprint: of the data set the ids belong to.
-      apart: test images with a copy in `train` or `val`, reported apart; empty but for
+      train: the networks are trained on these.
+      val: chooses the epoch.
+      test: reported.
+      kind: see :func:`make_split`.
+      seed: of the choice of `val`, and of `test` if it is drawn.
+      validation_fraction: share of the training images drawn for `val`; None if the source has a
+        validation folder.
+      fingerprint: of the data set.
+      apart: test images with a duplicate in `train` or `val`, reported separately; only for
         `deduplicated`.
-      audit: fingerprint of the audit whose groups were kept together; None for `official`.
-      folds: into how many parts `kfold` dealt the groups; None for the others.
-      fold: which of them is `test`, from 0; None for the others.
+      audit: fingerprint of the audit that found the groups; None for `official`.
+      folds: number of folds of `kfold`, else None.
+      fold: the fold that is `test`, from 0, else None.
     """
 
     train: tuple[str, ...]
@@ -56,7 +56,7 @@ class Split:
         """The ids of `train`, `val` or `test`.
 
         Raises:
-          UserError: for another name.
+          UserError: another name.
         """
         if name not in SPLITS:
             raise UserError(f"there is no split {name!r}; use train, val or test")
@@ -64,7 +64,7 @@ class Split:
         return ids
 
     def describe(self) -> str:
-        """The kind of split with what fixes it: `kfold 1 of 5, seed 0`."""
+        """The split in a few words: `kfold 1 of 5, seed 0`."""
         fold = "" if self.fold is None else f" {self.fold} of {self.folds}"
         return f"{self.kind}{fold}, seed {self.seed}"
 
@@ -72,24 +72,24 @@ class Split:
         """Writes the split as JSON.
 
         Raises:
-          UserError: the file can't be written.
+          UserError: the file cannot be written.
         """
         write_whole(path, json.dumps({"format_version": FORMAT_VERSION, **asdict(self)}))
 
     @classmethod
     def load(cls, path: Path, dataset: ImageDataset | None = None) -> Split:
-        """Reads what :meth:`save` wrote, in this version or the first.
+        """Reads a file that :meth:`save` wrote, in this format version or the first.
 
         Args:
           path: the file.
-          dataset: the data that the ids must belong to; None leaves that unchecked.
+          dataset: the data that the ids must belong to; None skips that check.
 
         Raises:
           UserError: no such file, not a split of this format, or of other data.
         """
         try:
             values = json.loads(path.read_text(encoding="utf-8"))
-            # The first version had official splits only, without the later fields.
+            # The first format had official splits only, without the later fields.
             if values.pop("format_version") not in (1, FORMAT_VERSION):
                 raise ValueError("another format version")
             parts: dict[str, Any] = {part: tuple(values.pop(part)) for part in SPLITS}
@@ -99,7 +99,7 @@ class Split:
             raise UserError(f"there is no split file {path}") from error
         except (AttributeError, KeyError, OSError, TypeError, ValueError) as error:
             raise UserError(
-                f"{path} is not a split of this version ({error}); delete it to have it made anew"
+                f"{path} is not a split of this version ({error}); delete it to create it again"
             ) from error
         if dataset is not None and dataset.fingerprint != split.fingerprint:
             raise UserError(
@@ -123,35 +123,35 @@ def make_split(
 ) -> Split:
     """Divides a data set into training, validation and test ids.
 
+    The kinds:
+
+    - `official`: test is the source's test folder; validation is its validation folder or, without
+      one, drawn from each class of the training folder.
+    - `deduplicated`: as official, but groups of duplicates stay together when validation is drawn,
+      images of a validation folder with a duplicate in training are left out, and test images
+      with a duplicate in training or validation are set apart.
+    - `grouped`: all images are divided anew, in whole groups of duplicates: test has the same share
+      of each class as in the source, validation `validation_fraction` of the rest.
+    - `kfold`: the groups are divided into `folds` parts of equal size and class shares; part `fold`
+      is test, and validation is drawn from the rest as in `grouped`.
+
     Args:
       dataset: the data.
-      kind: `official`: test is the source's test folder; validation is the source's own folder
-        for it or, where there is none, drawn from each class of the training folder.
-        `deduplicated`: as official, but validation is drawn by whole groups of copies, or of the
-        source's own folder the images with a copy in training are left out, and test images with
-        a copy in training or validation are set apart.
-        `grouped`: all images are dealt anew, whole groups of copies at a time: of each class as
-        large a share is test as in the source, and of the rest `validation_fraction` is
-        validation.
-        `kfold`: the groups are dealt into `folds` parts of equal size and class shares; part
-        `fold` is test, and of the rest validation is drawn as in `grouped`.
-      validation_fraction: the share of each class's n training images that is drawn,
-        `floor(fraction · n + 0.5)` of them, at least one and at most n - 1; where groups are
-        kept together, as near to it as they allow.
-      seed: of that choice. A place in the drawing depends on the seed and the ids only, so it is
-        the same on every machine and for every version of NumPy.
-      groups: of every id its group of copies; needed by all kinds but `official`.
+      kind: one of :data:`KINDS`.
+      validation_fraction: share of each class's n training images to draw:
+        `floor(fraction · n + 0.5)`, at least 1 and at most n - 1, or as close to it as the groups
+        allow.
+      seed: of the draws. They depend on the seed and the ids alone, not on the machine or the
+        version of NumPy.
+      groups: the group of duplicates of every id; needed by all kinds but `official`.
       audit: fingerprint of the audit that found the groups.
       folds: of `kfold`, at least 2.
       fold: of `kfold`, from 0.
 
-    Returns:
-      The split.
-
     Raises:
-      UserError: an unknown kind, a fraction or fold out of range, no training or no test folder,
-        a class with too few training images or groups, or no validation or no test image
-        without a copy in training.
+      UserError: an unknown kind, a fraction or fold out of range, no training or test folder, a
+        class with too few training images or groups, or no validation or test image without a
+        duplicate in training.
       ValueError: groups are needed and not given.
     """
     if kind not in KINDS:
@@ -166,7 +166,7 @@ def make_split(
             "from 0 to one less"
         )
     if kind in NEED_GROUPS and groups is None:
-        raise ValueError(f"the {kind} split needs groups of copies")
+        raise ValueError(f"the {kind} split needs groups of duplicates")
     clusters = Clusters(dataset, groups if kind in NEED_GROUPS else None)
     val: tuple[str, ...]
     fraction: float | None = validation_fraction
@@ -177,7 +177,7 @@ def make_split(
         pool, val, test = dataset.ids("train"), dataset.ids("val"), dataset.ids("test")
         if val:
             fraction = None
-            val = _without_copies(val, pool, clusters)
+            val = _without_duplicates(val, pool, clusters)
         else:
             val = draw(clusters, pool, validation_fraction, seed)
     else:
@@ -192,7 +192,7 @@ def make_split(
     apart = clusters.touched_by(test, (*train, *val)) if kind == "deduplicated" else ()
     if len(apart) == len(test):
         raise UserError(
-            f"every test image of {dataset.source} has a copy among its training images; "
+            f"every test image of {dataset.source} has a duplicate among its training images; "
             "use config.data.split=grouped"
         )
     return Split(
@@ -210,21 +210,21 @@ def make_split(
     )
 
 
-def _without_copies(
+def _without_duplicates(
     val: tuple[str, ...], train: tuple[str, ...], clusters: Clusters
 ) -> tuple[str, ...]:
-    """The source's own validation images that have no copy in training."""
-    copied = set(clusters.touched_by(val, train))
-    if len(copied) == len(val):
+    """The validation images that have no duplicate in training."""
+    duplicates = set(clusters.touched_by(val, train))
+    if len(duplicates) == len(val):
         raise UserError(
-            f"every validation image of {clusters.source} has a copy among its training images; "
-            "use config.data.split=grouped"
+            f"every validation image of {clusters.source} has a duplicate among its training "
+            "images; use config.data.split=grouped"
         )
-    return tuple(id for id in val if id not in copied)
+    return tuple(id for id in val if id not in duplicates)
 
 
 def _test_shares(dataset: ImageDataset) -> dict[int, float]:
-    """The share of each class that lies in the source's own test folder."""
+    """The share of each class in the source's test folder."""
     if not dataset.ids("test"):
         raise UserError(
             f"{dataset.source} has no folder for the test split, whose size a grouped split "

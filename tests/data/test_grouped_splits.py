@@ -1,4 +1,4 @@
-"""Splits that keep groups of copies together, over random groups."""
+"""Splits that keep groups of duplicates together, over random groups."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def ids_of(dataset: ImageDataset) -> list[str]:
 
 @st.composite
 def grouped_data(draw, largest: int = 8) -> tuple[ImageDataset, Groups]:
-    """Two or three classes whose images are copies at random, across splits and classes."""
+    """Two or three classes with random groups of duplicates, across splits and classes."""
     classes = draw(st.integers(2, 3))
     numbers = st.lists(st.integers(8, 20), min_size=classes, max_size=classes)
     dataset = dataset_of({"train": draw(numbers), "test": draw(numbers)})
@@ -70,7 +70,7 @@ def test_no_group_is_torn_apart(data, seed, fraction, kind):
 
 @settings(deadline=None)
 @given(data=grouped_data(largest=4), seed=SEEDS, fraction=FRACTIONS)
-def test_deduplicated_sets_every_copied_test_image_apart(data, seed, fraction):
+def test_deduplicated_sets_test_images_with_duplicates_apart(data, seed, fraction):
     dataset, groups = data
     split = split_or_reject(
         dataset, groups, kind="deduplicated", seed=seed, validation_fraction=fraction
@@ -106,7 +106,7 @@ def test_the_same_seed_gives_the_same_split_in_whatever_order_the_groups_are(dat
 
 
 def pairs_of(dataset: ImageDataset) -> Groups:
-    """Neighbours by id are copies: of 25 images in each class, 12 pairs and one alone."""
+    """Neighbours by id are duplicates: of 25 images in each class, 12 pairs and one alone."""
     return {id: index // 2 for index, id in enumerate(ids_of(dataset))}
 
 
@@ -158,7 +158,7 @@ def test_another_seed_gives_another_split(paired, kind):
         assert set(one.test) != set(other.test)
 
 
-def test_without_copies_deduplicated_is_official(paired):
+def test_without_duplicates_deduplicated_is_official(paired):
     dataset, _ = paired
     alone = {id: index for index, id in enumerate(ids_of(dataset))}
     official = make_split(dataset, seed=4)
@@ -178,7 +178,7 @@ def test_the_source_s_own_validation_counts_as_seen():
     assert split.test == ("test/0/2.png",)
 
 
-def test_copies_of_training_images_are_left_out_of_the_source_s_own_validation():
+def test_duplicates_of_training_images_are_left_out_of_the_validation_folder():
     dataset = dataset_of({"train": [4], "val": [3], "test": [3]})
     groups = {id: index for index, id in enumerate(ids_of(dataset))}
     groups["val/0/1.png"] = groups["train/0/2.png"]
@@ -190,7 +190,7 @@ def test_copies_of_training_images_are_left_out_of_the_source_s_own_validation()
     assert make_split(dataset, groups=groups, seed=0).val == dataset.ids("val")
 
 
-def test_a_validation_folder_of_copies_alone_is_refused():
+def test_a_validation_folder_of_duplicates_alone_is_refused():
     dataset = dataset_of({"train": [4], "val": [2], "test": [3]})
     groups = {id: index for index, id in enumerate(ids_of(dataset))}
     groups |= {f"val/0/{index}.png": groups[f"train/0/{index}.png"] for index in range(2)}
@@ -241,9 +241,9 @@ SMALL = {"train": [6, 6], "test": [2, 2]}
         (SMALL, "alone", {"kind": "kfold", "folds": 3, "fold": 3}, "fold is 3 of 3 folds"),
         (SMALL, "alone", {"kind": "kfold", "folds": 3, "fold": -1}, "fold is -1 of 3 folds"),
         (SMALL, "alone", {"kind": "kfold", "folds": 9}, "class a of somewhere has 8 groups.*9 fo"),
-        (SMALL, "by class", {"kind": "grouped"}, "single training group of copies"),
-        (SMALL, "by class", {"kind": "deduplicated"}, "single training group of copies"),
-        (SMALL, "by class", {"kind": "kfold", "folds": 2}, "has 1 groups of copies, fewer"),
+        (SMALL, "by class", {"kind": "grouped"}, "single training group of duplicates"),
+        (SMALL, "by class", {"kind": "deduplicated"}, "single training group of duplicates"),
+        (SMALL, "by class", {"kind": "kfold", "folds": 2}, "has 1 groups of duplicates, fewer"),
         (SMALL, "by number", {"kind": "deduplicated"}, "every test image .*split=grouped"),
         ({"train": [6], "test": [0]}, "alone", {"kind": "grouped"}, "split=kfold"),
         ({"train": [6], "test": [0]}, "alone", {"kind": "deduplicated"}, "for the test split"),

@@ -109,11 +109,13 @@ def test_without_groups_every_image_is_for_itself():
 
 def test_too_few_clusters_are_told():
     clusters, ids, _ = clusters_of([4], [1, 1])
-    with pytest.raises(UserError, match="class a of somewhere has a single training group of cop"):
+    with pytest.raises(UserError, match="class a of somewhere has a single training group of dup"):
         draw(clusters, ids, 0.2, seed=0)
     clusters, ids, _ = clusters_of([1, 1], [1])
     with pytest.raises(UserError, match="class b of somewhere has a single training image"):
         draw(clusters, ids, 0.2, seed=0)
     clusters, ids, _ = clusters_of([1, 2, 1], [3, 3])
-    with pytest.raises(UserError, match=r"class b .* 2 groups of copies, fewer than the 3 folds"):
+    with pytest.raises(
+        UserError, match=r"class b .* 2 groups of duplicates, fewer than the 3 folds"
+    ):
         deal(clusters, ids, 3, seed=0)
