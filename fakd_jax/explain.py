@@ -266,7 +266,7 @@ def _choose_subjects(
     flags: argparse.Namespace, predictor: Predictor, workdir: Path | None
 ) -> tuple[list[Subject], dict[str, Any], dict[str, int] | None]:
     """The images to explain, where they come from, and groups of duplicates if data was audited."""
-    from fakd_jax.audit.audit import find_audit
+    from fakd_jax.audit.record import find_audit
     from fakd_jax.explanation.subjects import data_record, subjects_from_dataset
     from fakd_jax.runs.workdir import choose_ids, data_cache_dir, open_data
 

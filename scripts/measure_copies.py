@@ -18,8 +18,8 @@ from typing import Any
 from copies.alterations import KINDS
 from copies.measuring import draw_different, search, summarise
 
-from fakd_jax.audit.audit import audit_copies
 from fakd_jax.audit.matching.appearance import read_thumbnails
+from fakd_jax.audit.record import audit_duplicates
 from fakd_jax.cli.runner import CommandParser, run_command, use_compilation_cache
 from fakd_jax.data.dataset import ImageDataset
 from fakd_jax.data.sources import open_dataset
@@ -61,7 +61,7 @@ def groups_of(dataset: ImageDataset) -> dict[str, int]:
     """Every image's group of copies: as an audit finds them, or as the phantoms' drawing knows."""
     if dataset.source == "phantom":
         return {example.id: number for number, example in enumerate(dataset.examples)}
-    return audit_copies(dataset).groups
+    return audit_duplicates(dataset).groups
 
 
 def table(record: Mapping[str, Any]) -> str:

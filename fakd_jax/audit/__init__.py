@@ -1,5 +1,5 @@
-"""Data audits: duplicates of training images, shortcuts, and what the images betray.
+"""Data audits: duplicates across splits, conflicting labels, and shortcuts to the classes.
 
-Holds the `audit` command (`__main__`), the search and its findings.
-May import data, metrics, reporting, runtime and cli; knows no network.
+`record` holds and stores the duplicate groups, `findings` what they mean, `run` the whole audit.
+May import data, metrics, reporting, runtime, cli and `inference.batching`; no network.
 """

@@ -1,4 +1,4 @@
-"""The door to the audit: `python -m fakd_jax.audit --data SOURCE --output DIR`."""
+"""The audit command: `python -m fakd_jax.audit --data SOURCE --output DIR`."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from fakd_jax.cli.runner import CommandParser, run_command, use_compilation_cach
 
 
 def make_parser() -> CommandParser:
-    """The flags of `python -m fakd_jax.audit`."""
+    """The flags of the command."""
     parser = CommandParser(
         prog="fakd audit",
-        description="Looks for what makes a data set's figures too good: copies across its splits, "
-        "conflicting labels, shortcuts to its classes. Writes audit.json, groups.csv, "
+        description="Looks for what makes the metrics on a data set too good: duplicates across "
+        "its splits, conflicting labels, shortcuts to its classes. Writes audit.json, groups.csv, "
         "report.html and contact sheets.",
     )
     parser.add_argument(
@@ -24,18 +24,18 @@ def make_parser() -> CommandParser:
 
 
 def main(argv: list[str]) -> None:
-    """Audits as the flags say and prints the findings."""
+    """Audits the data and prints the findings."""
     flags = make_parser().parse_args(argv)
     use_compilation_cache()
-    from fakd_jax.audit.report.tables import summary_text
-    from fakd_jax.audit.run import run_audit
+    from fakd_jax.audit.run import REPORT_FILE, run_audit
+    from fakd_jax.audit.text import summary_text
     from fakd_jax.data.sources import open_dataset
 
-    # Unusable files are a finding here, no reason to stop.
+    # Unreadable files are a finding here, not an error.
     dataset = open_dataset(flags.data, cache_dir=flags.cache_dir, unreadable="skip")
     output = Path(flags.output)
     findings = run_audit(dataset, output, cache_dir=flags.cache_dir)
-    print(f"\n{summary_text(findings)}\nreport: {output / 'report.html'}")
+    print(f"\n{summary_text(findings)}\nreport: {output / REPORT_FILE}")
 
 
 if __name__ == "__main__":

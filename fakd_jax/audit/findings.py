@@ -1,4 +1,4 @@
-"""What an audit says about the splits: test images with a copy in training, groups, conflicts."""
+"""What an audit says about the splits: test images with a training duplicate, groups, conflicts."""
 
 from __future__ import annotations
 
@@ -7,23 +7,23 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from fakd_jax.audit.audit import METHOD, Audit, CopyRecord
 from fakd_jax.audit.matching.orientations import ORIENTATIONS
-from fakd_jax.audit.matching.search import ALTERATIONS, IDENTICAL
+from fakd_jax.audit.matching.pairs import ALTERATIONS, IDENTICAL, Pair
+from fakd_jax.audit.record import METHOD, Audit
 from fakd_jax.audit.shortcuts import Shortcut
 from fakd_jax.data.dataset import ImageDataset
 from fakd_jax.version import __version__
 
 THROUGH_ANOTHER = "through another copy"
-"""A test image whose group reaches into training, but which itself was not paired with one."""
+"""A test image whose group reaches into training, but which was not itself paired with one."""
 
 SIMILAR = 0.80
-"""Correlation from which on two different pictures are very much alike, as neighbouring slices."""
+"""Correlation above which two different pictures are very similar, like neighbouring slices."""
 
 
 @dataclass(frozen=True)
 class Findings:
-    """All that an audit says.
+    """Everything an audit found: what `audit.json` holds.
 
     Attributes:
       data: name, version, source and fingerprint of the data.
@@ -46,15 +46,15 @@ class Findings:
 
 @dataclass(frozen=True)
 class Duplicate:
-    """The training image that a test image is a copy of.
+    """The training image that a test image is a duplicate of.
 
     Attributes:
       test: id of the test image.
-      training: id of its closest copy among the training and validation images.
-      orientation: see :class:`fakd_jax.audit.matching.search.Copy`; `THROUGH_ANOTHER` where the two
-        are connected by other copies only.
+      training: id of its closest duplicate among the training and validation images.
+      orientation: see :class:`fakd_jax.audit.matching.pairs.Pair`; `THROUGH_ANOTHER` where the two
+        are connected only by other duplicates.
       alteration: likewise.
-      whole: correlation; None where they were not compared.
+      whole: correlation; None where the two were not compared.
     """
 
     test: str
@@ -67,7 +67,7 @@ class Duplicate:
 def duplicates_in_training(
     audit: Audit, tested: Iterable[str], trained_on: Iterable[str]
 ) -> dict[str, Duplicate]:
-    """Finds for every tested image that has a copy among those trained on the closest one.
+    """Finds the closest training duplicate of every tested image that has one.
 
     Args:
       audit: of the data.
@@ -78,43 +78,38 @@ def duplicates_in_training(
       The duplicates by the id of the tested image; images without one are left out.
     """
     tested, trained = set(tested), set(trained_on)
-    reached = audit.with_copy_in(tested, trained)
-    partners: dict[str, list[tuple[CopyRecord, str]]] = {id: [] for id in reached}
-    for copy in audit.copies:
-        for one, other in ((copy.first, copy.second), (copy.second, copy.first)):
+    reached = audit.with_duplicate_in(tested, trained)
+    partners: dict[str, list[tuple[Pair[str], str]]] = {id: [] for id in reached}
+    for pair in audit.pairs:
+        for one, other in ((pair.first, pair.second), (pair.second, pair.first)):
             if one in reached and other in trained:
-                partners[one].append((copy, other))
+                partners[one].append((pair, other))
     of_group: dict[int, str] = {}
     for id in sorted(trained):
         of_group.setdefault(audit.groups[id], id)
     return {id: _closest(id, partners[id], of_group[audit.groups[id]]) for id in sorted(reached)}
 
 
-def _closest(id: str, partners: list[tuple[CopyRecord, str]], otherwise: str) -> Duplicate:
+def _closest(id: str, partners: list[tuple[Pair[str], str]], otherwise: str) -> Duplicate:
     if not partners:
         return Duplicate(id, otherwise, THROUGH_ANOTHER, THROUGH_ANOTHER, None)
-    copy, training = min(
-        partners, key=lambda pair: (pair[0].alteration != IDENTICAL, -pair[0].whole, pair[1])
+    pair, training = min(
+        partners, key=lambda found: (found[0].alteration != IDENTICAL, -found[0].whole, found[1])
     )
-    return Duplicate(id, training, copy.orientation, copy.alteration, copy.whole)
+    return Duplicate(id, training, pair.orientation, pair.alteration, pair.whole)
 
 
 def summarise(dataset: ImageDataset, audit: Audit) -> dict[str, Any]:
-    """The findings about the source's own splits.
+    """Returns the findings about the source's own splits, as JSON can hold them.
 
-    Args:
-      dataset: the data.
-      audit: of it.
-
-    Returns:
-      A dict that JSON can hold: `groups`, `copies`, `duplicates` (by class of the test images),
-      `conflicts`, `similar`.
+    Its keys are `groups`, `copies`, `duplicates` (by class of the test images), `conflicts` and
+    `similar`.
     """
     test = dataset.ids("test")
     training = [*dataset.ids("train"), *dataset.ids("val")]
     duplicates = duplicates_in_training(audit, test, training)
     sizes = Counter(len(ids) for ids in audit.members().values())
-    kinds = Counter((copy.orientation, copy.alteration) for copy in audit.copies)
+    kinds = Counter((pair.orientation, pair.alteration) for pair in audit.pairs)
     return {
         "groups": {
             "number": sum(sizes.values()),
@@ -133,7 +128,7 @@ def summarise(dataset: ImageDataset, audit: Audit) -> dict[str, Any]:
 
 
 def conflicts(dataset: ImageDataset, audit: Audit) -> list[list[str]]:
-    """The ids of every group whose images bear different labels."""
+    """The ids of every group whose images have different labels."""
     label = {example.id: example.label for example in dataset.examples}
     return [ids for ids in audit.members().values() if len({label[id] for id in ids}) > 1]
 
@@ -141,7 +136,7 @@ def conflicts(dataset: ImageDataset, audit: Audit) -> list[list[str]]:
 def _duplicates_by_class(
     dataset: ImageDataset, test: Iterable[str], duplicates: dict[str, Duplicate]
 ) -> dict[str, Any]:
-    """For every class: test images, those with a duplicate, and these by what makes them differ."""
+    """For every class the test images, and those with a duplicate by how the two differ."""
     label = {example.id: dataset.class_names[example.label] for example in dataset.examples}
     orientations = (*(orientation.name for orientation in ORIENTATIONS), THROUGH_ANOTHER)
     rows: dict[str, Any] = {
@@ -164,7 +159,7 @@ def _duplicates_by_class(
 
 
 def _similar(audit: Audit, test: set[str], training: set[str]) -> dict[str, Any]:
-    """Test images without a copy in training that have a very similar, different one there."""
+    """Test images without a duplicate in training that have a very similar picture there."""
     found = {
         one
         for pair in audit.rejected

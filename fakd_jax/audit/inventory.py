@@ -1,4 +1,4 @@
-"""What lies in a data set: counts, sizes, kinds of files, and what is not an image."""
+"""What a data set contains: counts, sizes, file formats, and what is not an image."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SIZES_LISTED = 10
 
 @dataclass(frozen=True)
 class FileFacts:
-    """What an image's file says of itself, whatever the picture shows.
+    """What an image's file reveals, whatever the picture shows.
 
     Attributes:
       bytes: length of the file.
@@ -46,17 +46,12 @@ def read_file_facts(dataset: ImageDataset) -> list[FileFacts]:
 def take_inventory(
     dataset: ImageDataset, thumbnails: Thumbnails, facts: list[FileFacts]
 ) -> dict[str, Any]:
-    """Counts what there is.
+    """Counts what the data contains, as JSON can hold it.
 
     Args:
       dataset: the data.
       thumbnails: of every image.
-      facts: of every image's file.
-
-    Returns:
-      A dict that JSON can hold: `images`, `counts` by split and class, `sizes` (the most
-      frequent), `different_sizes`, `formats`, `files_in_colour` and `pictures_in_colour` by split
-      and class, `strays`, `unreadable`, `reencoded`.
+      facts: about every image's file.
     """
     sizes = Counter(f"{width}×{height}" for width, height in thumbnails.sizes)
     in_colour = np.array([fact.channels == 3 for fact in facts])

@@ -10,18 +10,22 @@ from pathlib import Path
 
 import numpy as np
 
-from fakd_jax.audit.audit import Audit, find_audit, search_and_keep
 from fakd_jax.audit.findings import Findings, duplicates_in_training, summarise
 from fakd_jax.audit.inventory import read_file_facts, take_inventory
 from fakd_jax.audit.matching.appearance import read_thumbnails
-from fakd_jax.audit.report.page import audit_page
-from fakd_jax.audit.report.sheets import make_sheets, render
-from fakd_jax.audit.report.tables import groups_csv
+from fakd_jax.audit.matching.confirmation import MIN_PARTS, MIN_WHOLE
+from fakd_jax.audit.record import Audit, audit_duplicates, find_audit
+from fakd_jax.audit.sheets import draw_sheet, make_sheets
 from fakd_jax.audit.shortcuts import from_metadata, nearest_neighbour
+from fakd_jax.audit.text import duplicate_rows, groups_csv, shortcut_rows, tested_and_found
 from fakd_jax.data.dataset import ImageDataset
+from fakd_jax.reporting.numbers import duration
+from fakd_jax.reporting.pages import render
 from fakd_jax.runtime.atomic_files import require_writable, write_whole
 
 AUDIT_FILE = "audit.json"
+GROUPS_FILE = "groups.csv"
+REPORT_FILE = "report.html"
 Log = Callable[[str], object]
 
 
@@ -34,17 +38,13 @@ def run_audit(
 ) -> Findings:
     """Audits a data set and writes `audit.json`, `groups.csv`, `report.html` and contact sheets.
 
-    The groups are also kept beside the prepared data, where `config.data.split` and the
-    evaluation find them.
+    The groups are also stored beside the prepared data, where training and evaluation find them.
 
     Args:
       dataset: the data.
       output: folder of the report.
       cache_dir: of prepared data.
-      log: told what is going on.
-
-    Returns:
-      The findings.
+      log: receives the progress.
 
     Raises:
       UserError: the output or the cache can't be written.
@@ -53,11 +53,9 @@ def run_audit(
     require_writable(output)
     log(f"audit: {len(dataset):,} images of {dataset.name} ({dataset.fingerprint[:12]})")
     thumbnails = read_thumbnails(dataset, log)
-    audit = find_audit(dataset, cache_dir)
-    if audit is None:
-        audit = search_and_keep(dataset, thumbnails, cache_dir, log)
-    else:
-        log("audit: the search for copies was made before; using its result")
+    if find_audit(dataset, cache_dir) is not None:
+        log("audit: reusing the stored search for duplicates")
+    audit = audit_duplicates(dataset, cache_dir, log, thumbnails)
     facts = read_file_facts(dataset)
     labels = np.array([example.label for example in dataset.examples])
     splits = [example.split for example in dataset.examples]
@@ -79,16 +77,25 @@ def run_audit(
         ),
     )
     _write(output, dataset, audit, findings)
-    log(f"audit: done in {time.monotonic() - start:.0f} s")
+    log(f"audit: done in {duration(time.monotonic() - start)}")
     return findings
 
 
 def _write(output: Path, dataset: ImageDataset, audit: Audit, findings: Findings) -> None:
     training = [*dataset.ids("train"), *dataset.ids("val")]
     duplicates = duplicates_in_training(audit, dataset.ids("test"), training)
-    sheets = [(sheet, render(sheet)) for sheet in make_sheets(dataset, audit)]
+    sheets = [(sheet, draw_sheet(sheet)) for sheet in make_sheets(dataset, audit)]
     for sheet, picture in sheets:
         write_whole(output / f"{sheet.name}.png", picture)
     write_whole(output / AUDIT_FILE, json.dumps(asdict(findings), indent=2) + "\n")
-    write_whole(output / "groups.csv", groups_csv(dataset, audit, duplicates))
-    write_whole(output / "report.html", audit_page(findings, sheets))
+    write_whole(output / GROUPS_FILE, groups_csv(dataset, audit, duplicates))
+    page = render(
+        "audit/report.html",
+        findings=findings,
+        sheets=sheets,
+        tested_and_found=tested_and_found(findings.summary["duplicates"]),
+        duplicate_rows=duplicate_rows,
+        shortcut_rows=shortcut_rows(findings.shortcuts),
+        thresholds=(MIN_WHOLE, MIN_PARTS),
+    )
+    write_whole(output / REPORT_FILE, page)

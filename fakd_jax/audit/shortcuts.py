@@ -1,6 +1,6 @@
-"""How far one comes without learning anything of tumours: nearest neighbours, files, brightness.
+"""What classifiers reach without learning about tumours: nearest neighbours, files, brightness.
 
-A classifier that looks an image up among the training images, or that sees nothing but the file's
+A classifier that looks an image up among the training images, or that depends only on the file's
 size and the picture's brightness, should do little better than chance. Where it does well on the
 test images, a network's accuracy on them says little.
 """
@@ -26,12 +26,12 @@ DARK = 16
 
 @dataclass(frozen=True)
 class Shortcut:
-    """How well a classifier without any medicine does.
+    """How well a classifier without medical knowledge does.
 
     Attributes:
-      name: what it sees.
+      name: its input.
       images: which images it was tried on.
-      right: how many of them it named rightly.
+      right: how many of them it classified correctly.
       n: their number.
       chance: share of the most frequent class among them.
     """
@@ -49,17 +49,17 @@ def nearest_neighbour(
     splits: Sequence[str],
     groups: Int[np.ndarray, " N"],
 ) -> list[Shortcut]:
-    """Names every image as the one that its pixels correlate best with, mirrored ones included.
+    """Classifies every image like the one it correlates best with, as it is or mirrored.
 
     Args:
       thumbnails: of all images.
       labels: their classes.
-      splits: the folder that each came in.
-      groups: of copies.
+      splits: the split of each.
+      groups: duplicate groups.
 
     Returns:
-      Test images looked up among the training images: all, those with a copy there and those
-      without; and every image looked up among all that are not its copies.
+      Test images looked up among the training images: all, those with a duplicate there and those
+      without; and every image looked up among all that are not its duplicates.
     """
     small = halve(thumbnails.grey)
     in_test = np.array([split == "test" for split in splits])
@@ -67,16 +67,18 @@ def nearest_neighbour(
     if in_test.any() and not in_test.all():
         training = np.flatnonzero(~in_test)
         found = labels[training[_nearest(small[in_test], small[training])]]
-        copied = np.isin(groups[in_test], groups[training])
+        duplicated = np.isin(groups[in_test], groups[training])
         for name, chosen in (
-            ("all test images", np.ones(len(copied), bool)),
-            ("test images with a copy in training", copied),
-            ("test images without one", ~copied),
+            ("all test images", np.ones(len(duplicated), bool)),
+            ("test images with a duplicate in training", duplicated),
+            ("test images without one", ~duplicated),
         ):
             shortcuts += _score("nearest training image", name, found, labels[in_test], chosen)
     found = labels[_nearest(small, small, groups)]
     everything = np.ones(len(labels), bool)
-    shortcuts += _score("nearest image that is no copy", "all images", found, labels, everything)
+    shortcuts += _score(
+        "nearest image that is not a duplicate", "all images", found, labels, everything
+    )
     return shortcuts
 
 
@@ -87,15 +89,15 @@ def from_metadata(
     groups: Int[np.ndarray, " N"],
     seed: int = 0,
 ) -> list[Shortcut]:
-    """Names every image by its file alone, and by its file and overall brightness.
+    """Classifies every image by its file alone, and by its file and overall brightness.
 
-    A random forest, cross-validated with copies kept together.
+    A random forest, cross-validated with duplicates kept together.
 
     Args:
       thumbnails: of all images.
-      facts: of their files.
+      facts: about their files.
       labels: their classes.
-      groups: of copies.
+      groups: duplicate groups.
       seed: of the folds and the trees.
 
     Returns:
@@ -127,12 +129,9 @@ def _nearest(
     among: Float32[np.ndarray, "M S S"],
     groups: Int[np.ndarray, " M"] | None = None,
 ) -> Int[np.ndarray, " N"]:
-    """The index of the image that correlates best with each, as it is or mirrored.
+    """The index of the image of `among` that correlates best with each, as it is or mirrored.
 
-    Args:
-      images: to look up.
-      among: to be found.
-      groups: if given, `images` are `among`, and an image's own group is left out.
+    With `groups`, `images` are `among`, and an image's own group is left out.
     """
     rows, plain, mirrored = unit_rows(images), unit_rows(among), unit_rows(among[..., ::-1])
     nearest = np.empty(len(images), np.int64)

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from fakd_jax.audit.audit import find_audit
 from fakd_jax.audit.findings import duplicates_in_training
+from fakd_jax.audit.record import find_audit
 from fakd_jax.data.dataset import ImageDataset
 from fakd_jax.errors import UserError
 from fakd_jax.evaluation.baseline import Baseline, open_baseline, require_same_images

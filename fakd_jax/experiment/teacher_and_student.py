@@ -11,7 +11,7 @@ import jax
 import numpy as np
 from flax import nnx
 
-from fakd_jax.audit.audit import audit_copies
+from fakd_jax.audit.record import audit_duplicates
 from fakd_jax.data.dataset import ImageDataset
 from fakd_jax.data.pipeline import CachedImages, steps_per_epoch
 from fakd_jax.data.sources import open_dataset
@@ -117,7 +117,7 @@ def _split(config: ExperimentConfig, dataset: ImageDataset, workdir: Path) -> Sp
         split = Split.load(file, dataset)
     else:
         grouped = config.data.split in NEED_GROUPS
-        audit = audit_copies(dataset, config.data.cache_dir, LOGGER.info) if grouped else None
+        audit = audit_duplicates(dataset, config.data.cache_dir, LOGGER.info) if grouped else None
         split = make_split(
             dataset,
             kind=config.data.split,

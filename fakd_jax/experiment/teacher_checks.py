@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from fakd_jax.audit.audit import find_audit
+from fakd_jax.audit.record import find_audit
 from fakd_jax.data.dataset import ImageDataset
 from fakd_jax.data.preprocessing import Preprocessing
 from fakd_jax.data.splits import Split
@@ -82,7 +82,7 @@ def require_unseen(
       checkpoint: the teacher's, an absolute path.
       dataset: the student's data.
       split: the student's.
-      cache_dir: where the audit is kept, see :func:`fakd_jax.audit.audit.find_audit`.
+      cache_dir: where the audit is kept, see :func:`fakd_jax.audit.record.find_audit`.
 
     Raises:
       UserError: it has seen some.

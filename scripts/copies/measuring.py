@@ -12,7 +12,7 @@ from jaxtyping import Int
 from PIL import Image
 
 from fakd_jax.audit.matching.appearance import Thumbnails, read_thumbnails
-from fakd_jax.audit.matching.search import find_copies
+from fakd_jax.audit.matching.search import find_duplicates
 from fakd_jax.data.dataset import Example, ImageDataset
 from fakd_jax.data.preprocessing import decode_rgb
 from fakd_jax.errors import UserError
@@ -108,7 +108,7 @@ def search(originals: Pictures, known: Thumbnails, kind: Kind, seed: int) -> Fou
       seed: see :func:`copies_of`.
     """
     copies = read_thumbnails(copies_of(originals, kind, seed), _quietly)
-    return count_found(kind, find_copies(joined(known, copies), _quietly).groups)
+    return count_found(kind, find_duplicates(joined(known, copies), _quietly).groups)
 
 
 def count_found(kind: Kind, groups: Int[np.ndarray, " 2*n"]) -> Found:

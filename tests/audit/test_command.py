@@ -1,4 +1,4 @@
-"""The audit's door, end to end on small pictures among which copies were put."""
+"""The audit command, end to end on small pictures with duplicates among them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from fakd_jax.audit import main
+from fakd_jax.audit.__main__ import main
 from fakd_jax.cli.runner import run_command
 from fakd_jax.errors import UserError
 from tests.evaluation.runs import NAMES, write_images
@@ -38,7 +38,7 @@ def audit(data: Path, tmp_path: Path) -> Path:
 def test_everything_is_found_and_written(data, tmp_path, capsys):
     output = audit(data, tmp_path)
     said = capsys.readouterr().out
-    assert "1 of 9 test images have a copy among the training images" in said
+    assert "1 of 9 test images have a duplicate among the training images" in said
     assert "conflicting labels   1 groups" in said
     found = json.loads((output / "audit.json").read_text())
     assert found["summary"]["duplicates"]["glioma"]["by_orientation"]["mirrored"] == 1
@@ -51,7 +51,7 @@ def test_everything_is_found_and_written(data, tmp_path, capsys):
     assert rows["Testing/glioma/1.png"]["duplicate"] == "Training/glioma/2.png"
     page = (output / "report.html").read_text(encoding="utf-8")
     for told in (
-        "1 of 9 test images (11.1 %)",
+        "1 of 9 test images (11.1\u00a0%)",
         "broken.png",
         "notes.txt",
         "Training/notumor/0.png",
@@ -69,7 +69,7 @@ def test_a_second_audit_uses_the_search_and_writes_the_same(data, tmp_path, caps
     before = {path.name: path.read_bytes() for path in output.iterdir()}
     capsys.readouterr()
     audit(data, tmp_path)
-    assert "was made before" in capsys.readouterr().out
+    assert "reusing the stored search" in capsys.readouterr().out
     assert {path.name: path.read_bytes() for path in output.iterdir()} == before
 
 
@@ -80,7 +80,7 @@ def test_a_changed_source_is_audited_anew(data, tmp_path, capsys):
     audit(data, tmp_path)
     said = capsys.readouterr().out
     assert "0 of 8 test images" in said
-    assert "was made before" not in said
+    assert "reusing the stored search" not in said
 
 
 @pytest.mark.parametrize(

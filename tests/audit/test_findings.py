@@ -1,11 +1,10 @@
-"""What an audit says of splits: the closest duplicate, chains of copies, conflicts, similar slices."""
+"""The findings about splits: closest duplicates, chains of them, conflicts, similar slices."""
 
 from __future__ import annotations
 
 import csv
 import io
 
-from fakd_jax.audit.audit import Audit, CopyRecord
 from fakd_jax.audit.findings import (
     THROUGH_ANOTHER,
     Duplicate,
@@ -13,9 +12,10 @@ from fakd_jax.audit.findings import (
     duplicates_in_training,
     summarise,
 )
-from fakd_jax.audit.matching.search import DIFFERENT, IDENTICAL, LEVELS, REENCODED
-from fakd_jax.audit.report.tables import duplicate_rows, groups_csv, shortcut_rows
+from fakd_jax.audit.matching.pairs import DIFFERENT, IDENTICAL, LEVELS, REENCODED, Pair
+from fakd_jax.audit.record import Audit
 from fakd_jax.audit.shortcuts import Shortcut
+from fakd_jax.audit.text import duplicate_rows, groups_csv, shortcut_rows
 from fakd_jax.data.dataset import Example, ImageDataset
 from fakd_jax.metrics.resampling import wilson_interval
 from fakd_jax.reporting.tables import text_table
@@ -23,15 +23,15 @@ from fakd_jax.reporting.tables import text_table
 MIRRORED, PLAIN = "mirrored", "as it is"
 # t* are test images, r* training images; t0, r0 and r1 are one picture, t1 reaches r2 through t2.
 COPIES = (
-    CopyRecord("r0", "t0", MIRRORED, REENCODED, 0.999, 0.99),
-    CopyRecord("r1", "t0", PLAIN, IDENTICAL, 1.0, 1.0),
-    CopyRecord("t1", "t2", PLAIN, REENCODED, 0.98, 0.95),
-    CopyRecord("r2", "t2", PLAIN, LEVELS, 0.95, 0.9),
+    Pair("r0", "t0", MIRRORED, REENCODED, 0.999, 0.99),
+    Pair("r1", "t0", PLAIN, IDENTICAL, 1.0, 1.0),
+    Pair("t1", "t2", PLAIN, REENCODED, 0.98, 0.95),
+    Pair("r2", "t2", PLAIN, LEVELS, 0.95, 0.9),
 )
 REJECTED = (
-    CopyRecord("r3", "t3", PLAIN, DIFFERENT, 0.85, 0.5),
-    CopyRecord("r0", "r3", PLAIN, DIFFERENT, 0.84, 0.4),
-    CopyRecord("r4", "t4", PLAIN, DIFFERENT, 0.75, 0.3),
+    Pair("r3", "t3", PLAIN, DIFFERENT, 0.85, 0.5),
+    Pair("r0", "r3", PLAIN, DIFFERENT, 0.84, 0.4),
+    Pair("r4", "t4", PLAIN, DIFFERENT, 0.75, 0.3),
 )
 GROUPS = {"r0": 0, "r1": 0, "t0": 0, "r2": 1, "t1": 1, "t2": 1, "r3": 2, "r4": 3, "t3": 4, "t4": 5}
 LABELS = {"r0": 0, "r1": 0, "t0": 0, "r2": 0, "t1": 1, "t2": 1, "r3": 0, "r4": 1, "t3": 0, "t4": 1}

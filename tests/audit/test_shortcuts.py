@@ -28,7 +28,7 @@ def test_a_mirrored_training_image_is_found(noise: np.ndarray) -> None:
     every, copied, by_group = nearest_neighbour(thumbnails_of(grey), labels, splits, groups)
     assert (every.right, every.n) == (2, 2)
     assert (copied.right, copied.n) == (2, 2)
-    assert copied.images == "test images with a copy in training"
+    assert copied.images == "test images with a duplicate in training"
     assert by_group.n == 10
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from PIL import Image, ImageOps
 
-from fakd_jax.audit.audit import audit_copies
+from fakd_jax.audit.record import audit_duplicates
 from fakd_jax.data.sources import open_dataset
 from fakd_jax.data.splits import make_split
 from fakd_jax.evaluation import run
@@ -41,7 +41,7 @@ def evaluate(
     monkeypatch.setattr(run, "measure_latency", lambda predictor: measure_latency(predictor, (4,)))
     cache = tmp_path / "cache"
     dataset = open_dataset(str(data), cache_dir=cache, log=silent)
-    audit = audit_copies(dataset, cache, silent)
+    audit = audit_duplicates(dataset, cache, silent)
     split = make_split(dataset, kind=kind, seed=0, groups=audit.groups, audit=audit.fingerprint)
     workdir = write_run(tmp_path / "workdir", dataset, cache, split)
     metrics = evaluate_checkpoint(workdir, log=silent)
@@ -106,7 +106,7 @@ def test_audited_data_whose_training_images_are_unknown(place, data, tmp_path, m
     else:
         checkpoint, tested = tmp_path / "alone", data
         shutil.copytree(workdir / "student" / "best" / "7", checkpoint)
-    audit = audit_copies(open_dataset(str(tested), cache_dir=cache, log=silent), cache, silent)
+    audit = audit_duplicates(open_dataset(str(tested), cache_dir=cache, log=silent), cache, silent)
     folder = tmp_path / "report"
     metrics = evaluate_checkpoint(checkpoint, source=str(tested), output=folder, log=silent)
     assert metrics["subsets"] == {"audit": audit.fingerprint, "rows": None}

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from fakd_jax.audit.audit import METHOD, Audit
+from fakd_jax.audit.record import METHOD, Audit
 from fakd_jax.data.splits import make_split
 from fakd_jax.errors import UserError
 from fakd_jax.experiment.teacher_checks import require_unseen, teacher_checkpoint
@@ -46,7 +46,7 @@ def keep_audit(cache, audit=AUDIT):
     folder = cache / "audits"
     folder.mkdir()
     name = f"{DATASET.fingerprint[:32]}-{METHOD}.json"
-    (folder / name).write_text(json.dumps(dataclasses.asdict(audit)))
+    (folder / name).write_text(json.dumps(dataclasses.asdict(audit) | {"copies": []}))
 
 
 @pytest.mark.parametrize(

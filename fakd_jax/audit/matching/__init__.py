@@ -1,5 +1,5 @@
 """Duplicate search: candidates by appearance, confirmation by registration.
 
 NumPy arrays of pixels in, pairs of images out.
-May import data, errors and its own modules.
+May import data, reporting.numbers, runtime, inference.batching and its own modules.
 """

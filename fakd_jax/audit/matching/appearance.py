@@ -1,9 +1,9 @@
-"""What an image looks like, apart from brightness, contrast and where its head lies.
+"""What an image looks like, independent of brightness, contrast and the position of the head.
 
-Copies of an image differ in brightness, contrast, compression, sharpness, position and size;
-slices of different heads differ in their fine structure. So images are compared by their
-*local contrast*: what a band-pass filter leaves, divided by its local strength, so that a dark,
-stretched or sharpened copy looks like its original.
+Duplicates differ in brightness, contrast, compression, sharpness, position and size; slices of
+different heads differ in their fine structure. So images are compared by their *local contrast*:
+the output of a band-pass filter divided by its local strength, so that a darkened, stretched or
+sharpened duplicate looks like its original.
 """
 
 from __future__ import annotations
@@ -19,10 +19,11 @@ from jaxtyping import Bool, Float32, Int, UInt8
 
 from fakd_jax.data.dataset import ImageDataset
 from fakd_jax.data.preprocessing import decode_rgb
+from fakd_jax.reporting.numbers import count, duration
 from fakd_jax.runtime.hashing import sha256
 
 SIDE = 112
-"""Side of the thumbnails in pixels: half the networks' input, twice JPEG's grain of 1 pixel."""
+"""Side of the thumbnails in pixels: half the networks' input."""
 
 COARSE_SIDE = SIDE // 2
 
@@ -31,7 +32,7 @@ PROGRESS_SECONDS = 10.0
 
 @dataclass(frozen=True)
 class Thumbnails:
-    """Every image of a data set, small and grey, with what its file says of itself.
+    """Every image of a data set, small and grey, with facts about its file.
 
     Attributes:
       grey: luminance, 0 to 255.
@@ -47,7 +48,7 @@ class Thumbnails:
 
 
 COLOUR_TOLERANCE = 16
-"""JPEG's colour planes scatter a grey picture's channels by some levels."""
+"""JPEG compression scatters the channels of a grey picture by some levels."""
 
 
 def read_thumbnails(dataset: ImageDataset, log: Callable[[str], object] = print) -> Thumbnails:
@@ -55,25 +56,25 @@ def read_thumbnails(dataset: ImageDataset, log: Callable[[str], object] = print)
 
     Args:
       dataset: the data, N images.
-      log: told the progress every ten seconds.
+      log: receives the progress every ten seconds.
 
     Returns:
       The thumbnails, in the order of `dataset.examples`.
     """
-    told = start = time.monotonic()
+    logged = start = time.monotonic()
     found = []
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
         jobs = [pool.submit(_thumbnail, dataset, index) for index in range(len(dataset))]
         try:
             for job in jobs:
                 found.append(job.result())
-                if time.monotonic() - told > PROGRESS_SECONDS:
-                    told = time.monotonic()
-                    rate = len(found) / (told - start)
-                    left = (len(jobs) - len(found)) / rate
-                    log(f"audit: read {len(found):,} of {len(jobs):,} images, {left:.0f} s left")
+                if time.monotonic() - logged > PROGRESS_SECONDS:
+                    logged = time.monotonic()
+                    left = (logged - start) * (len(jobs) / len(found) - 1)
+                    read = count(len(found), len(jobs))
+                    log(f"audit: read {read} images, about {duration(left)} left")
         except BaseException:
-            pool.shutdown(cancel_futures=True)  # an interruption must not wait for thousands
+            pool.shutdown(cancel_futures=True)  # do not wait for thousands when interrupted
             raise
     grey, digests, sizes, coloured = zip(*found, strict=True)
     return Thumbnails(np.stack(grey), digests, sizes, np.array(coloured))
@@ -104,15 +105,15 @@ def local_contrast(
 ) -> Float32[np.ndarray, "N S S"]:
     """The band between two Gaussian blurs, divided by its own local root mean square.
 
-    Invariant to a factor and an offset of the brightness, and nearly so to any smooth change of
-    it over the image or over the grey levels.
+    Invariant to gain and offset of the brightness, and nearly so to any smooth change of it over
+    the image or over the grey levels.
 
     Args:
       images: grey.
       inner: standard deviation of the finer blur, pixels.
       outer: standard deviation of the coarser blur, and of the window of the local strength.
-      floor: share of an image's greatest local strength below which contrast is not raised to
-        full strength, so that the empty background stays quiet.
+      floor: share of an image's greatest local strength below which contrast is not amplified in
+        full, so that the noise of an empty background stays small.
 
     Returns:
       Values around 0, mostly in [-2, 2].
@@ -142,11 +143,11 @@ FILLED_SHARE = 0.02
 
 
 def head_boxes(images: Float32[np.ndarray, "N S S"]) -> Int[np.ndarray, "N 4"]:
-    """The box around what is not background: (top, bottom, left, right), ends excluded.
+    """Boxes around what is not background: (top, bottom, left, right), ends excluded.
 
-    A row or column belongs to it if more than `FILLED_SHARE` of it is brighter than
-    `BRIGHT_SHARE` of the image's 99th percentile. An image with hardly anything bright is taken
-    whole.
+    A row or column belongs to the box if more than `FILLED_SHARE` of it is brighter than
+    `BRIGHT_SHARE` of the image's 99th percentile. Where hardly anything is bright, the box is the
+    whole image.
     """
     side = images.shape[-1]
     brightest = np.percentile(images.reshape(len(images), -1), 99, axis=1)[:, None, None]
@@ -165,7 +166,7 @@ def head_boxes(images: Float32[np.ndarray, "N S S"]) -> Int[np.ndarray, "N 4"]:
 def crop_to(
     images: Float32[np.ndarray, "N S S"], boxes: Int[np.ndarray, "N 4"], side: int
 ) -> Float32[np.ndarray, "N side side"]:
-    """Each image's box, resampled bilinearly to a square: position and size are taken out."""
+    """Each image's box, resampled bilinearly to a square, which removes position and size."""
     rows = [
         _resampling(top, bottom, images.shape[1], side)
         @ image

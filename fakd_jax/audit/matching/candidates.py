@@ -1,4 +1,4 @@
-"""Which pairs of images might be copies: every pair compared, coarsely, in every orientation."""
+"""Candidate duplicates: every pair of images compared, coarsely, in every orientation."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ BLOCK = 1024
 
 @dataclass(frozen=True)
 class Candidates:
-    """Pairs (first < second) and the orientation in which the second is like the first.
+    """Pairs (first < second) and the orientation in which the second resembles the first.
 
     Attributes:
       first: index of an image.
@@ -32,14 +32,13 @@ class Candidates:
     def __len__(self) -> int:
         return len(self.first)
 
+    def columns(self) -> tuple[np.ndarray, ...]:
+        """All arrays, in the order of the attributes."""
+        return self.first, self.second, self.orientation, self.correlation
+
     def take(self, chosen: np.ndarray) -> Candidates:
         """Those at an index array or under a mask."""
-        return Candidates(
-            self.first[chosen],
-            self.second[chosen],
-            self.orientation[chosen],
-            self.correlation[chosen],
-        )
+        return Candidates(*(column[chosen] for column in self.columns()))
 
 
 def find_candidates(
@@ -52,10 +51,10 @@ def find_candidates(
 
     Args:
       contrasts: see :func:`fakd_jax.audit.matching.appearance.local_contrast`.
-      least: correlation from which on a pair is kept.
+      least: smallest correlation at which a pair is kept.
 
     Returns:
-      The pairs; one pair may be there in several orientations.
+      The pairs; a pair may occur in several orientations.
     """
     plain = unit_rows(contrasts)
     found = []
@@ -74,30 +73,21 @@ def find_candidates(
 
 def merge_candidates(one: Candidates, other: Candidates) -> Candidates:
     """The pairs of both, each once per orientation with the greater correlation."""
-    both = [np.concatenate(pair) for pair in zip(_columns(one), _columns(other), strict=True)]
-    first, second, orientation, correlation = both
-    order = np.lexsort((-correlation, orientation, second, first))
-    keys = np.stack([first, second, orientation])[:, order]
+    both = Candidates(*map(np.concatenate, zip(one.columns(), other.columns(), strict=True)))
+    order = np.lexsort((-both.correlation, both.orientation, both.second, both.first))
+    ordered = both.take(order)
+    keys = np.stack(ordered.columns()[:3])
     new = np.ones(len(order), bool)
     new[1:] = (keys[:, 1:] != keys[:, :-1]).any(axis=0)
-    return Candidates(first, second, orientation, correlation).take(order[new])
+    return ordered.take(new)
 
 
 def unit_rows(images: Float32[np.ndarray, "N S S"]) -> Float32[np.ndarray, "N S*S"]:
     """Each image as a row of mean 0 and length 1, so that products are correlations.
 
-    An image without any contrast gives zeros and is like no other.
+    An image without contrast results in zeros and correlates with no other.
     """
     rows = np.ascontiguousarray(images).reshape(len(images), -1)
     rows = rows - rows.mean(axis=1, keepdims=True)
     length = np.linalg.norm(rows, axis=1, keepdims=True)
     return rows / np.where(length > 1e-6, length, np.inf)
-
-
-def _columns(candidates: Candidates) -> tuple[np.ndarray, ...]:
-    return (
-        candidates.first,
-        candidates.second,
-        candidates.orientation,
-        candidates.correlation,
-    )

@@ -1,7 +1,7 @@
-"""Which candidates are copies: pixels compared after laying one picture over the other.
+"""Confirms which candidates are duplicates, by comparing pixels after registration.
 
-Neighbouring slices of one head, and heads of one scanner, correlate up to 0.94 as a whole, for
-their skulls agree; but somewhere inside they differ. A copy agrees everywhere. So a copy must
+Neighbouring slices of one head, and heads from one scanner, correlate up to 0.94 as a whole, since
+their skulls agree; but they differ somewhere inside. A duplicate agrees everywhere, so it must
 correlate as a whole *and* in nearly every part of the picture.
 """
 
@@ -14,17 +14,22 @@ from jaxtyping import Bool, Float, Float32, Int
 
 from fakd_jax.audit.matching.candidates import Candidates, unit_rows
 from fakd_jax.audit.matching.orientations import ORIENTATIONS
-from fakd_jax.audit.matching.registration import IDENTITY, between_boxes, overlay, register
+from fakd_jax.audit.matching.registration import (
+    IDENTITY,
+    register,
+    transform_between_boxes,
+    warp_all,
+)
 
-LEAST_WHOLE = 0.90
-LEAST_PARTS = 0.78
+MIN_WHOLE = 0.90
+MIN_PARTS = 0.78
 PARTS = 7
 """The picture is compared in 7 × 7 parts."""
 
-LIVELY = 0.05
-"""Parts with less than this share of the liveliest part's contrast are background."""
+MIN_CONTRAST = 0.05
+"""Parts with less than this share of the greatest contrast of any part are background."""
 
-DISAGREEING = 0.1
+OUTLIERS = 0.1
 """Share of the parts that may disagree: an annotation, a cut corner."""
 
 WORTH_REGISTERING = 0.85
@@ -36,33 +41,30 @@ CHUNK = 2048
 
 @dataclass(frozen=True)
 class Comparison:
-    """How well the pictures of some pairs agree.
+    """How well the pictures of P pairs agree.
 
     Attributes:
       whole: correlation over the whole overlap.
-      parts: the correlation that all but `DISAGREEING` of the parts reach.
-      placement: at which the second was laid over the first (:mod:`.registration`).
+      parts: the correlation that all but `OUTLIERS` of the parts reach.
+      transform: of the second picture onto the first (:mod:`.registration`).
     """
 
     whole: Float[np.ndarray, " P"]
     parts: Float[np.ndarray, " P"]
-    placement: Float32[np.ndarray, "P 4"]
+    transform: Float32[np.ndarray, "P 4"]
 
-    def is_copy(self) -> Bool[np.ndarray, " P"]:
-        """Whether each pair is a picture and its copy."""
-        return (self.whole >= LEAST_WHOLE) & (self.parts >= LEAST_PARTS)
+    def is_duplicate(self) -> Bool[np.ndarray, " P"]:
+        """Whether each pair are duplicates."""
+        return (self.whole >= MIN_WHOLE) & (self.parts >= MIN_PARTS)
 
 
-def compare_as_they_are(contrasts: Float32[np.ndarray, "N S S"], pairs: Candidates) -> Comparison:
+def compare_directly(contrasts: Float32[np.ndarray, "N S S"], pairs: Candidates) -> Comparison:
     """Compares the pictures of every pair in the pair's orientation, without moving them.
 
     Args:
       contrasts: of all images, fine.
-      pairs: the pairs.
-
-    Returns:
-      One entry a pair. Where the whole is far from `LEAST_WHOLE` the parts are not looked at and
-      count as -1.
+      pairs: the pairs. Where a pair's whole is below `MIN_WHOLE` its parts are not compared and
+        count as -1.
     """
     whole, parts = np.full(len(pairs), -1.0), np.full(len(pairs), -1.0)
     for number, orientation in enumerate(ORIENTATIONS):
@@ -72,66 +74,65 @@ def compare_as_they_are(contrasts: Float32[np.ndarray, "N S S"], pairs: Candidat
             one = contrasts[pairs.first[at]]
             other = orientation.apply(contrasts[pairs.second[at]])
             whole[at] = np.einsum("pi,pi->p", unit_rows(one), unit_rows(other))
-            close = whole[at] >= LEAST_WHOLE
-            parts[at[close]] = agreement_of_parts(one[close], other[close])
+            close = whole[at] >= MIN_WHOLE
+            parts[at[close]] = correlation_of_parts(one[close], other[close])
     return Comparison(whole, parts, np.tile(IDENTITY, (len(pairs), 1)))
 
 
-def compare_laid_over(
+def compare_registered(
     coarse: Float32[np.ndarray, "N C C"],
     fine: Float32[np.ndarray, "N S S"],
     boxes: Int[np.ndarray, "N 4"],
     pairs: Candidates,
 ) -> Comparison:
-    """Compares the pictures of every pair after laying the second over the first.
+    """Compares the pictures of every pair after registering the second to the first.
 
-    Begins at the identity and at the placement that carries one head's box into the other's,
-    on the coarse pictures; the better one is improved on the fine pictures.
+    Starts at the identity and at the transform between the heads' boxes on the coarse pictures;
+    refines the better result on the fine pictures.
 
     Args:
       coarse: contrasts of all images at half the side of `fine`.
       fine: contrasts of all images.
       boxes: of the heads, in pixels of `fine`.
-      pairs: the pairs.
-
-    Returns:
-      One entry a pair; a pair that never comes near to agreeing counts as -1.
+      pairs: the pairs; a pair that never comes close to agreeing counts as -1.
     """
     whole, parts = np.full(len(pairs), -1.0), np.full(len(pairs), -1.0)
-    placement = np.tile(IDENTITY, (len(pairs), 1))
+    transform = np.tile(IDENTITY, (len(pairs), 1))
+    side = fine.shape[-1]
     for start in range(0, len(pairs), CHUNK):
         part = pairs.take(np.arange(start, min(start + CHUNK, len(pairs))))
         one, other = coarse[part.first], _oriented(coarse, part)
-        side = fine.shape[-1]
-        carried = between_boxes(boxes[part.first], _oriented_boxes(boxes, part, side), side)
-        trials = [
-            register(one, other, begin)
-            for begin in (np.tile(IDENTITY, (len(part), 1)), carried.astype(np.float32))
-        ]
-        better = trials[1][0] > trials[0][0]
-        correlation = np.where(better, trials[1][0], trials[0][0])
-        found = np.where(better[:, None], trials[1][1], trials[0][1])
+        between = transform_between_boxes(
+            boxes[part.first], _oriented_boxes(boxes, part, side), side
+        )
+        starts = (np.tile(IDENTITY, (len(part), 1)), between.astype(np.float32))
+        tried = [register(one, other, begin) for begin in starts]
+        better = tried[1][0] > tried[0][0]
+        correlation = np.where(better, tried[1][0], tried[0][0])
+        found = np.where(better[:, None], tried[1][1], tried[0][1])
         near = np.flatnonzero((correlation >= WORTH_REGISTERING) & _plausible(found))
+        if not len(near):
+            continue
         close = part.take(near)
         one, other = fine[close.first], _oriented(fine, close)
         at = start + near
-        whole[at], placement[at] = register(one, other, found[near], steps=2)
-        moved, inside = overlay(other, placement[at])
-        parts[at] = agreement_of_parts(one * inside, moved * inside)
-    return Comparison(whole, parts, placement)
+        whole[at], transform[at] = register(one, other, found[near], steps=2)
+        moved, inside = warp_all(other, transform[at])
+        parts[at] = correlation_of_parts(one * inside, moved * inside)
+    return Comparison(whole, parts, transform)
 
 
-def agreement_of_parts(
+def correlation_of_parts(
     one: Float32[np.ndarray, "P S S"], other: Float32[np.ndarray, "P S S"]
 ) -> Float[np.ndarray, " P"]:
-    """The correlation that all but a tenth of the pictures' lively parts reach.
+    """Returns the correlation that all but a tenth of the parts with contrast reach.
 
     Args:
       one: pictures.
-      other: laid over them.
+      other: registered to them.
 
     Returns:
-      One value a pair, in [-1, 1]; 0 for pictures without contrast.
+      Values in [-1, 1]; 0 for pictures without contrast.
     """
     count, side = len(one), one.shape[-1]
     length = side // PARTS
@@ -143,11 +144,11 @@ def agreement_of_parts(
 
     a, b = centred(one), centred(other)
     strength = np.sqrt((a * a).sum(axis=(2, 4)) * (b * b).sum(axis=(2, 4)))
-    lively = strength > LIVELY * strength.max(axis=(1, 2), keepdims=True)
+    textured = strength > MIN_CONTRAST * strength.max(axis=(1, 2), keepdims=True)
     correlation = (a * b).sum(axis=(2, 4)) / np.maximum(strength, 1e-9)
-    sorted_parts = np.sort(np.where(lively, correlation, np.inf).reshape(count, PARTS**2), axis=1)
-    number = lively.sum(axis=(1, 2))
-    place = np.floor(DISAGREEING * number).astype(int)
+    sorted_parts = np.sort(np.where(textured, correlation, np.inf).reshape(count, PARTS**2), axis=1)
+    number = textured.sum(axis=(1, 2))
+    place = np.floor(OUTLIERS * number).astype(int)
     reached = sorted_parts[np.arange(count), np.minimum(place, PARTS**2 - 1)]
     return np.where(np.isfinite(reached), reached, 0.0)
 
@@ -177,9 +178,9 @@ def _oriented_boxes(
     return oriented
 
 
-def _plausible(placement: Float32[np.ndarray, "P 4"]) -> Bool[np.ndarray, " P"]:
-    """Whether a copy may have been moved so far: beyond that, anything fits anything."""
-    scales, shifts = placement[:, :2], np.abs(placement[:, 2:])
+def _plausible(transform: Float32[np.ndarray, "P 4"]) -> Bool[np.ndarray, " P"]:
+    """Whether a duplicate may have been moved that far: beyond that, anything fits anything."""
+    scales, shifts = transform[:, :2], np.abs(transform[:, 2:])
     scaling = np.maximum(scales, 1 / np.maximum(scales, 1e-3)).max(axis=1)
     stretching = scales.max(axis=1) / np.maximum(scales.min(axis=1), 1e-3)
     moderate = (scales.min(axis=1) > 0) & (scaling <= MAX_SCALING)

@@ -1,4 +1,4 @@
-"""The eight ways to turn and mirror a square picture: the dihedral group of the square."""
+"""The eight orientations of a square picture: the dihedral group of the square."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from jaxtyping import Shaped
 
 @dataclass(frozen=True)
 class Orientation:
-    """Quarter turns counter-clockwise, then perhaps a mirroring left to right.
+    """Quarter turns counter-clockwise, then optionally a left–right flip.
 
     Attributes:
-      name: as reports call it.
+      name: in reports.
       turns: quarter turns, 0 to 3.
       mirrored: whether left and right are swapped after turning.
     """
@@ -23,7 +23,7 @@ class Orientation:
     mirrored: bool
 
     def apply(self, images: Shaped[np.ndarray, "*N S S"]) -> Shaped[np.ndarray, "*N S S"]:
-        """Turns and mirrors the last two axes; a view, nothing is copied."""
+        """Turns and mirrors the last two axes; returns a view."""
         turned = np.rot90(images, self.turns, axes=(-2, -1))
         return turned[..., ::-1] if self.mirrored else turned
 

@@ -1,4 +1,4 @@
-"""Finds every image that is a copy of another: files, mirrored, re-encoded, brightened, moved."""
+"""Finds every pair of duplicates: same files, mirrored, re-encoded, brightened, moved."""
 
 from __future__ import annotations
 
@@ -17,104 +17,69 @@ from fakd_jax.audit.matching.appearance import (
     local_contrast,
 )
 from fakd_jax.audit.matching.candidates import Candidates, find_candidates, merge_candidates
-from fakd_jax.audit.matching.confirmation import Comparison, compare_as_they_are, compare_laid_over
+from fakd_jax.audit.matching.confirmation import Comparison, compare_directly, compare_registered
 from fakd_jax.audit.matching.orientations import ORIENTATIONS
+from fakd_jax.audit.matching.pairs import DIFFERENT, IDENTICAL, LEVELS, MOVED, REENCODED, Pair
 
 MOVED_SCALE = 0.01
 MOVED_SHIFT = 0.005
 SAME_LEVELS = 1.5
-"""Mean difference of grey levels, of 255, up to which a copy counts as re-encoded only."""
-
-IDENTICAL, REENCODED, LEVELS, MOVED = (
-    "identical file",
-    "re-encoded",
-    "other grey levels",
-    "moved or resized",
-)
-ALTERATIONS = (IDENTICAL, REENCODED, LEVELS, MOVED)
-DIFFERENT = "different pictures"
-
-
-@dataclass(frozen=True)
-class Copy:
-    """Two images of which one is a copy of the other, or both of a third.
-
-    Attributes:
-      first: index of the image with the smaller index.
-      second: index of the other.
-      orientation: name of what turns the second into the first.
-      alteration: one of `ALTERATIONS`: what else differs.
-      whole: correlation of the two pictures, 1 for identical files.
-      parts: see :class:`fakd_jax.audit.matching.confirmation.Comparison`.
-    """
-
-    first: int
-    second: int
-    orientation: str
-    alteration: str
-    whole: float
-    parts: float
+"""Mean difference of grey levels, of 255, up to which a duplicate counts as re-encoded only."""
 
 
 @dataclass(frozen=True)
 class Search:
-    """What a search for copies found.
+    """What a search for duplicates found.
 
     Attributes:
-      copies: confirmed pairs; of pairs that other pairs connect already not all are looked at.
-      rejected: pairs compared and found different, the most alike first.
-      groups: of every image the number of its group of copies; an image without copies is a
-        group of its own.
+      pairs: confirmed duplicates; not every pair within a group is among them.
+      rejected: pairs compared and found different, the most similar first.
+      groups: the number of every image's duplicate group; an image without duplicates is a group
+        of its own.
     """
 
-    copies: tuple[Copy, ...]
-    rejected: tuple[Copy, ...]
+    pairs: tuple[Pair[int], ...]
+    rejected: tuple[Pair[int], ...]
     groups: Int[np.ndarray, " N"]
 
 
 REJECTED_KEPT = 2000
 
 
-def find_copies(thumbnails: Thumbnails, log: Callable[[str], object] = print) -> Search:
+def find_duplicates(thumbnails: Thumbnails, log: Callable[[str], object] = print) -> Search:
     """Compares every image with every other.
 
     Args:
       thumbnails: of all images.
-      log: told what is going on.
-
-    Returns:
-      Confirmed copies, the nearest rejected pairs, and the groups.
+      log: receives the progress.
     """
     grey = thumbnails.grey
     boxes = head_boxes(grey)
     fine = local_contrast(grey, inner=1.0, outer=3.0, floor=0.2)
     coarse = local_contrast(halve(grey), inner=0.7, outer=3.0, floor=0.1)
     heads = local_contrast(crop_to(grey, boxes, COARSE_SIDE), inner=0.7, outer=3.0, floor=0.1)
-    log(f"audit: comparing {len(grey):,} images, each with each, turned and mirrored")
-    pairs = merge_candidates(find_candidates(coarse), find_candidates(heads))
+    log(f"audit: comparing all pairs of {len(grey):,} images in eight orientations")
+    candidates = merge_candidates(find_candidates(coarse), find_candidates(heads))
     del heads
-    log(f"audit: {len(pairs):,} pairs are alike at a glance; looking closer")
-    direct = compare_as_they_are(fine, pairs)
-    copies = _copies(thumbnails, pairs, direct) + _identical_files(thumbnails.digests)
-    groups = connect(len(grey), [(copy.first, copy.second) for copy in copies])
-    # What is connected already needs no second look; the others may be moved or resized.
-    apart = pairs.take(groups[pairs.first] != groups[pairs.second])
-    log(f"audit: laying {len(apart):,} pairs over each other")
-    moved = compare_laid_over(coarse, fine, boxes, apart)
-    copies = _best_of_each_pair([*copies, *_copies(thumbnails, apart, moved)])
-    groups = connect(len(grey), [(copy.first, copy.second) for copy in copies])
-    return Search(tuple(copies), tuple(_nearest_rejected(apart, moved, groups)), groups)
+    log(f"audit: comparing {len(candidates):,} candidate pairs in detail")
+    direct = compare_directly(fine, candidates)
+    found = _confirmed(thumbnails, candidates, direct) + _identical_files(thumbnails.digests)
+    groups = _groups(len(grey), found)
+    # Pairs within a group need no second look; the others may be moved or resized.
+    apart = candidates.take(groups[candidates.first] != groups[candidates.second])
+    log(f"audit: registering {len(apart):,} pairs")
+    registered = compare_registered(coarse, fine, boxes, apart)
+    found = _best_of_each_pair([*found, *_confirmed(thumbnails, apart, registered)])
+    groups = _groups(len(grey), found)
+    return Search(tuple(found), tuple(_nearest_rejected(apart, registered, groups)), groups)
 
 
 def connect(count: int, pairs: Iterable[tuple[int, int]]) -> Int[np.ndarray, " N"]:
-    """Numbers the connected components of a graph by their first member.
+    """Numbers the connected components of a graph from 0, in the order of their first nodes.
 
     Args:
-      count: of the nodes.
+      count: N, the number of nodes.
       pairs: edges.
-
-    Returns:
-      Of every node its component, numbered from 0 in the order of the components' first nodes.
     """
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
@@ -123,78 +88,81 @@ def connect(count: int, pairs: Iterable[tuple[int, int]]) -> Int[np.ndarray, " N
     graph = coo_array((np.ones(len(edges)), (edges[:, 0], edges[:, 1])), shape=(count, count))
     components = connected_components(graph, directed=False)[1]
     _, first, inverse = np.unique(components, return_index=True, return_inverse=True)
-    rank = np.empty(len(first), np.int64)
-    rank[np.argsort(first)] = np.arange(len(first))
-    return rank[inverse]
+    return np.argsort(np.argsort(first))[inverse]
 
 
-def _identical_files(digests: Sequence[str]) -> list[Copy]:
-    """Pairs of equal files, each with the first of its kind: even pictures without contrast."""
+def _groups(count: int, pairs: Sequence[Pair[int]]) -> Int[np.ndarray, " N"]:
+    return connect(count, [(pair.first, pair.second) for pair in pairs])
+
+
+def _identical_files(digests: Sequence[str]) -> list[Pair[int]]:
+    """Pairs every repeated file with the first of its kind, even if it shows no contrast."""
     first_of: dict[str, int] = {}
     return [
-        Copy(first_of[digest], index, ORIENTATIONS[0].name, IDENTICAL, 1.0, 1.0)
+        Pair(first_of[digest], index, ORIENTATIONS[0].name, IDENTICAL, 1.0, 1.0)
         for index, digest in enumerate(digests)
         if first_of.setdefault(digest, index) != index
     ]
 
 
-def _copies(thumbnails: Thumbnails, pairs: Candidates, compared: Comparison) -> list[Copy]:
-    """The confirmed pairs, with what makes each differ."""
+def _confirmed(
+    thumbnails: Thumbnails, candidates: Candidates, compared: Comparison
+) -> list[Pair[int]]:
+    """The candidates that are duplicates, with what else differs."""
     return [
-        _describe(pairs, compared, number, _alteration(thumbnails, pairs, compared, number))
-        for number in map(int, np.flatnonzero(compared.is_copy()))
+        _pair(candidates, compared, number, _alteration(thumbnails, candidates, compared, number))
+        for number in map(int, np.flatnonzero(compared.is_duplicate()))
     ]
 
 
 def _alteration(
-    thumbnails: Thumbnails, pairs: Candidates, compared: Comparison, number: int
+    thumbnails: Thumbnails, candidates: Candidates, compared: Comparison, number: int
 ) -> str:
-    first, second = int(pairs.first[number]), int(pairs.second[number])
-    orientation = ORIENTATIONS[int(pairs.orientation[number])]
+    first, second = int(candidates.first[number]), int(candidates.second[number])
+    orientation = ORIENTATIONS[int(candidates.orientation[number])]
     same_bytes = thumbnails.digests[first] == thumbnails.digests[second]
     if same_bytes and orientation is ORIENTATIONS[0]:
         return IDENTICAL
-    down_and_right, scales = compared.placement[number][2:], compared.placement[number][:2]
-    if np.abs(scales - 1).max() > MOVED_SCALE or np.abs(down_and_right).max() > MOVED_SHIFT:
+    scales, shifts = np.split(compared.transform[number], 2)
+    if np.abs(scales - 1).max() > MOVED_SCALE or np.abs(shifts).max() > MOVED_SHIFT:
         return MOVED
     difference = thumbnails.grey[first] - orientation.apply(thumbnails.grey[second])
     return REENCODED if float(np.abs(difference).mean()) <= SAME_LEVELS else LEVELS
 
 
-def _describe(pairs: Candidates, compared: Comparison, number: int, alteration: str) -> Copy:
-    return Copy(
-        first=int(pairs.first[number]),
-        second=int(pairs.second[number]),
-        orientation=ORIENTATIONS[int(pairs.orientation[number])].name,
+def _pair(candidates: Candidates, compared: Comparison, number: int, alteration: str) -> Pair[int]:
+    return Pair(
+        first=int(candidates.first[number]),
+        second=int(candidates.second[number]),
+        orientation=ORIENTATIONS[int(candidates.orientation[number])].name,
         alteration=alteration,
         whole=round(float(compared.whole[number]), 4),
         parts=round(float(compared.parts[number]), 4),
     )
 
 
-def _best_of_each_pair(copies: Sequence[Copy]) -> list[Copy]:
-    """One entry a pair: a symmetric head may be found as it is and mirrored."""
-    best: dict[tuple[int, int], Copy] = {}
-    for copy in sorted(copies, key=closeness):
-        best.setdefault((copy.first, copy.second), copy)
-    return [best[pair] for pair in sorted(best)]
+def _best_of_each_pair(pairs: Sequence[Pair[int]]) -> list[Pair[int]]:
+    """One entry per pair of images: a symmetric head may match both as it is and mirrored."""
 
+    def closeness(pair: Pair[int]) -> tuple[bool, float, float, str]:
+        return pair.alteration != IDENTICAL, -pair.whole, -pair.parts, pair.orientation
 
-def closeness(copy: Copy) -> tuple[bool, float, float, str]:
-    """A key that sorts the closest copy first: identical files, then by correlation."""
-    return copy.alteration != IDENTICAL, -copy.whole, -copy.parts, copy.orientation
+    best: dict[tuple[int, int], Pair[int]] = {}
+    for pair in sorted(pairs, key=closeness):
+        best.setdefault((pair.first, pair.second), pair)
+    return [best[key] for key in sorted(best)]
 
 
 def _nearest_rejected(
-    pairs: Candidates, compared: Comparison, groups: Int[np.ndarray, " N"]
-) -> list[Copy]:
-    """The pairs of different groups that agree best, one entry for each pair of groups."""
-    best: dict[tuple[int, int], Copy] = {}
+    candidates: Candidates, compared: Comparison, groups: Int[np.ndarray, " N"]
+) -> list[Pair[int]]:
+    """The most similar pairs of different groups, one entry per pair of groups."""
+    best: dict[tuple[int, int], Pair[int]] = {}
     for number in np.argsort(-compared.whole, kind="stable"):
         if compared.whole[number] < 0 or len(best) == REJECTED_KEPT:
             break
-        copy = _describe(pairs, compared, int(number), DIFFERENT)
-        one, other = sorted((int(groups[copy.first]), int(groups[copy.second])))
+        pair = _pair(candidates, compared, int(number), DIFFERENT)
+        one, other = sorted((int(groups[pair.first]), int(groups[pair.second])))
         if one != other:
-            best.setdefault((one, other), copy)
+            best.setdefault((one, other), pair)
     return list(best.values())

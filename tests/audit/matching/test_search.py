@@ -12,17 +12,8 @@ from hypothesis import strategies as st
 from PIL import Image, ImageEnhance
 
 from fakd_jax.audit.matching.orientations import ORIENTATIONS
-from fakd_jax.audit.matching.search import (
-    DIFFERENT,
-    IDENTICAL,
-    LEVELS,
-    MOVED,
-    REENCODED,
-    Copy,
-    Search,
-    connect,
-    find_copies,
-)
+from fakd_jax.audit.matching.pairs import DIFFERENT, IDENTICAL, LEVELS, MOVED, REENCODED, Pair
+from fakd_jax.audit.matching.search import Search, connect, find_duplicates
 from fakd_jax.data.phantom.dataset import phantom
 from tests.audit.pictures import thumbnails
 
@@ -86,12 +77,12 @@ def search() -> Search:
     copies = [change(image) for (change, _, _), image in zip(KINDS, originals, strict=True)]
     others = [phantom(100 + seed, seed % 4, SIZE).image for seed in range(ALONE)]
     black = [np.zeros((50, 50, 3), np.uint8)] * 2 + [np.zeros((60, 60, 3), np.uint8)]
-    return find_copies(thumbnails([*originals, *copies, *others, *black]), lambda line: None)
+    return find_duplicates(thumbnails([*originals, *copies, *others, *black]), lambda line: None)
 
 
-def copy_of(search: Search, number: int) -> Copy:
+def copy_of(search: Search, number: int) -> Pair:
     pair = (number, number + len(KINDS))
-    (found,) = (copy for copy in search.copies if (copy.first, copy.second) == pair)
+    (found,) = (copy for copy in search.pairs if (copy.first, copy.second) == pair)
     return found
 
 
@@ -109,18 +100,18 @@ def test_nothing_else_is_found(search):
     count = len(KINDS)
     expected = [(number, number + count) for number in range(count)]
     expected.append((2 * count + ALONE, 2 * count + ALONE + 1))  # two black files of equal bytes
-    assert [(copy.first, copy.second) for copy in search.copies] == expected
+    assert [(copy.first, copy.second) for copy in search.pairs] == expected
     assert search.groups[-3] == search.groups[-2] != search.groups[-1]
     assert len(set(search.groups)) == count + ALONE + 2
 
 
 def test_groups_are_what_the_pairs_connect(search):
-    pairs = [(copy.first, copy.second) for copy in search.copies]
+    pairs = [(copy.first, copy.second) for copy in search.pairs]
     np.testing.assert_array_equal(search.groups, connect(len(search.groups), pairs))
 
 
 def test_black_pictures_are_copies_by_their_bytes_alone(search):
-    black = search.copies[-1]
+    black = search.pairs[-1]
     assert (black.alteration, black.orientation) == (IDENTICAL, "as it is")
     assert (black.whole, black.parts) == (1, 1)
 
@@ -148,20 +139,20 @@ def chain() -> list[np.ndarray]:
 
 
 def test_copies_of_copies_are_one_group(chain):
-    far = find_copies(thumbnails([chain[0], chain[2]]), lambda line: None)
+    far = find_duplicates(thumbnails([chain[0], chain[2]]), lambda line: None)
     assert len(set(far.groups)) == 2  # too far apart to be found on their own
-    linked = find_copies(thumbnails([chain[0], chain[2], chain[1]]), lambda line: None)
+    linked = find_duplicates(thumbnails([chain[0], chain[2], chain[1]]), lambda line: None)
     assert linked.groups.tolist() == [0, 0, 0]
-    assert [(copy.first, copy.second) for copy in linked.copies] == [(0, 2), (1, 2)]
+    assert [(copy.first, copy.second) for copy in linked.pairs] == [(0, 2), (1, 2)]
 
 
 def test_the_same_file_many_times_is_one_group():
     image = phantom(0, 0, 64).image
     other = phantom(1, 1, 64).image
-    found = find_copies(thumbnails([image, other, image, image]), lambda line: None)
+    found = find_duplicates(thumbnails([image, other, image, image]), lambda line: None)
     assert found.groups.tolist() == [0, 1, 0, 0]
-    assert {copy.alteration for copy in found.copies} == {IDENTICAL}
-    assert {(0, 2), (0, 3)} <= {(copy.first, copy.second) for copy in found.copies}
+    assert {copy.alteration for copy in found.pairs} == {IDENTICAL}
+    assert {(0, 2), (0, 3)} <= {(copy.first, copy.second) for copy in found.pairs}
 
 
 def test_of_a_symmetric_head_the_closer_orientation_is_told():
@@ -171,7 +162,7 @@ def test_of_a_symmetric_head_the_closer_orientation_is_told():
     noise = np.random.default_rng(0).normal(0, 4, symmetric.shape[:2])[..., None]
     first = np.clip(symmetric + noise, 0, 255).astype(np.uint8)
     for copy, orientation in ((first, "as it is"), (first[:, ::-1], "mirrored")):
-        (found,) = find_copies(thumbnails([first, jpeg(copy)]), lambda line: None).copies
+        (found,) = find_duplicates(thumbnails([first, jpeg(copy)]), lambda line: None).pairs
         assert found.orientation == orientation
 
 

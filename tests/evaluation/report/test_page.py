@@ -1,4 +1,4 @@
-"""The HTML report: every metric is there, what is not known is said, each caveat only where true."""
+"""The HTML report: every metric, what is not known and why, each caveat only where it is true."""
 
 from __future__ import annotations
 

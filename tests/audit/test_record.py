@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from fakd_jax.audit.audit import Audit, CopyRecord, audit_copies, find_audit
+from fakd_jax.audit.matching.pairs import Pair
+from fakd_jax.audit.record import Audit, audit_duplicates, find_audit
 from fakd_jax.data.dataset import ImageDataset
 from fakd_jax.data.phantom.dataset import write_phantoms
 from fakd_jax.data.sources import open_dataset
@@ -32,7 +33,7 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> ImageDataset:
 def made(dataset: ImageDataset, tmp_path_factory: pytest.TempPathFactory) -> tuple[Audit, Path]:
     """The audit, and the folder in which it is kept."""
     cache = tmp_path_factory.mktemp("audits")
-    return audit_copies(dataset, cache, quiet), cache
+    return audit_duplicates(dataset, cache, quiet), cache
 
 
 def kept_file(cache: Path) -> Path:
@@ -42,7 +43,7 @@ def kept_file(cache: Path) -> Path:
 
 def test_an_audit_names_the_copies(dataset, made):
     audit, _ = made
-    (copy,) = audit.copies
+    (copy,) = audit.pairs
     assert {copy.first, copy.second} == set(COPIED)
     assert copy.alteration == "identical file"
     assert list(audit.groups) == [example.id for example in dataset.examples]
@@ -53,8 +54,8 @@ def test_an_audit_names_the_copies(dataset, made):
 def test_an_audit_is_kept_and_found_again(dataset, made, monkeypatch):
     audit, cache = made
     assert find_audit(dataset, cache) == audit
-    monkeypatch.setattr("fakd_jax.audit.matching.search.find_copies", None)
-    assert audit_copies(dataset, cache, quiet) == audit
+    monkeypatch.setattr("fakd_jax.audit.matching.search.find_duplicates", None)
+    assert audit_duplicates(dataset, cache, quiet) == audit
 
 
 def test_what_was_never_audited_is_not_found(dataset, tmp_path):
@@ -107,17 +108,17 @@ def test_a_file_that_is_no_audit_is_told(dataset, made, tmp_path, content):
     (tmp_path / "audits").mkdir()
     (tmp_path / "audits" / kept_file(made[1]).name).write_bytes(content)
     with pytest.raises(UserError, match="is damaged"):
-        audit_copies(dataset, tmp_path, quiet)
+        audit_duplicates(dataset, tmp_path, quiet)
 
 
 def test_a_folder_that_cannot_be_written_is_told(dataset, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="cannot write"):
-        audit_copies(dataset, tmp_path / "file", quiet)
+        audit_duplicates(dataset, tmp_path / "file", quiet)
 
 
 def audit_of(groups: dict[str, int], data: str = "d") -> Audit:
-    return Audit(data_fingerprint=data, copies=(), rejected=(), groups=groups)
+    return Audit(data_fingerprint=data, pairs=(), rejected=(), groups=groups)
 
 
 def test_the_fingerprint_is_of_the_data_and_the_groups(monkeypatch):
@@ -126,11 +127,11 @@ def test_the_fingerprint_is_of_the_data_and_the_groups(monkeypatch):
     assert plain.fingerprint != audit_of({"a": 0, "b": 0, "c": 0}).fingerprint
     assert plain.fingerprint != audit_of({"a": 0, "b": 1, "d": 0}).fingerprint
     assert plain.fingerprint != audit_of({"a": 0, "b": 1, "c": 0}, data="e").fingerprint
-    pair = CopyRecord("a", "c", "as it is", "re-encoded", 0.99, 0.98)
+    pair = Pair("a", "c", "as it is", "re-encoded", 0.99, 0.98)
     described = Audit("d", (pair,), (), {"a": 0, "b": 1, "c": 0})
     assert plain.fingerprint == described.fingerprint
     before = plain.fingerprint
-    monkeypatch.setattr("fakd_jax.audit.audit.METHOD", "another")
+    monkeypatch.setattr("fakd_jax.audit.record.METHOD", "another")
     assert plain.fingerprint != before
 
 
@@ -142,9 +143,9 @@ def test_members_are_of_groups_of_two_or_more():
 
 def test_with_copy_in_by_hand():
     audit = audit_of({"a": 0, "b": 0, "c": 1, "d": 1, "e": 2, "f": 0})
-    assert audit.with_copy_in(["a", "c", "e"], ["b", "e"]) == {"a"}
-    assert audit.with_copy_in(["a", "c", "e"], ["a", "c", "e"]) == set()  # none is its own copy
-    assert audit.with_copy_in(["a", "b"], ["a"]) == {"b"}
-    assert audit.with_copy_in(["a", "c", "d"], ["f", "c"]) == {"a", "d"}
-    assert audit.with_copy_in([], ["a"]) == set()
-    assert audit.with_copy_in(["a"], []) == set()
+    assert audit.with_duplicate_in(["a", "c", "e"], ["b", "e"]) == {"a"}
+    assert audit.with_duplicate_in(["a", "c", "e"], ["a", "c", "e"]) == set()
+    assert audit.with_duplicate_in(["a", "b"], ["a"]) == {"b"}
+    assert audit.with_duplicate_in(["a", "c", "d"], ["f", "c"]) == {"a", "d"}
+    assert audit.with_duplicate_in([], ["a"]) == set()
+    assert audit.with_duplicate_in(["a"], []) == set()

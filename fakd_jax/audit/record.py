@@ -1,4 +1,4 @@
-"""The result of a search for copies, kept beside the prepared data and found by its fingerprint."""
+"""The duplicate groups of a data set, stored beside the prepared data under its fingerprint."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import json
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from fakd_jax.audit.matching.pairs import Pair
 from fakd_jax.data.cache import ADVICE, data_cache_folder
 from fakd_jax.data.dataset import ImageDataset
 from fakd_jax.errors import UserError
@@ -18,54 +19,41 @@ if TYPE_CHECKING:
     from fakd_jax.audit.matching.appearance import Thumbnails
 
 METHOD = "v1"
-"""Part of the fingerprint: raise it when other pairs would be found."""
+"""Version of the search, part of the fingerprint: raise it when other pairs would be found."""
 
 Log = Callable[[str], object]
 
 
 @dataclass(frozen=True)
-class CopyRecord:
-    """A pair of images by their ids; otherwise as :class:`fakd_jax.audit.matching.search.Copy`."""
-
-    first: str
-    second: str
-    orientation: str
-    alteration: str
-    whole: float
-    parts: float
-
-
-@dataclass(frozen=True)
 class Audit:
-    """Which images of a data set are copies of each other.
+    """Which images of a data set are duplicates of each other.
 
     Attributes:
       data_fingerprint: of the data set.
-      copies: confirmed pairs.
-      rejected: pairs found different, the most alike first.
-      groups: of every image's id the number of its group of copies; an image without copies is
+      pairs: confirmed duplicates, by their ids.
+      rejected: pairs that were compared and found different, the most similar first.
+      groups: the number of the duplicate group of every image id; an image without duplicates is
         a group of its own.
     """
 
     data_fingerprint: str
-    copies: tuple[CopyRecord, ...]
-    rejected: tuple[CopyRecord, ...]
+    pairs: tuple[Pair[str], ...]
+    rejected: tuple[Pair[str], ...]
     groups: dict[str, int]
 
     @property
     def fingerprint(self) -> str:
-        """The identity of the groups: the data, the method and every image's group."""
-        values = [METHOD, self.data_fingerprint, sorted(self.groups.items())]
-        return sha256_of_json(values)
+        """The identity of the groups: of the data, the method and every image's group."""
+        return sha256_of_json([METHOD, self.data_fingerprint, sorted(self.groups.items())])
 
     def members(self) -> dict[int, list[str]]:
-        """The ids of every group of two or more images, sorted."""
+        """The sorted ids of every group of two or more images."""
         members: dict[int, list[str]] = {}
         for id, group in sorted(self.groups.items()):
             members.setdefault(group, []).append(id)
         return {group: ids for group, ids in sorted(members.items()) if len(ids) > 1}
 
-    def with_copy_in(self, ids: Iterable[str], among: Iterable[str]) -> set[str]:
+    def with_duplicate_in(self, ids: Iterable[str], among: Iterable[str]) -> set[str]:
         """Those of `ids` that share a group with another image of `among`."""
         holders: dict[int, set[str]] = {}
         for id in among:
@@ -74,7 +62,7 @@ class Audit:
 
 
 def find_audit(dataset: ImageDataset, cache_dir: Path | str | None = None) -> Audit | None:
-    """The audit of this very data, if it was ever made and kept; else None.
+    """Returns the stored audit of this data, or None if there is none.
 
     Args:
       dataset: the data.
@@ -90,8 +78,8 @@ def find_audit(dataset: ImageDataset, cache_dir: Path | str | None = None) -> Au
             raise ValueError("its groups are of other images")
         return Audit(
             data_fingerprint=values["data_fingerprint"],
-            copies=_records(values["copies"]),
-            rejected=_records(values["rejected"]),
+            pairs=tuple(Pair(**pair) for pair in values["copies"]),
+            rejected=tuple(Pair(**pair) for pair in values["rejected"]),
             groups=values["groups"],
         )
     except FileNotFoundError:
@@ -102,15 +90,19 @@ def find_audit(dataset: ImageDataset, cache_dir: Path | str | None = None) -> Au
         ) from error
 
 
-def audit_copies(
-    dataset: ImageDataset, cache_dir: Path | str | None = None, log: Log = print
+def audit_duplicates(
+    dataset: ImageDataset,
+    cache_dir: Path | str | None = None,
+    log: Log = print,
+    thumbnails: Thumbnails | None = None,
 ) -> Audit:
-    """The audit of this very data, made now and kept if there is none yet.
+    """Returns the stored audit of this data; without one, searches for duplicates and stores it.
 
     Args:
       dataset: the data.
       cache_dir: see :func:`find_audit`.
-      log: told what is going on.
+      log: receives the progress.
+      thumbnails: of all images; read from the data if not given.
 
     Raises:
       UserError: the cache can't be written, or holds a damaged audit.
@@ -119,53 +111,30 @@ def audit_copies(
     if known is not None:
         return known
     from fakd_jax.audit.matching.appearance import read_thumbnails
+    from fakd_jax.audit.matching.search import find_duplicates
 
-    log(f"audit: looking for copies among the {len(dataset):,} images of {dataset.name}")
-    return search_and_keep(dataset, read_thumbnails(dataset, log), cache_dir, log)
-
-
-def search_and_keep(
-    dataset: ImageDataset,
-    thumbnails: Thumbnails,
-    cache_dir: Path | str | None = None,
-    log: Log = print,
-) -> Audit:
-    """Makes the audit of a data set and keeps it beside the prepared data.
-
-    Args:
-      dataset: the data.
-      thumbnails: of all its images.
-      cache_dir: see :func:`find_audit`.
-      log: told what is going on.
-
-    Raises:
-      UserError: the cache can't be written.
-    """
-    from fakd_jax.audit.matching.search import find_copies
-
-    search = find_copies(thumbnails, log)
+    log(f"audit: looking for duplicates among the {len(dataset):,} images of {dataset.name}")
+    search = find_duplicates(thumbnails or read_thumbnails(dataset, log), log)
     ids = [example.id for example in dataset.examples]
 
-    def named(pairs: Iterable[Any]) -> tuple[CopyRecord, ...]:
-        return tuple(
-            CopyRecord(**asdict(pair) | {"first": ids[pair.first], "second": ids[pair.second]})
-            for pair in pairs
+    def by_id(pairs: Iterable[Pair[int]]) -> tuple[Pair[str], ...]:
+        named = (
+            vars(pair) | {"first": ids[pair.first], "second": ids[pair.second]} for pair in pairs
         )
+        return tuple(Pair(**values) for values in named)
 
     audit = Audit(
         data_fingerprint=dataset.fingerprint,
-        copies=named(search.copies),
-        rejected=named(search.rejected),
+        pairs=by_id(search.pairs),
+        rejected=by_id(search.rejected),
         groups={id: int(group) for id, group in zip(ids, search.groups, strict=True)},
     )
-    write_whole(_file(dataset, cache_dir), json.dumps(asdict(audit)), advice=ADVICE)
+    values = asdict(audit)
+    values["copies"] = values.pop("pairs")
+    write_whole(_file(dataset, cache_dir), json.dumps(values), advice=ADVICE)
     return audit
 
 
 def _file(dataset: ImageDataset, cache_dir: Path | str | None) -> Path:
     name = f"{dataset.fingerprint[:32]}-{METHOD}.json"
     return data_cache_folder(cache_dir) / "audits" / name
-
-
-def _records(values: Iterable[dict[str, Any]]) -> tuple[CopyRecord, ...]:
-    return tuple(CopyRecord(**value) for value in values)

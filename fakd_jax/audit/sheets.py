@@ -1,4 +1,4 @@
-"""Contact sheets: pairs of pictures side by side, for human eyes to judge the audit by."""
+"""Contact sheets: pairs of pictures side by side, for a human to judge the audit."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import UInt8
 
-from fakd_jax.audit.audit import Audit, CopyRecord
 from fakd_jax.audit.findings import conflicts
 from fakd_jax.audit.matching.orientations import ORIENTATIONS
-from fakd_jax.audit.matching.search import DIFFERENT
+from fakd_jax.audit.matching.pairs import DIFFERENT, Pair
+from fakd_jax.audit.record import Audit
 from fakd_jax.data.dataset import ImageDataset
 from fakd_jax.data.preprocessing import resize
 
@@ -41,7 +41,7 @@ class Sheet:
 
 
 def make_sheets(dataset: ImageDataset, audit: Audit, seed: int = 0) -> list[Sheet]:
-    """Chooses what to look at: copies at random and the doubtful ones, conflicts, large groups.
+    """Chooses what to look at: random and doubtful duplicates, conflicts, large groups.
 
     Args:
       dataset: the data.
@@ -52,42 +52,36 @@ def make_sheets(dataset: ImageDataset, audit: Audit, seed: int = 0) -> list[Shee
       The sheets that have anything to show.
     """
     generator = np.random.default_rng(seed)
-    chosen = generator.permutation(len(audit.copies))[:PAIRS_SHOWN]
-    weakest = sorted(audit.copies, key=lambda copy: (copy.parts, copy.first))
-    pairs = [
-        ("copies_random", "Copies, drawn at random", [audit.copies[i] for i in sorted(chosen)]),
-        ("copies_weakest", "The copies that agree least", weakest[:PAIRS_SHOWN]),
-        (
-            "rejected_nearest",
-            "Different pictures that are most alike",
-            list(audit.rejected[:PAIRS_SHOWN]),
-        ),
-        (
-            "rejected_random",
-            "Different pictures that are alike, drawn at random",
-            [
-                audit.rejected[i]
-                for i in sorted(generator.permutation(len(audit.rejected))[:PAIRS_SHOWN])
-            ],
-        ),
-    ]
+
+    def at_random(pairs: Sequence[Pair[str]]) -> list[Pair[str]]:
+        return [pairs[i] for i in sorted(generator.permutation(len(pairs))[:PAIRS_SHOWN])]
+
+    weakest = sorted(audit.pairs, key=lambda pair: (pair.parts, pair.first))
+    largest = sorted(audit.members().values(), key=lambda ids: (-len(ids), ids))
     sheets = [
-        Sheet(name, title, [_pair(dataset, pair) for pair in records])
-        for name, title, records in pairs
-        if records
+        Sheet(name, title, [_pair(dataset, pair) for pair in pairs[:PAIRS_SHOWN]])
+        for name, title, pairs in (
+            ("copies_random", "Duplicates, drawn at random", at_random(audit.pairs)),
+            ("copies_weakest", "The duplicates that agree least", weakest),
+            ("rejected_nearest", "The most similar different pictures", audit.rejected),
+            (
+                "rejected_random",
+                "Similar different pictures, drawn at random",
+                at_random(audit.rejected),
+            ),
+        )
+    ] + [
+        Sheet(name, title, [_member(dataset, id) for ids in groups for id in ids[:MEMBERS_SHOWN]])
+        for name, title, groups in (
+            ("conflicts", "Duplicates with different labels", conflicts(dataset, audit)),
+            ("groups_largest", "The largest duplicate groups", largest[:GROUPS_SHOWN]),
+        )
     ]
-    for name, title, groups in (
-        ("conflicts", "Copies with different labels", conflicts(dataset, audit)),
-        ("groups_largest", "The largest groups of copies", _largest(audit)),
-    ):
-        cells = [_member(dataset, id) for ids in groups for id in ids[:MEMBERS_SHOWN]]
-        if cells:
-            sheets.append(Sheet(name, title, cells))
-    return sheets
+    return [sheet for sheet in sheets if sheet.cells]
 
 
-def render(sheet: Sheet) -> bytes:
-    """A sheet as PNG."""
+def draw_sheet(sheet: Sheet) -> bytes:
+    """Draws a sheet as a PNG."""
     from PIL import Image, ImageDraw, ImageFont
 
     side_by_side = max(len(pictures) for pictures, _ in sheet.cells)
@@ -110,7 +104,7 @@ def render(sheet: Sheet) -> bytes:
 
 
 def _fitting(line: str, width: int, font: object) -> str:
-    """The line, its beginning cut off where it is too long: names differ at their ends."""
+    """Cuts the beginning off a line that is too long: names differ at their ends."""
     kept = line
     while len(kept) > 1 and font.getlength(kept) > width:  # type: ignore[attr-defined]
         kept = "…" + kept.lstrip("…")[1:]
@@ -118,14 +112,14 @@ def _fitting(line: str, width: int, font: object) -> str:
 
 
 def _pair(
-    dataset: ImageDataset, pair: CopyRecord
+    dataset: ImageDataset, pair: Pair[str]
 ) -> tuple[list[UInt8[np.ndarray, "P P 3"]], list[str]]:
-    """Both pictures, the second turned to lie like the first."""
+    """Both pictures, the second in the orientation of the first."""
     by_name = {orientation.name: orientation for orientation in ORIENTATIONS}
     first, second = _picture(dataset, pair.first), _picture(dataset, pair.second)
     turned = by_name[pair.orientation].apply(second.transpose(2, 0, 1)).transpose(1, 2, 0)
-    figures = f"whole {pair.whole:.3f}, parts {pair.parts:.3f}, {pair.orientation}"
-    caption = [pair.first, pair.second, figures]
+    metrics = f"whole {pair.whole:.3f}, parts {pair.parts:.3f}, {pair.orientation}"
+    caption = [pair.first, pair.second, metrics]
     if pair.alteration != DIFFERENT:
         caption.append(pair.alteration)
     return [first, np.ascontiguousarray(turned)], caption
@@ -137,8 +131,3 @@ def _member(dataset: ImageDataset, id: str) -> tuple[list[UInt8[np.ndarray, "P P
 
 def _picture(dataset: ImageDataset, id: str) -> UInt8[np.ndarray, "P P 3"]:
     return resize(dataset.read(dataset.index_of(id)), PICTURE)
-
-
-def _largest(audit: Audit) -> list[list[str]]:
-    groups = sorted(audit.members().values(), key=lambda ids: (-len(ids), ids))
-    return groups[:GROUPS_SHOWN]
