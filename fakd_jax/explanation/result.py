@@ -5,10 +5,11 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 from typing import Any, ClassVar
 
 import numpy as np
-from jaxtyping import Bool, Float, Int32
+from jaxtyping import Float, Int32
 
 from fakd_jax.explanation.scene.scene import Scene, mean_by_superpixel
 from fakd_jax.inference.network import Network
@@ -126,17 +127,22 @@ def from_attribution(
 class Explainer(ABC):
     """A method of explanation.
 
+    Subclasses are frozen dataclasses whose fields are the settings.
+
     Attributes:
       name: under which it is registered.
       seeded: whether its result depends on the seed.
+      libraries: whose versions its result depends on.
     """
 
     name: ClassVar[str]
     seeded: ClassVar[bool] = False
+    libraries: ClassVar[tuple[str, ...]] = ()
 
-    @abstractmethod
     def settings(self) -> dict[str, Any]:
         """Every choice that the result depends on but scene and seed, as JSON-able values."""
+        versions = {library: version(library) for library in self.libraries}
+        return {"method": self.name, **vars(self)} | ({"versions": versions} if versions else {})
 
     @property
     def num_predictions(self) -> int:
@@ -190,8 +196,3 @@ def top_superpixels(explanation: Explanation, count: int) -> list[TopSuperpixel]
         for s in order
         if abs(weights[s]) >= NEGLIGIBLE
     ]
-
-
-def superpixel_mask(explanation: Explanation, superpixel: int) -> Bool[np.ndarray, "H W"]:
-    """Where in the image a superpixel lies."""
-    return explanation.segments == superpixel

@@ -154,4 +154,4 @@ def _localisation(
     """Undefined for a wrong prediction: evidence for another class need not lie in the lesion."""
     if context.lesion is None or not context.correct:
         return {"pointing": None, "dice": None, "mass_in_mask": None}
-    return asdict(localisation_of(attribution, context.lesion))
+    return {**localisation_of(attribution, context.lesion)}

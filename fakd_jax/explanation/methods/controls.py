@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from importlib.metadata import version
 from typing import Any, ClassVar
 
 import numpy as np
@@ -36,14 +35,11 @@ class RandomControl(Explainer):
 
     name: ClassVar[str] = "random"
     seeded: ClassVar[bool] = True
+    libraries: ClassVar[tuple[str, ...]] = ("numpy", "scipy")
 
     def settings(self) -> dict[str, Any]:
         """See :class:`Explainer`."""
-        return {
-            "method": self.name,
-            "correlation_area": "mean area of the superpixels",
-            "versions": _versions(),
-        }
+        return super().settings() | {"correlation_area": "mean area of the superpixels"}
 
     def explain(self, scene: Scene, network: Network, class_index: int, seed: int) -> Explanation:
         """Draws a field over the foreground."""
@@ -66,19 +62,13 @@ class CentreControl(Explainer):
     """
 
     name: ClassVar[str] = "centre"
+    libraries: ClassVar[tuple[str, ...]] = ("numpy",)
 
     width: float = 0.25
 
     def __post_init__(self) -> None:
         if not 0 < self.width < math.inf:
-            raise UserError(
-                f"width is {self.width}; it is a fraction of the foreground's extent, above 0 "
-                "(default 0.25)"
-            )
-
-    def settings(self) -> dict[str, Any]:
-        """See :class:`Explainer`."""
-        return {"method": self.name, "width": self.width, "versions": {"numpy": np.__version__}}
+            raise UserError(f"width is {self.width}; it must be above 0 (default 0.25)")
 
     def explain(self, scene: Scene, network: Network, class_index: int, seed: int) -> Explanation:
         """Computes the Gaussian."""
@@ -105,19 +95,13 @@ class EdgesControl(Explainer):
     """
 
     name: ClassVar[str] = "edges"
+    libraries: ClassVar[tuple[str, ...]] = ("numpy", "scipy")
 
     smoothing: float = 2 / 224
 
     def __post_init__(self) -> None:
         if not 0 <= self.smoothing <= 1:
-            raise UserError(
-                f"smoothing is {self.smoothing}; it is a fraction of the image's side, from 0 "
-                "to 1 (default 0.009)"
-            )
-
-    def settings(self) -> dict[str, Any]:
-        """See :class:`Explainer`."""
-        return {"method": self.name, "smoothing": self.smoothing, "versions": _versions()}
+            raise UserError(f"smoothing is {self.smoothing}; it must be from 0 to 1")
 
     def explain(self, scene: Scene, network: Network, class_index: int, seed: int) -> Explanation:
         """Computes the gradient's magnitude."""
@@ -132,7 +116,3 @@ def _on_foreground(
     scene: Scene, class_index: int, attribution: Float[np.ndarray, "H W"]
 ) -> Explanation:
     return from_attribution(scene, class_index, np.where(scene.foreground, attribution, 0.0))
-
-
-def _versions() -> dict[str, str]:
-    return {name: version(name) for name in ("numpy", "scipy")}

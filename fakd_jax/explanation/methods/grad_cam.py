@@ -42,8 +42,7 @@ class _ClassActivationMap(Explainer):
 
     def settings(self) -> dict[str, Any]:
         """See :class:`Explainer`."""
-        return {
-            "method": self.name,
+        return super().settings() | {
             "layer": self.layer or "the last feature map",
             "rectified": False,
             "enlarged": "bilinear, half-pixel centres",

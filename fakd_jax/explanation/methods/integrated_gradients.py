@@ -44,9 +44,7 @@ class IntegratedGradients(Explainer):
 
     def settings(self) -> dict[str, Any]:
         """See :class:`Explainer`."""
-        return {
-            "method": self.name,
-            "steps": self.steps,
+        return super().settings() | {
             "rule": "Gauss-Legendre",
             "baseline": "the scene's replacement",
             "score": "logit",

@@ -21,9 +21,12 @@ from jaxtyping import Bool, Float, Int
 
 from fakd_jax.errors import UserError
 from fakd_jax.explanation.methods.local_fit import weighted_r2
-from fakd_jax.explanation.methods.resampling import MIN_SAMPLES, resampled_sampling
-from fakd_jax.explanation.quality.stability import STABLE
-from fakd_jax.explanation.result import Explainer, Explanation, LocalFit, from_weights
+from fakd_jax.explanation.methods.resampling import (
+    MIN_SAMPLES,
+    SampledExplainer,
+    resampled_sampling,
+)
+from fakd_jax.explanation.result import Explanation, LocalFit, from_weights
 from fakd_jax.explanation.scene.scene import Scene, predict_visible
 from fakd_jax.inference.network import Network
 
@@ -32,7 +35,7 @@ SINGULAR = 1e-10
 
 
 @dataclass(frozen=True)
-class KernelShapExplainer(Explainer):
+class KernelShapExplainer(SampledExplainer):
     """KernelSHAP, exact if all coalitions fit the budget, by sampling otherwise.
 
     Attributes:
@@ -44,7 +47,7 @@ class KernelShapExplainer(Explainer):
     """
 
     name: ClassVar[str] = "kernel-shap"
-    seeded: ClassVar[bool] = True
+    libraries: ClassVar[tuple[str, ...]] = ("numpy",)
 
     num_samples: int = 1000
     top: int = 3
@@ -58,13 +61,8 @@ class KernelShapExplainer(Explainer):
 
     def settings(self) -> dict[str, Any]:
         """See :class:`Explainer`."""
-        return {
-            "method": self.name,
-            "num_samples": self.num_samples,
-            "coalitions": "all where num_samples suffices, else pairs by the Shapley kernel",
-            "stable": {"top": self.top, "jaccard": STABLE},
-            "versions": {"numpy": np.__version__},
-        }
+        coalitions = "all where num_samples suffices, else pairs by the Shapley kernel"
+        return super().settings() | {"coalitions": coalitions}
 
     @property
     def num_predictions(self) -> int:

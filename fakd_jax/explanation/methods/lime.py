@@ -21,11 +21,14 @@ from jaxtyping import Bool, Float
 
 from fakd_jax.errors import UserError
 from fakd_jax.explanation.methods.local_fit import weighted_r2
-from fakd_jax.explanation.methods.resampling import MIN_SAMPLES, resampled_sampling
+from fakd_jax.explanation.methods.resampling import (
+    MIN_SAMPLES,
+    SampledExplainer,
+    resampled_sampling,
+)
 from fakd_jax.explanation.quality.stability import STABLE
 from fakd_jax.explanation.result import (
     NEGLIGIBLE,
-    Explainer,
     Explanation,
     LocalFit,
     Sampling,
@@ -39,7 +42,7 @@ MAX_SAMPLES = 4000
 
 
 @dataclass(frozen=True)
-class LimeExplainer(Explainer):
+class LimeExplainer(SampledExplainer):
     """LIME with the package's kernel and regression.
 
     Attributes:
@@ -54,7 +57,6 @@ class LimeExplainer(Explainer):
     """
 
     name: ClassVar[str] = "lime"
-    seeded: ClassVar[bool] = True
 
     num_samples: int | None = None
     max_samples: int | None = None
@@ -81,16 +83,12 @@ class LimeExplainer(Explainer):
 
     def settings(self) -> dict[str, Any]:
         """See :class:`Explainer`."""
-        return {
-            "method": self.name,
+        return super().settings() | {
             "num_samples": self.num_samples or "auto",
             "max_samples": self.num_predictions,
-            "stable": {"top": self.top, "jaccard": self.target},
             "kernel": "exponential",
-            "kernel_width": self.kernel_width,
             "distance_metric": "cosine",
             "regressor": "ridge",
-            "ridge_alpha": self.ridge_alpha,
             "features": "all superpixels",
         }
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from importlib.metadata import version
-from typing import Any, ClassVar
+from typing import ClassVar
 from unittest import mock
 
 import numpy as np
@@ -30,6 +29,7 @@ class LimePackageExplainer(Explainer):
 
     name: ClassVar[str] = "lime-package"
     seeded: ClassVar[bool] = True
+    libraries: ClassVar[tuple[str, ...]] = ("lime", "scikit-learn")
 
     num_samples: int = 1000
 
@@ -37,14 +37,6 @@ class LimePackageExplainer(Explainer):
         if self.num_samples < 2:
             raise UserError(f"num_samples is {self.num_samples}; LIME needs at least 2")
         import_extra("lime", "lime", "the method lime-package")
-
-    def settings(self) -> dict[str, Any]:
-        """See :class:`Explainer`."""
-        return {
-            "method": self.name,
-            "num_samples": self.num_samples,
-            "versions": {name: version(name) for name in ("lime", "scikit-learn")},
-        }
 
     @property
     def num_predictions(self) -> int:

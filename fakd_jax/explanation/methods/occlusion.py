@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from itertools import product
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 from jaxtyping import Bool, Float32, Int
@@ -30,30 +30,15 @@ class OcclusionExplainer(Explainer):
     """
 
     name: ClassVar[str] = "occlusion"
+    libraries: ClassVar[tuple[str, ...]] = ("numpy",)
 
     window: float = 1 / 8
     stride: float = 1 / 2
 
     def __post_init__(self) -> None:
-        if not 0 < self.window <= 1:
-            raise UserError(
-                f"window is {self.window}; it is a fraction of the image's side, above 0 and at "
-                "most 1 (default 0.125)"
-            )
-        if not 0 < self.stride <= 1:
-            raise UserError(
-                f"stride is {self.stride}; it is a fraction of the window's side, above 0 and at "
-                "most 1, or windows would leave gaps (default 0.5)"
-            )
-
-    def settings(self) -> dict[str, Any]:
-        """See :class:`Explainer`."""
-        return {
-            "method": self.name,
-            "window": self.window,
-            "stride": self.stride,
-            "versions": {"numpy": np.__version__},
-        }
+        for name, fraction in (("window", self.window), ("stride", self.stride)):
+            if not 0 < fraction <= 1:
+                raise UserError(f"{name} is {fraction}; it must be above 0 and at most 1")
 
     @property
     def num_predictions(self) -> int:

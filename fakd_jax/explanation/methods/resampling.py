@@ -8,6 +8,7 @@ runs with different seeds do: hence the Jaccard index.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any, ClassVar
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -18,12 +19,24 @@ from fakd_jax.explanation.quality.stability import (
     top_masks,
     without_negligible,
 )
-from fakd_jax.explanation.result import Sampling
+from fakd_jax.explanation.result import Explainer, Sampling
 
 RESAMPLES = 100
 MIN_SAMPLES = 20
 """With fewer perturbed images, or ten pairs, the tops of all resamples may agree by chance."""
 STREAM = 0x5253  # keeps these draws apart from the method's own with the same seed
+
+
+class SampledExplainer(Explainer):
+    """A method with random perturbations; `top`, a field, is what has to be stable."""
+
+    seeded: ClassVar[bool] = True
+
+    def settings(self) -> dict[str, Any]:
+        """See :class:`Explainer`."""
+        settings = super().settings()
+        stable = {"top": settings.pop("top"), "jaccard": settings.pop("target", STABLE)}
+        return settings | {"stable": stable}
 
 
 def resampled_sampling(

@@ -22,9 +22,12 @@ import numpy as np
 from jaxtyping import Bool, Float, Float32, Float64
 
 from fakd_jax.errors import UserError
-from fakd_jax.explanation.methods.resampling import MIN_SAMPLES, resampled_sampling
-from fakd_jax.explanation.quality.stability import STABLE
-from fakd_jax.explanation.result import Explainer, Explanation, from_attribution
+from fakd_jax.explanation.methods.resampling import (
+    MIN_SAMPLES,
+    SampledExplainer,
+    resampled_sampling,
+)
+from fakd_jax.explanation.result import Explanation, from_attribution
 from fakd_jax.explanation.scene.scene import Scene, mean_by_superpixel, predict_masks
 from fakd_jax.inference.network import Network
 
@@ -33,7 +36,7 @@ MEAN_SQUARED_WEIGHT = (2 / 3) ** 2
 
 
 @dataclass(frozen=True)
-class RiseExplainer(Explainer):
+class RiseExplainer(SampledExplainer):
     """RISE with the paper's masks and a control variate.
 
     Attributes:
@@ -44,7 +47,7 @@ class RiseExplainer(Explainer):
     """
 
     name: ClassVar[str] = "rise"
-    seeded: ClassVar[bool] = True
+    libraries: ClassVar[tuple[str, ...]] = ("numpy",)
 
     num_samples: int = 4000
     cells: int = 8
@@ -53,28 +56,16 @@ class RiseExplainer(Explainer):
 
     def __post_init__(self) -> None:
         if self.num_samples < MIN_SAMPLES:
-            raise UserError(
-                f"num_samples is {self.num_samples}; RISE needs at least {MIN_SAMPLES} "
-                "(default 4000)"
-            )
+            raise UserError(f"num_samples is {self.num_samples}; RISE needs at least {MIN_SAMPLES}")
         if self.cells < 2:
             raise UserError(f"cells is {self.cells}; RISE needs at least 2 (default 8)")
         if not 0 < self.probability < 1:
-            raise UserError(
-                f"probability is {self.probability}; it must lie between 0 and 1 (default 0.5)"
-            )
+            raise UserError(f"probability is {self.probability}; it must lie between 0 and 1")
 
     def settings(self) -> dict[str, Any]:
         """See :class:`Explainer`."""
-        return {
-            "method": self.name,
-            "num_samples": self.num_samples,
-            "cells": self.cells,
-            "probability": self.probability,
-            "attribution": "covariance of probability and mask over the mask's variance",
-            "stable": {"top": self.top, "jaccard": STABLE},
-            "versions": {"numpy": np.__version__},
-        }
+        attribution = "covariance of probability and mask over the mask's variance"
+        return super().settings() | {"attribution": attribution}
 
     @property
     def num_predictions(self) -> int:

@@ -7,31 +7,14 @@ image: the controls, which know where the head is and nothing else, set the bar.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from jaxtyping import Bool, Float
 
 
-@dataclass(frozen=True)
-class Localisation:
-    """How well an attribution finds a lesion.
-
-    Attributes:
-      pointing: see :func:`pointing_game`.
-      dice: see :func:`dice_of_top`.
-      mass_in_mask: see :func:`mass_in_mask`.
-    """
-
-    pointing: float
-    dice: float
-    mass_in_mask: float
-
-
 def localisation_of(
     attribution: Float[np.ndarray, "H W"], mask: Bool[np.ndarray, "H W"]
-) -> Localisation:
-    """All lesion metrics.
+) -> dict[str, float]:
+    """All lesion metrics, by name, in [0, 1].
 
     Args:
       attribution: finite, positive where a pixel speaks for the class of the lesion.
@@ -45,11 +28,11 @@ def localisation_of(
             f"expected finite attribution and a non-empty mask of one shape, not "
             f"{attribution.shape} and {mask.shape}"
         )
-    return Localisation(
-        pointing=pointing_game(attribution, mask),
-        dice=dice_of_top(attribution, mask),
-        mass_in_mask=mass_in_mask(attribution, mask),
-    )
+    return {
+        "pointing": pointing_game(attribution, mask),
+        "dice": dice_of_top(attribution, mask),
+        "mass_in_mask": mass_in_mask(attribution, mask),
+    }
 
 
 def pointing_game(attribution: Float[np.ndarray, "H W"], mask: Bool[np.ndarray, "H W"]) -> float:

@@ -27,23 +27,17 @@ class Stability:
     """The agreement of runs that differ in their seed alone.
 
     Attributes:
-      seeds: number of runs, at least 2.
-      top: how many superpixels count as the top.
       rank_correlation: mean Spearman's ρ over pairs of runs, in [-1, 1].
       jaccard: mean Jaccard index of the tops over pairs of runs, in [0, 1].
       sign_agreement: of the superpixels in either top of a pair of runs, the mean fraction to
         which both give the same sign, in [0, 1].
-      mean: of each superpixel's weight over the runs, ``[S]``.
       low: lower end of the 95 % prediction interval of each weight in one more run, ``[S]``.
       high: upper end.
     """
 
-    seeds: int
-    top: int
     rank_correlation: float
     jaccard: float
     sign_agreement: float
-    mean: Float[np.ndarray, " S"]
     low: Float[np.ndarray, " S"]
     high: Float[np.ndarray, " S"]
 
@@ -66,14 +60,11 @@ def stability_of(weights: Float[np.ndarray, "N S"], top: int) -> Stability:
     relevant = without_negligible(weights)
     rank_correlation = mean_rank_agreement(relevant)
     tops = top_masks(relevant, top)
-    mean, low, high = prediction_interval(weights)
+    low, high = prediction_interval(weights)
     return Stability(
-        seeds=len(weights),
-        top=top,
         rank_correlation=rank_correlation,
         jaccard=mean_jaccard(tops),
         sign_agreement=mean_sign_agreement(relevant, tops),
-        mean=mean,
         low=low,
         high=high,
     )
@@ -123,8 +114,8 @@ def mean_sign_agreement(weights: Float[np.ndarray, "N S"], tops: Bool[np.ndarray
 
 def prediction_interval(
     weights: Float[np.ndarray, "N S"],
-) -> tuple[Float[np.ndarray, " S"], Float[np.ndarray, " S"], Float[np.ndarray, " S"]]:
-    """Mean, lower and upper end of where one more run's weights fall: mean ± t·s·√(1 + 1/N).
+) -> tuple[Float[np.ndarray, " S"], Float[np.ndarray, " S"]]:
+    """Where one more run's weights fall, with 95 % probability: mean ± t·s·√(1 + 1/N).
 
     A prediction interval (Hahn & Meeker 1991), not that of the mean: a reader holds one run and
     asks how far another may be from it. It takes weights to be normal over seeds, as those of a
@@ -136,7 +127,7 @@ def prediction_interval(
     mean = weights[0] + deviations.mean(axis=0)
     factor = student.ppf((1 + CONFIDENCE) / 2, n - 1) * np.sqrt(1 + 1 / n)
     half = factor * deviations.std(axis=0, ddof=1)
-    return mean, mean - half, mean + half
+    return mean - half, mean + half
 
 
 def _pairs(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -15,7 +15,6 @@ from fakd_jax.explanation.result import (
     Explanation,
     LocalFit,
     TopSuperpixel,
-    superpixel_mask,
     top_superpixels,
 )
 from fakd_jax.reporting.numbers import probability as written_probability
@@ -161,7 +160,7 @@ def _draw_panel(
     extent = (-0.5, width - 0.5, height - 0.5, -0.5)
     ax.imshow(picture, interpolation="bilinear", extent=extent)
     for rank, superpixel in superpixels:
-        mask = superpixel_mask(explanation, superpixel.superpixel)
+        mask = explanation.segments == superpixel.superpixel
         _tint(ax, mask, POSITIVE_COLOUR if superpixel.positive else NEGATIVE_COLOUR)
         ax.text(
             *(*_innermost(mask), str(rank)),
