@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from jaxtyping import Float32, Shaped, UInt8
+from jaxtyping import Array, Float32, Shaped, UInt8
 
 from fakd_jax.data.preprocessing import decode_rgb, resize
 from fakd_jax.errors import UserError
@@ -78,7 +78,7 @@ class ImageExplanation(Explanation):
 
 def explain_image(
     predictor: Predictor,
-    image: Shaped[np.ndarray, "H W 3"] | str | Path,
+    image: Shaped[np.ndarray | Array, "H W 3"] | str | Path,
     *,
     method: str = "lime",
     target: str | int | None = None,

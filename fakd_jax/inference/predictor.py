@@ -59,15 +59,7 @@ class Predictor:
         batch_size: int = 32,
         dtype: str = "float32",
     ) -> None:
-        """Wraps a network with its weights; users call :meth:`from_checkpoint`.
-
-        Args:
-          model: computes in `dtype`; is put into evaluation mode.
-          metadata: as stored with a checkpoint.
-          preprocessing: see the class.
-          checkpoint: see the class.
-          batch_size: at least 1.
-          dtype: see the class.
+        """Wraps a network that computes in `dtype`; users call :meth:`from_checkpoint`.
 
         Raises:
           UserError: the batch size is below 1, or the number of class names is wrong.
@@ -107,15 +99,12 @@ class Predictor:
           path: a workdir (its best student), or any checkpoint in it.
           batch_size: rows computed at once; a single image costs as much as a full batch.
           dtype: 'float32', 'bfloat16', or 'auto': bfloat16 on a GPU or TPU, float32 on a CPU.
-          allow_untrained: accept a network whose head was never trained, and which therefore
-            guesses; where such a checkpoint lacks preprocessing, the paper's is taken.
-
-        Returns:
-          The predictor, its network on JAX's default device.
+          allow_untrained: accept a network whose head was never trained and which therefore
+            guesses; if its checkpoint lacks preprocessing, the paper's is used.
 
         Raises:
           UserError: no checkpoint there, a damaged one, an unknown network, an untrained head,
-            or facts missing that a prediction needs.
+            or metadata missing that a prediction needs.
         """
         checkpoint = resolve_checkpoint(path)
         metadata = load_metadata(checkpoint)
@@ -146,9 +135,6 @@ class Predictor:
           images: `[N, H, W, 3]`, RGB, any height and width (resized as in training): uint8 in
             0..255, or float in [0, 1], which is rounded to 8 bits as in training. N may be 0.
 
-        Returns:
-          NumPy float32 `[N, num_classes]`.
-
         Raises:
           ValueError: another shape, dtype or range, or floats that are not finite.
         """
@@ -160,16 +146,9 @@ class Predictor:
     def predict_proba(
         self, images: Shaped[np.ndarray | Array, "N H W 3"]
     ) -> Float32[np.ndarray, "N C"]:
-        """Computes the probability of each class.
+        """Computes the probability of each class, rows that sum to 1.
 
-        Args:
-          images: as of :meth:`predict_logits`.
-
-        Returns:
-          NumPy float32 `[N, num_classes]`, rows that sum to 1.
-
-        Raises:
-          ValueError: as of :meth:`predict_logits`.
+        Arguments and errors are those of :meth:`predict_logits`.
         """
         return softmax(self.predict_logits(images))
 
@@ -206,17 +185,17 @@ def softmax(logits: Float32[np.ndarray, "N C"]) -> Float32[np.ndarray, "N C"]:
 
 
 def as_uint8(images: Shaped[np.ndarray, "N H W 3"]) -> UInt8[np.ndarray, "N H W 3"]:
-    """Checks images and brings floats to the 8 bits that decoding gives."""
+    """Checks images and rounds floats to 8 bits, as decoding does."""
     if images.ndim != 4 or images.shape[-1] != 3 or 0 in images.shape[1:]:
         raise ValueError(f"images must have shape [N, H, W, 3], not {list(images.shape)}")
     if images.dtype == np.uint8:
         return images
     if not np.issubdtype(images.dtype, np.floating):
         raise ValueError(f"images must be uint8 in 0..255 or float in [0, 1], not {images.dtype}")
-    # Written so that NaN is refused too.
+    # NaN fails this too.
     if images.size and not (images.min() >= 0 and images.max() <= 1):
         raise ValueError(
-            f"float images must lie in [0, 1]; these reach from {images.min()} to {images.max()}"
+            f"float images must lie in [0, 1]; these range from {images.min()} to {images.max()}"
         )
     return np.rint(images.astype(np.float32) * 255).astype(np.uint8)
 
@@ -234,12 +213,12 @@ def _class_names(metadata: Mapping[str, Any], num_classes: int) -> tuple[str, ..
 def _preprocessing(
     metadata: Mapping[str, Any], checkpoint: Path, allow_untrained: bool
 ) -> Preprocessing:
-    """The stored settings; the paper's only for a network that is known to guess anyway."""
+    """The stored settings; the paper's for a network that is known to guess anyway."""
     if stored := metadata.get("preprocessing"):
         return Preprocessing.from_dict(stored)
     if allow_untrained and metadata.get("head") in HEADS_WITHOUT_TRAINING:
         return Preprocessing()
     raise UserError(
-        f"{checkpoint} does not say how its images were prepared (metadata.json lacks "
-        "'preprocessing'); give a checkpoint that fakd_jax.train wrote"
+        f"{checkpoint} lacks 'preprocessing' in metadata.json, without which images cannot be "
+        "prepared; give a checkpoint that fakd_jax.train wrote"
     )

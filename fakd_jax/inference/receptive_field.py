@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float32, Int, Int32
+from jaxtyping import Bool, Float32, Int
 
 from fakd_jax.models.local_prefix import Window
 
@@ -47,7 +47,7 @@ class Level:
 
 
 def lookup_levels(
-    segments: Int32[np.ndarray, "H W"],
+    segments: Int[np.ndarray, "H W"],
     count: int,
     blocks: Sequence[Sequence[Window]],
     *,
@@ -89,7 +89,7 @@ def lookup_levels(
 
 
 def receptive_fields(
-    segments: Int32[np.ndarray, "H W"], count: int, blocks: Sequence[Sequence[Window]]
+    segments: Int[np.ndarray, "H W"], count: int, blocks: Sequence[Sequence[Window]]
 ) -> list[Bool[np.ndarray, "K h w"]]:
     """Which segments each position of each block's output depends on."""
     fields: list[list[np.ndarray]] = [[] for _ in blocks]

@@ -145,7 +145,7 @@ def test_by_chance_noise_explains_next_to_nothing() -> None:
     ],
 )
 def test_what_cannot_be_fitted_is_refused(predicted: np.ndarray, observed: np.ndarray) -> None:
-    with pytest.raises(ValueError, match="values"):
+    with pytest.raises((ValueError, TypeError)):
         r2(predicted, observed)
 
 
