@@ -27,6 +27,6 @@ def test_label_map_keeps_more_than_256_superpixels() -> None:
         np.testing.assert_array_equal(np.asarray(image), segments + 1)
 
 
-def test_json_refuses_what_json_lacks() -> None:
+def test_json_refuses_nan() -> None:
     with pytest.raises(ValueError, match="JSON"):
         json_bytes({"weight": float("nan")})

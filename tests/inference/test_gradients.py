@@ -130,7 +130,9 @@ def test_other_weights_have_other_gradients(logit_gradients: LogitGradients) -> 
     assert np.abs(own - actual).max() > 0.1 * np.abs(actual).max()
 
 
-def test_layers_are_the_maps_with_a_place_in_their_order(logit_gradients: LogitGradients) -> None:
+def test_layers_are_the_maps_of_more_than_one_position_in_order(
+    logit_gradients: LogitGradients,
+) -> None:
     assert logit_gradients.layers == [f"features.{index}" for index in range(7)]
     resnet = create_model("tiny_resnet", num_classes=3, rngs=nnx.Rngs(0))
     resnet.eval()

@@ -200,7 +200,7 @@ def test_an_untrained_head_is_refused(checkpoint: Path, tmp_path: Path, head: st
 
 
 @pytest.mark.parametrize(
-    ("metadata", "told"),
+    ("metadata", "message"),
     [
         ({"arch": "resnet5000"}, "resnet5000"),
         ({"arch": "tiny_resnet"}, "do not fit"),
@@ -212,9 +212,9 @@ def test_an_untrained_head_is_refused(checkpoint: Path, tmp_path: Path, head: st
     ],
 )
 def test_metadata_that_does_not_fit(
-    checkpoint: Path, tmp_path: Path, metadata: dict[str, Any], told: str
+    checkpoint: Path, tmp_path: Path, metadata: dict[str, Any], message: str
 ) -> None:
-    with pytest.raises(UserError, match=told):
+    with pytest.raises(UserError, match=message):
         Predictor.from_checkpoint(changed(checkpoint, tmp_path, **metadata))
 
 

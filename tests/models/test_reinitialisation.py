@@ -1,4 +1,4 @@
-"""Redrawn networks: nothing of the trained one, and alive."""
+"""Re-initialised networks: independent of the trained one, and responsive."""
 
 from __future__ import annotations
 

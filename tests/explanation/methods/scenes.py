@@ -54,7 +54,7 @@ def players(count: int) -> Scene:
 
 
 def playing(game: Callable[[np.ndarray], np.ndarray]) -> Network:
-    """A network that sees `players` and returns the value of the coalition of those visible.
+    """A network that returns the value of the coalition of visible `players`.
 
     Args:
       game: bool ``[N, S]`` to float ``[N]``.
@@ -74,10 +74,10 @@ def watching_the_background(scene: Scene, network: Network) -> Network:
 
 
 def that_predicts_nothing(gradients: Gradients | None, side: int) -> Network:
-    """A network that fails where it is asked for anything but its gradients."""
+    """A network that fails on any query but for its gradients."""
 
     def predict(images: np.ndarray) -> np.ndarray:
-        raise AssertionError("gradients are all that is asked for")
+        raise AssertionError("only gradients may be queried")
 
     return Network.from_function(
         predict, class_names=("a", "b"), image_size=side, gradients=gradients

@@ -9,7 +9,6 @@ import pytest
 
 from fakd_jax.errors import UserError
 from fakd_jax.explanation.methods.grad_cam import GradCam, GradCamPlusPlus, enlarge
-from fakd_jax.explanation.result import Explainer
 from fakd_jax.explanation.scene.scene import Scene
 from fakd_jax.inference.network import Gradients, Network
 from tests.explanation.methods.scenes import that_predicts_nothing
@@ -29,7 +28,7 @@ def linear_features(image: np.ndarray, class_index: int, layer: str) -> tuple:
 
 def a_network(**changes: object) -> Network:
     def by_pixels(images: np.ndarray, class_index: int) -> np.ndarray:
-        raise AssertionError("the gradient by a feature map is all that is asked for")
+        raise AssertionError("only gradients of features may be queried")
 
     facts = {"layers": ("first", "last")} | changes
     return that_predicts_nothing(
@@ -106,7 +105,7 @@ def test_grad_cam_plus_plus_counts_objects_alike_whatever_their_area() -> None:
     assert small == pytest.approx(1 / (2 + 1))
 
 
-def test_a_channel_below_zero_does_not_turn_its_evidence_round() -> None:
+def test_a_negative_channel_does_not_reverse_its_evidence() -> None:
     """Channels sum to -4: 2 + S·g is -2 where g is 1, and 1 where g is 1/4, so that α is 1 there.
 
     The formula as it stands would give -1/2 · 1 + 1 · 1/4: evidence against, of gradients for.
@@ -139,15 +138,6 @@ def test_enlarging_is_the_interpolation_of_the_distillation() -> None:
     values = np.random.default_rng(0).standard_normal((7, 5))
     expected = jax.image.resize(values, (56, 40), method="bilinear")
     np.testing.assert_allclose(enlarge(values, (56, 40)), expected, atol=1e-6)
-
-
-@pytest.mark.parametrize("method", [GradCam, GradCamPlusPlus])
-def test_they_are_explainers_that_say_their_settings(method: type) -> None:
-    assert isinstance(method(), Explainer)
-    settings = method(layer="last").settings()
-    assert settings["method"] == method.name
-    assert settings["layer"] == "last"
-    assert settings["rectified"] is False
 
 
 def test_mistakes() -> None:

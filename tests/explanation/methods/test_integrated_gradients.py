@@ -10,7 +10,6 @@ from fakd_jax.explanation.methods.integrated_gradients import (
     IntegratedGradients,
     integrated_gradients,
 )
-from fakd_jax.explanation.result import Explainer
 from fakd_jax.explanation.scene.infill import INFILLS
 from fakd_jax.explanation.scene.scene import Scene
 from fakd_jax.inference.network import Gradients, Network
@@ -62,7 +61,7 @@ def test_completeness_of_a_function_with_kinks(steps: int, gap: float) -> None:
     assert abs(attribution.sum() - (image - baseline)) < gap * np.abs(attribution).sum()
 
 
-def test_what_is_as_in_the_baseline_gets_nothing() -> None:
+def test_pixels_equal_to_the_baseline_get_nothing() -> None:
     baseline = IMAGE.copy()
     baseline[2, 3] = 255 - baseline[2, 3]
     attribution = integrated_gradients(lambda points: points**2 + 1, IMAGE, baseline, 8)
@@ -84,39 +83,27 @@ def a_scene(hide: str = "blur") -> Scene:
 def test_the_explanation_sums_over_channels_and_the_background_has_no_attribution(
     hide: str,
 ) -> None:
-    asked: list[int] = []
+    queried: list[int] = []
 
     def wrt_pixels(images: np.ndarray, class_index: int) -> np.ndarray:
         assert images.dtype == np.float32
-        asked.append(class_index)
+        queried.append(class_index)
         return np.broadcast_to(WEIGHTS, images.shape).astype(np.float32)
 
     def wrt_features(image: np.ndarray, class_index: int, layer: str) -> tuple:
-        raise AssertionError("no features are asked for")
+        raise AssertionError("no features may be queried")
 
     explainer = IntegratedGradients(steps=3)
     network = a_network(Gradients(wrt_pixels, wrt_features, ()))
     scene = a_scene(hide)
     explanation = explainer.explain(scene, network, 1, seed=0)
     expected = (WEIGHTS * (IMAGE.astype(float) - scene.replacement)).sum(axis=-1)
-    assert asked == [1]
+    assert queried == [1]
     assert explanation.class_index == 1
     np.testing.assert_allclose(explanation.attribution, expected, rtol=1e-5, atol=1e-4)
     np.testing.assert_array_equal(explanation.attribution != 0, scene.foreground)
     means = [expected[:, 2:4].mean(), expected[:, 4:].mean()]
     np.testing.assert_allclose(explanation.weights, means, rtol=1e-5, atol=1e-4)
-
-
-def test_it_is_an_explainer_that_says_its_settings() -> None:
-    explainer = IntegratedGradients()
-    assert isinstance(explainer, Explainer)
-    assert explainer.settings() == {
-        "method": "integrated-gradients",
-        "steps": 64,
-        "rule": "Gauss-Legendre",
-        "baseline": "the scene's replacement",
-        "score": "logit",
-    }
 
 
 def test_mistakes() -> None:

@@ -17,7 +17,6 @@ from fakd_jax.explanation.methods.lime import (
 )
 from fakd_jax.explanation.methods.lime_package import LimePackageExplainer
 from fakd_jax.explanation.methods.local_fit import weighted_r2
-from fakd_jax.explanation.result import Explainer
 from fakd_jax.explanation.scene.builder import PAPER, SceneBuilder
 from fakd_jax.explanation.scene.scene import Scene
 from fakd_jax.inference.network import Network, PredictFunction
@@ -64,16 +63,6 @@ def test_planted_evidence_is_the_top_superpixel() -> None:
     assert explanation.fit is not None
     assert explanation.fit.r2 is not None
     assert explanation.fit.r2 > 0.9
-
-
-def test_evidence_counts_against_the_other_class() -> None:
-    weights = {
-        label: LimeExplainer(num_samples=100).explain(
-            a_scene(textured_image()), network(), label, 3
-        )
-        for label in (0, 1)
-    }
-    np.testing.assert_allclose(weights[0].weights, -weights[1].weights, atol=1e-6)
 
 
 def test_local_prediction_is_intercept_plus_all_weights() -> None:
@@ -123,16 +112,14 @@ def test_no_output_and_no_warning(capfd: pytest.CaptureFixture[str]) -> None:
     assert capfd.readouterr() == ("", "")
 
 
-@pytest.mark.parametrize("explainer", [LimeExplainer(20), LimePackageExplainer(20)])
-def test_a_constant_network_has_no_fit(explainer: Explainer) -> None:
+def test_the_package_has_no_fit_to_a_constant_network() -> None:
     def constant(images: np.ndarray) -> np.ndarray:
         return np.full((len(images), 2), 0.5, np.float32)
 
-    for image in (textured_image(), np.zeros((64, 64, 3), np.uint8)):
-        explanation = explainer.explain(a_scene(image), network(constant), 1, 0)
-        np.testing.assert_allclose(explanation.weights, 0, atol=1e-6)
-        assert explanation.fit is not None
-        assert explanation.fit.r2 is None
+    scene = a_scene(textured_image())
+    explanation = LimePackageExplainer(20).explain(scene, network(constant), 1, 0)
+    assert explanation.fit is not None
+    assert explanation.fit.r2 is None
 
 
 def test_draws_until_the_top_is_stable_or_the_budget_is_spent() -> None:
@@ -152,7 +139,7 @@ def test_draws_until_the_top_is_stable_or_the_budget_is_spent() -> None:
     assert lost.sampling.num_samples == 1500
 
 
-def test_stopping_early_gives_the_explanation_of_so_many_samples() -> None:
+def test_stopping_early_gives_the_explanation_of_that_many_samples() -> None:
     scene = a_scene(textured_image())
     grown = LimeExplainer(top=1, max_samples=3000).explain(scene, network(), 1, 2)
     assert grown.sampling is not None
@@ -195,7 +182,7 @@ def test_ridge_is_scikit_learns_under_every_weighting() -> None:
         assert r2 == pytest.approx(model.score(rows, values, sample_weight=importance[b]))
 
 
-def test_r2_is_none_where_what_counts_never_moved() -> None:
+def test_r2_is_none_for_constant_values() -> None:
     moved, fitted = np.array([0.3, 0.3, 0.9]), np.array([0.2, 0.4, 0.5])
     assert weighted_r2(moved, fitted, np.array([1.0, 1e-300, 0.0])) is None
     assert weighted_r2(np.full(3, 0.1), fitted, np.full(3, 1 / 3)) is None

@@ -1,4 +1,4 @@
-"""The bootstrap of drawn perturbations: its own draws, by units, and what it tells of them."""
+"""The bootstrap of drawn perturbations: its draws, by units, and its estimates."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def draws(num_samples: int, units: np.ndarray | None = None, seed: int = 0) -> n
     return met[0]
 
 
-def test_every_draw_is_as_large_as_what_it_is_drawn_from() -> None:
+def test_every_resample_has_the_samples_size() -> None:
     times = draws(50)
     assert times.shape == (100, 50)
     np.testing.assert_array_equal(times.sum(axis=1), 50)
@@ -29,13 +29,13 @@ def test_every_draw_is_as_large_as_what_it_is_drawn_from() -> None:
     assert (times != draws(50, seed=1)).any()
 
 
-def test_what_was_drawn_as_one_is_drawn_as_one() -> None:
+def test_units_are_resampled_as_one() -> None:
     times = draws(50, units=np.arange(50) // 2)
     np.testing.assert_array_equal(times[:, ::2], times[:, 1::2])
     np.testing.assert_array_equal(times.sum(axis=1), 50)
 
 
-def test_its_draws_are_not_those_that_a_method_makes_of_the_same_seed() -> None:
+def test_its_draws_differ_from_a_methods_with_the_same_seed() -> None:
     of_the_seed = np.random.default_rng(3).multinomial(50, [1 / 50] * 50, size=100)
     assert np.corrcoef(draws(50, seed=3).ravel(), of_the_seed.ravel())[0, 1] < 0.1
 

@@ -1,4 +1,4 @@
-"""RISE: the masks are the paper's, the attribution the covariance, and planted evidence is found."""
+"""RISE: the masks are the paper's, the attribution the covariance; planted evidence is found."""
 
 from __future__ import annotations
 
@@ -81,21 +81,7 @@ def test_the_attribution_is_the_slope_in_the_pixels_opacity() -> None:
     assert attribution[16, 16] == pytest.approx(0.6, rel=0.05)
 
 
-def test_evidence_for_one_class_is_evidence_against_the_other() -> None:
-    network = a_network(sees_region)
-    for_it, against = (
-        RiseExplainer(100).explain(a_scene(), network, label, 0).attribution for label in (1, 0)
-    )
-    np.testing.assert_allclose(for_it, -against, atol=1e-9)
-
-
-def test_a_network_that_never_moves_gives_no_attribution() -> None:
-    network = a_network(lambda images: np.full(len(images), 0.7))
-    attribution = RiseExplainer(50).explain(a_scene(), network, 1, 0).attribution
-    np.testing.assert_allclose(attribution, 0, atol=1e-12)
-
-
-def test_it_depends_on_the_seed_alone_and_predicts_as_often_as_it_says() -> None:
+def test_the_batch_size_changes_no_bit_and_it_predicts_as_often_as_it_says() -> None:
     counts: list[int] = []
 
     def score(images: np.ndarray) -> np.ndarray:
@@ -103,13 +89,12 @@ def test_it_depends_on_the_seed_alone_and_predicts_as_often_as_it_says() -> None
         return sees_region(images)
 
     explainer = RiseExplainer(300)
-    first, again, other = (
-        explainer.explain(a_scene(), a_network(score, batch_size=size), 1, seed).attribution
-        for size, seed in ((512, 3), (7, 3), (7, 4))
+    large, small = (
+        explainer.explain(a_scene(), a_network(score, batch_size=size), 1, 3).attribution
+        for size in (512, 7)
     )
-    np.testing.assert_array_equal(first, again)
-    assert (first != other).any()
-    assert sum(counts) == 3 * explainer.num_predictions == 900
+    np.testing.assert_array_equal(large, small)
+    assert sum(counts) == 2 * explainer.num_predictions == 600
 
 
 @pytest.mark.parametrize(
@@ -152,7 +137,7 @@ def test_the_resampled_weights_are_the_attributions_means_over_the_masks_that_co
     explanation = RiseExplainer(40).explain(scene, a_network(sees_region), 1, 0)
     masks = draw_masks(40, 32, 32, 8, 0.5, 0)
     means = np.stack([mean_by_superpixel(scene, mask) for mask in masks])
-    hidden = np.where(scene.foreground, masks.between(0, 40), 1)
-    shown = np.rint(hidden[..., None] * scene.image)
-    weights = slopes(means, sees_region(shown), 0.25 * 4 / 9, np.ones((1, 40)))[0]
+    opacity = np.where(scene.foreground, masks.between(0, 40), 1)
+    images = np.rint(opacity[..., None] * scene.image)
+    weights = slopes(means, sees_region(images), 0.25 * 4 / 9, np.ones((1, 40)))[0]
     np.testing.assert_allclose(weights, explanation.weights, atol=1e-6)

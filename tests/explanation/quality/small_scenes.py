@@ -1,4 +1,4 @@
-"""A scene of few superpixels, and networks that are functions of how much of each is shown."""
+"""A scene of few superpixels, and networks that are functions of how much of each is visible."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from fakd_jax.explanation.scene.scene import Scene
 from fakd_jax.inference.network import Network
 
 SIDE = 6
-SHOWN, HIDDEN, OUTSIDE = 200, 0, 77
+VISIBLE, REPLACED, OUTSIDE = 200, 0, 77
 
 SUPERPIXELS = np.full((SIDE, SIDE), -1, np.int32)
 SUPERPIXELS[0:2, 0:4] = 0  # 8 pixels
@@ -21,14 +21,14 @@ AREAS = np.array([8, 4, 4, 8])
 
 
 def small_scene() -> Scene:
-    """Four superpixels of grey 200 where shown and 0 where hidden, and a background of 77."""
-    image = np.where(SUPERPIXELS >= 0, SHOWN, OUTSIDE).astype(np.uint8)
+    """Four superpixels of grey 200 where visible and 0 where not, and a background of 77."""
+    image = np.where(SUPERPIXELS >= 0, VISIBLE, OUTSIDE).astype(np.uint8)
     colours = np.repeat(image[..., None], 3, axis=2)
-    return Scene(colours, SUPERPIXELS, np.full_like(colours, HIDDEN))
+    return Scene(colours, SUPERPIXELS, np.full_like(colours, REPLACED))
 
 
 def network_of(probability: Callable[[np.ndarray], np.ndarray]) -> Network:
-    """A network whose class 1 has a probability by how much of each superpixel is shown.
+    """A network whose class 1 has a probability by how much of each superpixel is visible.
 
     Args:
       probability: of shares ``[N, 4]`` in [0, 1].
@@ -36,9 +36,9 @@ def network_of(probability: Callable[[np.ndarray], np.ndarray]) -> Network:
 
     def predict(images: np.ndarray) -> np.ndarray:
         assert (images[:, SUPERPIXELS < 0] == OUTSIDE).all()  # the background is never touched
-        grey = images[..., 0].astype(float) / SHOWN
-        shown = np.stack([grey[:, s == SUPERPIXELS].mean(axis=1) for s in range(4)], axis=1)
-        p = probability(shown)
+        grey = images[..., 0].astype(float) / VISIBLE
+        visible = np.stack([grey[:, s == SUPERPIXELS].mean(axis=1) for s in range(4)], axis=1)
+        p = probability(visible)
         return np.stack([1 - p, p], axis=1).astype(np.float32)
 
     return Network.from_function(predict, class_names=("no", "yes"), image_size=SIDE, batch_size=8)

@@ -61,14 +61,14 @@ def test_by_hand() -> None:
 
 
 @pytest.mark.parametrize("level", [0.0, 0.3, -7.0])
-def test_an_explanation_that_says_nothing_explains_nothing(level: float) -> None:
+def test_a_degenerate_explanation_explains_nothing(level: float) -> None:
     observed = np.random.default_rng(0).random(9)
     assert r2(np.full(9, level), observed) == 0
     rounding = np.full(9, level) * (1 + 1e-15 * np.arange(9))
     assert r2(rounding, observed) == 0
 
 
-def test_a_probability_that_never_moves_cannot_be_followed() -> None:
+def test_a_constant_probability_has_no_fidelity() -> None:
     still = 0.7 + 1e-7 * np.random.default_rng(0).random(9)
     assert r2(np.arange(9.0), still) is None
     network = network_of(lambda shown: np.full(len(shown), 0.7))
@@ -97,7 +97,7 @@ def test_of_several_weights_each_has_its_share_of_the_variance() -> None:
         assert follows(held_out, alone) == pytest.approx(share)
 
 
-def test_the_better_reading_counts_whoever_explains() -> None:
+def test_the_better_reading_counts_for_every_method() -> None:
     held_out = predict_held_out(small_scene(), network_of(lambda shown: 0.2 + shown @ TRUTH), 0)
     for added in (TRUTH, TRUTH / AREAS):
         painted = from_weights(small_scene(), 1, added)
@@ -118,7 +118,7 @@ def test_a_pixel_method_that_is_right_by_pixel_follows_an_additive_network() -> 
     assert local_fidelity(held_out, explanation) == pytest.approx(1)
 
 
-def test_hidings_are_fair_seeded_coins() -> None:
+def test_held_out_masks_are_fair_seeded_coins() -> None:
     shown = draw_held_out(2000, 30, 5)
     assert shown.dtype == bool
     assert shown.mean() == pytest.approx(0.5, abs=0.01)
@@ -149,6 +149,6 @@ def test_what_cannot_be_fitted_is_refused(predicted: np.ndarray, observed: np.nd
         r2(predicted, observed)
 
 
-def test_a_line_through_two_points_is_no_fit() -> None:
+def test_two_points_are_too_few() -> None:
     with pytest.raises(ValueError, match="at least 3"):
         draw_held_out(2, 5, 0)

@@ -29,7 +29,7 @@ masks = (
 def test_by_hand() -> None:
     attribution = np.array([[4.0, 1.0, 2.0], [-3.0, 3.0, 0.0]])
     found = localisation_of(attribution, MASK)
-    # Hottest: 4, in. Three hottest: 4 in, 3 and 2 out. Positive attribution: 10, of which 5 in.
+    # Maximum: 4, in. Top three: 4 in, 3 and 2 out. Positive attribution: 10, of which 5 in.
     assert found == {"pointing": 1.0, "dice": 1 / 3, "mass_in_mask": 0.5}
 
 
@@ -39,7 +39,7 @@ def test_a_superpixel_that_reaches_over_the_rim_points_in_part() -> None:
     assert dice_of_top(attribution, MASK) == pytest.approx(3 / 4 * 2 / 6)  # 3 of the 4 are taken
 
 
-def test_fewer_warm_pixels_than_the_lesion_has() -> None:
+def test_fewer_positive_pixels_than_the_lesion_has() -> None:
     attribution = np.array([[1.0, 0.0, 0.0], [-1.0, 0.0, 0.0]])
     assert dice_of_top(attribution, MASK) == pytest.approx(2 * 1 / (1 + 3))
 
@@ -54,8 +54,8 @@ def test_ties_are_worth_what_drawing_them_is_worth(
     drawn = []
     for _ in range(400):
         order = random.permutation(attribution.size)
-        hottest = order[np.argsort(-attribution.ravel()[order], kind="stable")[:taken]]
-        drawn.append(2 * mask.ravel()[hottest].sum() / (taken + mask.sum()))
+        top = order[np.argsort(-attribution.ravel()[order], kind="stable")[:taken]]
+        drawn.append(2 * mask.ravel()[top].sum() / (taken + mask.sum()))
     assert dice_of_top(attribution, mask) == pytest.approx(np.mean(drawn), abs=0.1)
 
 
@@ -84,7 +84,7 @@ def test_attribution_that_is_the_lesion_finds_it(mask: np.ndarray) -> None:
 
 
 @pytest.mark.parametrize("level", [0.0, -1.0])
-def test_where_nothing_speaks_for_the_class_nothing_is_found(level: float) -> None:
+def test_without_positive_attribution_nothing_is_found(level: float) -> None:
     assert set(localisation_of(np.full((2, 3), level), MASK).values()) == {0.0}
 
 

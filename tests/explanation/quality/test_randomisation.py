@@ -1,4 +1,4 @@
-"""The randomisation test: kinds of methods whose answer is known, by simulation and by hand."""
+"""The randomisation test: kinds of methods with a known verdict, by simulation and by hand."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def signs_of_the_image(image: np.ndarray, learnt: np.ndarray, noise: np.ndarray)
     return np.sign(image) * (np.abs(learnt) + 0.1) + 0.1 * noise
 
 
-def silent(image: np.ndarray, learnt: np.ndarray, noise: np.ndarray) -> np.ndarray:
+def degenerate(image: np.ndarray, learnt: np.ndarray, noise: np.ndarray) -> np.ndarray:
     return 1e-8 * noise
 
 
@@ -72,8 +72,8 @@ def checks(
     for _ in range(images):
         image, learnt, *others = (smooth_map(random, superpixels) for _ in range(2 + NETWORKS))
         trained = [method(image, learnt, smooth_map(random, superpixels)) for _ in range(SEEDS)]
-        anew = [method(image, other, smooth_map(random, superpixels)) for other in others]
-        found.append(randomisation_of(np.array(trained), np.array(anew)))
+        reinitialised = [method(image, other, smooth_map(random, superpixels)) for other in others]
+        found.append(randomisation_of(np.array(trained), np.array(reinitialised)))
     return found
 
 
@@ -92,7 +92,7 @@ def verdict(method: Method, **settings: int) -> Sanity:
         (mostly_learnt, True),
         (coloured_by_the_network, False),
         (signs_of_the_image, False),
-        (silent, False),
+        (degenerate, False),
     ],
 )
 def test_verdicts_on_methods_that_are_known(method: Method, passes: bool) -> None:
@@ -107,7 +107,7 @@ def test_edges_stay_as_they_were() -> None:
     assert sanity_of(found, np.arange(IMAGES)) == Sanity(0.0, None, IMAGES, False)
 
 
-@pytest.mark.parametrize("method", [pure_noise, silent])
+@pytest.mark.parametrize("method", [pure_noise, degenerate])
 def test_where_nothing_is_reproducible_nothing_can_depend(method: Method) -> None:
     assert verdict(method) == Sanity(None, None, IMAGES, False)
 
@@ -127,7 +127,7 @@ def test_by_hand() -> None:
     assert check.dependence == pytest.approx(1 - 0.3 / 0.6)
     assert Randomisation(0.1, 0.3, 0.8, 0.4).dependence == pytest.approx(1 - 0.3 / 0.4)
     assert Randomisation(-0.5, -0.1, 0.8, 0.4).dependence == 1
-    # A reading that is not reproducible says nothing.
+    # A reading that is not reproducible is left out.
     assert Randomisation(0.2, 0.3, 0.8, REPRODUCIBLE).dependence == pytest.approx(0.75)
     assert Randomisation(0.2, 0.3, REPRODUCIBLE, 0.1).dependence is None
 
@@ -191,11 +191,13 @@ def test_few_images_have_no_verdict() -> None:
     assert verdict(dependent, images=4).passes is None
     assert verdict(dependent, images=4).dependence is not None
     assert verdict(pure_noise, images=1).passes is None
-    assert sanity_of(checks(dependent), np.arange(IMAGES) % 4).passes is None  # copies of four
+    assert (
+        sanity_of(checks(dependent), np.arange(IMAGES) % 4).passes is None
+    )  # groups of duplicates
     assert sanity_of([], np.arange(0)) == Sanity(None, None, 0, None)
 
 
-def test_copies_are_one_unit_and_widen_the_interval() -> None:
+def test_duplicates_are_one_unit_and_widen_the_interval() -> None:
     found = checks(mostly_learnt)
     alone = sanity_of(found, np.arange(IMAGES))
     twice = sanity_of(found * 2, np.tile(np.arange(IMAGES), 2))

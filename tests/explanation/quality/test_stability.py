@@ -70,7 +70,7 @@ def test_without_ties_the_superpixels_numbers_do_not_matter(order: list[int]) ->
 
 
 @given(st.lists(st.floats(-1, 1), min_size=1, max_size=9), st.integers(2, 6))
-def test_equal_runs_agree_perfectly_and_leave_nothing_open(row: list[float], seeds: int) -> None:
+def test_equal_runs_agree_perfectly(row: list[float], seeds: int) -> None:
     found = stability_of(np.array([row] * seeds), 3)
     assert (found.rank_correlation, found.jaccard, found.sign_agreement) == (1, 1, 1)
     np.testing.assert_array_equal(found.low, row)
@@ -84,16 +84,16 @@ def test_noise_agrees_as_coins_do() -> None:
     assert found.jaccard == pytest.approx(0.07, abs=0.01)  # about (25 / 40) / (10 - 25 / 40)
 
 
-def test_what_rounding_leaves_says_nothing() -> None:
+def test_rounding_errors_are_ignored() -> None:
     noise = np.random.default_rng(0).normal(size=(4, 6)) * 1e-8
     found = stability_of(noise, 3)
     assert (found.rank_correlation, found.jaccard, found.sign_agreement) == (1, 1, 1)
-    speaks = stability_of(np.vstack([noise[:1], [[0, 0, 0.4, 0, 0, -0.1]]]), 3)
-    assert (speaks.rank_correlation, speaks.jaccard, speaks.sign_agreement) == (0, 0, 0)
+    one_sided = stability_of(np.vstack([noise[:1], [[0, 0, 0.4, 0, 0, -0.1]]]), 3)
+    assert (one_sided.rank_correlation, one_sided.jaccard, one_sided.sign_agreement) == (0, 0, 0)
 
 
 @given(runs, st.integers(1, 8))
-def test_the_top_is_the_one_that_is_shown(weights: np.ndarray, top: int) -> None:
+def test_the_top_is_that_of_top_superpixels(weights: np.ndarray, top: int) -> None:
     weights = np.where(np.abs(weights) < 1e-6, 0, weights)
     segments = np.arange(weights.shape[1], dtype=np.int32)[None]
     for mask, row in zip(top_masks(weights, top), weights, strict=True):

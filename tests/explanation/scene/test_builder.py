@@ -44,14 +44,14 @@ def test_without_a_head_everything_may_be_evidence(grey: int) -> None:
     assert find_head(speck).all()
 
 
-def test_a_bright_line_around_the_slice_is_no_head() -> None:
+def test_a_bright_frame_is_not_a_head() -> None:
     image, _ = a_head()
     framed = image.copy()
     framed[[0, -1]] = framed[:, [0, -1]] = 255
     np.testing.assert_array_equal(find_head(framed), find_head(image))
 
 
-def test_light_air_is_no_head() -> None:
+def test_bright_air_is_not_a_head() -> None:
     image, head = a_head()
     head[50:, 30:60] = True  # a neck, down to the edge
     assert find_head(np.where(head[..., None], image.clip(100, 170), 255).astype(np.uint8)).all()
@@ -74,7 +74,7 @@ def test_superpixels_cover_the_head_and_nothing_else_without_gaps(segmenter) -> 
     np.testing.assert_array_equal(labels, segmenter(image, found, 4))
 
 
-def test_slic_finds_about_as_many_as_asked_for() -> None:
+def test_slic_finds_about_as_many_as_requested() -> None:
     image, _ = a_head()
     found = find_head(image)
     few, many = (int(Slic(count)(image, found, 0).max()) + 1 for count in (12, 60))
