@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -47,10 +46,27 @@ def network_of(predictor: Predictor, workdir: Path | None = None) -> Network:
         "device": jax.default_backend(),
     }
     masked, gradients = MaskedInference(predictor), LogitGradients(predictor)
+
+    def reinitialised(seed: int, images: UInt8[np.ndarray, "N S S 3"]) -> Network:
+        """The network with random weights, which shares the compiled programs."""
+        preprocessing = predictor.preprocessing
+        inputs = jnp.asarray(normalise(images, preprocessing.mean, preprocessing.std))
+        model = reinitialise(predictor.metadata, seed, inputs, dtype=predictor.dtype)
+        control = predictor.with_network(model)
+        origin = {
+            "seed": seed,
+            "images_sha256": sha256(images.tobytes()),
+            "instead_of": provenance["weights_sha256"],
+        }
+        return _network(
+            control,
+            masked.with_weights_of(control),
+            gradients.with_weights_of(control),
+            {**provenance, "weights_sha256": weights_sha256(control), "reinitialised": origin},
+        )
+
     network = _network(predictor, masked, gradients, provenance)
-    return replace(
-        network, reinitialise=partial(_reinitialised, predictor, masked, gradients, provenance)
-    )
+    return replace(network, reinitialise=reinitialised)
 
 
 def weights_sha256(predictor: Predictor) -> str:
@@ -73,34 +89,4 @@ def _network(
         image_size=predictor.preprocessing.image_size,
         provenance=provenance,
         gradients=Gradients(gradients.wrt_pixels, gradients.wrt_features, gradients.layers),
-    )
-
-
-def _reinitialised(
-    predictor: Predictor,
-    masked: MaskedInference,
-    gradients: LogitGradients,
-    provenance: Mapping[str, Any],
-    seed: int,
-    images: UInt8[np.ndarray, "N S S 3"],
-) -> Network:
-    """The network with random weights, which shares the compiled programs."""
-    preprocessing = predictor.preprocessing
-    inputs = jnp.asarray(normalise(images, preprocessing.mean, preprocessing.std))
-    control = predictor.with_network(
-        reinitialise(predictor.metadata, seed, inputs, dtype=predictor.dtype)
-    )
-    return _network(
-        control,
-        masked.with_weights_of(control),
-        gradients.with_weights_of(control),
-        {
-            **provenance,
-            "weights_sha256": weights_sha256(control),
-            "reinitialised": {
-                "seed": seed,
-                "images_sha256": sha256(images.tobytes()),
-                "instead_of": provenance["weights_sha256"],
-            },
-        },
     )
