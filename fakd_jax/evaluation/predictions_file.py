@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import csv
-import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from fakd_jax.errors import UserError
 from fakd_jax.metrics.predictions import Predictions
+from fakd_jax.reporting.tables import csv_text
 
 COLUMNS = ("id", "label", "prediction")
 
@@ -28,20 +28,12 @@ class NamedPrediction(NamedTuple):
 
 def predictions_csv(predictions: Predictions, class_names: Sequence[str]) -> str:
     """The file's text; nine digits preserve every float32."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([*COLUMNS, *(f"p_{name}" for name in class_names)])
-    for id, label, predicted, row in zip(
-        predictions.ids,
-        predictions.labels,
-        predictions.classes,
-        predictions.probabilities,
-        strict=True,
-    ):
-        writer.writerow(
-            [id, class_names[label], class_names[predicted], *(f"{p:.9g}" for p in row)]
-        )
-    return text.getvalue()
+    labels = [class_names[label] for label in predictions.labels]
+    classes = [class_names[predicted] for predicted in predictions.classes]
+    header = [*COLUMNS, *(f"p_{name}" for name in class_names)]
+    columns = (predictions.ids, labels, classes, predictions.probabilities)
+    rows = ([*names, *(f"{p:.9g}" for p in row)] for *names, row in zip(*columns, strict=True))
+    return csv_text(header, rows)
 
 
 def read_predictions(file: Path) -> dict[str, NamedPrediction]:

@@ -21,13 +21,7 @@ def expected_calibration_error(
 ) -> float:
     """Top-label ECE over equal-width bins (lower, upper] of confidence (Guo et al. 2017, eq. 3).
 
-    Args:
-      probabilities: rows that sum to 1, N > 0.
-      labels: class indices.
-      bins: their number.
-
-    Returns:
-      The mean over examples of |accuracy - mean confidence| of their bin, in [0, 1].
+    The mean over examples of |accuracy - mean confidence| of their bin, in [0, 1].
     """
     _, confidence, right = _binned(probabilities, labels, bins)
     return float(np.abs(right - confidence).sum() / len(labels))
@@ -106,11 +100,7 @@ def fit_temperature(
     The NLL is convex in β = 1/T; its slope, the mean of E[z] - z_true with E over softmax(βz),
     has one zero, found to 1e-10 in β (Brent's method). T is kept within [0.1, 10], with a note:
     it would go to 0 where all true classes have the largest logits, and to infinity where the
-    logits carry no information.
-
-    Args:
-      logits: of images that the weights were not fitted to, N > 0.
-      labels: their classes.
+    logits carry no information. The images must not be those that the weights were fitted to.
     """
     from scipy.optimize import brentq
     from scipy.special import softmax
@@ -155,8 +145,5 @@ def _binned(
     right = probabilities.argmax(axis=1) == labels
     # `right=True`: a value on an inner edge belongs to the bin below it.
     bin_of = np.digitize(confidence, np.linspace(0, 1, bins + 1)[1:-1], right=True)
-    return (
-        np.bincount(bin_of, minlength=bins),
-        np.bincount(bin_of, weights=confidence, minlength=bins),
-        np.bincount(bin_of, weights=right, minlength=bins),
-    )
+    sums = [np.bincount(bin_of, weights, minlength=bins) for weights in (confidence, right)]
+    return np.bincount(bin_of, minlength=bins), sums[0], sums[1]

@@ -48,11 +48,10 @@ def classification_metrics(
     """The metrics of `metrics.json` that follow from predictions for one set of images.
 
     Args:
-      predictions: each row of probabilities sums to 1.
+      predictions: N > 0.
       class_names: C names.
       negative_class: the class without a tumour; None if the data has none.
-      groups: the duplicate group of each image, resampled whole by the bootstrap; None where the
-        data has not been audited.
+      groups: the duplicate group of each image, for the bootstrap; None if unknown.
 
     Returns:
       JSON-able: the keys of :func:`fakd_jax.metrics.confusion.confusion_metrics`, and
@@ -118,13 +117,12 @@ def add_validation(
     Args:
       metrics: of `test`, by :func:`classification_metrics`.
       test: the predictions measured.
-      validation: predictions for images that the weights were not fitted to, none of them in
-        `test`.
+      validation: for images that are not in `test` and that the weights were not fitted to.
       negative_class: as for `metrics`.
 
     Returns:
-      `metrics` with `calibration.temperature` and `selective.reject`. The latter stays None, and
-      `notes` says why, where the validation images allow no threshold.
+      `metrics` with `calibration.temperature` and `selective.reject`. The latter stays None, with
+      a note, where the validation images allow no threshold.
 
     Raises:
       UserError, ValueError: as :func:`classification_metrics`, for the validation images.
@@ -149,12 +147,8 @@ def add_validation(
     if choice is None:
         notes.append(NO_THRESHOLD)
     else:
-        negative = _index(class_names, negative_class)
-        reject = {
-            **choice._asdict(),
-            "chosen_on": source,
-            **reject_option(choice.threshold, test.confidence, test.labels, test.classes, negative),
-        }
+        cost = reject_option(choice.threshold, test, _index(class_names, negative_class))
+        reject = {**choice._asdict(), "chosen_on": source, **cost}
     return {
         **metrics,
         "calibration": {**metrics["calibration"], "temperature": temperature},

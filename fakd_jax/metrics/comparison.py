@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from fakd_jax.metrics.resampling import RESAMPLES, SEED, bootstrap
+from fakd_jax.metrics.resampling import bootstrap
 
 
 def mcnemar_exact(only_first: int, only_second: int) -> float:
@@ -35,19 +35,15 @@ def compare_predictions(
     right: Bool[np.ndarray, " N"],
     other_right: Bool[np.ndarray, " N"],
     units: Int[np.ndarray, " N"],
-    *,
-    resamples: int = RESAMPLES,
-    seed: int = SEED,
 ) -> dict[str, Any]:
     """McNemar's test and the paired difference in accuracy of two models.
+
+    The difference is bootstrapped over `units`; McNemar's test takes each image as independent.
 
     Args:
       right: which images this model classifies correctly.
       other_right: which the other does, in the same order.
-      units: of the bootstrap, see :func:`fakd_jax.metrics.resampling.bootstrap`; McNemar's test
-        ignores them and takes each image as independent.
-      resamples: of the bootstrap.
-      seed: of the bootstrap.
+      units: see :func:`fakd_jax.metrics.resampling.bootstrap`.
 
     Returns:
       `n`, `both_right`, `only_this_right`, `only_other_right`, `both_wrong`, `mcnemar_p`,
@@ -60,7 +56,6 @@ def compare_predictions(
 
     only_this = int(np.sum(right & ~other_right))
     only_other = int(np.sum(~right & other_right))
-    interval = bootstrap(statistics, units, resamples=resamples, seed=seed)["difference"]
     return {
         "n": len(right),
         "both_right": int(np.sum(right & other_right)),
@@ -69,5 +64,5 @@ def compare_predictions(
         "both_wrong": int(np.sum(~right & ~other_right)),
         "mcnemar_p": mcnemar_exact(only_this, only_other),
         "difference": (only_this - only_other) / len(right),
-        "difference_ci95": interval,
+        "difference_ci95": bootstrap(statistics, units)["difference"],
     }

@@ -106,7 +106,7 @@ def missed_tumours(
 def _cells(
     labels: Int[np.ndarray, " N"], predictions: Int[np.ndarray, " N"], num_classes: int
 ) -> Int[np.ndarray, " N"]:
-    """The cell of the matrix that each example falls into, counted row by row."""
+    """The index of each example's cell in the matrix, row by row."""
     if predictions.shape != labels.shape:
         raise ValueError(f"{len(predictions)} predictions for {len(labels)} labels")
     for name, indices in (("labels", labels), ("predictions", predictions)):

@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from fakd_jax.metrics.confusion import missed_tumours
+from fakd_jax.metrics.predictions import Predictions
 from fakd_jax.metrics.resampling import proportion
 
 CURVE_POINTS = 100
@@ -99,15 +100,8 @@ def choose_threshold(
     """The lowest threshold at which the risk is at most `target_ratio` of the overall error.
 
     The lowest rejects the fewest predictions. The target is relative: an absolute one would be met
-    by a good network without rejecting anything, and be out of reach of a poor one.
-
-    Args:
-      confidence: of predictions for images other than those to be reported on.
-      wrong: which of them are misclassified.
-      target_ratio: in (0, 1).
-
-    Returns:
-      None where no prediction is wrong, or no threshold reaches the target.
+    by a good network without rejecting anything, and be out of reach of a poor one. None where no
+    prediction is wrong, or no threshold reaches the target.
     """
     curve = risk_coverage(confidence, wrong)
     errors, n = int(curve.wrong[-1]), len(wrong)
@@ -123,27 +117,16 @@ def choose_threshold(
 
 
 def reject_option(
-    threshold: float,
-    confidence: Float[np.ndarray, " N"],
-    labels: Int[np.ndarray, " N"],
-    predictions: Int[np.ndarray, " N"],
-    negative: int | None,
+    threshold: float, predictions: Predictions, negative: int | None
 ) -> dict[str, Any]:
     """The cost and gain of a threshold on images that did not choose it.
-
-    Args:
-      threshold: predictions of a lower confidence are rejected.
-      confidence: of the predictions.
-      labels: the true classes.
-      predictions: the predicted classes.
-      negative: the index of the class without a tumour; None if there is none.
 
     Returns:
       `coverage`, `n_kept`, `n_rejected`, `risk` of the kept and `risk_ci95` (None if none is
       kept), `missed_tumour` among the kept (None without a negative class), and how many of the
       rejected were right and wrong: `rejected_right`, `rejected_wrong`.
     """
-    kept, wrong = confidence >= threshold, predictions != labels
+    kept, wrong = predictions.confidence >= threshold, predictions.wrong
     risk = proportion(int(wrong[kept].sum()), int(kept.sum()))
     return {
         "coverage": float(kept.mean()),
@@ -151,7 +134,9 @@ def reject_option(
         "n_rejected": int(np.sum(~kept)),
         "risk": risk["rate"],
         "risk_ci95": risk["ci95"],
-        "missed_tumour": missed_tumours(labels[kept], predictions[kept], negative),
+        "missed_tumour": missed_tumours(
+            predictions.labels[kept], predictions.classes[kept], negative
+        ),
         "rejected_right": int(np.sum(~kept & ~wrong)),
         "rejected_wrong": int(np.sum(~kept & wrong)),
     }

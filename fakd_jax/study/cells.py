@@ -129,12 +129,7 @@ def open_study(config: ConfigDict, workdir: Path) -> Study:
 
 
 def cell_settings(config: ConfigDict, cell: Cell, workdir: Path) -> ExperimentConfig:
-    """The study's `base` with the cell's method, seed, split and teacher.
-
-    Args:
-      config: of the study.
-      cell: one of its cells.
-      workdir: of the study, which holds the cell's teacher.
+    """The study's `base` with the cell's method, seed and split, and the teacher in `workdir`.
 
     Raises:
       UserError: a key is missing or unknown, or its value has the wrong type or range.

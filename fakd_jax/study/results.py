@@ -44,8 +44,7 @@ class CellResult:
     @property
     def data_fingerprint(self) -> str:
         """Of the data that it was tested on."""
-        fingerprint: str = self.evaluation["provenance"]["data"]["fingerprint"]
-        return fingerprint
+        return str(self.evaluation["provenance"]["data"]["fingerprint"])
 
     @property
     def metrics(self) -> dict[str, float | None]:
@@ -64,16 +63,12 @@ class Replicate:
     """A method under one seed, on all test images of a split.
 
     Attributes:
-      split: of the data.
-      seed: of the run.
-      method: its name.
+      cell: its split, seed and method.
       metrics: by the names in `METRICS`; for a k-fold split their means over the folds.
       right: as in :class:`CellResult`; in a k-fold split every image is tested in one fold.
     """
 
-    split: str
-    seed: int
-    method: str
+    cell: Cell
     metrics: Mapping[str, float | None]
     right: Mapping[str, bool]
 
@@ -84,13 +79,10 @@ def is_finished(study: Study, cell: Cell) -> bool:
 
 
 def mark_finished(study: Study, cell: Cell, seconds: float) -> None:
-    """Marks a cell as finished and records what was evaluated: the last file of the cell.
+    """Writes the last file of a cell: its running time, and what was evaluated.
 
-    Args:
-      study: the study.
-      cell: one of its cells.
-      seconds: since the cell was started or last resumed; the time in its records counts if it is
-        longer, as it is for a resumed cell.
+    The time is `seconds`, since the cell was started or last resumed, or the sum of its records
+    if that is more, as for a resumed cell.
     """
     folder = study.folder(cell)
     recorded = sum(record["seconds"] for record in read_records(folder))
@@ -131,11 +123,7 @@ def read_results(study: Study) -> list[CellResult]:
 
 
 def require_same_data(results: Sequence[CellResult], fingerprint: str | None = None) -> None:
-    """Checks that all cells ran on one version of the data.
-
-    Args:
-      results: of the finished cells.
-      fingerprint: of the data that the others will run on; None if that is unknown.
+    """Checks that all cells ran on the same data, that of `fingerprint` if given.
 
     Raises:
       UserError: they did not.
@@ -151,22 +139,17 @@ def require_same_data(results: Sequence[CellResult], fingerprint: str | None = N
             )
 
 
-def replicates(results: Sequence[CellResult], cells: Sequence[Cell]) -> list[Replicate]:
-    """Joins the folds of each split, seed and method, leaving out those with a fold missing.
-
-    Args:
-      results: of the finished cells.
-      cells: all cells of the study, in their order.
-    """
+def replicates(results: Sequence[CellResult], cells: Sequence[Cell]) -> dict[Cell, Replicate]:
+    """Joins the folds of the cells, where all are finished; by cells without a fold."""
     by_cell = {result.cell: result for result in results}
     folds: dict[Cell, list[Cell]] = {}
     for cell in cells:
         folds.setdefault(dataclasses.replace(cell, fold=None), []).append(cell)
-    return [
-        _join(whole, [by_cell[part] for part in parts])
+    return {
+        whole: _join(whole, [by_cell[part] for part in parts])
         for whole, parts in folds.items()
         if all(part in by_cell for part in parts)
-    ]
+    }
 
 
 def _report(study: Study, cell: Cell) -> Path:
@@ -203,7 +186,7 @@ def _read(study: Study, cell: Cell) -> CellResult:
 def _join(whole: Cell, parts: Sequence[CellResult]) -> Replicate:
     metrics = {name: _mean([part.metrics[name] for part in parts]) for name in METRICS}
     right = {id: known for part in parts for id, known in part.right.items()}
-    return Replicate(whole.split, whole.seed, whole.method, metrics, right)
+    return Replicate(whole, metrics, right)
 
 
 def _mean(values: Sequence[float | None]) -> float | None:

@@ -43,12 +43,15 @@ def summarise(
     finished = {result.cell for result in results}
     wholes = replicates(results, study.cells)
     rows = [(split, method) for split in study.splits for method in study.methods]
-    by_seed = {
-        (split, method): {
-            whole.seed: whole for whole in wholes if (whole.split, whole.method) == (split, method)
-        }
-        for split, method in rows
-    }
+
+    def by_seed(split: str, method: str) -> dict[int, Replicate]:
+        cells = {seed: Cell(split, seed, method) for seed in study.seeds}
+        return {seed: wholes[cell] for seed, cell in cells.items() if cell in wholes}
+
+    def same_images(split: str) -> bool:
+        tested = {frozenset(whole.right) for cell, whole in wholes.items() if cell.split == split}
+        return len(tested) <= 1
+
     report: dict[str, Any] = {
         "study": {
             "methods": list(study.methods),
@@ -64,26 +67,22 @@ def summarise(
             if cell not in finished
         ],
         "summary": [
-            {"split": split, "method": method, **_means(by_seed[split, method])}
+            {"split": split, "method": method, **_means(by_seed(split, method))}
             for split, method in rows
         ],
         "differences": [
             {
                 "split": split,
                 "method": method,
-                **_differences(by_seed[split, method], by_seed[split, study.baseline]),
+                **_differences(by_seed(split, method), by_seed(split, study.baseline)),
             }
             for split, method in rows
             if method != study.baseline and study.baseline in study.methods
         ],
-        "same_test_images": {split: _same_test_images(wholes, split) for split in study.splits},
+        "same_test_images": {split: same_images(split) for split in study.splits},
         "package_version": __version__,
     }
     return report | {"notes": notes_on(report)}
-
-
-def _same_test_images(wholes: Sequence[Replicate], split: str) -> bool:
-    return len({frozenset(whole.right) for whole in wholes if whole.split == split}) <= 1
 
 
 def _cell_row(result: CellResult) -> dict[str, Any]:
@@ -156,13 +155,13 @@ def _estimate_row(values: Sequence[float | None], *, lowest: float) -> dict[str,
 def _mcnemar_row(this: Replicate, baseline: Replicate) -> dict[str, Any]:
     if this.right.keys() != baseline.right.keys():
         raise UserError(
-            f"{this.method} and {baseline.method} of {this.split}, seed {this.seed}, were tested "
-            "on different images and cannot be compared; choose another --workdir"
+            f"{this.cell} and {baseline.cell} were tested on different images and cannot be "
+            "compared; choose another --workdir"
         )
     only_this = sum(right and not baseline.right[id] for id, right in this.right.items())
     only_baseline = sum(not right and baseline.right[id] for id, right in this.right.items())
     return {
-        "seed": this.seed,
+        "seed": this.cell.seed,
         "only_this_right": only_this,
         "only_baseline_right": only_baseline,
         "p": mcnemar_exact(only_this, only_baseline),

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fakd_jax.metrics.predictions import Predictions
 from fakd_jax.metrics.resampling import proportion, wilson_interval
 from fakd_jax.metrics.selective import (
     area_under_risk_coverage,
@@ -107,11 +108,18 @@ def test_no_threshold_without_errors_or_where_confidence_says_nothing() -> None:
     assert choose_threshold(np.ones(5), WRONG) is None
 
 
+def predicted(labels: np.ndarray, classes: np.ndarray, confidence: np.ndarray) -> Predictions:
+    """Predictions of three classes with the given confidence."""
+    chosen = np.eye(3)[classes] == 1
+    probabilities = np.where(chosen, confidence[:, None], (1 - confidence[:, None]) / 2)
+    return Predictions(("",) * len(labels), np.log(probabilities), probabilities, labels)
+
+
 def test_what_the_reject_option_costs_by_hand() -> None:
     labels = np.array([0, 1, 1, 2, 0, 2])
-    predictions = np.array([0, 0, 1, 0, 1, 2])
-    confidence = np.array([0.9, 0.8, 0.5, 0.4, 0.3, 0.8])
-    assert reject_option(0.8, confidence, labels, predictions, negative=0) == {
+    classes = np.array([0, 0, 1, 0, 1, 2])
+    confidence = np.array([0.9, 0.8, 0.5, 0.45, 0.4, 0.8])
+    assert reject_option(0.8, predicted(labels, classes, confidence), negative=0) == {
         "coverage": 0.5,
         "n_kept": 3,
         "n_rejected": 3,
@@ -125,7 +133,7 @@ def test_what_the_reject_option_costs_by_hand() -> None:
 
 def test_a_threshold_that_keeps_nothing() -> None:
     labels = np.array([0, 1])
-    cost = reject_option(0.95, np.array([0.9, 0.8]), labels, labels, None)
+    cost = reject_option(0.95, predicted(labels, labels, np.array([0.9, 0.8])), None)
     assert (cost["n_kept"], cost["risk"], cost["risk_ci95"]) == (0, None, None)
     assert cost["missed_tumour"] is None
     assert cost["rejected_right"] == 2

@@ -120,8 +120,8 @@ def test_folds_are_joined_once_all_are_there(make_result):
         make_result("kd", 1, "1", split="kfold", fold=0),
     ]
     cells = [Cell("kfold", seed, "kd", fold) for seed in (0, 1) for fold in (0, 1)]
-    (joined,) = replicates(results, cells)
-    assert (joined.split, joined.seed, joined.method) == ("kfold", 0, "kd")
+    (joined,) = replicates(results, cells).values()
+    assert joined.cell == Cell("kfold", 0, "kd")
     assert joined.metrics["accuracy"] == (0.5 + 1.0) / 2
     assert joined.metrics["missed_tumour_rate"] == (0.25 + 0.0) / 2
     assert len(joined.right) == 5
@@ -133,6 +133,6 @@ def test_a_mean_over_folds_is_undefined_where_one_of_them_is(make_result):
         make_result("kd", 0, "10", split="kfold", fold=0),
         make_result("kd", 0, "10", split="kfold", fold=1, missed=None),
     ]
-    (joined,) = replicates(results, [result.cell for result in results])
+    (joined,) = replicates(results, [result.cell for result in results]).values()
     assert joined.metrics["missed_tumour_rate"] is None
     assert joined.metrics["accuracy"] == 0.5
