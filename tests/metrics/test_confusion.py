@@ -102,10 +102,7 @@ def test_a_class_without_examples() -> None:
     assert metrics["missed_tumour"]["count"] == 1
     assert metrics["false_alarm"]["n"] == 0
     assert metrics["false_alarm"]["rate"] is None
-    assert metrics["notes"] == [
-        "c has no examples: its recall is undefined, and the macro averages and the balanced "
-        "accuracy leave it out"
-    ]
+    assert metrics["notes"][0].startswith("c has no examples")
 
 
 def test_a_class_never_predicted_has_precision_zero_and_a_note() -> None:
@@ -118,14 +115,11 @@ def test_a_class_never_predicted_has_precision_zero_and_a_note() -> None:
 
 
 def test_a_class_neither_there_nor_predicted_is_undefined() -> None:
-    absent = confusion_metrics(np.array([[3, 0], [0, 0]]), ("a", "b"))["per_class"]["b"]
+    matrix = np.array([[3, 0], [0, 0]])
+    unnamed = confusion_metrics(matrix, ("a", "b"))
+    absent = unnamed["per_class"]["b"]
     assert (absent["precision"], absent["recall"], absent["f1"]) == (None, None, None)
     assert absent["specificity"] == 1
-
-
-def test_no_negative_class_and_no_tumours() -> None:
-    matrix = np.array([[1, 0], [0, 0]])
-    unnamed = confusion_metrics(matrix, ("a", "b"))
     assert unnamed["missed_tumour"] is unnamed["false_alarm"] is None
     healthy = confusion_metrics(matrix, ("a", "b"), "a")["missed_tumour"]
     assert (healthy["n"], healthy["rate"], healthy["ci95"]) == (0, None, None)
