@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import doctest
 import importlib
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -65,3 +66,9 @@ def test_example(
     printed: list[str] = []
     result = doctest.DocTestRunner(verbose=False).run(example, out=printed.append)
     assert result.failed == 0, "".join(printed)
+
+
+def test_the_notebook_is_stored_without_outputs() -> None:
+    for file in (PACKAGE.parent / "examples").glob("*.ipynb"):
+        for cell in json.loads(file.read_text())["cells"]:
+            assert not cell.get("outputs"), file.name
