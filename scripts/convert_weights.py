@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from flax import nnx
 
-from fakd_jax.cli.runner import CommandParser, run_command, use_compilation_cache
+from fakd_jax.cli.runner import CommandParser, integer, run_command, use_compilation_cache
 from fakd_jax.errors import UserError
 from fakd_jax.models import available_models, create_model
 from fakd_jax.models.checkpoint import METADATA_FILE, MODEL_FOLDER, load_metadata, save_model
@@ -74,7 +74,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--output", required=True, metavar="DIR", help="folder of the checkpoint")
     parser.add_argument(
         "--num-classes",
-        type=_positive,
+        type=integer(1),
         metavar="N",
         help="default: that of the file's head, or 1000 if it has none",
     )
@@ -87,12 +87,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--seed", type=int, default=0, help="of random initial values (default 0)")
     return parser
-
-
-def _positive(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"must be an integer of at least 1, not {text}")
-    return int(text)
 
 
 def _check_output(output: Path) -> bool:

@@ -1,10 +1,10 @@
-"""Makes `tests/goldens/*.npz` again: what PyTorch and torchvision compute, for tests without them.
+"""Creates `tests/goldens/*.npz`: results of PyTorch and torchvision, for tests without them.
 
     pip install torch torchvision
     python scripts/make_goldens.py            # all
     python scripts/make_goldens.py networks   # some
 
-Every module of `scripts/goldens` with a function `write(output)` writes one file of its name.
+Every module of `scripts/goldens` but `common` writes the file of its name.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ WRITERS = sorted(path.stem for path in (SCRIPTS / "goldens").glob("*.py") if pat
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("names", nargs="*", help=f"which to make, of {', '.join(WRITERS)}")
+    parser.add_argument("names", nargs="*", help=f"goldens to create, of {', '.join(WRITERS)}")
     parser.add_argument("--output", type=Path, default=SCRIPTS.parent / "tests" / "goldens")
     arguments = parser.parse_args()
     unknown = sorted(set(arguments.names) - set(WRITERS))

@@ -1,14 +1,13 @@
-"""Measures how well copies are found: recall of each constructed kind, and precision.
+"""Measures recall and precision of the search for duplicates, on constructed copies.
 
     python scripts/measure_copies.py --data DIR|ARCHIVE|kaggle|phantom --output DIR
 
-Draws images of the data of which none is a copy of another, makes one copy of each, and searches
-originals and copies together, kind by kind, as `fakd_jax.audit` searches a data set.
+Draws images without duplicates, makes an altered copy of each, and searches originals and copies
+together as `fakd_jax.audit` does, for each kind of alteration.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import time
 from collections.abc import Mapping
@@ -20,7 +19,7 @@ from copies.measuring import draw_different, search, summarise
 
 from fakd_jax.audit.matching.appearance import read_thumbnails
 from fakd_jax.audit.record import audit_duplicates
-from fakd_jax.cli.runner import CommandParser, run_command, use_compilation_cache
+from fakd_jax.cli.runner import CommandParser, integer, run_command, use_compilation_cache
 from fakd_jax.data.dataset import ImageDataset
 from fakd_jax.data.sources import open_dataset
 from fakd_jax.runtime.atomic_files import require_writable, write_whole
@@ -31,8 +30,12 @@ FILE = "copies.json"
 def main(argv: list[str]) -> None:
     parser = CommandParser(prog="measure_copies.py", description=__doc__.splitlines()[0])
     parser.add_argument("--data", required=True, help="DIR, ARCHIVE, kaggle or phantom")
-    parser.add_argument("--images", type=_at_least_two, default=300, help="to copy [300]")
-    parser.add_argument("--seed", type=int, default=0, help="of the drawing and of the noise [0]")
+    parser.add_argument(
+        "--images", type=integer(2), default=300, help="number of images to copy [300]"
+    )
+    parser.add_argument(
+        "--seed", type=int, default=0, help="of the choice of images and the noise [0]"
+    )
     parser.add_argument("--output", type=Path, help=f"folder for {FILE}")
     flags = parser.parse_args(argv)
     if flags.output:
@@ -58,14 +61,14 @@ def main(argv: list[str]) -> None:
 
 
 def groups_of(dataset: ImageDataset) -> dict[str, int]:
-    """Every image's group of copies: as an audit finds them, or as the phantoms' drawing knows."""
+    """The group of duplicates of every image, by an audit; phantoms are all different."""
     if dataset.source == "phantom":
         return {example.id: number for number, example in enumerate(dataset.examples)}
     return audit_duplicates(dataset).groups
 
 
 def table(record: Mapping[str, Any]) -> str:
-    """The measurement as Markdown, with what it does not show."""
+    """The result as Markdown, with its limits."""
     lines = [
         f"{record['images']} images of {record['source']}, one copy of each and kind, "
         f"seed {record['seed']}",
@@ -86,29 +89,23 @@ def table(record: Mapping[str, Any]) -> str:
 def _precision(record: Mapping[str, Any]) -> list[str]:
     precision = record["precision"]
     lines = [
-        f"Different pairs called copies: {precision['wrong']:,} of {precision['different']:,} "
-        f"compared, {precision['wrong_originals']:,} of them pairs of originals."
+        f"Different pairs taken for duplicates: {precision['wrong']:,} of "
+        f"{precision['different']:,} compared, {precision['wrong_originals']:,} of them pairs of "
+        "originals."
     ]
     if precision["n"]:
         low, high = precision["ci95"]
         lines.append(
-            f"Precision: {precision['count']:,} of {precision['n']:,} pairs called copies are, "
-            f"{precision['share']:.2%} ({low:.2%} to {high:.2%}); every different pair stands "
-            "against one constructed copy, so among real images it depends on how many are copies."
+            f"Precision: {precision['count']:,} of {precision['n']:,} pairs taken for duplicates "
+            f"are, {precision['share']:.2%} ({low:.2%} to {high:.2%}), with one constructed copy "
+            "of each image; among real images it depends on how many are duplicates."
         )
     if record["source"] != "phantom":
         lines.append(
-            "The originals are different because the same search finds them so: pairs of "
-            "originals cannot be found wrong here, and whatever the search takes for a copy in "
-            "the data themselves is not counted."
+            "The originals were chosen by the same search: wrong pairs of originals cannot be "
+            "detected here, and errors of the search within the data are not counted."
         )
     return lines
-
-
-def _at_least_two(text: str) -> int:
-    if not text.isdecimal() or int(text) < 2:
-        raise argparse.ArgumentTypeError(f"must be a whole number of at least 2, not {text}")
-    return int(text)
 
 
 if __name__ == "__main__":

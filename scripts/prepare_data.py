@@ -1,8 +1,8 @@
-"""Checks and prepares a data set once, and prints what is in it.
+"""Checks and prepares a data set, and prints an inventory.
 
     python scripts/prepare_data.py --source DIR|ARCHIVE|kaggle|phantom --output DIR
 
-The output is a source itself, for this machine or another one:
+The output is itself a source, on this machine or another one:
 `python -m fakd_jax.train --config configs/fakd.py --config.data.source=DIR`.
 """
 
@@ -27,7 +27,7 @@ def main(argv: list[str]) -> None:
         "--unreadable",
         choices=UNREADABLE,
         default="error",
-        help="refuse broken, tiny or huge images (default), or leave them out",
+        help="refuse broken, tiny or huge images (default), or skip them",
     )
     flags = parser.parse_args(argv)
     start = time.monotonic()
@@ -38,7 +38,7 @@ def main(argv: list[str]) -> None:
 
 
 def inventory(dataset: ImageDataset) -> str:
-    """What a data set holds, as lines of text."""
+    """The content of a data set, as lines of text."""
     report = dataset.report
     lines = [
         f"source       {dataset.source} ({dataset.name}, version {dataset.version})",
@@ -54,7 +54,7 @@ def inventory(dataset: ImageDataset) -> str:
 
 
 def _table(counts: Mapping[str, Mapping[str, int]], class_names: tuple[str, ...]) -> list[str]:
-    """The images by class (rows) and split (columns), with sums."""
+    """Number of images by class (rows) and split (columns), with sums."""
     rows = [["class", *counts, "all"]]
     for name in class_names:
         numbers = [by_class[name] for by_class in counts.values()]

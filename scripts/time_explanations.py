@@ -1,15 +1,14 @@
-"""Times every method of explanation, and holds our LIME against the lime package.
+"""Times every explanation method, and compares our LIME with the lime package.
 
     python scripts/time_explanations.py --checkpoint DIR --data SOURCE [--images 3] [--output DIR]
 
-Both LIMEs explain the same scenes (the paper's: quickshift, mean colours, no background) with the
-same masks, taking turns; the methods explain scenes as `fakd_jax.explain` makes them. The first
-image is explained once untimed, which compiles.
+Both LIMEs alternate on the same scenes (the paper's: quickshift, mean colours, no background) with
+the same masks; the other methods explain scenes as `fakd_jax.explain` builds them. The first image
+is explained once untimed, which compiles.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import statistics
 import time
@@ -19,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from fakd_jax.cli.runner import CommandParser, run_command, use_compilation_cache
+from fakd_jax.cli.runner import CommandParser, integer, run_command, use_compilation_cache
 from fakd_jax.data.preprocessing import resize
 from fakd_jax.explanation.api import image_seed
 from fakd_jax.explanation.methods.lime import LimeExplainer
@@ -43,8 +42,8 @@ def main(argv: list[str]) -> None:
     parser = CommandParser(prog="time_explanations.py", description=__doc__.splitlines()[0])
     parser.add_argument("--checkpoint", required=True, help="a workdir or a checkpoint in it")
     parser.add_argument("--data", required=True, help="kaggle, phantom, a folder or an archive")
-    parser.add_argument("--images", type=_at_least(1), default=3, help="of each class [3]")
-    parser.add_argument("--num_samples", type=_at_least(2), default=1000, help="[1000]")
+    parser.add_argument("--images", type=integer(1), default=3, help="per class [3]")
+    parser.add_argument("--num-samples", type=integer(2), default=1000, help="[1000]")
     parser.add_argument("--output", type=Path, help=f"folder for {FILE}")
     flags = parser.parse_args(argv)
     if flags.output:
@@ -78,7 +77,7 @@ def choose_images(predictor: Predictor, source: str, per_class: int) -> list[np.
 def compare_limes(
     images: Sequence[np.ndarray], network: Network, num_samples: int
 ) -> dict[str, Any]:
-    """Our LIME and the lime package on the same masks: differences and times."""
+    """Differences and times of our LIME and the lime package on the same masks."""
     explainers = (LimeExplainer(num_samples=num_samples), LimePackageExplainer(num_samples))
     scenes = [PAPER.scene(image, image_seed(0, image)) for image in images]
     for explainer in explainers:
@@ -105,10 +104,10 @@ def compare_limes(
 def time_methods(
     images: Sequence[np.ndarray], network: Network, num_samples: int
 ) -> list[dict[str, Any]]:
-    """Every method's seconds for one explanation, the scene's making aside."""
+    """Seconds per explanation of every method, without building the scene."""
     scene_builder = SceneBuilder()
-    making, scenes = timed(lambda: [scene_builder.scene(image, 0) for image in images])
-    rows: list[dict[str, Any]] = [{"method": "scene", "median_seconds": making / len(images)}]
+    building, scenes = timed(lambda: [scene_builder.scene(image, 0) for image in images])
+    rows: list[dict[str, Any]] = [{"method": "scene", "median_seconds": building / len(images)}]
     for name in METHODS:
         options = {"num_samples": num_samples} if "num_samples" in settings_of(name) else {}
         explainer = create_explainer(name, **options)
@@ -125,7 +124,7 @@ def explain(explainer: Explainer, network: Network, scene: Scene) -> Explanation
 
 
 def timed(work: Callable[[], Any]) -> tuple[float, Any]:
-    """The seconds that a call took, and its result."""
+    """The seconds of a call, and its result."""
     start = time.perf_counter()
     result = work()
     return time.perf_counter() - start, result
@@ -143,15 +142,6 @@ def table(record: Mapping[str, Any]) -> str:
     )
     rows = [[row["method"], f"{row['median_seconds']:.2f}"] for row in record["methods"]]
     return f"{head}\n\n{text_table(['method', 'seconds'], rows)}"
-
-
-def _at_least(least: int) -> Callable[[str], int]:
-    def convert(text: str) -> int:
-        if not text.isdecimal() or int(text) < least:
-            raise argparse.ArgumentTypeError(f"{text!r} is no whole number from {least} up")
-        return int(text)
-
-    return convert
 
 
 if __name__ == "__main__":

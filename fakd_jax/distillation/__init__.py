@@ -1,1 +1,4 @@
-"""What the paper adds: losses and the alignment of features. Pure functions of arrays."""
+"""The paper's contribution: losses, feature alignment, and the objective that combines them.
+
+Pure functions of arrays; may import nothing else of fakd_jax.
+"""

@@ -1,7 +1,7 @@
 """The losses of FAKD (the paper's eqs. 1-4) as pure functions of arrays.
 
-Every loss is computed in at least float32 whatever the dtype of its inputs, and is a mean over
-the examples (rows) that `mask` keeps, so that a loss does not depend on how a batch was padded.
+Every loss is computed in float32 at least, and is the mean over the rows (examples) where `mask` is
+True, so that it does not depend on padding; None counts all rows, and no row gives 0.
 """
 
 from __future__ import annotations
@@ -21,13 +21,10 @@ def cross_entropy(
     Args:
       logits: `[B, C]`, any float dtype.
       labels: `[B]`, class indices in `[0, C)`.
-      mask: `[B]`, False for rows that do not count (padding); None counts all.
-
-    Returns:
-      A scalar, the mean over the counted rows (0 if none is counted).
+      mask: `[B]`, False for rows that do not count (padding).
 
     Raises:
-      ValueError: the shapes do not fit each other.
+      ValueError: the shapes do not match.
 
     >>> cross_entropy(jnp.zeros((2, 4)), jnp.array([0, 3])).item() == jnp.log(4.0).item()
     True
@@ -49,18 +46,18 @@ def kd_loss(
 
     $$L_{KD} = \frac{T^2}{B} \sum_i KL(\mathrm{softmax}(z^t_i / T) \| \mathrm{softmax}(z^s_i / T))$$
 
-    The paper writes the arguments of KL the other way round; this is Hinton's direction (2015,
-    arXiv:1503.02531), and PyTorch's `kl_div(log_softmax(zs/T), softmax(zt/T), 'batchmean') * T**2`.
-    T² keeps the size of the gradient independent of T. No gradient reaches the teacher.
+    The paper swaps the arguments of KL; this is Hinton's direction (2015, arXiv:1503.02531), and
+    PyTorch's `kl_div(log_softmax(zs/T), softmax(zt/T), 'batchmean') * T**2`. T² keeps the size of
+    the gradient independent of T. No gradient reaches the teacher.
 
     Args:
       student_logits: `[B, C]`, any float dtype.
       teacher_logits: `[B, C]`, any float dtype.
-      temperature: T, above 0.
-      mask: `[B]`, False for rows that do not count; None counts all.
+      temperature: T > 0.
+      mask: `[B]`, False for rows that do not count.
 
     Returns:
-      A scalar ≥ 0 (up to rounding), 0 if and only if both softened distributions are equal.
+      A scalar ≥ 0 (up to rounding), 0 exactly if both softened distributions are equal.
 
     Raises:
       ValueError: the shapes differ, or the temperature is not above 0.
@@ -91,15 +88,12 @@ def feature_alignment_loss(
     $$L_{FA} = \frac{1}{BHWC} \sum (A(f^s) - f^t)^2$$
 
     The mean over all elements, as PyTorch's `mse_loss`: the paper's squared norm would be
-    H·W·C = 200,704 times larger an image. No gradient reaches the teacher.
+    H·W·C = 200,704 times larger per image. No gradient reaches the teacher.
 
     Args:
       aligned: `[B, H, W, C]`, from :class:`fakd_jax.distillation.projection.Projection`.
       teacher_features: `[B, H, W, C]`.
-      mask: `[B]`, False for rows that do not count; None counts all.
-
-    Returns:
-      A scalar ≥ 0.
+      mask: `[B]`, False for rows that do not count.
 
     Raises:
       ValueError: the shapes differ.
@@ -127,8 +121,8 @@ def fakd_loss(
 ) -> tuple[Float[Array, ""], dict[str, Float[Array, ""]]]:
     r"""The whole loss of the paper, eq. 4: $(1-α) L_{CE} + α L_{KD} + β L_{FA}$.
 
-    A term whose weight is zero is not computed, and the inputs that only it needs may be None:
-    α = β = 0 is plain training, β = 0 plain distillation, α = 0 feature alignment alone.
+    A term of weight zero is not computed, and inputs that only it needs may be None: α = β = 0 is
+    plain training, β = 0 plain distillation, α = 0 feature alignment alone.
 
     Args:
       student_logits: `[B, C]`.
@@ -139,13 +133,13 @@ def fakd_loss(
       alpha: weight of the teacher's probabilities against the labels, in `[0, 1]`.
       beta: weight of feature alignment, ≥ 0.
       temperature: of :func:`kd_loss`.
-      mask: `[B]`, False for rows that do not count; None counts all.
+      mask: `[B]`, False for rows that do not count.
 
     Returns:
       The total, and the unweighted terms that were computed, by name: 'ce', 'kd', 'fa'.
 
     Raises:
-      ValueError: a weight out of range, a missing input, shapes that do not fit.
+      ValueError: a weight is out of range, an input is missing, or shapes do not match.
 
     >>> inputs = (jnp.zeros((1, 4)), jnp.array([0]), None, None, None)
     >>> total, terms = fakd_loss(*inputs, alpha=0.0, beta=0.0, temperature=4.0)
@@ -177,14 +171,14 @@ def fakd_loss(
 
 
 def _wide(values: Float[Array, " ..."]) -> Float[Array, " ..."]:
-    """At least float32: a bfloat16 softmax or sum of squares would lose two of three digits."""
+    """Float32 at least: a bfloat16 softmax or sum of squares would lose two of three digits."""
     return values.astype(jnp.promote_types(values.dtype, jnp.float32))
 
 
 def _kept_rows(
     values: Float[Array, "B ..."], mask: Bool[Array, " B"] | None
 ) -> Float[Array, "B ..."]:
-    """Zeroes the rows that do not count, so that nothing in them, NaN neither, has a gradient."""
+    """Zeroes the rows that do not count, so that nothing in them, not even NaN, has a gradient."""
     if mask is None:
         return values
     _check_rows("mask", mask.shape, values.shape[:1])
@@ -192,13 +186,13 @@ def _kept_rows(
 
 
 def _mean_of_rows(values: Float[Array, " B"], mask: Bool[Array, " B"] | None) -> Float[Array, ""]:
-    """The mean over the counted rows; 0 when none is counted."""
+    """The mean over the counted rows, 0 if there is none."""
     if mask is None:
         return jnp.mean(values)
     return jnp.sum(jnp.where(mask, values, 0)) / jnp.maximum(jnp.sum(mask), 1)
 
 
 def _check_rows(name: str, shape: tuple[int, ...], expected: tuple[int, ...]) -> None:
-    """Refuses shapes that broadcasting would let pass with a wrong value."""
+    """Refuses shapes that would broadcast to a wrong value."""
     if shape != expected:
         raise ValueError(f"{name} has shape {list(shape)}, expected {list(expected)}")

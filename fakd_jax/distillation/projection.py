@@ -1,4 +1,4 @@
-"""Bringing the student's feature map into the shape of the teacher's (feature alignment)."""
+"""The student's feature map in the shape of the teacher's, for feature alignment."""
 
 from __future__ import annotations
 
@@ -14,15 +14,23 @@ from jaxtyping import Array, Float
 class Projection(nnx.Module):
     """A 1×1 convolution with bias, then bilinear resizing: student's features to teacher's shape.
 
-    The paper upsamples first and projects after. Both maps are linear, the convolution acts on
-    each position alone, and the weights of the interpolation sum to one, so the order does not
-    matter, bias included; projecting first costs a quarter at 7×7 → 14×14.
+    The paper upsamples first and then projects. Both maps are linear, the convolution acts on each
+    position alone, and the interpolation weights sum to one, so the order does not matter, bias
+    included; projecting first costs a quarter at 7×7 → 14×14.
 
-    The projection belongs to training alone: it is saved apart from the student.
+    The initial values are those of PyTorch's `Conv2d`, `kaiming_uniform_(a=√5)`: U(-1/√n, 1/√n)
+    with n = `in_features`, for kernel and bias. The projection serves training alone and is saved
+    apart from the student.
 
     Attributes:
       kernel: `[1, 1, in_features, out_features]` (HWIO), float32.
       bias: `[out_features]`, float32.
+
+    Args:
+      in_features: channels of the student's feature map.
+      out_features: channels of the teacher's feature map.
+      dtype: of the convolution; parameters and result are float32.
+      rngs: source of the initial values (stream `params`).
     """
 
     def __init__(
@@ -33,16 +41,6 @@ class Projection(nnx.Module):
         dtype: jax.typing.DTypeLike = jnp.float32,
         rngs: nnx.Rngs,
     ) -> None:
-        """Draws kernel and bias as PyTorch's `Conv2d` does by default.
-
-        That is U(-1/√n, 1/√n) with n = `in_features` for both: `kaiming_uniform_(a=√5)`.
-
-        Args:
-          in_features: channels of the student's feature map.
-          out_features: channels of the teacher's feature map.
-          dtype: of the convolution; parameters and result are float32.
-          rngs: draws from the stream `params`.
-        """
         bound = 1 / math.sqrt(in_features)
         shape = (1, 1, in_features, out_features)
         self.kernel = nnx.Param(
@@ -56,7 +54,7 @@ class Projection(nnx.Module):
     def __call__(
         self, student_features: Float[Array, "B h w c"], size: tuple[int, int]
     ) -> Float[Array, "B H W C"]:
-        """Projects, then resizes.
+        """Projects and resizes.
 
         Args:
           student_features: `[B, h, w, in_features]`, any float dtype.
@@ -84,13 +82,13 @@ def upsample_bilinear(
 ) -> Float[Array, "B H W C"]:
     """Resizes with `torch.nn.functional.interpolate(mode='bilinear', align_corners=False)`.
 
-    Pixel centres lie at half-integers and nothing is smoothed when shrinking (no antialias), as
-    in PyTorch and unlike `jax.image.resize`. The interpolation is separable: one small matrix
-    for the rows and one for the columns, both known when the function is traced.
+    Pixel centres lie at half-integers and shrinking does not smooth (no antialias), as in PyTorch
+    and unlike `jax.image.resize`. The interpolation is separable: one small constant matrix for
+    the rows and one for the columns.
 
     Args:
       images: `[B, h, w, C]`.
-      size: the new height and width, each above 0.
+      size: the new height and width.
 
     Returns:
       `[B, *size, C]` in the dtype of `images`.
@@ -117,8 +115,8 @@ def upsample_bilinear(
 def interpolation_matrix(old: int, new: int) -> np.ndarray:
     """The matrix `[new, old]` in float64 that resizes a line of `old` values linearly to `new`.
 
-    Row i holds the weights of the two old values around (i + ½)·old/new - ½, clamped to the
-    line's ends (PyTorch's `area_pixel_compute_source_index`); every row sums to 1.
+    Row i has the weights of the two old values around (i + ½)·old/new - ½, clamped to the line's
+    ends (PyTorch's `area_pixel_compute_source_index`); every row sums to 1.
 
     Raises:
       ValueError: a length is below 1.

@@ -1,4 +1,4 @@
-"""One process a side; the sides' repetitions alternate."""
+"""One process per side, with alternating repetitions."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ SCRIPTS = Path(__file__).resolve().parent.parent
 
 
 def _environment(side: str) -> dict[str, str]:
-    """As a door starts its process for us; as users start theirs for the others."""
-    environment = dict(os.environ) | {"TQDM_DISABLE": "1"}  # lime's progress bar
+    """Allocator settings as a command of ours sets them; the others as users start them."""
+    environment = dict(os.environ) | {"TQDM_DISABLE": "1"}  # of lime's progress bar
     if side in ("ours", "torch_tuned"):
         return allocator_environment(environment) or environment
     return environment
 
 
 class Worker:
-    """A process that prepares one measure of one side, and takes it when told to."""
+    """A process that prepares one measure of one side, and runs it on request."""
 
     def __init__(self, measure: str, side: str, settings: Settings, cache: str) -> None:
         order = json.dumps({"measure": measure, "side": side, "settings": asdict(settings)})
@@ -48,7 +48,7 @@ class Worker:
         self.prepared = self._answer()
 
     def take(self, repeats: int) -> list[float]:
-        """Calls the measure so often; seconds of each call."""
+        """Calls the measure `repeats` times; the seconds of each call."""
         return self._ask(f"take {repeats}")["seconds"]
 
     def memory(self) -> dict[str, int]:
@@ -72,7 +72,7 @@ class Worker:
         for line in self._process.stdout:
             if line.startswith("{"):  # libraries print lines of their own
                 return json.loads(line)
-        raise UserError(f"the worker for {self._name} ended; what it printed above says why")
+        raise UserError(f"the worker for {self._name} failed; see its output above")
 
 
 def measure_all(
@@ -82,14 +82,14 @@ def measure_all(
 
     Args:
       measure: its name.
-      sides: their names, `ours` among them or not.
+      sides: their names.
       settings: sizes.
-      repeats: rounds; in each, every side has its turn.
-      seconds: a turn is as many calls as fill this time, at least one.
+      repeats: rounds; in each, every side has a turn.
+      seconds: duration of a turn, of at least one call.
 
     Returns:
-      By side: median, quartiles and number of seconds a call, peak memory, the first calls, and
-      whatever the side tells of itself.
+      By side: median and quartiles of the seconds per call, the number of calls, peak memory, the
+      first calls, and what else the side reports.
     """
     with _worker_set(measure, sides, settings) as workers:
         calls = {
@@ -108,7 +108,7 @@ def measure_all(
 
 @contextmanager
 def _worker_set(measure: str, sides: list[str], settings: Settings) -> Iterator[dict[str, Worker]]:
-    """Prepares the sides one after the other; ours twice, to see what the cache saves."""
+    """Prepares the sides one after the other; ours twice, to measure what the cache saves."""
     with ExitStack() as stack:
         cache = stack.enter_context(tempfile.TemporaryDirectory())
         workers = {}

@@ -11,7 +11,7 @@ PIPELINE_IMAGES = 512
 
 
 def images_and_labels(batch: int, settings: Settings) -> tuple[np.ndarray, np.ndarray]:
-    """Noise, uint8 [B, S, S, 3], and labels int32 [B]: black could be faster than real images."""
+    """Noise, uint8 [B, S, S, 3], and labels, int32 [B]; black images might be faster."""
     generator = np.random.default_rng(settings.seed)
     side = settings.image_size
     images = generator.integers(0, 256, (batch, side, side, 3), dtype=np.uint8)
@@ -19,12 +19,12 @@ def images_and_labels(batch: int, settings: Settings) -> tuple[np.ndarray, np.nd
 
 
 def normalised(images: np.ndarray) -> np.ndarray:
-    """uint8 to the networks' input, mean and standard deviation 0.5."""
+    """The networks' input, with mean and standard deviation 0.5."""
     return (images.astype(np.float32) / 255 - 0.5) / 0.5
 
 
 def write_image_folder(folder: Path, settings: Settings) -> Path:
-    """Writes JPEG files of smooth noise as `Training|Testing/<class>/*.jpg`, as MRI slices come."""
+    """Writes JPEG files of smooth noise as `Training|Testing/<class>/*.jpg`."""
     from PIL import Image
 
     generator = np.random.default_rng(settings.seed)

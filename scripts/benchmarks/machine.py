@@ -1,4 +1,4 @@
-"""What the machine is, and what it could do at most."""
+"""The machine and its peak rates."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LIBRARIES = {
     "torch_compile": ("torch", "torchvision"),
     "onnx": ("torch", "torchvision", "onnxruntime", "onnx", "onnxscript"),
 }
-# In a process of its own: what it allocates and compiles stays out of everything measured later.
+# In its own process, so that its memory and compilation do not affect later measurements.
 _RATES = """
 import json, time
 import jax, jax.numpy as jnp
@@ -43,13 +43,13 @@ print(json.dumps(rates))
 
 
 def missing_libraries(sides: list[str]) -> list[str]:
-    """What must be installed for these sides and is not."""
+    """Libraries that these sides need and that are not installed."""
     wanted = {library for side in sides for library in LIBRARIES.get(side, ())}
     return sorted(library for library in wanted if util.find_spec(library) is None)
 
 
 def measure_rates() -> dict[str, float]:
-    """Flop/s of a large matrix product by dtype, and bytes/s read and written by a long sum."""
+    """FLOP/s of a large matrix product by dtype, and bytes/s read and written by a long sum."""
     done = subprocess.run(
         [sys.executable, "-c", _RATES], capture_output=True, text=True, check=True
     )

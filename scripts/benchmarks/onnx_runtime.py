@@ -17,7 +17,7 @@ Prepared = tuple[Callable[[], object], Callable[[], dict[str, Any]], Callable[[]
 
 
 def prepare(measure: str, side: str, settings: Settings) -> Prepared:
-    """Makes a measure ready; see :func:`benchmarks.ours.prepare`."""
+    """Prepares a measure; see :func:`benchmarks.ours.prepare`."""
     del side
     batch = batch_of(measure, settings)
     images, _ = data.images_and_labels(batch, settings)

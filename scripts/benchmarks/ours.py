@@ -1,4 +1,4 @@
-"""This package's side: the very steps and the very predictor that the doors run."""
+"""This package's side: the steps and the predictor that the commands run."""
 
 from __future__ import annotations
 
@@ -47,10 +47,10 @@ Prepared = tuple[Callable[[], object], Callable[[], dict[str, Any]], Callable[[]
 
 
 def prepare(measure: str, side: str, settings: Settings) -> Prepared:
-    """Makes a measure ready.
+    """Prepares a measure.
 
     Returns:
-      The call to be timed, which waits for its result; what to tell after the first call; and
+      The call to be timed, which waits for its result; what to report after the first call; and
       peak bytes on the accelerator (None on a CPU).
     """
     del side
@@ -81,7 +81,7 @@ def _network(role: str, settings: Settings) -> nnx.Module:
 
 
 def _step(measure: str, settings: Settings) -> tuple[Callable, Callable]:
-    """A whole step, with augmentation and normalisation on the device, which PyTorch's lacks."""
+    """A whole step, with augmentation and normalisation on the device, unlike PyTorch's."""
     distils = measure == "fakd_step"
     network = _network("teacher" if measure == "teacher_step" else "student", settings)
     objective = Objective(ALPHA, BETA, TEMPERATURE) if distils else Objective()
@@ -141,8 +141,8 @@ def _lime(settings: Settings) -> Callable:
 
 
 def _input_pipeline(settings: Settings) -> Callable:
-    """One epoch of batches, decoded before, augmented and normalised on the device."""
-    folder = tempfile.TemporaryDirectory()  # lives as long as the call that keeps it
+    """One epoch of cached batches, augmented and normalised on the device."""
+    folder = tempfile.TemporaryDirectory()  # kept alive by `call`
     source = data.write_image_folder(Path(folder.name) / "images", settings)
     dataset = open_dataset(str(source), cache_dir=Path(folder.name), log=lambda line: None)
     ids = [example.id for example in dataset.examples if example.split == "train"]
@@ -168,6 +168,6 @@ def _input_pipeline(settings: Settings) -> Callable:
 
 
 def _cost(compiled: Any) -> dict[str, Any]:
-    """What XLA counts of the compiled program."""
+    """FLOPs and bytes accessed as XLA counts them."""
     cost = compiled.cost_analysis() or {}
     return {"flops": cost.get("flops"), "bytes": cost.get("bytes accessed")}

@@ -1,7 +1,7 @@
 """PyTorch's side: torchvision's networks and an independent FAKD step, channels last.
 
-The step gets normalised floats, no augmentation, and the cheap order of the alignment (projection
-before upsampling): all in PyTorch's favour.
+The step takes normalised floats, without augmentation, and projects before upsampling, which is
+cheaper: all in PyTorch's favour.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ NETWORKS = {
 
 
 def prepare(measure: str, side: str, settings: Settings) -> Prepared:
-    """Makes a measure ready; see :func:`benchmarks.ours.prepare`."""
+    """Prepares a measure; see :func:`benchmarks.ours.prepare`."""
     torch.manual_seed(settings.seed)
     torch.backends.cudnn.benchmark = True
     if measure.endswith("_step"):
@@ -61,7 +61,7 @@ def _device_peak() -> int | None:
 
 
 def network(role: str) -> nn.Module:
-    """A network of four classes, its weights drawn, channels last."""
+    """A network of four classes with random weights, channels last."""
     made = NETWORKS[role](num_classes=NUM_CLASSES)
     return made.to(device(), memory_format=torch.channels_last)
 
@@ -88,7 +88,7 @@ def _inputs(batch: int, settings: Settings) -> tuple[torch.Tensor, torch.Tensor]
 
 
 class _Student(nn.Module):
-    """The student's logits and, where wanted, its projected last feature map."""
+    """The student's logits and, optionally, its projected last feature map."""
 
     def __init__(self, projects: bool) -> None:
         super().__init__()
@@ -148,8 +148,8 @@ def _step(measure: str, side: str, settings: Settings) -> Callable[[], None]:
         with autocast():
             if ask is not None:
                 with torch.no_grad():
-                    answers = ask(images)
-                loss = _fakd_loss(*run(images), *answers, labels)
+                    outputs = ask(images)
+                loss = _fakd_loss(*run(images), *outputs, labels)
             else:
                 out = run(images)
                 logits = out if isinstance(out, torch.Tensor) else out[0]
@@ -177,7 +177,7 @@ def _forward(measure: str, side: str, settings: Settings) -> Callable[[], None]:
 
 
 def _lime(settings: Settings) -> Callable[[], None]:
-    """The lime package as its users call it, in batches that suit the network."""
+    """The lime package, in batches of the network's size."""
     from lime.lime_image import LimeImageExplainer
 
     model, image = network("student").eval(), data.head_phantom(settings)
@@ -203,7 +203,7 @@ def _lime(settings: Settings) -> Callable[[], None]:
 
 
 def _input_pipeline(settings: Settings) -> Callable[[], None]:
-    """One epoch of torchvision's way: decode and augment every image on two worker processes."""
+    """One epoch with torchvision: two worker processes decode and augment every image."""
     from torchvision import datasets, transforms
 
     folder = tempfile.TemporaryDirectory()

@@ -1,4 +1,4 @@
-"""The record of a benchmark as a table for people."""
+"""The record of a benchmark as a Markdown table."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 
 def table(record: dict[str, Any]) -> str:
-    """Markdown: a row a measure and side, with ratios to every other side."""
+    """One row per measure and side, with the ratio of ours to it."""
     device, rates = record["machine"], record["rates"]
     lines = [
         f"{device['device']}, {device['cpu_count']} processors, JAX {device['jax']}; "
@@ -20,27 +20,27 @@ def table(record: dict[str, Any]) -> str:
     ]
     for measure, sides in record["measures"].items():
         ours = sides.get("ours")
-        for side, figures in sides.items():
-            lines.append(_row(measure, side, figures, ours))
+        for side, metrics in sides.items():
+            lines.append(_row(measure, side, metrics, ours))
     lines += ["", *_limits(record)]
     return "\n".join(lines) + "\n"
 
 
-def _row(measure: str, side: str, figures: dict[str, Any], ours: dict[str, Any] | None) -> str:
-    low, high = figures["quartiles"]
-    ratio = f"{ours['median'] / figures['median']:.2f}" if ours and side != "ours" else ""
-    memory = figures["memory"]
-    first = f"{figures['first_call']:.1f}"
+def _row(measure: str, side: str, metrics: dict[str, Any], ours: dict[str, Any] | None) -> str:
+    low, high = metrics["quartiles"]
+    ratio = f"{ours['median'] / metrics['median']:.2f}" if ours and side != "ours" else ""
+    memory = metrics["memory"]
+    first = f"{metrics['first_call']:.1f}"
     if side == "ours":
-        first = f"{figures['first_call_cold']:.1f}, cached {first}"
+        first = f"{metrics['first_call_cold']:.1f}, cached {first}"
     return (
-        f"| {measure} | {side} | {1e3 * figures['median']:.1f} | {1e3 * low:.1f}–{1e3 * high:.1f} "
+        f"| {measure} | {side} | {1e3 * metrics['median']:.1f} | {1e3 * low:.1f}–{1e3 * high:.1f} "
         f"| {ratio} | {memory['peak'] / 1e6:,.0f} ({memory['steady'] / 1e6:,.0f}) | {first} |"
     )
 
 
 def _limits(record: dict[str, Any]) -> list[str]:
-    """How far our steps are from what the machine's rates allow, and how long they compile."""
+    """Our steps against the machine's peak rates, and their compilation times."""
     rates, lines = record["rates"], []
     for measure, sides in record["measures"].items():
         ours = sides.get("ours", {})

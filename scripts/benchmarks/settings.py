@@ -1,4 +1,4 @@
-"""What is measured, on which sides, with which sizes."""
+"""Measures, sides and sizes."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ LEARNING_RATE, WEIGHT_DECAY = 1e-4, 1e-5
 # ours: this package. The others: torchvision's networks in the channels-last layout; `torch` eager
 # (under float16 autocast on a GPU), `torch_compile` the same compiled, `torch_bf16` eager under
 # bfloat16 autocast; `onnx` ONNX Runtime on PyTorch's own export.
-# Our doors set glibc's allocator to keep memory and use huge pages; `torch_tuned` is `torch` with
-# the same settings.
+# Our commands set glibc's allocator to keep memory and use huge pages; `torch_tuned` is `torch`
+# with the same settings.
 SIDES = ("ours", "torch", "torch_tuned", "torch_bf16", "torch_compile", "onnx")
 _TRAINING = ("ours", "torch", "torch_tuned", "torch_bf16", "torch_compile")
 _INFERENCE = SIDES
@@ -35,7 +35,7 @@ class Settings:
 
     Attributes:
       batch: images of a training step and of the large forward passes.
-      image_size: pixels a side.
+      image_size: pixels per side.
       lime_samples: perturbed images of one explanation.
       seed: of images, labels and initial values.
     """
@@ -47,10 +47,10 @@ class Settings:
 
 
 def sides_of(measure: str) -> tuple[str, ...]:
-    """The sides that a measure can be taken on."""
+    """The sides that have a measure."""
     return MEASURES[measure]
 
 
 def batch_of(measure: str, settings: Settings) -> int:
-    """How many images one call of a measure computes."""
+    """Images per call of a measure."""
     return 1 if measure.endswith("_b1") else settings.batch

@@ -1,7 +1,7 @@
-"""One side of one measure: prepares it, then calls it as often as its parent asks.
+"""One side of one measure: prepares it, then calls it as often as its parent requests.
 
-Speaks JSON lines: first what preparing told (`first_call`: seconds of preparing and one call, and
-more), then an answer to each line of standard input (`take N`, `memory`).
+Prints JSON lines: first the report of the preparation (`first_call`: seconds of preparing and one
+call, and more), then a reply to each line of standard input (`take N`, `memory`).
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ def main() -> None:
     start = time.perf_counter()
     call, facts, device_peak = module.prepare(order["measure"], order["side"], settings)
     call()
-    _tell({"first_call": time.perf_counter() - start} | facts())
+    _send({"first_call": time.perf_counter() - start} | facts())
     compiled_peak = _peak_resident_bytes()
     call()
     _forget_peak()
     for line in sys.stdin:
         word, *arguments = line.split()
         if word == "take":
-            _tell({"seconds": [_seconds(call) for _ in range(int(arguments[0]))]})
+            _send({"seconds": [_seconds(call) for _ in range(int(arguments[0]))]})
         else:
             steady = _peak_resident_bytes()
-            _tell({"peak": max(compiled_peak, steady), "steady": steady, "device": device_peak()})
+            _send({"peak": max(compiled_peak, steady), "steady": steady, "device": device_peak()})
 
 
 def _seconds(call) -> float:
@@ -43,12 +43,12 @@ def _seconds(call) -> float:
     return time.perf_counter() - start
 
 
-def _tell(answer: dict) -> None:
-    print(json.dumps(answer), flush=True)
+def _send(reply: dict) -> None:
+    print(json.dumps(reply), flush=True)
 
 
 def _peak_resident_bytes() -> int:
-    """The most memory this process has held since it began, or since `_forget_peak` (Linux)."""
+    """Peak memory of this process since it began, or since `_forget_peak` (Linux)."""
     status = Path("/proc/self/status").read_text()
     return int(status.split("VmHWM:")[1].split()[0]) * 1024
 

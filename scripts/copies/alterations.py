@@ -1,4 +1,4 @@
-"""Ways in which a copy of an image comes to differ from it, made on purpose."""
+"""Alterations of images, to construct duplicates."""
 
 from __future__ import annotations
 
@@ -17,15 +17,14 @@ Change = Callable[[Image.Image, np.random.Generator], Image.Image]
 
 @dataclass(frozen=True)
 class Kind:
-    """One kind of copy.
+    """A kind of altered copy.
 
     Attributes:
-      name: as the table calls it.
-      change: makes the altered picture from a full-resolution one in RGB; the generator is for
-        what is random.
-      tuned: whether the search's thresholds were chosen looking at this kind.
-      quality: of the JPEG file that the copy is stored as.
-      remark: what to know when reading its row.
+      name: in the table.
+      change: alters a full-resolution RGB image; the generator serves random alterations.
+      tuned: whether the search's thresholds were tuned on this kind.
+      quality: of the JPEG file of the copy.
+      remark: for the table.
     """
 
     name: str
@@ -35,40 +34,40 @@ class Kind:
     remark: str = ""
 
     def copy_of(self, image: Image.Image, rng: np.random.Generator) -> bytes:
-        """The bytes of a JPEG file with the altered picture."""
+        """The altered image as the bytes of a JPEG file."""
         buffer = io.BytesIO()
         self.change(image, rng).save(buffer, "JPEG", quality=self.quality)
         return buffer.getvalue()
 
 
 def unchanged(image: Image.Image, rng: np.random.Generator) -> Image.Image:
-    """The picture itself."""
+    """The image itself."""
     return image
 
 
 def brightened(factor: float) -> Change:
-    """Every level times a factor, cut at 255."""
+    """Multiplies every level, clipped at 255."""
     return lambda image, rng: ImageEnhance.Brightness(image).enhance(factor)
 
 
 def contrasted(factor: float) -> Change:
-    """The distance of every level from the mean times a factor."""
+    """Multiplies the distance of every level from the mean."""
     return lambda image, rng: ImageEnhance.Contrast(image).enhance(factor)
 
 
 def sharpened(factor: float) -> Change:
-    """Past the picture, as far as a factor says, away from its smoothed self."""
+    """Extrapolates from the smoothed image past the image."""
     return lambda image, rng: ImageEnhance.Sharpness(image).enhance(factor)
 
 
 def gamma(exponent: float) -> Change:
-    """Every level, as a share of 255, to a power."""
+    """Raises every level, as a fraction of 255, to a power."""
     levels = [round(255 * (level / 255) ** exponent) for level in range(256)]
     return lambda image, rng: image.point(levels * len(image.getbands()))
 
 
 def equalised(image: Image.Image, rng: np.random.Generator) -> Image.Image:
-    """All grey levels equally frequent."""
+    """Equalises the histogram."""
     return ImageOps.equalize(image)
 
 
@@ -83,7 +82,7 @@ def noisy(sd: float) -> Change:
 
 
 def shifted(pixels: int) -> Change:
-    """Down and to the right; what is uncovered is black."""
+    """Shifts down and to the right, filling with black."""
 
     def change(image: Image.Image, rng: np.random.Generator) -> Image.Image:
         return image.transform(image.size, Image.Transform.AFFINE, (1, 0, -pixels, 0, 1, -pixels))
@@ -92,7 +91,7 @@ def shifted(pixels: int) -> Change:
 
 
 def zoomed(factor: float) -> Change:
-    """About the centre: below 1 the rim becomes black, above 1 the rim is lost."""
+    """Scales about the centre: below 1 the rim becomes black, above 1 it is cropped."""
 
     def change(image: Image.Image, rng: np.random.Generator) -> Image.Image:
         to_left, to_top = (side / 2 * (1 - 1 / factor) for side in image.size)
@@ -104,7 +103,7 @@ def zoomed(factor: float) -> Change:
 
 
 def transposed(method: Image.Transpose) -> Change:
-    """Turned or mirrored, exactly."""
+    """Rotates or mirrors exactly."""
     return lambda image, rng: image.transpose(method)
 
 

@@ -1,4 +1,4 @@
-"""Searching for copies among images whose copies are known, and counting what is found."""
+"""Searching for constructed copies, and counting hits and errors."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from fakd_jax.metrics.resampling import wilson_interval
 
 @dataclass(frozen=True)
 class Pictures:
-    """Encoded images in memory: as much of a data set as `read_thumbnails` asks for."""
+    """Encoded images in memory, with the interface that `read_thumbnails` needs."""
 
     examples: tuple[Example, ...]
     encoded: tuple[bytes, ...]
@@ -36,12 +36,12 @@ class Pictures:
 
 @dataclass(frozen=True)
 class Found:
-    """What one search for copies of one kind found among n originals and their n copies.
+    """The result of one search among n originals and their n copies.
 
     Attributes:
       kind: of the copies.
-      hits: how many originals share a group with their copy.
-      wrong: pairs of one group that are different pictures, and of which one at least is a copy.
+      hits: originals that share a group with their copy.
+      wrong: pairs of different images in one group, at least one of them a copy.
       wrong_originals: pairs of originals in one group, by their numbers.
     """
 
@@ -54,13 +54,7 @@ class Found:
 def draw_different(
     dataset: ImageDataset, groups: Mapping[str, int], count: int, seed: int
 ) -> Pictures:
-    """Draws images at random, of every group of copies at most one.
-
-    Args:
-      dataset: the data.
-      groups: of every id the number of its group.
-      count: of the images.
-      seed: of the drawing.
+    """Draws `count` images at random, at most one of every group of duplicates.
 
     Raises:
       UserError: the data has fewer groups.
@@ -70,8 +64,8 @@ def draw_different(
         members.setdefault(groups[example.id], []).append(example)
     if len(members) < count:
         raise UserError(
-            f"{dataset.source} has {len(members):,} images of which none is a copy of another, "
-            f"fewer than --images {count}; ask for at most {len(members)}"
+            f"{dataset.source} has {len(members):,} images without duplicates, "
+            f"fewer than --images {count}; choose at most {len(members)}"
         )
     rng = np.random.default_rng(seed)
     numbers = sorted(members)
@@ -82,13 +76,7 @@ def draw_different(
 
 
 def copies_of(originals: Pictures, kind: Kind, seed: int) -> Pictures:
-    """A copy of each, through the decoder, the alteration and the encoder.
-
-    Args:
-      originals: the images.
-      kind: of the copies.
-      seed: of what is random in an alteration.
-    """
+    """A copy of each image: decoded, altered, encoded."""
     encoded = [
         kind.copy_of(Image.fromarray(decode_rgb(original, example.id)), _generator(seed, number))
         for number, (example, original) in enumerate(
@@ -99,25 +87,16 @@ def copies_of(originals: Pictures, kind: Kind, seed: int) -> Pictures:
 
 
 def search(originals: Pictures, known: Thumbnails, kind: Kind, seed: int) -> Found:
-    """Searches originals and copies of one kind together, as an audit would.
+    """Searches originals and copies of one kind together, as an audit does.
 
-    Args:
-      originals: different images.
-      known: their thumbnails.
-      kind: of the copies.
-      seed: see :func:`copies_of`.
+    `known` are the originals' thumbnails.
     """
     copies = read_thumbnails(copies_of(originals, kind, seed), _quietly)
     return count_found(kind, find_duplicates(joined(known, copies), _quietly).groups)
 
 
 def count_found(kind: Kind, groups: Int[np.ndarray, " 2*n"]) -> Found:
-    """Compares groups with the truth: of each original i the copy i + n, and nothing else.
-
-    Args:
-      kind: of the copies.
-      groups: of the n originals and then of the n copies.
-    """
+    """Compares the groups of n originals and then n copies with the truth, pairs (i, i + n)."""
     n = len(groups) // 2
     originals, copies = groups[:n], groups[n:]
     crossed = originals[:, None] == copies[None]
@@ -133,23 +112,19 @@ def count_found(kind: Kind, groups: Int[np.ndarray, " 2*n"]) -> Found:
 
 
 def different_pairs(n: int) -> int:
-    """How many pairs of different pictures a search has of which one at least is a copy."""
+    """Number of pairs of different images in a search, at least one of them a copy."""
     return n * (n - 1) + n * (n - 1) // 2
 
 
 def summarise(found: Sequence[Found], n: int) -> dict[str, Any]:
-    """All searches as JSON.
+    """All searches of n originals as JSON.
 
-    A pair counts as called copies when both are in one group, whether it was compared or other
-    pairs connect it. The pairs of originals are the same in all searches and count once.
-
-    Args:
-      found: of every search.
-      n: the number of originals.
+    A pair counts as found if both images are in one group, even if other pairs connect them. Pairs
+    of originals are the same in all searches and count once.
 
     Returns:
       `kinds`: recall and wrong pairs of each; `precision`: over all searches, with the number of
-      different pairs compared, of which none should be found.
+      different pairs compared.
     """
     originals = frozenset().union(*(one.wrong_originals for one in found))
     right = sum(one.hits for one in found)
@@ -177,7 +152,7 @@ def summarise(found: Sequence[Found], n: int) -> dict[str, Any]:
 
 
 def joined(one: Thumbnails, other: Thumbnails) -> Thumbnails:
-    """The thumbnails of both, in turn."""
+    """The thumbnails of both."""
     return Thumbnails(
         np.concatenate([one.grey, other.grey]),
         one.digests + other.digests,
@@ -200,4 +175,4 @@ def _generator(seed: int, number: int) -> np.random.Generator:
 
 
 def _quietly(line: str) -> None:
-    """Searches of seconds need not tell their progress."""
+    """Searches take seconds and need no progress."""

@@ -1,6 +1,6 @@
-"""Weights and images by rule, so that goldens need not store them: NumPy only.
+"""Weights and images computed by rule, so that goldens need not store them: NumPy only.
 
-`tests/models/test_network_goldens.py` draws the very same numbers without PyTorch.
+`tests/models/test_network_goldens.py` draws the same numbers without PyTorch.
 """
 
 from __future__ import annotations
@@ -62,6 +62,6 @@ def summary(values: np.ndarray) -> np.ndarray:
         A float64 vector.
     """
     flat = np.asarray(values, np.float64).reshape(-1)
-    # An odd stride meets every channel of maps whose channel counts are even.
+    # An odd stride visits every channel of maps with an even number of channels.
     stride = max(1, flat.size // SAMPLES) | 1
     return np.concatenate([[flat.mean(), flat.std()], flat[::stride][:SAMPLES]])

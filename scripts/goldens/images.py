@@ -1,6 +1,6 @@
-"""Reference pictures of the preprocessing and the augmentation, from torchvision on PIL images.
+"""Reference images of preprocessing and augmentation, from torchvision on synthetic PIL images.
 
-The pictures are synthetic; `tests/data` compares our resizing, flip, rotation and normalisation.
+`tests/data` compares our resizing, flip, rotation and normalisation.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def write(output: Path) -> None:
 
 
 def picture(height: int, width: int) -> Image.Image:
-    """Waves of other directions in each channel, and noise: every misplaced pixel shows."""
+    """Waves of different directions per channel, and noise, so that every misplaced pixel shows."""
     rng = np.random.RandomState(height * width)
     rows, columns = np.mgrid[:height, :width]
     waves = [np.sin(rows / a + columns / b) for a, b in ((3, 7), (5, -4), (11, 2))]

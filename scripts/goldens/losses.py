@@ -18,8 +18,8 @@ CASES = {
     "shrinking": (2, (6, 9, 11), (4, 4, 5), 0.9, 0.1, 1.0),
     "same_size": (2, (3, 4, 4), (5, 4, 4), 0.5, 1.0, 20.0),
 }
-# The paper's own shapes: too large to store, so its inputs are drawn by `full_inputs` in the test
-# too, and only the losses and the gradients of the logits and the bias are kept.
+# The paper's shapes: too large to store, so the test draws the inputs too, and only the losses and
+# the gradients of the logits and the bias are stored.
 FULL = (2, (960, 7, 7), (1024, 14, 14), 0.5, 1.0, 3.0)
 SIZES = [
     ((7, 7), (14, 14)),
@@ -54,7 +54,7 @@ def write(output: Path) -> None:
 
 
 def draw(seed: int, case: tuple) -> dict[str, np.ndarray]:
-    """Inputs of one case; RandomState's stream is frozen, so they are the same everywhere."""
+    """Inputs of one case, the same everywhere: RandomState's stream is frozen."""
     batch, student, teacher, *_ = case
     random = np.random.RandomState(seed)
     bound = 1 / np.sqrt(student[0])
@@ -70,7 +70,7 @@ def draw(seed: int, case: tuple) -> dict[str, np.ndarray]:
 
 
 def evaluate(inputs: dict[str, np.ndarray], case: tuple) -> dict[str, np.ndarray]:
-    """The paper's losses in its own order of operations: upsampled first, projected after."""
+    """The losses in the paper's order of operations: upsampling, then projection."""
     _, _, teacher, alpha, beta, temperature = case
     tensors = {key: torch.from_numpy(value.copy()) for key, value in inputs.items()}
     learned = ("student_logits", "student_features", "kernel", "bias")

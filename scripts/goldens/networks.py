@@ -1,6 +1,6 @@
 """Reference values of both networks from torchvision, stage by stage.
 
-Computed in float64, so that what a test measures is our float32 rounding alone. Stored by
+Computed in float64, so that tests measure our float32 rounding alone. Stored by
 `<network>/…`: the state dict's keys and shapes (the values follow `common.weights`), the logits,
 summaries (`common.summary`, channels last) of the features, and of running statistics and
 gradients of a training step.
@@ -79,7 +79,7 @@ def evaluated(name: str, model: nn.Module) -> dict[str, np.ndarray]:
 
     def keep(feature: str) -> object:
         def hook(module: nn.Module, inputs: object, output: torch.Tensor) -> None:
-            # A vector is our map of one position; clone, for what follows may work in place.
+            # A vector is a map of one position; copied, since later layers may work in place.
             maps = output.reshape(*output.shape, 1, 1) if output.ndim == 2 else output
             results[f"feature/{feature}"] = common.summary(maps.permute(0, 2, 3, 1).numpy().copy())
 

@@ -79,7 +79,7 @@ def test_a_small_run_beside_pytorch(tmp_path: Path) -> None:
     pytest.importorskip(
         "torchvision", reason="the benchmark compares with torchvision", exc_type=ImportError
     )
-    small = ["--image_size", "64", "--batch", "4", "--repeats", "2", "--seconds", "0.1"]
+    small = ["--image-size", "64", "--batch", "4", "--repeats", "2", "--seconds", "0.1"]
     measures = ["student_forward_b1", "ce_step", "input_pipeline"]
     done = run(
         "--output", str(tmp_path), "--sides", "ours", "torch", *small, "--measures", *measures

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from pathlib import Path
 from types import ModuleType
@@ -20,17 +19,10 @@ from fakd_jax.models.torch_weights import to_state_dict
 from fakd_jax.models.torch_weights.names import key_table
 from fakd_jax.runtime.hashing import sha256_of_file
 
-SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "convert_weights.py"
-
 
 @pytest.fixture(scope="module")
-def script() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("convert_weights", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def script(load_script) -> ModuleType:
+    return load_script("convert_weights")
 
 
 @pytest.fixture(autouse=True)
@@ -152,8 +144,8 @@ def test_outputs_that_may_not_be_overwritten(
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (["--num-classes", "0"], "an integer of at least 1, not 0"),
-        (["--num-classes", "four"], "an integer of at least 1, not four"),
+        (["--num-classes", "0"], "an integer at least 1, not 0"),
+        (["--num-classes", "four"], "'four' is not an integer"),
         (["--arch", "alexnet"], "invalid choice: 'alexnet'"),
         (["--colour", "red"], "unrecognized arguments: --colour red"),
         (["--allow_missing", "clasifier"], "allow_missing names clasifier"),

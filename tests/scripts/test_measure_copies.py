@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import io
 import json
 from pathlib import Path
@@ -29,10 +28,8 @@ def _scripts_on_path(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def script(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    spec = importlib.util.spec_from_file_location("measure_copies", SCRIPTS / "measure_copies.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+def script(load_script, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    module = load_script("measure_copies")
     monkeypatch.setattr(module, "use_compilation_cache", lambda: None)
     return module
 
@@ -172,7 +169,7 @@ def test_one_image_of_a_group_is_drawn(measuring, tmp_path):
     assert len(times) == 12  # any member of any group may be drawn
     again = measuring.draw_different(dataset, groups, 3, 0)
     assert again == measuring.draw_different(dataset, groups, 3, 0)
-    with pytest.raises(UserError, match=r"has 4 images of which none is a copy.*at most 4"):
+    with pytest.raises(UserError, match=r"has 4 images without duplicates.*at most 4"):
         measuring.draw_different(dataset, groups, 5, 0)
 
 
@@ -202,9 +199,9 @@ def test_copies_are_found_and_told(script, alterations, tmp_path, monkeypatch, c
     printed = capsys.readouterr().out
     assert "| JPEG quality 60 | yes | 6 of 6 | 100.0% | 61.0% to 100.0% | 0 |" in printed
     assert "| mirrored | no | 6 of 6 | 100.0% | 61.0% to 100.0% | 0 |" in printed
-    assert "Different pairs called copies: 0 of 105 compared" in printed  # 2 · 45 + 15
+    assert "Different pairs taken for duplicates: 0 of 105 compared" in printed  # 2 · 45 + 15
     assert "Precision: 12 of 12" in printed
-    assert "because the same search finds them so" in printed
+    assert "were chosen by the same search" in printed
     record = json.loads((tmp_path / "out" / "copies.json").read_text())
     assert [row["count"] for row in record["kinds"]] == [6, 6]
     assert record["precision"]["wrong"] == 0
@@ -215,8 +212,8 @@ def test_copies_are_found_and_told(script, alterations, tmp_path, monkeypatch, c
     [
         ([], "--data"),
         (["--data", "no-such-place"], "no data at no-such-place"),
-        (["--data", "phantom", "--images", "1"], "at least 2"),
-        (["--data", "phantom", "--images", "many"], "at least 2"),
+        (["--data", "phantom", "--images", "1"], "--images"),
+        (["--data", "phantom", "--images", "many"], "--images"),
     ],
 )
 def test_mistakes_are_one_line_and_exit_code_2(

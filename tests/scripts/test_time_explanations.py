@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
-from pathlib import Path
 from types import ModuleType
 
 import numpy as np
@@ -11,18 +9,12 @@ import pytest
 
 from fakd_jax.inference.network import Network
 
-SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "time_explanations.py"
 SIDE = 32
 
 
 @pytest.fixture(scope="module")
-def script() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("time_explanations", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def script(load_script) -> ModuleType:
+    return load_script("time_explanations")
 
 
 def bright(images: np.ndarray) -> np.ndarray:
