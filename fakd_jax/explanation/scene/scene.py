@@ -43,7 +43,7 @@ class Scene:
 
 def predict_visible(
     network: Network, scene: Scene, visible: Bool[np.ndarray, "N S"]
-) -> Float32[np.ndarray, "N C"]:
+) -> Float[np.ndarray, "N C"]:
     """Class probabilities of the image with some superpixels replaced.
 
     Args:

@@ -83,7 +83,7 @@ def test_edges_without_smoothing_are_sobels() -> None:
     scene = all_foreground(3, 3)
     scene.image[0, 0] = 0
     # Sobel's kernels at the middle: 1 step of the corner on each axis.
-    assert attribution(EdgesControl(smoothing=0), scene)[1, 1] == pytest.approx(np.hypot(1, 1))
+    assert attribution(EdgesControl(smoothing=0.0), scene)[1, 1] == pytest.approx(np.hypot(1, 1))
 
 
 def test_edges_of_a_flat_image_are_none() -> None:

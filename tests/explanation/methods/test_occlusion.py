@@ -81,7 +81,7 @@ def test_windows_without_foreground_are_not_predicted() -> None:
         met.append(images)
         return images.mean(axis=(1, 2, 3)) / 255
 
-    OcclusionExplainer(window=1 / 8, stride=1).explain(scene, a_network(score), 1, 0)
+    OcclusionExplainer(window=1 / 8, stride=1.0).explain(scene, a_network(score), 1, 0)
     # Of 8 × 8 windows of 4 pixels, the margin of 4 pixels leaves 6 × 6; and the whole image.
     images = np.concatenate(met)
     assert len(images) == 37
