@@ -100,21 +100,12 @@ def cases_of(
       cells: one per image and method.
       methods: in the order that each case shall have, controls included.
       controls: those of them that ignore the network.
-
-    Raises:
-      ValueError: two cells of one image and method.
     """
     images: dict[str, dict[str, Mapping[str, Any]]] = {}
     for cell in cells:
-        image = images.setdefault(cell["id"], {})
-        if cell["method"] in image:
-            raise ValueError(f"two cells of {cell['method']} for {cell['id']}")
-        image[cell["method"]] = cell
-    ordered = (
-        {method: image[method] for method in methods if method in image}
-        for image in images.values()
-    )
-    return [Case(image, controls) for image in ordered if image]
+        images.setdefault(cell["id"], {})[cell["method"]] = cell
+    cases = ({name: image[name] for name in methods if name in image} for image in images.values())
+    return [Case(case, controls) for case in cases if case]
 
 
 def worst_first(cases: Iterable[Case]) -> list[Case]:

@@ -9,12 +9,8 @@ from typing import Any, TypeVar
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from fakd_jax.explanation.quality.randomisation import MIN_UNITS
 from fakd_jax.metrics.resampling import SEED, bootstrap
-
-# 95 % percentile intervals of a mean miss it in one sample of 6 for 5 images, of 10 for 10 images,
-# of 14 for 30 images.
-MIN_UNITS = 10
-"""The least number of images, or duplicate groups, for an interval."""
 
 Key = TypeVar("Key", bound=Hashable)
 
@@ -25,10 +21,9 @@ class Estimate:
 
     Attributes:
       mean: of the defined values; None if there are none.
-      ci95: its bootstrap interval; None for fewer than :data:`MIN_UNITS` units and where all
-        resamples agree.
+      ci95: its bootstrap interval; None for fewer than `MIN_UNITS` and where all resamples agree.
       n: the number of defined values.
-      units: the number of images or duplicate groups that they come from.
+      units: the number of duplicate groups, or images, that they come from.
     """
 
     mean: float | None
@@ -38,7 +33,7 @@ class Estimate:
 
     @property
     def ends(self) -> tuple[float, float] | None:
-        """The interval or, where all of at least :data:`MIN_UNITS` units agree, the mean twice.
+        """The interval or, where all of at least `MIN_UNITS` agree, the mean twice.
 
         By the sign test, ten units agree by chance once in 512 times at most.
         """

@@ -200,16 +200,14 @@ def run_benchmark(
       output: a folder, created if necessary.
       data: the images' source, as JSON-able values.
       groups: duplicate group by id, if the data was audited.
-      on_predictions: called with the number of images that the network has just predicted.
-      on_cell: called after each cell with the image's id, the method, and whether the cell came
-        from disk.
+      on_predictions: called with the number of images just predicted.
+      on_cell: called with the image's id, the method, and whether the cell came from disk.
 
     Returns:
       The content of `benchmark.json`.
 
     Raises:
-      UserError: an unreadable image or mask, a name that is not UTF-8, a class named like the rows
-        about all images, or an output that cannot be written.
+      UserError: an unreadable image or mask, an unsuitable name, or an unwritable output.
     """
     ids = [subject.id for subject in subjects]
     require_utf8(ids)
@@ -222,15 +220,14 @@ def run_benchmark(
     cells: list[dict[str, Any]] = []
     for subject in subjects:
         cells += benchmark.measure_image(subject, folders[subject.id], on_cell)
-    methods, controls = ([one.name for one in some] for some in (plan.methods, plan.controls))
+    config = plan.record()
     report = {
         "format_version": FORMAT_VERSION,
-        "config": plan.record(),
+        "config": config,
         "checkpoint": dict(network.provenance),
         "data": dict(data) if data is not None else None,
-        **summarise(cells, methods, controls, groups=groups),
+        **summarise(cells, list(config["methods"]), list(config["controls"]), groups=groups),
     }
-
     plot_benchmark(report, output / BENCHMARK_FIGURE_FILE)
     page = gallery(
         report,

@@ -35,8 +35,8 @@ DEPENDENT = 0.5
 """At least half of what is reproducible must depend on the weights."""
 
 MIN_UNITS = 10
-"""With fewer images, or groups of duplicates, an interval would be too narrow (see
-:mod:`fakd_jax.explanation.benchmark.estimates`): there is none, and no verdict."""
+"""With fewer images, or duplicate groups, there is neither an interval nor a verdict: the 95 %
+bootstrap interval of 5 images misses the mean in one sample of 6, of 10 in 10, of 30 in 14."""
 
 
 @dataclass(frozen=True)

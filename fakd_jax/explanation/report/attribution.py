@@ -78,8 +78,6 @@ def _bicubic(
 ) -> UInt8[np.ndarray, "h w 3"]:
     from PIL import Image
 
-    if image.shape[:2] == (height, width):
-        return image
     return np.asarray(Image.fromarray(image).resize((width, height), Image.Resampling.BICUBIC))
 
 

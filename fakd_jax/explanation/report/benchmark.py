@@ -103,13 +103,7 @@ def benchmark_csv(report: Mapping[str, Any]) -> str:
 
 
 def verdict_sentences(report: Mapping[str, Any], method: str) -> list[str]:
-    """How a method compares with the controls, one sentence for all metrics with equal verdicts.
-
-    >>> row = {"method": "lime", "control": "edges", "verdict": "better", "n": 12}
-    >>> rows = [row | {"metric": "deletion"}, row | {"metric": "dice"}]
-    >>> verdict_sentences({"verdicts": rows}, "lime")
-    ['deletion, Dice: better than edges']
-    """
+    """How a method compares with the controls, one sentence for all metrics with equal verdicts."""
     metrics: dict[str, list[str]] = {}
     for metric in METRICS:
         rows = [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Bool, UInt8
@@ -86,7 +86,7 @@ def explanation_figure(
             _draw_panel(ax, picture, explanation, superpixels)
             ax.set_title(heading, fontsize=13, parse_math=False)
             if note and not superpixels:
-                _write_note(ax, note)
+                _label(ax, 0.5, 0.07, note, 12, transform=ax.transAxes)
         _write_texts(figure, title, subtitle, remark, class_name)
     return figure
 
@@ -162,15 +162,7 @@ def _draw_panel(
     for rank, superpixel in superpixels:
         mask = explanation.segments == superpixel.superpixel
         _tint(ax, mask, POSITIVE_COLOUR if superpixel.positive else NEGATIVE_COLOUR)
-        ax.text(
-            *(*_innermost(mask), str(rank)),
-            color="white",
-            fontsize=11,
-            fontweight="bold",
-            ha="center",
-            va="center",
-            bbox={"boxstyle": "round,pad=0.2", "facecolor": "black", "alpha": 0.55, "lw": 0},
-        )
+        _label(ax, *_innermost(mask), str(rank), 11, fontweight="bold")
     # Signed weights, so that nobody has to tell red from green.
     parts = [f"{rank}: {signed(superpixel.weight)}" for rank, superpixel in superpixels]
     more = " …" if len(parts) > _WEIGHTS_LISTED else ""
@@ -191,6 +183,12 @@ def _tint(ax: Axes, mask: Bool[np.ndarray, "H W"], colour: str) -> None:
     ax.contour(columns, rows, padded, levels=[0.5], colors=[colour], linewidths=2)
 
 
+def _label(ax: Axes, x: float, y: float, text: str, size: int, **options: Any) -> None:
+    """Writes in white on a dark box."""
+    box = {"boxstyle": "round,pad=0.2", "facecolor": "black", "alpha": 0.6, "lw": 0}
+    ax.text(x, y, text, fontsize=size, color="white", ha="center", va="center", bbox=box, **options)
+
+
 def _innermost(mask: Bool[np.ndarray, "H W"]) -> tuple[int, int]:
     """`(x, y)` of the pixel farthest from the outside; a centroid may lie outside the mask."""
     from scipy.ndimage import distance_transform_edt
@@ -198,19 +196,6 @@ def _innermost(mask: Bool[np.ndarray, "H W"]) -> tuple[int, int]:
     depth = distance_transform_edt(np.pad(mask, 1))[1:-1, 1:-1]
     y, x = np.unravel_index(int(depth.argmax()), mask.shape)
     return int(x), int(y)
-
-
-def _write_note(ax: Axes, note: str) -> None:
-    """Writes a note at the bottom of a panel."""
-    ax.text(
-        *(0.5, 0.04, note),
-        transform=ax.transAxes,
-        color="white",
-        fontsize=12,
-        ha="center",
-        va="bottom",
-        bbox={"boxstyle": "round,pad=0.4", "facecolor": "black", "alpha": 0.7, "lw": 0},
-    )
 
 
 def _write_texts(figure: Figure, title: str, subtitle: str, remark: str, class_name: str) -> None:

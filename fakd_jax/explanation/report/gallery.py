@@ -58,7 +58,6 @@ def gallery(
       A self-contained HTML document; equal arguments give equal text.
 
     Raises:
-      ValueError: two cells of one image and method.
       OSError: a picture cannot be read.
     """
     cases = worst_first(cases_of(cells, report["methods"], report["controls"]))

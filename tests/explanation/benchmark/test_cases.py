@@ -55,8 +55,6 @@ def test_cells_are_grouped_by_image_and_methods_sorted() -> None:
     cases = cases_of([*cells, cell("c", "other")], METHODS, CONTROLS)
     assert [list(case.cells) for case in cases] == [["lime", "centre"], ["grad-cam"]]
     assert [case.facts["id"] for case in cases] == ["b", "a"]
-    with pytest.raises(ValueError, match="two cells of lime for a"):
-        cases_of([cell("a", "lime"), cell("a", "lime")], METHODS, CONTROLS)
 
 
 def test_pairs_exclude_controls() -> None:

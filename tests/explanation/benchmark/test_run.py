@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -45,32 +46,27 @@ def bright_corner(seed: int) -> np.ndarray:
     return image
 
 
-def spot(seed: int) -> np.ndarray:
-    return (bright_corner(seed) == 250).all(axis=2)
+def network_of(score: Callable[[np.ndarray], np.ndarray]) -> Network:
+    """A network whose probability of "ill" is the score of each image."""
 
-
-def ill_where_bright(images: np.ndarray, corner: tuple[slice, slice]) -> np.ndarray:
-    share = (images[(slice(None), *corner)] > 160).mean(axis=(1, 2, 3))
-    ill = 0.2 + 0.6 * np.minimum(1, 6 * share)
-    return np.stack([1 - ill, ill], axis=1).astype(np.float32)
-
-
-def network_looking_at(*corner: slice) -> Network:
     def predict(images: np.ndarray) -> np.ndarray:
-        return ill_where_bright(images, (corner[0], corner[1]))
+        ill = score(images)
+        return np.stack([1 - ill, ill], axis=1).astype(np.float32)
 
     return Network.from_function(
         predict, class_names=CLASSES, image_size=SIDE, batch_size=16, provenance=FACTS
     )
 
 
+def brightness(images: np.ndarray) -> np.ndarray:
+    return 0.2 + 0.6 * np.minimum(1, 6 * (images > 160).mean(axis=(1, 2, 3)))
+
+
 def a_network() -> Network:
-    """Looks at the upper left; re-initialised, at the lower right."""
-    reinitialised = network_looking_at(slice(HALF, None), slice(HALF, None))
-    return replace(
-        network_looking_at(slice(0, HALF), slice(0, HALF)),
-        reinitialise=lambda seed, images: reinitialised,
-    )
+    """Depends on the upper left quarter; re-initialised, on the lower right one."""
+    reinitialised = network_of(lambda images: brightness(images[:, HALF:, HALF:]))
+    original = network_of(lambda images: brightness(images[:, :HALF, :HALF]))
+    return replace(original, reinitialise=lambda seed, images: reinitialised)
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +75,7 @@ def subjects(tmp_path_factory: pytest.TempPathFactory) -> list[Subject]:
     found = []
     for seed in range(12):
         mask = folder / f"{seed}.png"
-        Image.fromarray(spot(seed)).save(mask)
+        Image.fromarray((bright_corner(seed) == 250).all(axis=2)).save(mask)
         found.append(
             Subject(f"test/ill/{seed}.png", "ill", lambda seed=seed: bright_corner(seed), mask)
         )
@@ -138,102 +134,95 @@ def test_the_network_is_described_correctly(finished: Path) -> None:
 
 def test_all_files_are_written(finished: Path) -> None:
     names = set(contents(finished))
-    assert {
-        "benchmark.json", "benchmark.txt", "benchmark.csv", "benchmark.png", "gallery.html"
-    } <= names  # fmt: skip
+    suffixes = ("json", "txt", "csv", "png")
+    assert names >= {"gallery.html", *(f"benchmark.{suffix}" for suffix in suffixes)}
     page = (finished / "gallery.html").read_text()
-    for seed in range(12):
-        assert f"test/ill/{seed}.png" in page
+    assert all(f"test/ill/{seed}.png" in page for seed in range(12))
     with Image.open(finished / "cells" / "test_ill_3" / "lime.png") as picture:
         assert min(picture.size) >= SIDE
-
-
-def test_an_interrupted_benchmark_resumes_to_the_same_bytes(
-    subjects: list[Subject], finished: Path, tmp_path: Path
-) -> None:
-    seen: list[tuple[str, str, bool]] = []
-
-    def stop_in_the_middle(id: str, method: str, known: bool) -> None:
-        seen.append((id, method, known))
-        if len(seen) == 8:
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        run_benchmark(subjects, a_network(), a_plan(), tmp_path, on_cell=stop_in_the_middle)
-    known: list[bool] = []
-    run_benchmark(
-        subjects, a_network(), a_plan(), tmp_path, on_cell=lambda *cell: known.append(cell[2])
-    )
-    assert all(known[:8])
-    assert not any(known[8:])
-    assert contents(tmp_path) == contents(finished)
-
-
-def test_cells_have_all_metrics(finished: Path) -> None:
     cells = list((finished / "cells").rglob("*.json"))
     assert len(cells) == 12 * 5
     for cell in cells:
         assert list(json.loads(cell.read_text())["metrics"]) == list(BY_KEY)
 
 
-def measured_methods(
-    output: Path, subjects: list[Subject], network: Network, plan: Plan
-) -> list[str]:
-    """The methods that were measured rather than loaded."""
-    measured: list[str] = []
+def test_an_interrupted_benchmark_resumes_to_the_same_bytes(
+    subjects: list[Subject], finished: Path, tmp_path: Path
+) -> None:
+    known: list[bool] = []
 
-    def note(id: str, method: str, known: bool) -> None:
-        if not known:
-            measured.append(method)
+    def stop_in_the_middle(id: str, method: str, from_disk: bool) -> None:
+        known.append(from_disk)
+        if len(known) == 8:
+            raise KeyboardInterrupt
 
-    run_benchmark(subjects, network, plan, output, on_cell=note)
-    return measured
+    with pytest.raises(KeyboardInterrupt):
+        run_benchmark(subjects, a_network(), a_plan(), tmp_path, on_cell=stop_in_the_middle)
+    run_benchmark(
+        subjects, a_network(), a_plan(), tmp_path, on_cell=lambda *cell: known.append(cell[2])
+    )
+    assert known == [False] * 8 + [True] * 8 + [False] * (12 * 5 - 8)
+    assert contents(tmp_path) == contents(finished)
 
 
+QUICK = a_plan(reinitialisations=0)
 EVERYONE = ["lime", "occlusion", "random", "centre", "edges"]
 
 
-def test_other_code_class_names_or_ids_are_measured_again(
+def measured_methods(
+    output: Path, subjects: list[Subject], plan: Plan = QUICK, network: Network | None = None
+) -> list[str]:
+    """The methods that were measured rather than loaded."""
+    cells: list[tuple[str, bool]] = []
+    run_benchmark(
+        subjects,
+        network or a_network(),
+        plan,
+        output,
+        on_cell=lambda id, method, known: cells.append((method, known)),
+    )
+    return [method for method, known in cells if not known]
+
+
+def test_only_cells_that_depend_on_a_change_are_measured_again(
     subjects: list[Subject], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plan, network = a_plan(reinitialisations=0), a_network()
-    assert measured_methods(tmp_path, subjects[:1], network, plan) == EVERYONE
-    assert measured_methods(tmp_path, subjects[:1], network, plan) == []
-    renamed = replace(network, class_names=("fine", "ill"))
-    assert measured_methods(tmp_path, subjects[:1], renamed, plan) == EVERYONE
+    first = subjects[:1]
+    assert measured_methods(tmp_path, first) == EVERYONE
+    assert measured_methods(tmp_path, first) == []
+    lime, occlusion = QUICK.methods
+    other = replace(QUICK, methods=[replace(lime, num_samples=81), occlusion])
+    assert measured_methods(tmp_path, first, other) == ["lime"]
+    assert measured_methods(tmp_path, first, replace(QUICK, seeds=3)) == EVERYONE
+    renamed = replace(a_network(), class_names=("fine", "ill"))
+    assert measured_methods(tmp_path, first, network=renamed) == EVERYONE
     moved = [replace(subjects[0], id="test_ill_0.png")]  # has the same folder
-    assert measured_methods(tmp_path, moved, renamed, plan) == EVERYONE
+    assert measured_methods(tmp_path, moved, network=renamed) == EVERYONE
     assert "test_ill_0.png" in (tmp_path / "gallery.html").read_text()
     monkeypatch.setattr(benchmark_run, "measured_by", lambda: {"code": "another"})
-    assert measured_methods(tmp_path, moved, renamed, plan) == EVERYONE
+    assert measured_methods(tmp_path, moved, network=renamed) == EVERYONE
 
 
 def test_pictures_are_always_drawn_and_damaged_cells_measured_again(
     subjects: list[Subject], tmp_path: Path
 ) -> None:
-    plan, network = a_plan(reinitialisations=0), a_network()
-    measured_methods(tmp_path, subjects[:1], network, plan)
+    measured_methods(tmp_path, subjects[:1])
     before = contents(tmp_path)
     folder = tmp_path / "cells" / "test_ill_0"
     for name in ("lime.png", "image.png"):
         (folder / name).write_bytes(b"")
-    assert measured_methods(tmp_path, subjects[:1], network, plan) == []
+    assert measured_methods(tmp_path, subjects[:1]) == []
     assert contents(tmp_path) == before
     (folder / "lime.npz").write_bytes(b"")
     (folder / "occlusion.json").write_text("{ half a fi")
-    assert measured_methods(tmp_path, subjects[:1], network, plan) == ["lime", "occlusion"]
+    assert measured_methods(tmp_path, subjects[:1]) == ["lime", "occlusion"]
     assert contents(tmp_path) == before
 
 
 def test_nothing_is_stable_about_a_constant_network(
     subjects: list[Subject], tmp_path: Path
 ) -> None:
-    def constant(images: np.ndarray) -> np.ndarray:
-        return np.tile(np.array([0.3, 0.7], np.float32), (len(images), 1))
-
-    still = Network.from_function(
-        constant, class_names=CLASSES, image_size=SIDE, batch_size=16, provenance=FACTS
-    )
+    still = network_of(lambda images: np.full(len(images), 0.7))
     still = replace(still, reinitialise=lambda seed, images: still)
     flat = a_plan(methods=[OcclusionExplainer(window=1 / 4)], controls=[RandomControl()])
     benchmark = run_benchmark(subjects[:1], still, flat, tmp_path)
@@ -268,19 +257,6 @@ def test_ambiguous_and_unwritable_names_are_refused(
     assert not list(tmp_path.iterdir())
 
 
-def test_only_cells_with_other_settings_are_measured_again(
-    subjects: list[Subject], tmp_path: Path
-) -> None:
-    plan = a_plan(reinitialisations=0)
-    measured_methods(tmp_path, subjects[:1], a_network(), plan)
-    lime, occlusion = plan.methods
-    other = replace(plan, methods=[replace(lime, num_samples=81), occlusion])
-    assert measured_methods(tmp_path, subjects[:1], a_network(), other) == ["lime"]
-    assert (
-        measured_methods(tmp_path, subjects[:1], a_network(), replace(other, seeds=3)) == EVERYONE
-    )
-
-
 def test_without_masks_and_reinitialised_networks_their_metrics_are_absent(
     subjects: list[Subject], tmp_path: Path
 ) -> None:
@@ -296,7 +272,7 @@ def test_localisation_is_measured_on_correct_predictions_only(
     subjects: list[Subject], tmp_path: Path
 ) -> None:
     wrong = [replace(subjects[0], true_class="healthy"), subjects[1]]
-    benchmark = run_benchmark(wrong, a_network(), a_plan(reinitialisations=0), tmp_path)
+    benchmark = run_benchmark(wrong, a_network(), QUICK, tmp_path)
     row = next(row for row in benchmark["rows"] if row["method"] == "lime")
     assert row["metrics"]["dice"]["n"] == 1
 
