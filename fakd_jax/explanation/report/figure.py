@@ -189,13 +189,13 @@ def _label(ax: Axes, x: float, y: float, text: str, size: int, **options: Any) -
     ax.text(x, y, text, fontsize=size, color="white", ha="center", va="center", bbox=box, **options)
 
 
-def _innermost(mask: Bool[np.ndarray, "H W"]) -> tuple[int, int]:
+def _innermost(mask: Bool[np.ndarray, "H W"]) -> tuple[float, float]:
     """`(x, y)` of the pixel farthest from the outside; a centroid may lie outside the mask."""
     from scipy.ndimage import distance_transform_edt
 
     depth = distance_transform_edt(np.pad(mask, 1))[1:-1, 1:-1]
     y, x = np.unravel_index(int(depth.argmax()), mask.shape)
-    return int(x), int(y)
+    return float(x), float(y)
 
 
 def _write_texts(figure: Figure, title: str, subtitle: str, remark: str, class_name: str) -> None:

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from jaxtyping import TypeCheckError
 
 from fakd_jax.explanation.report.attribution import (
     AGAINST_COLOUR,
@@ -108,9 +109,9 @@ def test_a_lesion_is_outlined_in_white_and_black_outside_it() -> None:
 
 
 def test_unsuitable_arrays_are_refused() -> None:
-    with pytest.raises(ValueError, match="same height and width"):
+    with pytest.raises((ValueError, TypeCheckError)):
         overlay(IMAGE, np.zeros((6, 4)))
-    with pytest.raises(ValueError, match="same height and width"):
+    with pytest.raises((ValueError, TypeCheckError)):
         overlay(IMAGE, np.zeros((4, 6)), mask=np.zeros((6, 4), bool))
     with pytest.raises(ValueError, match="not finite"):
         overlay(IMAGE, np.full((4, 6), np.nan))

@@ -29,8 +29,8 @@ def test_titles_mark_wrong_predictions() -> None:
 
 
 def test_fits() -> None:
-    assert describe_fit(LocalFit(0, 1, 0.829)) == "local fit R² 0.83"
-    assert describe_fit(LocalFit(0, 1, None)) == "no local fit"
+    assert describe_fit(LocalFit(0.0, 1.0, 0.829)) == "local fit R² 0.83"
+    assert describe_fit(LocalFit(0.0, 1.0, None)) == "no local fit"
     assert describe_fit(None) == ""
 
 
