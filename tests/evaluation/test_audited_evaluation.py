@@ -12,8 +12,6 @@ from PIL import Image, ImageOps
 from fakd_jax.audit.record import audit_duplicates
 from fakd_jax.data.sources import open_dataset
 from fakd_jax.data.splits import make_split
-from fakd_jax.evaluation import run
-from fakd_jax.evaluation.latency import measure_latency
 from fakd_jax.evaluation.run import evaluate_checkpoint
 from tests.evaluation.runs import NAMES, write_images, write_run
 
@@ -34,23 +32,19 @@ def data(tmp_path: Path) -> Path:
     return folder
 
 
-def evaluate(
-    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
-) -> tuple[dict[str, Any], Path]:
-    monkeypatch.setattr("fakd_jax.evaluation.latency.SECONDS_PER_BATCH_SIZE", 0.0)
-    monkeypatch.setattr(run, "measure_latency", lambda predictor: measure_latency(predictor, (4,)))
+def evaluate(data: Path, tmp_path: Path, kind: str) -> tuple[dict[str, Any], Path]:
     cache = tmp_path / "cache"
     dataset = open_dataset(str(data), cache_dir=cache, log=silent)
     audit = audit_duplicates(dataset, cache, silent)
     split = make_split(dataset, kind=kind, seed=0, groups=audit.groups, audit=audit.fingerprint)
     workdir = write_run(tmp_path / "workdir", dataset, cache, split)
-    metrics = evaluate_checkpoint(workdir, log=silent)
+    metrics = evaluate_checkpoint(workdir, latency=False, log=silent)
     assert metrics["subsets"]["audit"] == audit.fingerprint
     return metrics, workdir / "evaluation"
 
 
-def test_an_official_split_with_and_without_duplicates(data, tmp_path, monkeypatch):
-    metrics, folder = evaluate(data, tmp_path, monkeypatch, "official")
+def test_an_official_split_with_and_without_duplicates(data, tmp_path):
+    metrics, folder = evaluate(data, tmp_path, "official")
     every, duplicate, no_duplicate = metrics["subsets"]["rows"]
     assert (metrics["n"], every["n"], duplicate["n"], no_duplicate["n"]) == (9, 9, 1, 8)
     assert every["accuracy"] == metrics["accuracy"]
@@ -59,9 +53,9 @@ def test_an_official_split_with_and_without_duplicates(data, tmp_path, monkeypat
 
 
 def test_a_deduplicated_run_leaves_duplicates_out_of_its_metrics_and_counts_them_apart(
-    data, tmp_path, monkeypatch
+    data, tmp_path
 ):
-    metrics, folder = evaluate(data, tmp_path, monkeypatch, "deduplicated")
+    metrics, folder = evaluate(data, tmp_path, "deduplicated")
     every, duplicate, no_duplicate = metrics["subsets"]["rows"]
     assert (metrics["n"], every["n"], duplicate["n"], no_duplicate["n"]) == (8, 9, 1, 8)
     assert no_duplicate["accuracy"] == metrics["accuracy"]
@@ -72,20 +66,19 @@ def test_a_deduplicated_run_leaves_duplicates_out_of_its_metrics_and_counts_them
     assert metrics["provenance"]["trained_on_audit"] == metrics["subsets"]["audit"]
 
 
-def test_a_grouped_run_has_no_duplicates(data, tmp_path, monkeypatch):
-    metrics, _ = evaluate(data, tmp_path, monkeypatch, "grouped")
+def test_a_grouped_run_has_no_duplicates(data, tmp_path):
+    metrics, _ = evaluate(data, tmp_path, "grouped")
     every, duplicate, no_duplicate = metrics["subsets"]["rows"]
     assert duplicate["n"] == 0
     assert every["n"] == no_duplicate["n"] == metrics["n"]
 
 
-def test_without_an_audit_a_note_gives_the_command(data, tmp_path, monkeypatch):
-    monkeypatch.setattr(run, "measure_latency", lambda predictor: measure_latency(predictor, (4,)))
+def test_without_an_audit_a_note_gives_the_command(data, tmp_path):
     cache = tmp_path / "cache"
     dataset = open_dataset(str(data), cache_dir=cache, log=silent)
     split = make_split(dataset, seed=0)
     workdir = write_run(tmp_path / "workdir", dataset, cache, split)
-    metrics = evaluate_checkpoint(workdir, log=silent)
+    metrics = evaluate_checkpoint(workdir, latency=False, log=silent)
     assert metrics["subsets"] is None
     command = f"python -m fakd_jax.audit --data {data} --cache-dir {cache}"
     assert (
@@ -96,8 +89,7 @@ def test_without_an_audit_a_note_gives_the_command(data, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("place", ["outside a workdir", "other data"])
-def test_audited_data_whose_training_images_are_unknown(place, data, tmp_path, monkeypatch):
-    monkeypatch.setattr(run, "measure_latency", lambda predictor: measure_latency(predictor, (4,)))
+def test_audited_data_whose_training_images_are_unknown(place, data, tmp_path):
     cache = tmp_path / "cache"
     dataset = open_dataset(str(data), cache_dir=cache, log=silent)
     workdir = write_run(tmp_path / "workdir", dataset, cache, make_split(dataset, seed=0))
@@ -108,7 +100,9 @@ def test_audited_data_whose_training_images_are_unknown(place, data, tmp_path, m
         shutil.copytree(workdir / "student" / "best" / "7", checkpoint)
     audit = audit_duplicates(open_dataset(str(tested), cache_dir=cache, log=silent), cache, silent)
     folder = tmp_path / "report"
-    metrics = evaluate_checkpoint(checkpoint, source=str(tested), output=folder, log=silent)
+    metrics = evaluate_checkpoint(
+        checkpoint, source=str(tested), output=folder, latency=False, log=silent
+    )
     assert metrics["subsets"] == {"audit": audit.fingerprint, "rows": None}
     assert metrics["bootstrap"]["unit"] == "duplicate group"
     assert any(note.startswith("the data was audited, but") for note in metrics["notes"])
