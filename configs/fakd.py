@@ -43,7 +43,7 @@ def get_config(variant: str = "") -> ConfigDict:
     data.unreadable = "error"  # or "skip": left out and listed in the report
     data.negative_class = "notumor"  # predicted for a missed tumour; "" if there is none
     data.cache_dir = ""  # of prepared data; "" is the user's cache folder
-    data.phantom = ConfigDict({"train_per_class": 300, "test_per_class": 75, "size": 72, "seed": 0})
+    data.phantom = ConfigDict({"train_per_class": 500, "test_per_class": 75, "size": 72, "seed": 0})
 
     config.augmentation = augmentation = ConfigDict()
     augmentation.flip_probability = 0.5
@@ -87,16 +87,17 @@ def get_config(variant: str = "") -> ConfigDict:
 
 
 def _phantom() -> dict:
-    """Small images, both networks drawn fresh: nothing is downloaded."""
+    """Small images and few, small batches; both networks start at random: nothing is downloaded."""
     return {
+        "batch_size": 16,
         "data": {"source": "phantom", "image_size": 64},
         "teacher": {
             "pretrained": "none",
-            "num_epochs": 5,
+            "num_epochs": 3,
         },
         "student": {
             "pretrained": "none",
-            "num_epochs": 8,
+            "num_epochs": 6,
             # torchvision's MobileNetV3 keeps 99 % of its batch statistics at each step, which suits
             # fine-tuning; these few hundred steps from scratch would leave them at their start.
             "batch_norm_momentum": 0.9,

@@ -1,5 +1,5 @@
 """Synthetic brain MRI: head phantoms with lesions and their masks.
 
-Anatomy, lesions, shapes and drawing; `dataset` writes the class folders.
-NumPy and Pillow; may import data.scanning and errors.
+`dataset` writes the class folders; anatomy and lesions are painted with shapes.
+NumPy, SciPy and Pillow; may import errors alone.
 """

@@ -1,4 +1,4 @@
-"""Shapes and textures that head phantoms are drawn with, as arrays over a grid of places.
+"""Shapes and textures of head phantoms, as arrays over a grid of positions.
 
 Lengths are in head units: 1 is half of the head's longer extent. A *depth* is an approximate
 signed distance to a contour, positive inside.
@@ -12,36 +12,29 @@ import numpy as np
 from jaxtyping import Float32
 
 Field = Float32[np.ndarray, "H W"]
+Point = tuple[float, float]
 
 _SPLINE_VARIANCE = 151 / 315  # mean over a cell of the sum of squared cubic B-spline weights
 
 
-def ellipse(
-    x: Field, y: Field, centre: tuple[float, float], radii: tuple[float, float], tilt: float = 0.0
-) -> Field:
-    """Depth inside an ellipse, turned by `tilt` radians."""
-    dx, dy = x - np.float32(centre[0]), y - np.float32(centre[1])
-    if tilt:
-        cos, sin = np.float32(np.cos(tilt)), np.float32(np.sin(tilt))
-        dx, dy = cos * dx + sin * dy, cos * dy - sin * dx
-    rho = np.hypot(dx / np.float32(radii[0]), dy / np.float32(radii[1]))
-    return (1 - rho) * np.float32(min(radii))
+def ellipse(x: Field, y: Field, centre: Point, radii: Point, tilt: float = 0.0) -> Field:
+    """Depth inside an ellipse rotated by `tilt` radians."""
+    along, across = _rotate(x - centre[0], y - centre[1], tilt)
+    return (1 - np.hypot(along / radii[0], across / radii[1])) * min(radii)
 
 
-def capsule(
-    x: Field, y: Field, start: tuple[float, float], end: tuple[float, float], radius: float
-) -> Field:
+def capsule(x: Field, y: Field, start: Point, end: Point, radius: float) -> Field:
     """Depth inside a thick line from `start` to `end`."""
-    along = np.subtract(end, start, dtype=np.float32)
-    dx, dy = x - np.float32(start[0]), y - np.float32(start[1])
-    share = np.clip((dx * along[0] + dy * along[1]) / np.float32(along @ along), 0, 1)
-    return np.float32(radius) - np.hypot(dx - share * along[0], dy - share * along[1])
+    (x0, y0), (x1, y1) = start, end
+    dx, dy, length = x1 - x0, y1 - y0, (x1 - x0) ** 2 + (y1 - y0) ** 2
+    share = np.clip(((x - x0) * dx + (y - y0) * dy) / length, 0, 1)
+    return radius - np.hypot(x - x0 - share * dx, y - y0 - share * dy)
 
 
 def blob(
     x: Field,
     y: Field,
-    centre: tuple[float, float],
+    centre: Point,
     radius: float,
     *,
     stretch: float = 1.0,
@@ -51,34 +44,32 @@ def blob(
     """Depth inside a round shape whose radius varies with the direction.
 
     Args:
-      x: places.
-      y: places.
+      x: positions.
+      y: positions.
       centre: of the shape.
       radius: mean radius.
       stretch: ratio of its axes; the area is kept.
       tilt: direction of the longer axis, in radians.
-      harmonics: relative amplitude of the cosine and sine of 2θ, 3θ, …; a circle if None.
+      harmonics: relative amplitudes of the cosine and sine of 2θ, 3θ, …; a circle if None.
     """
-    cos, sin = np.float32(np.cos(tilt)), np.float32(np.sin(tilt))
-    dx, dy = x - np.float32(centre[0]), y - np.float32(centre[1])
-    root = np.float32(np.sqrt(stretch))
-    along, across = (cos * dx + sin * dy) / root, (cos * dy - sin * dx) * root
+    along, across = _rotate(x - centre[0], y - centre[1], tilt)
+    along, across = along / stretch**0.5, across * stretch**0.5
     contour = np.ones_like(x)
     if harmonics is not None:
         theta = np.arctan2(across, along)
         for order, (cosine, sine) in enumerate(harmonics, start=2):
             contour += cosine * np.cos(order * theta) + sine * np.sin(order * theta)
-    return np.float32(radius) * contour - np.hypot(along, across)
+    return radius * contour - np.hypot(along, across)
 
 
 def inside(depth: Field, softness: float) -> Field:
-    """How much of each place is inside: 0 to 1 over a band of width `softness`."""
-    return np.clip(depth / np.float32(softness) + np.float32(0.5), 0, 1)
+    """Coverage, rising from 0 to 1 over a band of width `softness` around the contour."""
+    return np.clip(depth / softness + 0.5, 0, 1)
 
 
-def paint(canvas: Field, share: Field, value: Field | float) -> None:
-    """Lays `value` over the canvas, in place, where `share` is 1; blends where it is less."""
-    canvas += share * (value - canvas)
+def paint(canvas: Field, opacity: Field, value: Field | float) -> None:
+    """Blends `value` into the canvas, in place."""
+    canvas += opacity * (value - canvas)
 
 
 def smooth_noise(rng: np.random.Generator, shape: tuple[int, int], cells: int) -> Field:
@@ -88,24 +79,19 @@ def smooth_noise(rng: np.random.Generator, shape: tuple[int, int], cells: int) -
     """
     rows, columns = _spline_basis(shape[0], cells), _spline_basis(shape[1], cells)
     knots = rng.standard_normal((cells + 3, cells + 3), dtype=np.float32)
-    return rows @ knots @ columns.T / np.float32(_SPLINE_VARIANCE)
+    return rows @ knots @ columns.T / _SPLINE_VARIANCE
+
+
+def _rotate(dx: Field, dy: Field, angle: float) -> tuple[Field, Field]:
+    cos, sin = float(np.cos(angle)), float(np.sin(angle))
+    return cos * dx + sin * dy, cos * dy - sin * dx
 
 
 @functools.lru_cache(maxsize=256)
 def _spline_basis(length: int, cells: int) -> Float32[np.ndarray, "L K"]:
-    """Weights of the `cells + 3` knots at `length` evenly spaced places."""
-    places = (np.arange(length) + 0.5) * cells / length
-    first = places.astype(int)
-    t = places - first
-    weights = np.stack(
-        [
-            (1 - t) ** 3,
-            3 * t**3 - 6 * t**2 + 4,
-            -3 * t**3 + 3 * t**2 + 3 * t + 1,
-            t**3,
-        ],
-        axis=1,
-    )
-    basis = np.zeros((length, cells + 3), np.float32)
-    np.put_along_axis(basis, first[:, None] + np.arange(4), weights / 6, axis=1)
-    return basis
+    """Weights of the `cells + 3` knots at `length` evenly spaced positions."""
+    from scipy.interpolate import BSpline
+
+    knots = np.arange(-3, cells + 4, dtype=float)
+    positions = (np.arange(length) + 0.5) * cells / length
+    return BSpline.design_matrix(positions, knots, 3).toarray().astype(np.float32)
