@@ -7,7 +7,7 @@ import io
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Shaped, UInt8
 
 Picture = bytes | UInt8[np.ndarray, "H W 3"] | UInt8[np.ndarray, "H W"]
 """A PNG file's content, or pixels from 0 to 255: RGB or grey."""
@@ -38,8 +38,12 @@ def embed(picture: Picture) -> Embedded:
     return Embedded(f"data:image/png;base64,{base64.b64encode(content).decode()}", width, height)
 
 
-def png_bytes(pixels: UInt8[np.ndarray, "H W *C"]) -> bytes:
-    """Encodes pixels as a PNG without metadata."""
+def png_bytes(pixels: Shaped[np.ndarray, "H W *C"]) -> bytes:
+    """Encodes uint8 pixels, grey or RGB, as a PNG without metadata.
+
+    Raises:
+      ValueError: the pixels are not uint8.
+    """
     from PIL import Image
 
     if pixels.dtype != np.uint8:

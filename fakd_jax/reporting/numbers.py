@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 DASH = "–"
 """Stands for a value that is not known."""
 
-Interval = Sequence[float] | None
+Number = float | int | np.number
+Interval = Sequence[Number] | None
 """Lower and upper end; None where there is none."""
 
 
 def percent(
-    share: float | None, interval: Interval = None, *, sd: float | None = None, digits: int = 2
+    share: Number | None, interval: Interval = None, *, sd: Number | None = None, digits: int = 2
 ) -> str:
     """A share as a percentage, with its standard deviation and interval where given.
 
@@ -36,7 +39,7 @@ def percent_interval(interval: Interval, *, digits: int = 2) -> str:
     return _brackets(interval, digits, scale=100).strip() or DASH
 
 
-def probability(value: float) -> str:
+def probability(value: Number) -> str:
     """A probability with one decimal, never rounded up to certainty.
 
     >>> probability(0.98765), probability(0.99999), probability(1.0)
@@ -45,7 +48,9 @@ def probability(value: float) -> str:
     return "> 99.9 %" if 0.9995 <= value < 1 else percent(value, digits=1)
 
 
-def points(difference: float | None, interval: Interval = None, *, sd: float | None = None) -> str:
+def points(
+    difference: Number | None, interval: Interval = None, *, sd: Number | None = None
+) -> str:
     """A difference of shares in percentage points, always with its sign.
 
     >>> points(-0.0114, (-0.02, 0.001))
@@ -58,7 +63,7 @@ def points(difference: float | None, interval: Interval = None, *, sd: float | N
 
 
 def decimal(
-    value: float | None, interval: Interval = None, *, digits: int = 4, signed: bool = False
+    value: Number | None, interval: Interval = None, *, digits: int = 4, signed: bool = False
 ) -> str:
     """A number with its interval where given.
 
@@ -70,7 +75,7 @@ def decimal(
     return _number(value, digits, signed) + _brackets(interval, digits, signed=signed)
 
 
-def count(number: int | None, total: int | None = None) -> str:
+def count(number: int | np.integer | None, total: int | np.integer | None = None) -> str:
     """A number of things, out of how many if given.
 
     >>> count(1024), count(3, 1024), count(None)
@@ -81,7 +86,7 @@ def count(number: int | None, total: int | None = None) -> str:
     return f"{number:,}" if total is None else f"{number:,} of {total:,}"
 
 
-def p_value(p: float | None, *, named: bool = False) -> str:
+def p_value(p: Number | None, *, named: bool = False) -> str:
     """The p-value of a test to three decimals, for a table or, `named`, for a sentence.
 
     >>> p_value(0.0127), p_value(0.0001), p_value(0.0127, named=True), p_value(0.0001, named=True)
@@ -95,7 +100,7 @@ def p_value(p: float | None, *, named: bool = False) -> str:
     return "<0.001" if small else f"{p:.3f}"
 
 
-def duration(seconds: float) -> str:
+def duration(seconds: Number) -> str:
     """A time to two digits or so: seconds, minutes or hours.
 
     >>> duration(5.2), duration(754), duration(9000)
@@ -106,7 +111,7 @@ def duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 90 * 60 else f"{seconds / 3600:.1f} h"
 
 
-def milliseconds(value: float | None) -> str:
+def milliseconds(value: Number | None) -> str:
     """A latency.
 
     >>> milliseconds(12.345)
@@ -115,7 +120,7 @@ def milliseconds(value: float | None) -> str:
     return DASH if value is None else f"{value:.2f} ms"
 
 
-def file_size(size: int) -> str:
+def file_size(size: int | np.integer) -> str:
     """The size of a file given in bytes, in decimal units.
 
     >>> file_size(512), file_size(1_500_000), file_size(2 * 10**9)
@@ -127,17 +132,17 @@ def file_size(size: int) -> str:
     return f"{size} B"
 
 
-def _number(value: float, digits: int, signed: bool) -> str:
+def _number(value: Number, digits: int, signed: bool) -> str:
     """With a true minus sign, as long as a plus, and without a "-0.00"."""
-    rounded = round(value, digits) + 0.0
+    rounded = round(float(value), digits) + 0.0
     return format(rounded, f"{'+' if signed else ''}.{digits}f").replace("-", "−")
 
 
-def _with_spread(value: str, sd: float | None, digits: int) -> str:
+def _with_spread(value: str, sd: Number | None, digits: int) -> str:
     return value if sd is None else f"{value} ± {100 * sd:.{digits}f}"
 
 
-def _brackets(interval: Interval, digits: int, *, scale: float = 1, signed: bool = False) -> str:
+def _brackets(interval: Interval, digits: int, *, scale: int = 1, signed: bool = False) -> str:
     if not interval:
         return ""
     low, high = (_number(scale * end, digits, signed) for end in interval)

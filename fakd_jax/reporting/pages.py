@@ -74,7 +74,7 @@ def _read_template(name: str) -> str | None:
     return template.read_text(encoding="utf-8") if template.is_file() else None
 
 
-def _anchor(title: str) -> str:
+def _anchor(title: Any) -> str:
     """The name by which a link finds a section."""
     return re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-") or "section"
 
@@ -86,6 +86,7 @@ def _stacked(value: str) -> str:
 
 def _filter(write: Callable[..., str], value: Any, *args: Any, **options: Any) -> str:
     """Writes a number, and keeps it and its percent sign on one line."""
-    if isinstance(value, Undefined):
-        str(value)  # raises UndefinedError with the name that is missing
+    for argument in (value, *args):
+        if isinstance(argument, Undefined):
+            str(argument)  # raises UndefinedError with the name that is missing
     return write(value, *args, **options).replace(" %", "\u00a0%")

@@ -25,7 +25,7 @@ from fakd_jax.runs.files import PHASES
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    Records = Mapping[int, Mapping[str, Any]]  # of one phase and kind, by epoch
+Records = Mapping[int, Mapping[str, Any]]  # of one phase and kind, by epoch
 
 LOSS_CURVES = {
     "loss": ("total", BLACK),

@@ -150,7 +150,8 @@ def _comparison(comparison: Mapping[str, Any]) -> str:
     return (
         f"{points(comparison['difference'], comparison['difference_ci95'])} points to "
         f"{other['arch']} ({other['config']}): {count(comparison['only_this_right'])} right only "
-        f"here, {count(comparison['only_other_right'])} there; McNemar {p_value(comparison['mcnemar_p'], named=True)}"
+        f"here, {count(comparison['only_other_right'])} there; McNemar "
+        f"{p_value(comparison['mcnemar_p'], named=True)}"
     )
 
 
