@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -17,6 +16,9 @@ from jaxtyping import Array, Bool, Float, Int, Num, PRNGKeyArray, UInt8
 
 from fakd_jax.errors import UserError
 
+# Pillow's affine map from output to input, x = a·column + b·row + c, y = d·column + e·row + f: the
+# entries a to f, each [B], floats or fixed-point integers.
+_Affine = tuple[Num[Array, " B"], ...]
 _INTERPOLATIONS = ("nearest", "bilinear")
 _FIXED_POINT_BITS = 16  # Pillow's nearest rotation steps in 16.16 fixed point
 
@@ -102,7 +104,7 @@ def _rotate_nearest(
 ) -> UInt8[Array, "B H W 3"]:
     """Pillow's `affine_fixed`: positions in 16.16 fixed point, reproduced in int32."""
     fixed_point = (jnp.floor(entry * 2**_FIXED_POINT_BITS + 0.5) for entry in rotation)
-    positions = _positions(_Affine(*(entry.astype(jnp.int32) for entry in fixed_point)), images)
+    positions = _positions(tuple(entry.astype(jnp.int32) for entry in fixed_point), images)
     x, y = (position >> _FIXED_POINT_BITS for position in positions)
     pixels = _look_up(images, flips, x, y)
     return jnp.where(_inside(x, y, images), pixels, jnp.uint8(0))
@@ -128,27 +130,13 @@ def _rotate_bilinear(
     return jnp.where(inside, blended, 0).astype(jnp.uint8)
 
 
-class _Affine(NamedTuple):
-    """Pillow's affine map from output to input, x = a·column + b·row + c, y = d·column + e·row + f.
-
-    Each entry is [B], of floats or fixed-point integers.
-    """
-
-    a: Num[Array, " B"]
-    b: Num[Array, " B"]
-    c: Num[Array, " B"]
-    d: Num[Array, " B"]
-    e: Num[Array, " B"]
-    f: Num[Array, " B"]
-
-
 def _rotation(radians: Float[Array, " B"], height: int, width: int) -> _Affine:
     """Maps output pixels to positions in the input, rotated about the image's centre."""
     cos, sin = jnp.cos(radians), jnp.sin(radians)
     # (c, f) is the position of the centre of the first output pixel.
     dx, dy = 0.5 - width / 2, 0.5 - height / 2
     c, f = width / 2 + cos * dx + sin * dy, height / 2 - sin * dx + cos * dy
-    return _Affine(cos, sin, c, -sin, cos, f)
+    return cos, sin, c, -sin, cos, f
 
 
 def _positions(

@@ -1,4 +1,3 @@
-import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -162,19 +161,6 @@ def test_angles_are_uniform() -> None:
     assert abs(angles).max() < 15.5
     counts, _ = np.histogram(angles, bins=5, range=(-15, 15))
     assert ((counts - 120) ** 2 / 120).sum() < 18.5  # chi-squared, 4 degrees of freedom, p = .001
-
-
-def test_batch_costs_little() -> None:
-    """A bound far above the 10 ms measured, so that a busy machine passes and a loop would not."""
-    batch = np.zeros((32, 224, 224, 3), np.uint8)
-    augment = jax.jit(partial(augment_batch, augmentation=Augmentation()))
-    augment(jax.random.key(0), batch).block_until_ready()
-    seconds = []
-    for seed in range(5):
-        start = time.perf_counter()
-        augment(jax.random.key(seed), batch).block_until_ready()
-        seconds.append(time.perf_counter() - start)
-    assert min(seconds) < 0.25
 
 
 @pytest.mark.parametrize(

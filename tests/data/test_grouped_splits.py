@@ -124,22 +124,18 @@ def paired() -> tuple[ImageDataset, Groups]:
     return dataset, pairs_of(dataset)
 
 
-@pytest.mark.parametrize("seed", range(5))
-def test_grouped_follows_the_source_s_class_shares(paired, seed):
+@pytest.mark.parametrize(
+    "keywords",
+    [{"kind": "grouped", "seed": seed} for seed in range(5)]
+    + [{"kind": "kfold", "seed": 0, "folds": 5, "fold": fold} for fold in range(5)],
+)
+def test_splits_have_the_class_shares_of_the_source(paired, keywords):
     dataset, groups = paired
-    split = make_split(dataset, groups=groups, kind="grouped", seed=seed, validation_fraction=0.2)
+    split = make_split(dataset, groups=groups, **keywords)
     assert shares(split, "test") == [0.2] * 3  # 100, 150 and 250 images, of which a fifth is even
     assert shares(split, "val") == [0.16] * 3  # a fifth of the rest
     folder = Counter(id.split("/")[0] for id in split.test)
-    assert folder["train"] > folder["test"] > 0  # all images were dealt anew
-
-
-@pytest.mark.parametrize("fold", range(5))
-def test_folds_have_the_class_shares_of_all(paired, fold):
-    dataset, groups = paired
-    split = make_split(dataset, groups=groups, kind="kfold", seed=0, folds=5, fold=fold)
-    assert shares(split, "test") == [0.2] * 3
-    assert shares(split, "val") == [0.16] * 3
+    assert folder["train"] > folder["test"] > 0  # all images were divided anew
 
 
 def test_deduplicated_meets_the_validation_fraction(paired):

@@ -46,13 +46,6 @@ def test_another_seed_draws_others_and_the_drawing_never_changes():
     assert first.val[:4] == ("train/0/15.png", "train/0/19.png", "train/0/3.png", "train/0/37.png")
 
 
-def test_every_image_is_drawn_about_equally_often():
-    dataset = dataset_of({"train": [20], "test": [1]})
-    times = Counter(id for seed in range(400) for id in make_split(dataset, seed=seed).val)
-    assert len(times) == 20
-    assert all(50 <= number <= 115 for number in times.values())  # 80 expected, sd 8
-
-
 def test_the_source_s_own_validation_folder_is_used():
     dataset = dataset_of({"train": [5, 5], "val": [2, 1], "test": [1, 1]})
     split = make_split(dataset, seed=3)

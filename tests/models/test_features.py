@@ -28,6 +28,19 @@ def test_shapes_are_those_of_the_features(arch: str) -> None:
     assert {name: values.shape[1:] for name, values in features.items()} == shapes
 
 
+def test_the_papers_teacher_feature_and_the_order_of_the_network() -> None:
+    shapes = feature_shapes("resnet50", 224)
+    assert list(shapes.items()) == [
+        ("relu", (112, 112, 64)),
+        ("maxpool", (56, 56, 64)),
+        ("layer1", (56, 56, 256)),
+        ("layer2", (28, 28, 512)),
+        ("layer3", (14, 14, 1024)),
+        ("layer4", (7, 7, 2048)),
+        ("pre_logits", (1, 1, 2048)),
+    ]
+
+
 def abstract_forward(arch: str, features: tuple[str, ...]) -> tuple:
     """Shapes of what `forward` returns in training."""
     return jax.eval_shape(

@@ -44,9 +44,7 @@ def trained_once(model: nnx.Module, batch: jax.Array) -> tuple[nnx.State, nnx.St
 @pytest.mark.parametrize(
     ("arch", "num_classes", "parameters"),
     [
-        ("resnet50", 1000, 25_557_032),
         ("resnet50", 4, 23_516_228),
-        ("mobilenet_v3_large", 1000, 5_483_032),
         ("mobilenet_v3_large", 4, 4_207_156),
     ],
 )
@@ -119,26 +117,6 @@ def test_evaluation_treats_every_image_alone(arch: str) -> None:
     others = run(batch.at[:2].set(0.5))
     np.testing.assert_array_equal(together[2], others[2])
     assert np.any(together[0] != others[0])
-
-
-@pytest.mark.parametrize("arch", TINY)
-def test_evaluation_changes_nothing(arch: str) -> None:
-    def changes(batch: jax.Array) -> tuple[dict, dict]:
-        model = tiny(arch)
-        model.eval()
-        before = nnx.to_pure_dict(nnx.state(model))
-        model(batch)
-        return before, nnx.to_pure_dict(nnx.state(model))
-
-    before, after = [], []
-
-    def keep(batch: jax.Array) -> None:
-        one, other = changes(batch)
-        before.extend(jax.tree.leaves(one))
-        after.extend(jax.tree.leaves(other))
-
-    jax.eval_shape(keep, images())
-    assert all(one is other for one, other in zip(before, after, strict=True))
 
 
 @pytest.mark.parametrize("arch", TINY)

@@ -10,9 +10,8 @@ import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from jax import lax
 
-from fakd_jax.models.kernels.dense import dense_conv, pointwise_conv
+from fakd_jax.models.kernels.dense import dense_conv, plain_conv, pointwise_conv
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -22,14 +21,7 @@ def float64() -> Iterator[None]:
 
 
 def plain(x: jax.Array, kernel: jax.Array, stride: int) -> jax.Array:
-    margin = (kernel.shape[0] - 1) // 2
-    return lax.conv_general_dilated(
-        x,
-        kernel,
-        (stride, stride),
-        ((margin, margin),) * 2,
-        dimension_numbers=("NHWC", "HWIO", "NHWC"),
-    )
+    return plain_conv(x, kernel, stride=stride)
 
 
 @given(

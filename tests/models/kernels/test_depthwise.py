@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from jax import lax
 
+from fakd_jax.models.kernels.dense import plain_conv
 from fakd_jax.models.kernels.depthwise import depthwise_conv
 
 Conv = Callable[[jax.Array, jax.Array], jax.Array]
@@ -24,18 +24,7 @@ def float64() -> Iterator[None]:
 
 
 def reference(stride: int) -> Conv:
-    def conv(x: jax.Array, kernel: jax.Array) -> jax.Array:
-        margin = (kernel.shape[0] - 1) // 2
-        return lax.conv_general_dilated(
-            x,
-            kernel,
-            (stride, stride),
-            ((margin, margin),) * 2,
-            dimension_numbers=("NHWC", "HWIO", "NHWC"),
-            feature_group_count=x.shape[-1],
-        )
-
-    return conv
+    return lambda x, kernel: plain_conv(x, kernel, stride=stride, groups=x.shape[-1])
 
 
 def assert_same_with_gradients(

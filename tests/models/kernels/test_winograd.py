@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from jax import lax
 
+from fakd_jax.models.kernels.dense import plain_conv
 from fakd_jax.models.kernels.winograd import winograd_conv
 
-
-def plain(x: jax.Array, kernel: jax.Array) -> jax.Array:
-    return lax.conv_general_dilated(
-        x, kernel, (1, 1), ((1, 1), (1, 1)), dimension_numbers=("NHWC", "HWIO", "NHWC")
-    )
+plain = functools.partial(plain_conv, stride=1)
 
 
 @given(
