@@ -87,12 +87,6 @@ def test_no_placement_is_stored(tmp_path: Path) -> None:
     assert b"TFRT_CPU" not in text
 
 
-def test_a_model_without_batch_statistics(tmp_path: Path) -> None:
-    model = nnx.Linear(2, 2, rngs=nnx.Rngs(0))
-    save_model(tmp_path / "m", model_state(model), METADATA)
-    assert set_model_state(model, load_model(tmp_path / "m")[0]) == []
-
-
 def test_values_take_the_models_dtype() -> None:
     model, tree = Net(0), numpy_state(1)
     tree["params"]["fc"]["kernel"] = tree["params"]["fc"]["kernel"].astype(np.float64)

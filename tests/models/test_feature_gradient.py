@@ -95,23 +95,6 @@ def test_a_traced_class_is_a_class() -> None:
         np.testing.assert_allclose(run(np.int32(index)), expected, rtol=1e-4, atol=1e-7)
 
 
-@pytest.mark.slow
-def test_bfloat16_gives_float32() -> None:
-    model = create_model("tiny_resnet", num_classes=3, dtype=jnp.bfloat16, rngs=nnx.Rngs(0))
-    model.eval()
-    value, gradient = gradient_of(model, IMAGES, "layer2", 0)
-    assert value.dtype == gradient.dtype == np.float32
-
-
-def test_nothing_is_left_behind() -> None:
-    model = tiny("tiny_mobilenet")
-    before = nnx.split(model)
-    jax.eval_shape(lambda images: feature_gradient(model, images, "features.2", 0), IMAGES)
-    after = nnx.split(model)
-    assert after[0] == before[0]
-    jax.tree.map(np.testing.assert_array_equal, before[1], after[1])
-
-
 def test_an_unknown_feature_lists_the_available() -> None:
     model = tiny("tiny_resnet")
     names = ", ".join(feature_shapes(model, 32))

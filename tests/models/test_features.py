@@ -48,17 +48,6 @@ def abstract_forward(arch: str, features: tuple[str, ...]) -> tuple:
     )
 
 
-def test_features_come_in_the_order_asked() -> None:
-    order = []
-
-    def run(images: jax.Array) -> None:
-        _, features = forward(tiny("tiny_resnet"), images, features=("layer3", "layer1"))
-        order.extend(features)
-
-    jax.eval_shape(run, IMAGES)
-    assert order == ["layer3", "layer1"]
-
-
 @pytest.mark.parametrize("arch", ARCHITECTURES)
 def test_an_unknown_feature_lists_the_available(arch: str) -> None:
     available = ", ".join(feature_shapes(arch, 32))
@@ -114,15 +103,6 @@ def test_statistics_move_alike_with_and_without_features(arch: str) -> None:
     assert not all(jax.tree.leaves(moved))
 
 
-def test_a_model_closed_over_by_jit_gives_features_in_evaluation() -> None:
-    model = tiny("tiny_resnet")
-    model.eval()
-    run = jax.jit(lambda images: forward(model, images, features=("layer3",)))
-    logits, features = run(IMAGES)
-    assert np.all(np.isfinite(logits))
-    assert features["layer3"].shape == (2, 2, 2, 128)
-
-
 def test_gradients_flow_through_features() -> None:
     graphdef, params, rest = nnx.split(tiny("tiny_mobilenet"), nnx.Param, ...)
 
@@ -141,14 +121,3 @@ def test_gradients_flow_through_features() -> None:
     assert jax.tree.structure(statistics) == jax.tree.structure(
         nnx.filter_state(rest, nnx.BatchStat)
     )
-
-
-def test_plain_nnx_capture_reads_the_same_names() -> None:
-    names: set[str] = set()
-
-    def run(images: jax.Array) -> None:
-        _, captured = nnx.capture(tiny("tiny_resnet"), nnx.Intermediate)(images)
-        names.update(captured)
-
-    jax.eval_shape(run, IMAGES)
-    assert names == set(feature_shapes("tiny_resnet", 32))

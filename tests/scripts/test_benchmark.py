@@ -66,13 +66,6 @@ def test_a_wrong_flag_is_one_line_and_exit_code_2(tmp_path: Path) -> None:
     assert "ce_step" in done.stderr
 
 
-def test_an_output_that_is_a_file_is_told_before_any_work(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
-    done = run("--output", str(tmp_path / "file" / "deeper"), "--sides", "ours")
-    assert done.returncode == 2
-    assert "cannot write" in done.stderr
-
-
 @pytest.mark.slow
 @pytest.mark.torch
 def test_a_small_run_beside_pytorch(tmp_path: Path) -> None:

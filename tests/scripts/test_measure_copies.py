@@ -227,11 +227,3 @@ def test_mistakes_are_one_line_and_exit_code_2(
     assert error.startswith("error: ")
     assert error.count("\n") == 1
     assert complaint in error
-
-
-def test_phantoms_are_different_without_a_search(script, tmp_path, monkeypatch):
-    write_phantoms(tmp_path / "data", train_per_class=1, test_per_class=1, size=32)
-    dataset = open_dataset(tmp_path / "data", cache_dir=tmp_path / "cache", log=lambda line: None)
-    dataset.source = "phantom"
-    groups = script.groups_of(dataset)
-    assert len(set(groups.values())) == len(dataset) == len(groups)

@@ -59,11 +59,3 @@ def test_unusable_images_stop_it_or_are_left_out(main, source, tmp_path, capsys)
     assert "--unreadable skip" in error
     main([*flags, "--unreadable", "skip"])
     assert "unusable     1: train/no/bad.jpg (" in capsys.readouterr().out
-
-
-@pytest.mark.parametrize("flags", [[], ["--source", "phantom"], ["--output", "x", "--what"]])
-def test_wrong_flags_end_with_code_2(main, flags, capsys):
-    with pytest.raises(SystemExit) as stopped:
-        run_command(main, flags)
-    assert stopped.value.code == 2
-    assert capsys.readouterr().err.startswith("error: ")

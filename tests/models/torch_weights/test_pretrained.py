@@ -143,12 +143,6 @@ class TestDownload:
         (tmp_path / f"{NAME}.part").write_bytes(CONTENT)
         assert fetch(server, tmp_path).read_bytes() == CONTENT
 
-    def test_a_part_of_something_else(self, server: Server, tmp_path: Path) -> None:
-        (tmp_path / f"{NAME}.part").write_bytes(b"something else")
-        with pytest.raises(UserError, match="and was removed; try again"):
-            fetch(server, tmp_path)
-        assert fetch(server, tmp_path).read_bytes() == CONTENT
-
     def test_a_spoilt_file_in_the_cache_is_fetched_anew(
         self, server: Server, tmp_path: Path
     ) -> None:
@@ -169,15 +163,6 @@ class TestDownload:
         told = str(caught.value)
         assert "\n" not in told
         assert f"download {closed}/{NAME} by hand and put it at {tmp_path / NAME}" in told
-
-    def test_an_address_that_is_none(self, tmp_path: Path) -> None:
-        with pytest.raises(UserError, match=r"cannot download nonsense/.*unknown url type"):
-            fetch_imagenet("resnet50", cache_dir=tmp_path, base_url="nonsense")
-
-    def test_put_there_by_hand(self, tmp_path: Path) -> None:
-        (tmp_path / NAME).write_bytes(CONTENT)
-        closed = "http://127.0.0.1:9/models"
-        assert fetch_imagenet("resnet50", cache_dir=tmp_path, base_url=closed) == tmp_path / NAME
 
     def test_a_cache_that_cannot_be_written(self, server: Server, tmp_path: Path) -> None:
         (tmp_path / "file").write_text("")
@@ -227,18 +212,6 @@ class TestDownload:
             holder.wait()
             thread.join(10)
         assert results == [tmp_path / NAME]
-
-    def test_an_arch_without_imagenet_weights(self) -> None:
-        with pytest.raises(UserError, match="no ImageNet weights for 'tiny_resnet'"):
-            fetch_imagenet("tiny_resnet")
-
-    def test_torchvisions_names_carry_their_hashes(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.undo()
-        assert pretrained.IMAGENET_FILES == {
-            "resnet50": "resnet50-0676ba61.pth",
-            "mobilenet_v3_large": "mobilenet_v3_large-8738ca79.pth",
-        }
-        assert pretrained.WEIGHTS_URL == "https://download.pytorch.org/models/"
 
 
 HEADS = {"tiny_resnet": "fc", "tiny_mobilenet": "classifier.3"}
