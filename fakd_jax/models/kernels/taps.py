@@ -12,7 +12,7 @@ from jaxtyping import Array, Float, Shaped
 
 
 def pad(
-    x: Shaped[Array, "B H W C"], before: int, after: int | None = None, *, value: float = 0
+    x: Shaped[Array, "B H W C"], before: int, after: int | None = None, *, value: float | int = 0
 ) -> Shaped[Array, "B h w C"]:
     """Adds rows and columns of `value`: `before` on top and left, `after` below and right.
 

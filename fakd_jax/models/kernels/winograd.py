@@ -19,7 +19,8 @@ from jaxtyping import Array, Float
 
 from fakd_jax.models.kernels.taps import pad, window
 
-_Matrix = tuple[tuple[float, ...], ...]
+_Row = tuple[float | int, ...]
+_Matrix = tuple[_Row, ...]
 _Tiles = list[list[Array]]
 
 _INPUT: _Matrix = ((1, 0, -1, 0), (0, 1, 1, 0), (0, -1, 1, 0), (0, 1, 0, -1))  # Bᵀ
@@ -50,7 +51,7 @@ def _transform(matrix: _Matrix, tiles: _Tiles) -> _Tiles:
     return [[_weighted_sum(row, column, tiles) for column in matrix] for row in matrix]
 
 
-def _weighted_sum(row: tuple[float, ...], column: tuple[float, ...], tiles: _Tiles) -> Array:
+def _weighted_sum(row: _Row, column: _Row, tiles: _Tiles) -> Array:
     terms = [
         tile if (weight := down * right) == 1 else tile * weight
         for down, line in zip(row, tiles, strict=True)
