@@ -87,7 +87,7 @@ def get_config(variant: str = "") -> ConfigDict:
 
 
 def _phantom() -> dict:
-    """Small images and few, small batches; both networks start at random: nothing is downloaded."""
+    """Small images and batches, and networks with random weights: nothing is downloaded."""
     return {
         "batch_size": 16,
         "data": {"source": "phantom", "image_size": 64},
