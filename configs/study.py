@@ -39,7 +39,7 @@ def get_config(variant: str = "") -> ConfigDict:
 
 
 def _phantom() -> dict:
-    """Fewer and smaller images than those of `fakd:phantom`, for fewer epochs."""
+    """Fewer and smaller images than those of `fakd:phantom`, and more epochs for the teacher."""
     return {
         "study": {"seeds": (0, 1)},
         "base": {
