@@ -171,7 +171,7 @@ def crop_to(
         _resampling(top, bottom, images.shape[1], side)
         @ image
         @ _resampling(left, right, images.shape[2], side).T
-        for image, (top, bottom, left, right) in zip(images, boxes, strict=True)
+        for image, (top, bottom, left, right) in zip(images, boxes.tolist(), strict=True)
     ]
     return np.stack(rows)
 

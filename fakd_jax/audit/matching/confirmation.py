@@ -123,7 +123,7 @@ def compare_registered(
 
 
 def correlation_of_parts(
-    one: Float32[np.ndarray, "P S S"], other: Float32[np.ndarray, "P S S"]
+    one: Float[np.ndarray, "P S S"], other: Float[np.ndarray, "P S S"]
 ) -> Float[np.ndarray, " P"]:
     """Returns the correlation that all but a tenth of the parts with contrast reach.
 

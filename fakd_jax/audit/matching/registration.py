@@ -51,7 +51,7 @@ def transform_between_boxes(
 
 
 def warp(
-    image: Float[Array, "S S"], transform: Float[Array, " 4"]
+    image: Float[Array | np.ndarray, "S S"], transform: Float[Array, " 4"]
 ) -> tuple[Float[Array, "S S"], Bool[Array, "S S"]]:
     """Resamples a picture bilinearly by a transform.
 

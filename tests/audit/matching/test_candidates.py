@@ -56,7 +56,7 @@ def test_every_pair_is_compared_in_every_orientation(monkeypatch, block, seed, l
 def test_pictures_without_contrast_are_like_none():
     pictures = np.random.default_rng(0).normal(size=(5, 6, 6)).astype(np.float32)
     pictures[1], pictures[3] = 0, 7
-    found = find_candidates(pictures, least=-1)
+    found = find_candidates(pictures, least=-1.0)
     flat = np.isin(found.first, [1, 3]) | np.isin(found.second, [1, 3])
     assert len(found) == 8 * 10  # all pairs are there at this threshold
     np.testing.assert_array_equal(found.correlation[flat], 0)
@@ -64,7 +64,7 @@ def test_pictures_without_contrast_are_like_none():
 
 
 def test_one_picture_has_no_pair():
-    assert len(find_candidates(np.ones((1, 6, 6), np.float32), least=-1)) == 0
+    assert len(find_candidates(np.ones((1, 6, 6), np.float32), least=-1.0)) == 0
 
 
 def test_rows_have_mean_0_and_length_1():

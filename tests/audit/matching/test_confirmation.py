@@ -91,7 +91,7 @@ def test_a_copy_must_agree_as_a_whole_and_in_its_parts():
 
 
 def pairs_of(first: list[int], second: list[int], orientation: list[int]) -> Candidates:
-    columns = (np.array(column) for column in (first, second, orientation))
+    columns = (np.array(column, int) for column in (first, second, orientation))
     return Candidates(*columns, np.ones(len(first)))
 
 

@@ -68,7 +68,7 @@ def test_scales_are_about_the_centre_and_between_pixels_is_linear():
     half, inside = warp(columns, jnp.array([1, 0.5, 0, 0]))
     np.testing.assert_allclose(half, np.tile([1, 1.5, 2, 2.5, 3], (5, 1)))
     assert inside.all()
-    double, inside = warp(columns.T, jnp.array([2, 1, 0, 0]))
+    double, inside = warp(columns.T, jnp.array([2.0, 1, 0, 0]))
     np.testing.assert_array_equal(inside[:, 0], [False, True, True, True, False])
     np.testing.assert_allclose(double[1:4, 0], [0, 2, 4])
 
