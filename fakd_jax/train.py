@@ -25,15 +25,12 @@ def main(argv: list[str]) -> None:
     use_compilation_cache()
     from fakd_jax.experiment.run import train_and_evaluate
     from fakd_jax.experiment.settings import parse
-    from fakd_jax.training.metric_log import LOGGER, start_logging
+    from fakd_jax.training.metric_log import LOGGER, logging_to
 
     settings = parse(config)
-    end_logging = start_logging(workdir)
-    try:
+    with logging_to(workdir):
         LOGGER.info("workdir: %s", workdir)
         train_and_evaluate(settings, workdir)
-    finally:
-        end_logging()
 
 
 def train(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from fakd_jax.errors import UserError
@@ -20,12 +21,25 @@ def require_writable(folder: Path) -> None:
       UserError: no permission, a full disk, or a file where the folder is needed.
     """
     probe = folder / f".{os.getpid()}.probe"
-    try:
+    with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
         probe.write_bytes(b"")
         probe.unlink()
-    except OSError as error:
-        raise UserError(f"cannot write {folder}: {error.strerror or error}; {ADVICE}") from error
+
+
+@contextmanager
+def writing(path: Path, *, advice: str = ADVICE) -> Iterator[None]:
+    """Turns a failed write in the block into a one-line error.
+
+    Raises:
+      UserError: no permission, a full disk, or a file where a folder is needed.
+    """
+    try:
+        yield
+    except (OSError, RuntimeError, ValueError) as error:
+        if (reason := failed_write(error)) is None:
+            raise
+        raise UserError(f"cannot write {path}: {reason}; {advice}") from error
 
 
 def failed_write(error: Exception) -> str | None:
@@ -62,11 +76,11 @@ def write_whole(path: Path, content: str | bytes, *, advice: str = ADVICE) -> No
       UserError: no permission, a full disk, or a file where a folder is needed.
     """
     unfinished = path.with_name(f".{path.name}.{os.getpid()}.unfinished")
-    try:
+    with writing(path, advice=advice):
         path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished.write_bytes(content.encode() if isinstance(content, str) else content)
-        os.replace(unfinished, path)
-    except OSError as error:
-        with suppress(OSError):
-            unfinished.unlink(missing_ok=True)
-        raise UserError(f"cannot write {path}: {error.strerror or error}; {advice}") from error
+        try:
+            unfinished.write_bytes(content.encode() if isinstance(content, str) else content)
+            os.replace(unfinished, path)
+        finally:
+            with suppress(OSError):
+                unfinished.unlink(missing_ok=True)

@@ -19,14 +19,11 @@ def main(argv: list[str]) -> None:
 
     from fakd_jax.runs.files import STUDY_LOG_FILE
     from fakd_jax.study.run import run_study
-    from fakd_jax.training.metric_log import LOGGER, start_logging
+    from fakd_jax.training.metric_log import LOGGER, logging_to
 
-    end_logging = start_logging(workdir, STUDY_LOG_FILE)
-    try:
+    with logging_to(workdir, STUDY_LOG_FILE):
         LOGGER.info("workdir: %s", workdir)
         run_study(config, workdir)
-    finally:
-        end_logging()
 
 
 if __name__ == "__main__":

@@ -34,7 +34,7 @@ from fakd_jax.study.results import (
 )
 from fakd_jax.study.summary import summarise
 from fakd_jax.study.table import study_rows, study_table
-from fakd_jax.training.metric_log import LOGGER, start_logging
+from fakd_jax.training.metric_log import LOGGER, logging_to
 
 # A cell's teacher is the study's own, wherever the study lies: a moved study can be resumed.
 CELL_PLACE_KEYS = PLACE_KEYS | {"teacher.checkpoint"}
@@ -123,25 +123,23 @@ def _run_cells(study: Study) -> None:
 def _run_cell(study: Study, cell: Cell, data: ExperimentData) -> None:
     """Trains and evaluates one cell, with a log in its own workdir, and marks how it ended."""
     settings, folder = study.settings[cell], study.folder(cell)
-    end_logging = start_logging(folder, console=False)
     started = time.monotonic()
-    try:
-        # A student's teacher has a cell, and a report, of its own.
-        train_and_evaluate(
-            settings,
-            folder,
-            roles=(settings.train,),
-            data=data,
-            latency=False,
-            log_report=LOGGER.debug,
-            place_keys=CELL_PLACE_KEYS,
-        )
-    except NotFiniteError as error:
-        LOGGER.warning("%s failed: %s; continuing with the other cells", cell, error)
-        mark_failed(study, cell, str(error))
-    except UserError as error:
-        raise UserError(f"{cell}: {error}") from error
-    else:
-        mark_finished(study, cell, time.monotonic() - started)
-    finally:
-        end_logging()
+    with logging_to(folder, console=False):
+        try:
+            # A student's teacher has a cell, and a report, of its own.
+            train_and_evaluate(
+                settings,
+                folder,
+                roles=(settings.train,),
+                data=data,
+                latency=False,
+                log_report=LOGGER.debug,
+                place_keys=CELL_PLACE_KEYS,
+            )
+        except NotFiniteError as error:
+            LOGGER.warning("%s failed: %s; continuing with the other cells", cell, error)
+            mark_failed(study, cell, str(error))
+        except UserError as error:
+            raise UserError(f"{cell}: {error}") from error
+        else:
+            mark_finished(study, cell, time.monotonic() - started)

@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +18,7 @@ from flax import nnx
 from fakd_jax.errors import UserError
 from fakd_jax.models.checkpoint import load_model, read_arrays, save_model, write_arrays
 from fakd_jax.models.state import model_state, set_model_state
-from fakd_jax.runtime.atomic_files import failed_write
+from fakd_jax.runtime.atomic_files import writing
 from fakd_jax.training.state import Learner, TrainState, from_named_arrays, to_named_arrays
 
 TRAINING_FOLDER = "training"
@@ -45,7 +43,7 @@ class PhaseCheckpoints:
           UserError: no space, or no permission.
         """
         target = self.best_directory / str(int(state.step))
-        with _saving(target):
+        with writing(target):
             save_model(target, _network_state(learner, state), metadata)
 
     def keep_best(self, step: int) -> None:
@@ -88,7 +86,7 @@ class PhaseCheckpoints:
         """
         target = self.last_directory / str(int(state.step))
         unfinished = self.last_directory / f".{target.name}.saving"
-        with _saving(target):
+        with writing(target):
             shutil.rmtree(unfinished, ignore_errors=True)
             save_model(unfinished, _network_state(learner, state), metadata)
             arrays = to_named_arrays(_training_arrays(learner, state))
@@ -157,18 +155,3 @@ def _remove_others(kept: Path) -> None:
     for step in _steps(kept.parent):
         if step != kept:
             shutil.rmtree(step, ignore_errors=True)  # another process may be faster
-
-
-@contextmanager
-def _saving(target: Path) -> Iterator[None]:
-    """Raises :class:`UserError` if there is no space or no permission for a checkpoint."""
-    try:
-        yield
-    except (OSError, ValueError) as error:
-        reason = failed_write(error)
-        if reason is None:
-            raise
-        raise UserError(
-            f"cannot write the checkpoint {target}: {reason}; "
-            "free some space or choose another --workdir"
-        ) from error

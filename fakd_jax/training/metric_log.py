@@ -6,22 +6,20 @@ import functools
 import json
 import logging
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from fakd_jax.errors import UserError
 from fakd_jax.runs.files import LOG_FILE, RECORDS_FILE
 from fakd_jax.runs.workdir import read_records
-from fakd_jax.runtime.atomic_files import write_whole
+from fakd_jax.runtime.atomic_files import write_whole, writing
 
 LOGGER = logging.getLogger("fakd_jax")
 
 
-def start_logging(
-    workdir: Path, file_name: str = LOG_FILE, *, console: bool = True
-) -> Callable[[], None]:
+@contextmanager
+def logging_to(workdir: Path, file_name: str = LOG_FILE, *, console: bool = True) -> Iterator[None]:
     """Sends the package's log to a file, with times and debug messages, and to the console.
 
     Args:
@@ -29,19 +27,12 @@ def start_logging(
       file_name: of the log in it, which is appended to.
       console: False if the console shows the log already.
 
-    Returns:
-      A function that ends this.
-
     Raises:
       UserError: the workdir cannot be written.
     """
-    try:
+    with writing(workdir):
         workdir.mkdir(parents=True, exist_ok=True)
         file = logging.FileHandler(workdir / file_name, encoding="utf-8")
-    except OSError as error:
-        raise UserError(
-            f"cannot write to the workdir {workdir}: {error.strerror}; choose another --workdir"
-        ) from error
     file.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%Y-%m-%d %H:%M:%S"))
     handlers: list[logging.Handler] = [file]
     if console:
@@ -52,13 +43,12 @@ def start_logging(
     LOGGER.propagate = False
     for handler in handlers:
         LOGGER.addHandler(handler)
-
-    def end() -> None:
+    try:
+        yield
+    finally:
         for handler in handlers:
             LOGGER.removeHandler(handler)
         file.close()
-
-    return end
 
 
 class MetricLog:
@@ -105,7 +95,7 @@ class MetricLog:
           UserError: no space, or no permission.
         """
         line = {"phase": self.phase, "kind": kind, "step": step, "epoch": epoch, **values}
-        with self._writing():
+        with writing(self.workdir):
             with (self.workdir / RECORDS_FILE).open("a", encoding="utf-8") as file:
                 file.write(json.dumps(line) + "\n")
             if self._events is not None:
@@ -120,15 +110,5 @@ class MetricLog:
           UserError: no space, or no permission.
         """
         if vars(self).get("_events") is not None:
-            with self._writing():
+            with writing(self.workdir):
                 self._events.close()
-
-    @contextmanager
-    def _writing(self) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            raise UserError(
-                f"cannot write the metrics of {self.workdir}: {error.strerror or error}; "
-                "free some space or choose another --workdir"
-            ) from error

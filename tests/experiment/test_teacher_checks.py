@@ -24,7 +24,7 @@ AUDIT = Audit(DATASET.fingerprint, (), (), PAIRS)
 
 @pytest.fixture
 def log(caplog, monkeypatch):
-    """The log, even if an earlier test has called start_logging."""
+    """The log, even if an earlier test has called logging_to."""
     monkeypatch.setattr(LOGGER, "propagate", True)
     caplog.set_level(logging.INFO, LOGGER.name)
     return caplog

@@ -28,7 +28,7 @@ def test_a_record_that_cannot_be_written_is_told(tmp_path):
     metric_log = MetricLog(tmp_path, "student", resume_step=0)
     (tmp_path / RECORDS_FILE).unlink()
     (tmp_path / RECORDS_FILE).mkdir()
-    with pytest.raises(UserError, match=r"cannot write the metrics of .*--workdir"):
+    with pytest.raises(UserError, match=r"cannot write .*--workdir"):
         record(metric_log)
 
 
@@ -36,7 +36,7 @@ def test_events_that_cannot_be_written_are_told(tmp_path):
     metric_log = MetricLog(tmp_path, "student", resume_step=0)
     vars(metric_log)["_events"] = FullEvents()
     for write in (lambda: record(metric_log), metric_log.close):
-        with pytest.raises(UserError, match="No space left on device; free some space"):
+        with pytest.raises(UserError, match=r"No space left on device; .*--workdir"):
             write()
 
 
