@@ -1,4 +1,4 @@
-"""Tiny networks, data and configs: the real classes and the real doors, small enough for tests."""
+"""Tiny networks, data and configs: the real classes and commands, small enough for tests."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def register_tiny_models() -> None:
 
 
 def save_tiny_checkpoint(folder: Path, class_names: Sequence[str] = CLASS_NAMES) -> Path:
-    """Writes a student's checkpoint below the workdir `folder`: random, but for a head that reacts.
+    """Writes a student's checkpoint in the workdir `folder`, with random weights.
 
     The head's weights are large enough for images to differ in their probabilities.
     """
@@ -85,7 +85,7 @@ def write_image(path: Path, seed: int) -> Path:
 
 
 def write_images(folder: Path, *, train: int = 10, test: int = 4, seed: int = 0) -> Path:
-    """Writes `Training|Testing/<class>/*.png`: noise around a colour that tells the class."""
+    """Writes `Training|Testing/<class>/*.png`: noise around the colour of the class."""
     generator = np.random.default_rng(seed)
     for split, count in (("Training", train), ("Testing", test)):
         for name, colour in zip(CLASS_NAMES, COLOURS, strict=True):
