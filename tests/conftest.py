@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import jaxtyping
 import pytest
 
-from tests.tiny import register_tiny_models
+from tests import array_checks
+
+# Before the package is first imported.
+jaxtyping.install_import_hook("fakd_jax", f"{array_checks.__name__}.check")
+
+from tests.tiny import register_tiny_models  # noqa: E402
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 
-@pytest.fixture
-def unchecked_annotations() -> Iterator[None]:
-    """For tests of what the package itself says of a wrong shape or dtype."""
-    jaxtyping.config.update("jaxtyping_disable", True)
-    yield
-    jaxtyping.config.update("jaxtyping_disable", False)
+@pytest.fixture(autouse=True)
+def checks_of_arrays(request: pytest.FixtureRequest) -> None:
+    """Turns the checks off in tests named `..._refused`, which break annotations on purpose."""
+    jaxtyping.config.update("jaxtyping_disable", "refused" in request.node.name)
 
 
 @pytest.fixture(scope="session")
