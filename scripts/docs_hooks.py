@@ -21,7 +21,7 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
 def _help(command: str) -> str:
     done = subprocess.run(
         [sys.executable, "-m", "fakd_jax", command, "--help"],
-        env=os.environ | {"COLUMNS": "100"},
+        env=os.environ | {"COLUMNS": "76"},
         capture_output=True,
         text=True,
         check=True,
