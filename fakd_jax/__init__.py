@@ -15,7 +15,7 @@ The public interface; everything is imported when it is first used:
 - `cross_entropy`, `kd_loss`, `feature_alignment_loss`, `fakd_loss`: the losses.
 - `UserError`: raised, with one line that says what to do, for whatever the caller can mend.
 
-Example:
+Examples:
     >>> import fakd_jax
     >>> predictor = fakd_jax.Predictor.from_checkpoint("runs/fakd-phantom")
     >>> predictor.predict_proba(images).shape  # images: uint8 [3, H, W, 3]

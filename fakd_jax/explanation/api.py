@@ -105,7 +105,7 @@ def explain_image(
       UserError: an unknown method or class, a setting out of range, or a file that cannot be read.
       ValueError: an array of another shape, dtype or range.
 
-    Example:
+    Examples:
       >>> explanation = explain_image(predictor, "scan.png", target="glioma", num_samples=50)
       >>> explanation.figure().savefig("explanation.png")
     """

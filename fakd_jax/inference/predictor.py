@@ -43,7 +43,7 @@ class Predictor:
       network: the network, in evaluation mode; not to be changed.
       folded: the same with its batch norms folded, which predicts.
 
-    Example:
+    Examples:
       >>> predictor = Predictor.from_checkpoint("runs/fakd-phantom")
       >>> predictor.predict_proba(images).shape  # of three uint8 images [3, H, W, 3]
       (3, 4)
