@@ -88,7 +88,7 @@ def make_parser() -> CommandParser:
     add(
         "--benchmark",
         action="store_true",
-        help="measure stability, faithfulness, dependence on the weights and localisation of the methods",
+        help="compare methods: stability, faithfulness, dependence on weights, localisation",
     )
     add(
         "--seeds",
