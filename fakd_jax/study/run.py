@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from ml_collections import ConfigDict
@@ -13,6 +15,7 @@ from fakd_jax.errors import NotFiniteError, UserError
 from fakd_jax.experiment.resume import PLACE_KEYS, keep_config
 from fakd_jax.experiment.run import train_and_evaluate
 from fakd_jax.experiment.teacher_and_student import ExperimentData, open_experiment_data
+from fakd_jax.reporting.numbers import duration
 from fakd_jax.runs.files import (
     FAILED_FILE,
     STUDY_FIGURE_FILE,
@@ -23,8 +26,8 @@ from fakd_jax.runs.files import (
 from fakd_jax.runtime.atomic_files import write_whole
 from fakd_jax.study.cells import Cell, Study, open_study
 from fakd_jax.study.figure import plot_study
-from fakd_jax.study.progress import time_left
 from fakd_jax.study.results import (
+    CellResult,
     failures,
     is_finished,
     mark_failed,
@@ -48,8 +51,8 @@ def run_study(config: ConfigDict, workdir: Path) -> dict[str, Any]:
 
     Args:
       config: as in `configs/study.py`.
-      workdir: of the study: `<split>/seed<k>/<method>/` are its cells' workdirs; `study.json`,
-        `study.txt`, `study.csv` and `study.png` are rewritten after every cell.
+      workdir: has a workdir `<split>/seed<k>/<method>/` for each cell; `study.json`, `study.txt`,
+        `study.csv` and `study.png` are rewritten after every cell.
 
     Returns:
       The content of `study.json`.
@@ -65,9 +68,8 @@ def run_study(config: ConfigDict, workdir: Path) -> dict[str, Any]:
     try:
         _run_cells(study)
     except KeyboardInterrupt:
-        finished = sum(is_finished(study, cell) for cell in study.cells)
-        total = len(study.cells)
-        LOGGER.info("%d of %d cells are finished; run the same command to resume", finished, total)
+        count = f"{sum(is_finished(study, cell) for cell in study.cells)} of {len(study.cells)}"
+        LOGGER.info("%s cells are finished; run the same command to resume", count)
         raise
     report = write_report(study)
     LOGGER.info("\n%s", study_table(report))
@@ -83,10 +85,7 @@ def run_study(config: ConfigDict, workdir: Path) -> dict[str, Any]:
 
 
 def write_report(study: Study) -> dict[str, Any]:
-    """Writes the four files of the report from the finished cells.
-
-    Returns:
-      The content of `study.json`.
+    """Writes the four files of the report, and returns the content of `study.json`.
 
     Raises:
       UserError: a finished cell's results are damaged, or a file cannot be written.
@@ -100,19 +99,29 @@ def write_report(study: Study) -> dict[str, Any]:
     return report
 
 
+def time_left(remaining: Sequence[Cell], finished: Sequence[CellResult]) -> str:
+    """An estimate in words: a cell takes the mean of its method's, else of all finished cells."""
+    if not finished:
+        return "time left unknown until a cell has finished"
+    seconds: dict[str, list[float]] = {}
+    for result in finished:
+        seconds.setdefault(result.cell.method, []).append(result.seconds)
+    mean = fmean(result.seconds for result in finished)
+    left = sum(fmean(seconds.get(cell.method, [mean])) for cell in remaining)
+    return f"about {duration(left)} left"
+
+
 def _run_cells(study: Study) -> None:
     """Runs the unfinished cells one after the other, and reports after each."""
     data: ExperimentData | None = None
     for number, cell in enumerate(study.cells, start=1):
         failed = failures(study)
-        remaining = [
-            other for other in study.cells if not is_finished(study, other) and other not in failed
-        ]
+        remaining = [c for c in study.cells if c not in failed and not is_finished(study, c)]
         if cell not in remaining:
             continue
-        finished, total = read_results(study), len(study.cells)
+        finished = read_results(study)
         left = time_left(remaining, finished)
-        LOGGER.info("cell %d of %d: %s; %s", number, total, cell, left)
+        LOGGER.info("cell %d of %d: %s; %s", number, len(study.cells), cell, left)
         # All cells use the same images, which are decoded once.
         data = data or open_experiment_data(study.settings[cell])
         require_same_data(finished, data.dataset.fingerprint)

@@ -17,9 +17,9 @@ from fakd_jax.experiment.run import train_and_evaluate
 from fakd_jax.experiment.teacher_and_student import open_experiment_data
 from fakd_jax.runs.files import CONFIG_FILE
 from fakd_jax.study import run
-from fakd_jax.study.cells import open_study
+from fakd_jax.study.cells import Cell, open_study
 from fakd_jax.study.results import failures
-from fakd_jax.study.run import run_study
+from fakd_jax.study.run import run_study, time_left
 from tests.tiny import as_flags, tiny_config, tiny_study, tiny_study_overrides, write_images
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -54,6 +54,21 @@ def times_of_change(workdir):
     return {file: file.stat().st_mtime_ns for file in (workdir / "official").rglob("*")}
 
 
+@pytest.mark.parametrize(
+    ("seconds", "expected"),
+    [(10.0, "about 70 s left"), (100.0, "about 12 min left"), (1000.0, "about 1.9 h left")],
+)
+def test_a_method_takes_what_it_took_and_an_unknown_one_the_mean(make_result, seconds, expected):
+    finished = [
+        make_result("teacher", 0, "1", seconds=4 * seconds),
+        make_result("student", 0, "1", seconds=0.5 * seconds),
+        make_result("student", 1, "1", seconds=1.5 * seconds),
+    ]
+    remaining = [Cell("official", 2, method) for method in ("teacher", "student", "kd")]
+    assert time_left(remaining, finished) == expected  # 4 + 1 + 2 times the seconds
+    assert "unknown" in time_left(remaining, [])
+
+
 def test_a_study_leaves_its_report_and_ordinary_runs(whole):
     workdir, report = whole
     assert json.loads((workdir / "study.json").read_text()) == report
@@ -67,8 +82,7 @@ def test_a_study_leaves_its_report_and_ordinary_runs(whole):
 
 
 def test_cells_of_a_seed_share_split_and_teacher(whole):
-    workdir, _ = whole
-    cells = workdir / "official" / "seed0"
+    cells = whole[0] / "official" / "seed0"
     splits = {(cells / method / "split.json").read_text() for method in SMALL["methods"]}
     assert len(splits) == 1
     config = json.loads((cells / "fakd" / "config.json").read_text())
@@ -78,9 +92,8 @@ def test_cells_of_a_seed_share_split_and_teacher(whole):
 
 def test_metrics_are_those_of_the_cells_reports(whole):
     workdir, report = whole
-    student = json.loads(
-        (workdir / "official" / "seed0" / "student" / "evaluation" / "metrics.json").read_text()
-    )
+    cell = workdir / "official" / "seed0" / "student"
+    student = json.loads((cell / "evaluation" / "metrics.json").read_text())
     (row,) = [row for row in report["cells"] if row["method"] == "student"]
     assert row["accuracy"] == student["accuracy"]
     assert row["missed_tumours"] == student["missed_tumour"]["count"]
@@ -163,22 +176,16 @@ def test_data_that_changed_stop_a_study_before_its_next_cell(whole, data, cache,
             run_study(config, copy)
 
 
-def diverging(methods):
-    """The run of a cell, except that the losses of these methods are not finite."""
-
-    def run_cell(config, *arguments, **keywords):
-        if config.name in methods:
-            raise NotFiniteError(f"the loss of {config.name} is not finite")
-        return train_and_evaluate(config, *arguments, **keywords)
-
-    return run_cell
-
-
 def test_a_cell_whose_loss_is_not_finite_is_left_out_and_the_others_run(
     data, cache, tmp_path, monkeypatch
 ):
+    def diverge_as_teacher(settings, *arguments, **keywords):
+        if settings.name == "teacher":
+            raise NotFiniteError("the loss of teacher is not finite")
+        return train_and_evaluate(settings, *arguments, **keywords)
+
     config = tiny_study(data, cache, methods=("teacher", "student", "kd"), seeds=(0,))
-    monkeypatch.setattr(run, "train_and_evaluate", diverging({"teacher"}))
+    monkeypatch.setattr(run, "train_and_evaluate", diverge_as_teacher)
     message = r"2 of 3 cells failed .* first official, seed 0, teacher: the loss of .*delete"
     with pytest.raises(UserError, match=message):
         run_study(config, tmp_path)
@@ -227,8 +234,8 @@ run_command(study.main, sys.argv[1:])
 """
 
 
-def wait_for(condition, process, timeout=900.0):
-    deadline = time.monotonic() + timeout
+def wait_for(condition, process):
+    deadline = time.monotonic() + 900
     while not condition():
         assert process.poll() is None, "the study ended before it could be interrupted"
         assert time.monotonic() < deadline, "not in time"
@@ -273,9 +280,7 @@ def test_a_study_killed_at_any_moment_ends_as_if_nothing_had_happened(
     finally:
         process.kill()
     assert code == (-signal.SIGKILL if kill == signal.SIGKILL else 130)
-    said = (
-        "cells are finished; run the same command to resume" in (tmp_path / "study.log").read_text()
-    )
-    assert said == (kill == signal.SIGINT)
+    log = (tmp_path / "study.log").read_text()
+    assert ("run the same command to resume" in log) == (kill == signal.SIGINT)
     report = run_study(tiny_study(data, cache, **SMALL), tmp_path)
     assert without_times(report) == without_times(whole[1])
