@@ -23,14 +23,7 @@ IDENTITY = ("arch", "config", "checkpoint", "weights_sha256")
 
 @dataclass(frozen=True)
 class Baseline:
-    """Another model's predictions, as its evaluation left them.
-
-    Attributes:
-      file: its `predictions.csv`.
-      predictions: by image id.
-      identity: the model's `arch`, `config`, `checkpoint` and `weights_sha256`.
-      data_fingerprint: of its data; None where the evaluation does not record it.
-    """
+    """Another model's predictions by image id, and what its evaluation says of it and its data."""
 
     file: Path
     predictions: dict[str, NamedPrediction]
@@ -41,9 +34,8 @@ class Baseline:
 def open_baseline(path: Path | str) -> Baseline:
     """Reads the evaluation of another model.
 
-    Args:
-      path: a `predictions.csv`, its folder, or a workdir or checkpoint whose evaluation lies in
-        the default place.
+    `path` is a `predictions.csv`, its folder, or a workdir or checkpoint whose evaluation lies in
+    the default place.
 
     Raises:
       UserError: no such evaluation, or files that are not an evaluation's.
@@ -55,16 +47,10 @@ def open_baseline(path: Path | str) -> Baseline:
 def require_same_images(
     baseline: Baseline, ids: Sequence[str], labels: Sequence[str], data_fingerprint: str
 ) -> None:
-    """Refuses a comparison across data, images or labels.
-
-    Args:
-      baseline: the other evaluation.
-      ids: of the images evaluated now.
-      labels: the names of their classes.
-      data_fingerprint: of their data: files of other data may have the same ids.
+    """Refuses a comparison with a baseline for other images than those evaluated now.
 
     Raises:
-      UserError: the baseline is of other data, or its images or labels differ.
+      UserError: the fingerprint of its data, its image ids or the names of their classes differ.
     """
     if baseline.data_fingerprint not in (None, data_fingerprint):
         raise UserError(
@@ -91,13 +77,10 @@ def compare_with_baseline(
     right: Bool[np.ndarray, " N"],
     units: Int[np.ndarray, " N"],
 ) -> dict[str, Any]:
-    """`comparison` of `metrics.json`.
+    """`comparison` of `metrics.json`, with a baseline for the same images.
 
-    Args:
-      baseline: of the same images, see :func:`require_same_images`.
-      ids: of the images, in the order of `right`.
-      right: which images this model classifies correctly.
-      units: see :func:`fakd_jax.metrics.comparison.compare_predictions`.
+    The ids are in the order of `right` and `units`, which are as in
+    :func:`fakd_jax.metrics.comparison.compare_predictions`.
     """
     baseline_right = np.array([baseline.predictions[id].right for id in ids])
     return {"with": baseline.identity, **compare_predictions(right, baseline_right, units)}

@@ -31,8 +31,7 @@ class Setup:
     """The network and the images of an evaluation.
 
     Attributes:
-      predictor: the network.
-      workdir: of the run that trained it; None if there is none.
+      workdir: of the run that trained the network, if there is one.
       dataset: the data, with the classes that the network predicts.
       split: "test", "val" or "train".
       images: the images of the split.
@@ -52,12 +51,11 @@ class Duplicates:
     """What an audit of the data found.
 
     Attributes:
-      groups: the duplicate group of an id; ids absent from it have no duplicate.
+      groups: the duplicate group by id; ids absent from it have no duplicate.
       audit: the audit's fingerprint.
-      training_ids: the images that the run trained on and selected its epoch by; None where they
-        are unknown.
-      set_apart: predictions for the test images that the metrics leave out because they have a
-        duplicate in training; the subsets count them too. None if there are none.
+      training_ids: images that the run trained on or selected its epoch by; None if unknown.
+      set_apart: predictions for test images that only the subsets count, because they have a
+        duplicate in training.
       in_training: a duplicate among the training images, by the id of the image evaluated.
     """
 
@@ -75,9 +73,9 @@ class Collected:
     Attributes:
       predictions: for the images evaluated.
       class_names: C names.
-      negative_class: the class without a tumour; None if the data has none.
-      validation: predictions for the run's validation images; None where those are unknown.
-      duplicates: None where the data has not been audited.
+      negative_class: the class without a tumour, if there is one.
+      validation: predictions for the run's validation images, if those are known.
+      duplicates: known where the data has been audited.
       baseline: another model to compare with.
       notes: caveats for the user.
     """
@@ -122,15 +120,19 @@ def collect(setup: Setup, *, calibration: bool, compare: Path | str | None, log:
     Args:
       setup: the network and the images.
       calibration: whether to predict the validation images too.
-      compare: another model's evaluation, see
-        :func:`fakd_jax.evaluation.baseline.open_baseline`; None for no comparison.
+      compare: see :func:`fakd_jax.evaluation.baseline.open_baseline`; None for no comparison.
       log: called with lines for the user.
 
     Raises:
       UserError: the other evaluation is missing, or is of other images.
     """
     predictor, dataset, ids = setup.predictor, setup.dataset, setup.images.ids
-    baseline = _open_baseline(compare, dataset, ids) if compare else None
+    baseline = None
+    if compare:  # before any time is spent on predictions
+        baseline = open_baseline(compare)
+        labels = [dataset.examples[dataset.index_of(id)].label for id in ids]
+        names = [dataset.class_names[label] for label in labels]
+        require_same_images(baseline, ids, names, dataset.fingerprint)
     validation_ids, calibration_notes = _validation_ids(setup, calibration)
     log(f"evaluation: {predictor.arch} on {len(ids):,} images ({setup.split} of {dataset.name})")
     predictions = predict(predictor, dataset, ids, "evaluating")
@@ -179,24 +181,11 @@ def predict(
 def audit_command(source: str, cache_dir: Path | str | None) -> str:
     """The command that audits the data where the next evaluation looks for it.
 
-    Args:
-      source: of the data.
-      cache_dir: where prepared data and audits are kept; None or "" for the user's own.
-
     >>> audit_command("hospital scans.zip", None)
     "python -m fakd_jax.audit --data 'hospital scans.zip'"
     """
     words = ["python", "-m", "fakd_jax.audit", "--data", source]
     return shlex.join([*words, "--cache-dir", str(cache_dir)] if cache_dir else words)
-
-
-def _open_baseline(compare: Path | str, dataset: ImageDataset, ids: Sequence[str]) -> Baseline:
-    """Opens the other evaluation and compares the images, before any time is spent."""
-    baseline = open_baseline(compare)
-    labels = [dataset.examples[dataset.index_of(id)].label for id in ids]
-    names = [dataset.class_names[label] for label in labels]
-    require_same_images(baseline, ids, names, dataset.fingerprint)
-    return baseline
 
 
 def _validation_ids(setup: Setup, calibration: bool) -> tuple[tuple[str, ...], list[str]]:
@@ -223,21 +212,19 @@ def _duplicates(setup: Setup) -> tuple[Duplicates | None, list[str]]:
     if own is None:
         return Duplicates(audit.groups, audit.fingerprint, None), [SPLIT_UNKNOWN]
     training_ids = (*own.train, *own.val)
-    apart = own.apart if setup.split == "test" else ()
-    predictions = (
-        predict(setup.predictor, setup.dataset, apart, "images set apart") if apart else None
-    )
-    ids = setup.images.ids
+    ids, set_apart = setup.images.ids, None
+    if own.apart and setup.split == "test":
+        set_apart = predict(setup.predictor, setup.dataset, own.apart, "images set apart")
     found = duplicates_in_training(audit, ids, set(training_ids).difference(ids))
     in_training = {id: duplicate.training for id, duplicate in found.items()}
-    return Duplicates(audit.groups, audit.fingerprint, training_ids, predictions, in_training), []
+    return Duplicates(audit.groups, audit.fingerprint, training_ids, set_apart, in_training), []
 
 
 def _negative_class(predictor: Predictor) -> tuple[str | None, list[str]]:
     """The class without a tumour; or None, and a note on why.
 
-    Training stores "" where its config says that all classes are tumours (no note), and None
-    where it does not say.
+    Training stores "" where its config says that all classes are tumours, None where it does not
+    say.
     """
     negative = predictor.metadata.get("negative_class")
     if negative is None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import platform
+import re
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -32,7 +34,25 @@ def measure_latency(
       One dict per batch size: `batch`, `device`, `dtype`, `repeats`, and in milliseconds
       `median_ms` and `p95_ms` per batch and `median_ms_per_image`.
     """
-    return [_measure(predictor, batch) for batch in batch_sizes]
+    side, device = predictor.preprocessing.image_size, describe_hardware()["device"]
+    rows = []
+    for batch in batch_sizes:
+        # Noise: a processor may compute black images faster than real ones.
+        images = np.random.default_rng(0).integers(0, 256, (batch, side, side, 3), dtype=np.uint8)
+        seconds = _time(functools.partial(predictor.logits_of_batch, images))
+        median, p95 = np.percentile(seconds, [50, 95]) * 1000
+        rows.append(
+            {
+                "batch": batch,
+                "device": device,
+                "dtype": predictor.dtype,
+                "repeats": len(seconds),
+                "median_ms": float(median),
+                "p95_ms": float(p95),
+                "median_ms_per_image": float(median / batch),
+            }
+        )
+    return rows
 
 
 def describe_hardware() -> dict[str, Any]:
@@ -46,23 +66,6 @@ def describe_hardware() -> dict[str, Any]:
         "cpu_count": _usable_cpus(),
         "python": platform.python_version(),
         "jax": jax.__version__,
-    }
-
-
-def _measure(predictor: Predictor, batch: int) -> dict[str, Any]:
-    side = predictor.preprocessing.image_size
-    # Noise: a processor may compute black images faster than real ones.
-    images = np.random.default_rng(0).integers(0, 256, (batch, side, side, 3), dtype=np.uint8)
-    seconds = _time(lambda: predictor.logits_of_batch(images))
-    median, p95 = np.percentile(seconds, [50, 95]) * 1000
-    return {
-        "batch": batch,
-        "device": describe_hardware()["device"],
-        "dtype": predictor.dtype,
-        "repeats": len(seconds),
-        "median_ms": float(median),
-        "p95_ms": float(p95),
-        "median_ms_per_image": float(median / batch),
     }
 
 
@@ -83,11 +86,9 @@ def _time(call: Callable[[], object]) -> list[float]:
 def _processor_name() -> str:
     """The CPU's model where Linux reports it, else its architecture."""
     information = Path("/proc/cpuinfo")
-    if information.is_file():
-        for line in information.read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
+    text = information.read_text(encoding="utf-8") if information.is_file() else ""
+    named = re.search(r"^model name\s*:\s*(.+?)\s*$", text, re.MULTILINE)
+    return named[1] if named else platform.processor() or platform.machine()
 
 
 def _usable_cpus() -> int:

@@ -16,10 +16,8 @@ from fakd_jax.metrics.subsets import subset_rows
 def measure(collected: Collected) -> dict[str, Any]:
     """The content of `metrics.json`, except latency and provenance.
 
-    Returns:
-      As :func:`fakd_jax.metrics.classification.classification_metrics`, with `subsets` and
-      `comparison`; None for what is unknown. `subsets` names the audit, and its `rows` are None
-      where the training images are unknown.
+    It is that of :func:`fakd_jax.metrics.classification.classification_metrics`, with `subsets`
+    and `comparison`, which are None where unknown.
     """
     predictions, names = collected.predictions, collected.class_names
     negative, duplicates = collected.negative_class, collected.duplicates

@@ -54,10 +54,9 @@ def evaluate_checkpoint(
       dtype: see :meth:`fakd_jax.inference.predictor.Predictor.from_checkpoint`; None for the
         training's.
       allow_untrained: see there.
-      calibration: whether to predict the run's validation images too, and choose the temperature
-        and the reject threshold on them.
+      calibration: whether to choose a temperature and a reject threshold on validation images.
       compare: another model's evaluation of the same images, see
-        :func:`fakd_jax.evaluation.baseline.open_baseline`; None for no comparison.
+        :func:`fakd_jax.evaluation.baseline.open_baseline`.
       latency: whether to time the network.
       log: called with lines for the user.
 

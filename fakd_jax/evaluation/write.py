@@ -24,16 +24,7 @@ from fakd_jax.runtime.atomic_files import remove, write_whole
 def write_evaluation(
     folder: Path, setup: Setup, collected: Collected, metrics: Mapping[str, Any]
 ) -> str:
-    """Writes all files of an evaluation, each replaced atomically.
-
-    Args:
-      folder: of the files.
-      setup: the network and the images.
-      collected: the predictions.
-      metrics: the content of `metrics.json`.
-
-    Returns:
-      The text of `table2.txt`.
+    """Writes all files of an evaluation, each replaced atomically, and returns `table2.txt`.
 
     Raises:
       UserError: a file cannot be written, or the workdir's records are damaged.

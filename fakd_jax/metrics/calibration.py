@@ -32,7 +32,7 @@ def reliability_bins(
     labels: Int[np.ndarray, " N"],
     bins: int = CALIBRATION_BINS,
 ) -> list[dict[str, Any]]:
-    """The reliability diagram: accuracy by confidence, over the bins of the ECE.
+    """The reliability diagram over the bins of the ECE: accuracy by confidence.
 
     Returns:
       One dict per bin (`low`, `high`]: `n`, mean `confidence`, `accuracy` and its Wilson interval
@@ -97,10 +97,14 @@ def fit_temperature(
 ) -> TemperatureFit:
     """The temperature T that minimises the mean NLL of softmax(logits / T) (Guo et al. 2017).
 
-    The NLL is convex in β = 1/T; its slope, the mean of E[z] - z_true with E over softmax(βz),
-    has one zero, found to 1e-10 in β (Brent's method). T is kept within [0.1, 10], with a note:
-    it would go to 0 where all true classes have the largest logits, and to infinity where the
-    logits carry no information. The images must not be those that the weights were fitted to.
+    The NLL is convex in β = 1/T; its slope, the mean of E[z] - z_true with E over softmax(βz), has
+    one zero, found to 1e-10 in β (Brent's method). T is kept within [0.1, 10], with a note: it
+    would go to 0 where all true classes have the largest logits, and to infinity where the logits
+    carry no information.
+
+    Args:
+      logits: of images that the weights were not fitted to.
+      labels: their classes.
     """
     from scipy.optimize import brentq
     from scipy.special import softmax

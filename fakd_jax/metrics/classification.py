@@ -48,9 +48,9 @@ def classification_metrics(
     """The metrics of `metrics.json` that follow from predictions for one set of images.
 
     Args:
-      predictions: N > 0.
+      predictions: for N > 0 images.
       class_names: C names.
-      negative_class: the class without a tumour; None if the data has none.
+      negative_class: the class without a tumour, if there is one.
       groups: the duplicate group of each image, for the bootstrap; None if unknown.
 
     Returns:
@@ -121,8 +121,8 @@ def add_validation(
       negative_class: as for `metrics`.
 
     Returns:
-      `metrics` with `calibration.temperature` and `selective.reject`. The latter stays None, with
-      a note, where the validation images allow no threshold.
+      `metrics` with `calibration.temperature` and `selective.reject`, which stays None, with a
+      note, where the validation images allow no threshold.
 
     Raises:
       UserError, ValueError: as :func:`classification_metrics`, for the validation images.
@@ -166,8 +166,6 @@ def _check(
 ) -> None:
     """Refuses predictions whose metrics would mean nothing."""
     probabilities, n = predictions.probabilities, len(predictions.labels)
-    if not n:
-        raise UserError("no examples to evaluate: the split is empty; choose another --split")
     if probabilities.shape != (n, len(class_names)):
         raise ValueError(
             f"probabilities of shape {list(probabilities.shape)} for {n} labels and "
@@ -175,8 +173,7 @@ def _check(
         )
     if negative_class is not None and negative_class not in class_names:
         raise ValueError(f"the negative class {negative_class!r} is not in {list(class_names)}")
-    if not np.isfinite(probabilities).all():
-        broken = int((~np.isfinite(probabilities)).any(axis=1).sum())
+    if broken := int((~np.isfinite(probabilities)).any(axis=1).sum()):
         raise UserError(
             f"the network's output is not finite for {broken} of {n} images: the checkpoint is "
             "damaged or its training diverged; choose another"

@@ -8,18 +8,15 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from fakd_jax.metrics.confusion import confusion_matrix
 from fakd_jax.metrics.resampling import bootstrap
 
 
 def mcnemar_exact(only_first: int, only_second: int) -> float:
     """The exact two-sided p value of McNemar's test (McNemar 1947); 1 where the models agree.
 
-    Args:
-      only_first: images that only the first model classifies correctly.
-      only_second: images that only the second model classifies correctly.
-
-    Raises:
-      ValueError: a negative count.
+    `only_first` and `only_second` count the images that only one of the models classifies
+    correctly; a negative count raises a ValueError.
 
     >>> round(mcnemar_exact(1, 9), 6)
     0.021484
@@ -38,12 +35,11 @@ def compare_predictions(
 ) -> dict[str, Any]:
     """McNemar's test and the paired difference in accuracy of two models.
 
-    The difference is bootstrapped over `units`; McNemar's test takes each image as independent.
-
     Args:
       right: which images this model classifies correctly.
       other_right: which the other does, in the same order.
-      units: see :func:`fakd_jax.metrics.resampling.bootstrap`.
+      units: of the bootstrap of the difference, see :func:`fakd_jax.metrics.resampling.bootstrap`;
+        McNemar's test takes each image as independent.
 
     Returns:
       `n`, `both_right`, `only_this_right`, `only_other_right`, `both_wrong`, `mcnemar_p`,
@@ -54,14 +50,14 @@ def compare_predictions(
     def statistics(weights: Float[np.ndarray, "R N"]) -> Mapping[str, Float[np.ndarray, " R"]]:
         return {"difference": weights @ gain / weights.sum(axis=1)}
 
-    only_this = int(np.sum(right & ~other_right))
-    only_other = int(np.sum(~right & other_right))
+    counts = confusion_matrix(right.astype(int), other_right.astype(int), 2).tolist()
+    (both_wrong, only_other), (only_this, both_right) = counts
     return {
         "n": len(right),
-        "both_right": int(np.sum(right & other_right)),
+        "both_right": both_right,
         "only_this_right": only_this,
         "only_other_right": only_other,
-        "both_wrong": int(np.sum(~right & ~other_right)),
+        "both_wrong": both_wrong,
         "mcnemar_p": mcnemar_exact(only_this, only_other),
         "difference": (only_this - only_other) / len(right),
         "difference_ci95": bootstrap(statistics, units)["difference"],

@@ -10,14 +10,7 @@ from jaxtyping import Bool, Float, Int
 
 @dataclass(frozen=True)
 class Predictions:
-    """Predictions for N images of C classes.
-
-    Attributes:
-      ids: of the images.
-      logits: `[N, C]`.
-      probabilities: `[N, C]`, the softmax of the logits.
-      labels: `[N]`, the indices of the true classes.
-    """
+    """Predictions for N images of C classes; the probabilities are the softmax of the logits."""
 
     ids: tuple[str, ...]
     logits: Float[np.ndarray, "N C"]

@@ -15,17 +15,15 @@ def weighted_auroc(
     positive: Bool[np.ndarray, " N"],
     weights: Float[np.ndarray, "R N"],
 ) -> Float[np.ndarray, " R"]:
-    """The probability that a positive example scores above a negative one, a tie counting half.
+    """The area under the ROC curve of R samples of the N examples, in [0, 1].
 
-    It is the area under the ROC curve (Hanley & McNeil 1982).
+    It is the probability that a positive example scores above a negative one, a tie counting half
+    (Hanley & McNeil 1982); NaN for a sample that lacks either.
 
     Args:
       scores: finite.
       positive: which examples should score high.
-      weights: how often each example counts, for each of R samples of them.
-
-    Returns:
-      In [0, 1] for each sample; NaN where it has no positive or no negative example.
+      weights: how often each example counts in each sample.
     """
     order = np.argsort(scores, kind="stable")
     ranked = scores[order]

@@ -20,10 +20,9 @@ Statistics = Callable[[Float[np.ndarray, "R N"]], Mapping[str, Float[np.ndarray,
 
 
 def wilson_interval(successes: int, n: int, confidence: float = CONFIDENCE) -> tuple[float, float]:
-    """Wilson's score interval of a proportion, without continuity correction.
+    """Wilson's score interval of a proportion, without continuity correction (Wilson 1927).
 
-    It keeps its coverage near 0 and 1, where the textbook p ± z·√(p(1-p)/n) has no width
-    (Wilson 1927; Brown, Cai & DasGupta 2001).
+    It keeps its coverage near 0 and 1 (Brown, Cai & DasGupta 2001).
 
     Raises:
       ValueError: not 0 <= successes <= n, n < 1, or a confidence outside (0, 1).
@@ -82,9 +81,6 @@ def bootstrap(
 
     Returns:
       For each metric [low, high], or None where there is no interval.
-
-    Raises:
-      ValueError: no images.
     """
     if not len(units):
         raise ValueError("no images to resample")

@@ -23,9 +23,9 @@ class RiskCoverage(NamedTuple):
     """One point per distinct confidence, the highest first; equal ones are kept together.
 
     Attributes:
-      thresholds: `[T]` the confidences; predictions at or above are kept.
-      kept: `[T]` how many are kept, up to all.
-      wrong: `[T]` how many of those are wrong.
+      thresholds: the confidences; predictions at or above are kept.
+      kept: how many are kept, up to all.
+      wrong: how many of those are wrong.
     """
 
     thresholds: Float[np.ndarray, " T"]
@@ -99,9 +99,8 @@ def choose_threshold(
 ) -> Choice | None:
     """The lowest threshold at which the risk is at most `target_ratio` of the overall error.
 
-    The lowest rejects the fewest predictions. The target is relative: an absolute one would be met
-    by a good network without rejecting anything, and be out of reach of a poor one. None where no
-    prediction is wrong, or no threshold reaches the target.
+    The lowest rejects the fewest predictions. None where no prediction is wrong, or no threshold
+    reaches the target.
     """
     curve = risk_coverage(confidence, wrong)
     errors, n = int(curve.wrong[-1]), len(wrong)

@@ -32,14 +32,14 @@ def subset_rows(
     Args:
       predictions: for the images evaluated.
       class_names: C names.
-      negative_class: the class without a tumour; None if the data has none.
-      groups: the duplicate group of an id; an id absent from it is a group of its own.
-      training_ids: images that the network was trained on or selected by. Those evaluated do not
-        count as duplicates of themselves.
+      negative_class: the class without a tumour, if there is one.
+      groups: the duplicate group by id; an id absent from it is a group of its own.
+      training_ids: images that the network was trained on or selected by; an image evaluated is
+        not a duplicate of itself.
 
     Returns:
-      Three dicts: `name`, `n`, `groups` (their number), `accuracy`, `accuracy_ci95` (Wilson),
-      `accuracy_ci95_grouped` (bootstrap of groups), `balanced_accuracy`, `missed_tumour`. The
+      Dicts of `name`, `n`, `groups` (their number), `accuracy`, `accuracy_ci95` (Wilson),
+      `accuracy_ci95_grouped` (bootstrap of groups), `balanced_accuracy` and `missed_tumour`; the
       metrics of an empty subset are None.
     """
     ids, labels, classes = predictions.ids, predictions.labels, predictions.classes

@@ -1,8 +1,4 @@
-"""The names of all files that training, evaluation, explanation and studies write.
-
-The layout of a checkpoint is in :mod:`fakd_jax.models.checkpoint`, that of prepared data in
-:mod:`fakd_jax.data`.
-"""
+"""The names of the files that training, evaluation, explanation and studies write."""
 
 from __future__ import annotations
 

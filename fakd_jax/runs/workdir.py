@@ -53,27 +53,17 @@ def read_records(workdir: Path) -> list[dict[str, Any]]:
 
 @dataclass(frozen=True)
 class SplitIds:
-    """The images of one split.
-
-    Attributes:
-      ids: in the order of evaluation.
-      origin: what defines the split: `split.json (official, seed 0)` or `the data itself`.
-    """
+    """The images of a split, and its origin: `split.json (official, seed 0)`, `the data itself`."""
 
     ids: tuple[str, ...]
     origin: str
 
 
 def choose_ids(dataset: ImageDataset, split: str, workdir: Path | None) -> SplitIds:
-    """Finds the images of a split.
+    """Finds the images of the split "test", "val" or "train", in the order of evaluation.
 
     The run's `split.json` takes precedence wherever it belongs to this data, for the test split
     too: a run that drew its own test images trained on some of the data's.
-
-    Args:
-      dataset: whose images the split divides.
-      split: "test", "val" or "train".
-      workdir: the run's, if there is one.
 
     Raises:
       UserError: the split is unknown for this data, or has no images.
@@ -85,8 +75,8 @@ def choose_ids(dataset: ImageDataset, split: str, workdir: Path | None) -> Split
         ids = tuple(example.id for example in dataset.examples if example.split == split)
         origin = "the data itself"
     else:
-        file = workdir / SPLIT_FILE if workdir else None
-        exists = file is not None and file.is_file()
+        file = workdir and workdir / SPLIT_FILE
+        exists = file and file.is_file()
         reason = f"{file} belongs to other data" if exists else f"there is no {SPLIT_FILE}"
         raise UserError(
             f"only the run that chose the {split} images knows them, and {reason}; give a "
@@ -103,10 +93,9 @@ def own_split(dataset: ImageDataset, workdir: Path | None) -> Split | None:
     Raises:
       UserError: its `split.json` is damaged.
     """
-    file = workdir / SPLIT_FILE if workdir else None
-    if file is None or not file.is_file():
+    if workdir is None or not (workdir / SPLIT_FILE).is_file():
         return None
-    split = Split.load(file)
+    split = Split.load(workdir / SPLIT_FILE)
     return split if split.fingerprint == dataset.fingerprint else None
 
 
@@ -117,13 +106,7 @@ def open_data(
     cache_dir: Path | str | None = None,
     log: Callable[[str], object] = print,
 ) -> ImageDataset:
-    """Opens data with the settings that a checkpoint was trained with.
-
-    Args:
-      metadata: the checkpoint's.
-      source: see :func:`fakd_jax.data.sources.open_dataset`; None for the training data.
-      cache_dir: of prepared data; None for the checkpoint's, else the user's.
-      log: called with lines for the user.
+    """Opens data with the settings in a checkpoint's metadata; by default its training data.
 
     Raises:
       UserError: no source is given and the checkpoint names none; else as `open_dataset`.

@@ -15,16 +15,15 @@ ALLOCATOR_TUNABLES = (
 
 
 def allocator_environment(environment: Mapping[str, str]) -> dict[str, str] | None:
-    """Returns the environment in which glibc keeps freed memory and asks for huge pages.
+    """Extends `GLIBC_TUNABLES` so that glibc keeps freed memory and asks for huge pages.
 
     XLA on CPU allocates a step's activations, gigabytes, as one block and frees them after it.
     By default glibc returns such a block to the kernel, and the next step waits while the kernel
-    zeroes the same memory page by page: a fifth of a step and more. glibc reads these settings
-    only when a process starts.
+    zeroes the same memory page by page: a fifth of a step and more.
 
     Returns:
-      `environment` with `GLIBC_TUNABLES` extended; None if glibc is not the C library, or if the
-      user has set a `glibc.malloc` tunable.
+      The new environment; None if glibc is not the C library, or if the user has set a
+      `glibc.malloc` tunable.
     """
     tunables = environment.get("GLIBC_TUNABLES", "")
     libc = os.confstr("CS_GNU_LIBC_VERSION") if sys.platform == "linux" else None
@@ -37,8 +36,7 @@ def allocator_environment(environment: Mapping[str, str]) -> dict[str, str] | No
 def use_allocator_settings() -> None:
     """Replaces this process by the same command under :func:`allocator_environment`.
 
-    Setting any `glibc.malloc` tunable, such as `GLIBC_TUNABLES=glibc.malloc.hugetlb=0`, prevents
-    it.
+    glibc reads its settings only when a process starts.
     """
     environment = allocator_environment(os.environ)
     if environment is not None:

@@ -65,12 +65,9 @@ def remove(path: Path, *, advice: str = ADVICE) -> None:
 
 
 def write_whole(path: Path, content: str | bytes, *, advice: str = ADVICE) -> None:
-    """Writes a file atomically: readers see the old content or the new, even with several writers.
+    """Writes a file and its folders; readers see the old content or the new, never a part.
 
-    Args:
-      path: of the file; its folders are created, an existing file is replaced.
-      content: text is encoded as UTF-8.
-      advice: what the user can do if it fails.
+    Text is encoded as UTF-8. `advice` is what the user can do if the write fails.
 
     Raises:
       UserError: no permission, a full disk, or a file where a folder is needed.

@@ -9,12 +9,7 @@ from fakd_jax.errors import UserError
 
 
 def import_extra(module: str, extra: str, purpose: str) -> ModuleType:
-    """Imports a library that the package's extra `extra` installs.
-
-    Args:
-      module: the dotted name of the module.
-      extra: the extra's name.
-      purpose: what needs the library, for the message: "reading .pth files".
+    """Imports a module that the package's extra installs, for a purpose like "reading .pth files".
 
     Raises:
       UserError: it is not installed.

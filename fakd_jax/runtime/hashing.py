@@ -23,11 +23,7 @@ def sha256(*parts: str | bytes) -> str:
 
 
 def sha256_of_file(path: Path) -> str:
-    """The digest of a file's bytes.
-
-    Raises:
-      OSError: the file cannot be read.
-    """
+    """The digest of a file's bytes."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -46,9 +42,8 @@ def sha256_of_tree(tree: Any) -> str:
     """The digest of a pytree of arrays: of each leaf's path and bytes."""
     import jax
 
-    leaves = jax.tree_util.tree_flatten_with_path(tree)[0]
     digest = hashlib.sha256()
-    for path, leaf in leaves:
+    for path, leaf in jax.tree_util.tree_flatten_with_path(tree)[0]:
         digest.update(jax.tree_util.keystr(path).encode())
         digest.update(np.ascontiguousarray(leaf).tobytes())
     return digest.hexdigest()

@@ -1,8 +1,4 @@
-"""Runs a study: `fakd study --config study[:variant] [--workdir DIR]`.
-
-Trains and evaluates every method under every seed and split, and compares them in a table and a
-figure. Run the same command again to resume after an interruption.
-"""
+"""Runs a study, or resumes it: `fakd study --config study[:variant] [--workdir DIR]`."""
 
 from __future__ import annotations
 

@@ -18,14 +18,7 @@ FOLDED_SPLIT = "kfold"
 
 @dataclasses.dataclass(frozen=True)
 class Cell:
-    """One run of a study.
-
-    Attributes:
-      split: a value of `config.data.split`.
-      seed: of everything random, the choice of the validation images included.
-      method: a name in the study's `changes`.
-      fold: the test fold of a k-fold split; None for every other split.
-    """
+    """One run of a study; `fold` is the test fold of a k-fold split, None for other splits."""
 
     split: str
     seed: int
@@ -53,9 +46,6 @@ class Study:
 
     Attributes:
       workdir: holds the cells' workdirs and the report.
-      methods: names in the config's `changes`.
-      seeds: non-negative integers.
-      splits: values of `config.data.split`.
       baseline: the method that the others are compared with.
       teacher: the method that trains the teacher; "" if there is none.
       settings: of each cell, in the order of running: by split and seed, teachers first.
@@ -84,11 +74,7 @@ class Study:
 
 
 def open_study(config: ConfigDict, workdir: Path) -> Study:
-    """Checks a study's config and lays out its cells.
-
-    Args:
-      config: as in `configs/study.py`; `config.study` lists names as tuples or as 'a,b'.
-      workdir: of the study.
+    """Checks a config as in `configs/study.py` and lays out its cells.
 
     Raises:
       UserError: it is not a study's config; a list is empty or repeats something; an unknown

@@ -17,14 +17,10 @@ MEAN_OFFSET = 0.22  # of a method's width: the mean is drawn beside its points
 
 
 def plot_study(report: Mapping[str, Any], path: Path) -> None:
-    """Draws a study, finished or not.
+    """Draws the report of a study, finished or not, as a PNG.
 
     Each seed is a thin line through the methods, because the comparison is paired; the mean and
     its interval over the seeds are drawn beside the points.
-
-    Args:
-      report: as from :func:`fakd_jax.study.summary.summarise`.
-      path: of the PNG, replaced atomically.
 
     Raises:
       UserError: the file cannot be written.
@@ -61,43 +57,27 @@ def _labels(report: Mapping[str, Any]) -> list[str]:
 def _draw_seeds(ax: Axes, split: str, report: Mapping[str, Any]) -> None:
     """The accuracies of each seed, for a k-fold split fold by fold."""
     place = {method: index for index, method in enumerate(report["study"]["methods"])}
-    runs: dict[tuple[int, int | None], dict[str, float]] = {}
+    runs: dict[tuple[int, int | None], dict[int, float]] = {}
     for cell in report["cells"]:
         if cell["split"] == split:
             run = runs.setdefault((cell["seed"], cell["fold"]), {})
-            run[cell["method"]] = 100 * cell["accuracy"]
+            run[place[cell["method"]]] = 100 * cell["accuracy"]
+    style: dict[str, Any] = {"color": SEED_COLOUR, "markersize": 5, "linewidth": 0.6, "alpha": 0.7}
     for number, accuracies in enumerate(runs.values()):
-        methods = sorted(accuracies, key=place.__getitem__)
-        ax.plot(
-            [place[method] for method in methods],
-            [accuracies[method] for method in methods],
-            "o-",
-            color=SEED_COLOUR,
-            markersize=5,
-            linewidth=0.6,
-            alpha=0.7,
-            label="one seed" if number == 0 else None,
-        )
+        places, values = zip(*sorted(accuracies.items()), strict=True)
+        ax.plot(places, values, "o-", label=None if number else "one seed", **style)
 
 
 def _draw_means(ax: Axes, split: str, report: Mapping[str, Any]) -> None:
     """Means over the seeds with Student's intervals, where there are at least two seeds."""
-    rows = [row for row in report["summary"] if row["split"] == split]
+    style: dict[str, Any] = {"fmt": "D", "color": MEAN_COLOUR, "markersize": 5, "capsize": 4}
     label = "mean, 95 % interval over seeds"
-    for index, row in enumerate(rows):
+    for index, row in enumerate(row for row in report["summary"] if row["split"] == split):
         accuracy = row["metrics"]["accuracy"]
         if accuracy is None or accuracy["sd"] is None:
             continue
         mean = 100 * accuracy["mean"]
         low, high = (100 * end for end in accuracy["ci95"] or (accuracy["mean"],) * 2)
-        ax.errorbar(
-            index + MEAN_OFFSET,
-            mean,
-            yerr=[[mean - low], [high - mean]],
-            fmt="D",
-            color=MEAN_COLOUR,
-            markersize=5,
-            capsize=4,
-            label=label,
-        )
+        spread = [[mean - low], [high - mean]]
+        ax.errorbar(index + MEAN_OFFSET, mean, yerr=spread, label=label, **style)
         label = ""

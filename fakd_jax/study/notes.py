@@ -10,13 +10,17 @@ from fakd_jax.study.statistics import t_factor
 
 
 def notes_on(report: Mapping[str, Any]) -> list[str]:
-    """Sentences on what is missing and on what the seeds can and cannot show.
-
-    Args:
-      report: as from :func:`fakd_jax.study.summary.summarise`, without the notes.
-    """
-    study, differences = report["study"], report["differences"]
-    notes = [*_missing(report), _seeds(max(len(row["seeds"]) for row in report["summary"]))]
+    """Sentences on what a report lacks and on what its seeds can and cannot show."""
+    study, differences, missing = report["study"], report["differences"], report["missing"]
+    notes = []
+    if missing:
+        total = len(missing) + len(report["cells"])
+        notes.append(f"{len(missing)} of {total} cells are missing")
+    for row in missing:
+        if row["reason"]:
+            cell = Cell(row["split"], row["seed"], row["method"], row["fold"])
+            notes.append(f"{cell} failed: {row['reason']}")
+    notes.append(_seeds(max(len(row["seeds"]) for row in report["summary"])))
     if study["baseline"] not in study["methods"]:
         notes.append(
             f"no differences: the baseline {study['baseline']} is not among the methods "
@@ -32,18 +36,6 @@ def notes_on(report: Mapping[str, Any]) -> list[str]:
             "the baseline, and nothing here generalises to other hospitals"
         )
     return notes
-
-
-def _missing(report: Mapping[str, Any]) -> list[str]:
-    missing, finished = report["missing"], report["cells"]
-    if not missing:
-        return []
-    failed = [
-        f"{Cell(row['split'], row['seed'], row['method'], row['fold'])} failed: {row['reason']}"
-        for row in missing
-        if row["reason"]
-    ]
-    return [f"{len(missing)} of {len(missing) + len(finished)} cells are missing", *failed]
 
 
 def _seeds(seeds: int) -> str:

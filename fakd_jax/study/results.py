@@ -27,14 +27,7 @@ METRICS = ("accuracy", "balanced_accuracy", "missed_tumour_rate", "ece")
 
 @dataclasses.dataclass(frozen=True)
 class CellResult:
-    """A finished cell.
-
-    Attributes:
-      cell: which.
-      evaluation: the content of its `metrics.json`.
-      right: whether each test image was classified correctly, by id.
-      seconds: its running time.
-    """
+    """A finished cell: its `metrics.json`, and by id which test images it classified correctly."""
 
     cell: Cell
     evaluation: Mapping[str, Any]
@@ -63,9 +56,9 @@ class Replicate:
     """A method under one seed, on all test images of a split.
 
     Attributes:
-      cell: its split, seed and method.
+      cell: without a fold.
       metrics: by the names in `METRICS`; for a k-fold split their means over the folds.
-      right: as in :class:`CellResult`; in a k-fold split every image is tested in one fold.
+      right: as in :class:`CellResult`; a k-fold split tests every image in one fold.
     """
 
     cell: Cell
@@ -81,8 +74,7 @@ def is_finished(study: Study, cell: Cell) -> bool:
 def mark_finished(study: Study, cell: Cell, seconds: float) -> None:
     """Writes the last file of a cell: its running time, and what was evaluated.
 
-    The time is `seconds`, since the cell was started or last resumed, or the sum of its records
-    if that is more, as for a resumed cell.
+    The time is `seconds`, or the sum of the cell's records if that is more (it was resumed).
     """
     folder = study.folder(cell)
     recorded = sum(record["seconds"] for record in read_records(folder))
@@ -133,9 +125,8 @@ def require_same_data(results: Sequence[CellResult], fingerprint: str | None = N
         if result.data_fingerprint != expected:
             others = "the next ones would" if fingerprint else f"the cell {results[0].cell}"
             raise UserError(
-                f"the cell {result.cell} ran on other data (fingerprint "
-                f"{result.data_fingerprint[:12]}) than {others} ({expected[:12]}); all cells of a "
-                "study need the same data: restore it, or choose another --workdir"
+                f"the cell {result.cell} ran on other data ({result.data_fingerprint[:12]}) than "
+                f"{others} ({expected[:12]}); restore the data or choose another --workdir"
             )
 
 
@@ -145,11 +136,14 @@ def replicates(results: Sequence[CellResult], cells: Sequence[Cell]) -> dict[Cel
     folds: dict[Cell, list[Cell]] = {}
     for cell in cells:
         folds.setdefault(dataclasses.replace(cell, fold=None), []).append(cell)
-    return {
-        whole: _join(whole, [by_cell[part] for part in parts])
-        for whole, parts in folds.items()
-        if all(part in by_cell for part in parts)
-    }
+    joined = {}
+    for whole, parts in folds.items():
+        if by_cell.keys() >= set(parts):
+            found = [by_cell[part] for part in parts]
+            metrics = {name: _mean([result.metrics[name] for result in found]) for name in METRICS}
+            right = {id: known for result in found for id, known in result.right.items()}
+            joined[whole] = Replicate(whole, metrics, right)
+    return joined
 
 
 def _report(study: Study, cell: Cell) -> Path:
@@ -181,12 +175,6 @@ def _read(study: Study, cell: Cell) -> CellResult:
             f"the results of the cell {cell} are damaged ({error}); delete {file} to have it "
             "evaluated again"
         ) from error
-
-
-def _join(whole: Cell, parts: Sequence[CellResult]) -> Replicate:
-    metrics = {name: _mean([part.metrics[name] for part in parts]) for name in METRICS}
-    right = {id: known for part in parts for id, known in part.right.items()}
-    return Replicate(whole, metrics, right)
 
 
 def _mean(values: Sequence[float | None]) -> float | None:

@@ -11,12 +11,10 @@ CONFIDENCE = 0.95
 
 @dataclasses.dataclass(frozen=True)
 class Estimate:
-    """A metric over the seeds.
+    """A metric over n seeds.
 
     Attributes:
-      n: the number of values.
-      mean: their mean.
-      sd: their standard deviation, with n - 1; None for one value.
+      sd: the standard deviation, with n - 1; None for one value.
       ci95: Student's interval of the mean; None where the values do not vary, which says nothing
         about the error of the mean.
       p: of Student's two-sided test that the mean is 0, the paired test for differences (Student

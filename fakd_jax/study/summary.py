@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
+import numpy as np
+
 from fakd_jax.errors import UserError
 from fakd_jax.metrics.comparison import mcnemar_exact
 from fakd_jax.study.cells import Cell, Study
@@ -21,12 +23,7 @@ def summarise(
     results: Sequence[CellResult],
     failed: Mapping[Cell, str] = MappingProxyType({}),
 ) -> dict[str, Any]:
-    """Summarises a study, finished or not.
-
-    Args:
-      study: the study.
-      results: of its finished cells.
-      failed: the cells that cannot finish, and why.
+    """Summarises a study, finished or not, whose `failed` cells cannot finish for these reasons.
 
     Returns:
       `study` (methods, seeds, splits, baseline), `losses` (by method), `cells` (one row per
@@ -111,8 +108,7 @@ def _means(by_seed: Mapping[int, Replicate]) -> dict[str, Any]:
     """`seeds`, and `metrics` over them."""
     metrics: dict[str, Any] = {}
     for name in METRICS:
-        values = [whole.metrics[name] for whole in by_seed.values()]
-        row = _estimate_row(values, lowest=0.0)
+        row = _estimate_row([whole.metrics[name] for whole in by_seed.values()], lowest=0.0)
         metrics[name] = row and {key: row[key] for key in row if key != "p"}
     return {"seeds": list(by_seed), "metrics": metrics}
 
@@ -146,10 +142,10 @@ def _estimate_row(values: Sequence[float | None], *, lowest: float) -> dict[str,
     known = [value for value in values if value is not None]
     if not known or len(known) < len(values):
         return None
-    estimated = estimate(known)
-    interval = estimated.ci95
-    cut = [max(interval[0], lowest), min(interval[1], 1.0)] if interval else None
-    return dataclasses.asdict(estimated) | {"ci95": cut}
+    row = dataclasses.asdict(estimate(known))
+    if row["ci95"]:
+        row["ci95"] = np.clip(row["ci95"], lowest, 1.0).tolist()
+    return row
 
 
 def _mcnemar_row(this: Replicate, baseline: Replicate) -> dict[str, Any]:
@@ -158,8 +154,8 @@ def _mcnemar_row(this: Replicate, baseline: Replicate) -> dict[str, Any]:
             f"{this.cell} and {baseline.cell} were tested on different images and cannot be "
             "compared; choose another --workdir"
         )
-    only_this = sum(right and not baseline.right[id] for id, right in this.right.items())
-    only_baseline = sum(not right and baseline.right[id] for id, right in this.right.items())
+    only_this = sum(this.right[id] > right for id, right in baseline.right.items())
+    only_baseline = sum(this.right[id] < right for id, right in baseline.right.items())
     return {
         "seed": this.cell.seed,
         "only_this_right": only_this,

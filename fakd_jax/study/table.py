@@ -10,14 +10,7 @@ from fakd_jax.reporting.tables import csv_text, text_table
 
 
 def study_table(report: Mapping[str, Any]) -> str:
-    """Lays out a study for a terminal: for each split its methods, then their differences.
-
-    Args:
-      report: as from :func:`fakd_jax.study.summary.summarise`.
-
-    Returns:
-      Lines, with a newline at the end.
-    """
+    """Lays out a study for a terminal: for each split its methods, then their differences."""
     blocks = []
     for split in report["study"]["splits"]:
         blocks.append(_methods(split, report))
@@ -30,14 +23,12 @@ def study_table(report: Mapping[str, Any]) -> str:
 
 def study_rows(report: Mapping[str, Any]) -> str:
     """The finished cells as CSV, one row each; an interval as two columns, `_low` and `_high`."""
-    rows = [_flat(row) for row in report["cells"]]
+    rows = []
+    for cell in report["cells"]:
+        row = dict(cell)
+        low, high = row.pop("accuracy_ci95")
+        rows.append(row | {"accuracy_low": low, "accuracy_high": high})
     return csv_text(list(rows[0]) if rows else [], (row.values() for row in rows))
-
-
-def _flat(row: Mapping[str, Any]) -> dict[str, Any]:
-    low, high = row["accuracy_ci95"]
-    ends = {"accuracy_low": low, "accuracy_high": high}
-    return {name: value for name, value in row.items() if name != "accuracy_ci95"} | ends
 
 
 def _methods(split: str, report: Mapping[str, Any]) -> str:

@@ -27,7 +27,7 @@ def student_and_kd(seeds: tuple[int, ...] = (0, 1)) -> Study:
 
 @pytest.fixture
 def make_result() -> MakeResult:
-    """Makes the result of a cell from which test images it got right ('110' of three)."""
+    """Makes the result of a cell that classified these test images correctly: '110', of three."""
 
     def make(
         method: str,

@@ -25,16 +25,13 @@ def opened(**keys):
     return open_study(study(**keys), WORKDIR)
 
 
-def test_cells_are_ordered_by_split_and_seed_teachers_first():
-    cells = opened(methods=("fakd", "student", "teacher"), seeds=(3, 1)).cells
+# The command's parser returns a,b as one string.
+@pytest.mark.parametrize("methods", [("fakd", "student", "teacher"), ("fakd, student,teacher",)])
+def test_cells_are_ordered_by_split_and_seed_teachers_first(methods):
+    cells = opened(methods=methods, seeds=(3, 1)).cells
     assert [(cell.seed, cell.method) for cell in cells] == [
         (seed, method) for seed in (3, 1) for method in ("teacher", "fakd", "student")
     ]
-
-
-def test_names_from_a_command_line_are_split_at_commas():
-    """The flag's parser returns a,b as one string."""
-    assert opened(methods=("teacher, student",)) == opened(methods=("teacher", "student"))
 
 
 def test_a_cell_has_its_own_folder_and_name():
@@ -53,23 +50,16 @@ def test_a_cell_has_the_settings_of_its_methods_own_config(method):
     assert made == parse(alone)
 
 
-def test_what_learns_from_a_teacher_takes_the_one_of_its_split_and_seed():
-    settings = opened().settings
-    for method in METHODS:
-        made = settings[Cell("official", 1, method)]
-        needs_it = method in ("kd", "feature", "fakd")
-        expected = "/study/official/seed1/teacher" if needs_it else ""
-        assert made.teacher.checkpoint == expected, method
-
-
-def test_a_key_of_the_base_reaches_every_cell_but_what_a_method_changes():
+def test_students_share_the_teacher_of_their_seed_and_the_base_where_a_method_changes_nothing():
     config = study()
     config.base.distillation.alpha = 0.7
     settings = open_study(config, WORKDIR).settings
-    weights = {
-        method: settings[Cell("official", 0, method)].distillation.alpha for method in METHODS
-    }
-    assert weights == {"teacher": 0.7, "student": 0.0, "kd": 0.7, "feature": 0.0, "fakd": 0.7}
+    made = {method: settings[Cell("official", 1, method)] for method in METHODS}
+    teacher = "/study/official/seed1/teacher"
+    checkpoints = {"teacher": "", "student": "", "kd": teacher, "feature": teacher, "fakd": teacher}
+    assert {method: one.teacher.checkpoint for method, one in made.items()} == checkpoints
+    weights = {"teacher": 0.7, "student": 0.0, "kd": 0.7, "feature": 0.0, "fakd": 0.7}
+    assert {method: one.distillation.alpha for method, one in made.items()} == weights
 
 
 def test_losses_by_their_terms():
@@ -96,14 +86,11 @@ def test_a_k_fold_split_has_a_cell_per_fold():
     ("keys", "message"),
     [
         ({"methods": ()}, "methods is empty"),
-        ({"methods": ("teacher", "fakt")}, "'fakt'; known: .*fakd"),
         ({"methods": ("student", "student")}, "repeats a value"),
         ({"methods": ("student", "fakd")}, "fakd learns from a teacher.* teacher, to"),
         ({"seeds": ()}, "seeds is empty"),
         ({"seeds": (1, 1)}, "repeats a value"),
         ({"seeds": (-1,)}, "non-negative integers"),
-        ({"seeds": ("a",)}, "non-negative integers"),
-        ({"splits": ()}, "splits is empty"),
         ({"splits": ("offical",)}, "'offical'; known: official"),
         ({"baseline": "ce"}, "baseline has 'ce'; known: .*student"),
     ],
@@ -126,18 +113,6 @@ def test_a_method_may_not_change_what_all_must_share(change, keys):
     config.changes.kd = ConfigDict(config.changes.kd.to_dict() | change)
     with pytest.raises(UserError, match=rf"^config\.changes\.kd sets {keys}, which all"):
         open_study(config, WORKDIR)
-
-
-def test_values_out_of_range_are_named_with_their_group():
-    config = study()
-    config.base.student.num_epochs = 0
-    with pytest.raises(UserError, match=r"config\.base\.student\.num_epochs=0 must"):
-        open_study(config, WORKDIR)
-
-
-def test_the_config_of_a_run_is_refused():
-    with pytest.raises(UserError, match=r"configs/study\.py"):
-        open_study(ConfigDict({"name": "fakd"}), WORKDIR)
 
 
 @pytest.mark.parametrize("variant", ["", "phantom"])

@@ -36,32 +36,19 @@ def lines_of_seeds(ax):
 
 
 def test_every_seed_is_a_line_through_the_methods(draw, make_result):
-    results = [
-        make_result(method, seed, right)
-        for method, seed, right in (
-            ("student", 0, "1000"),
-            ("kd", 0, "1100"),
-            ("student", 1, "1110"),
-            ("kd", 1, "1111"),
-        )
-    ]
-    (ax,) = draw(results).axes
+    rights = {("student", 0): "1000", ("kd", 0): "1100", ("student", 1): "1110", ("kd", 1): "1111"}
+    (ax,) = draw([make_result(*cell, right) for cell, right in rights.items()]).axes
     assert lines_of_seeds(ax) == [([0, 1], [25.0, 50.0]), ([0, 1], [75.0, 100.0])]
     means = [container.lines[0].get_ydata()[0] for container in ax.containers]
     assert means == [50.0, 75.0]
-    assert [text.get_text() for text in ax.get_xticklabels()] == [
-        "student\nCE",
-        "kd\n0.5 CE\n+ 0.5 KD",
-    ]
+    labels = [text.get_text() for text in ax.get_xticklabels()]
+    assert labels == ["student\nCE", "kd\n0.5 CE\n+ 0.5 KD"]
 
 
-def test_what_is_missing_is_said_and_the_rest_drawn(draw, make_result):
+def test_an_unfinished_study_is_drawn_under_the_number_of_missing_cells(draw, make_result):
+    assert draw([]).get_suptitle() == "4 of 4 cells are missing"
     drawn = draw([make_result("kd", 0, "10")])
     assert drawn.get_suptitle() == "3 of 4 cells are missing"
     (ax,) = drawn.axes
     assert lines_of_seeds(ax) == [([1], [50.0])]
     assert not ax.containers  # one seed has no interval
-
-
-def test_nothing_at_all_can_be_drawn(draw):
-    assert draw([]).get_suptitle() == "4 of 4 cells are missing"

@@ -33,9 +33,6 @@ def test_two_values_by_hand():
 def test_values_that_do_not_vary_claim_no_certainty(value, n, sd):
     made = estimate([value] * n)
     assert (made.mean, made.sd, made.ci95, made.p) == (pytest.approx(value), sd, None, None)
-
-
-def test_no_values_are_an_error():
     with pytest.raises(ValueError, match="at least one"):
         estimate([])
 
