@@ -51,8 +51,9 @@ def confusion_metrics(
     missed = false_alarm = None
     if negative_class is not None:
         negative = list(class_names).index(negative_class)
-        missed = _errors(matrix[:, negative], n - support[negative], class_names, negative)
-        false_alarm = _errors(matrix[negative], support[negative], class_names, negative)
+        healthy = int(support[negative])
+        missed = _errors(matrix[:, negative], n - healthy, class_names, negative)
+        false_alarm = _errors(matrix[negative], healthy, class_names, negative)
     return {
         "n": n,
         "class_names": list(class_names),
@@ -137,7 +138,7 @@ def _errors(
 ) -> dict[str, Any]:
     """Confusions of tumours with the negative class among n images, also by tumour class."""
     by_class = {name: int(counts[i]) for i, name in enumerate(class_names) if i != negative}
-    errors = proportion(sum(by_class.values()), int(n))
+    errors = proportion(sum(by_class.values()), n)
     return {"negative_class": class_names[negative], **errors, "by_class": by_class}
 
 

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from fakd_jax.metrics.confusion import confusion_metrics
-from fakd_jax.metrics.resampling import wilson_interval
+from fakd_jax.metrics.resampling import proportion, wilson_interval
 
 NAMES = ("astro", "negative", "zoster")
 MATRIX = [[12, 3, 1], [2, 10, 0], [1, 1, 10]]
@@ -16,20 +18,15 @@ SHA = "0123456789abcdef" * 4
 FINGERPRINT = "fedcba9876543210" * 4
 
 
-def share(count: int, n: int) -> dict[str, Any]:
-    """`{count, n, rate, ci95}` as `metrics.json` has it."""
-    interval = list(wilson_interval(count, n)) if n else None
-    return {"count": count, "n": n, "rate": count / n if n else None, "ci95": interval}
-
-
 def reliability_bin(low: float, n: int, confidence: float, right: int) -> dict[str, Any]:
+    accuracy = proportion(right, n)
     return {
         "low": low,
         "high": low + 0.25,
         "n": n,
         "confidence": confidence if n else None,
-        "accuracy": right / n if n else None,
-        "accuracy_ci95": list(wilson_interval(right, n)) if n else None,
+        "accuracy": accuracy["rate"],
+        "accuracy_ci95": accuracy["ci95"],
     }
 
 
@@ -52,14 +49,12 @@ def subset(name: str, n: int, right: int) -> dict[str, Any]:
         "accuracy_ci95": list(wilson_interval(right, n)),
         "accuracy_ci95_grouped": [right / n - 0.1, min(right / n + 0.1, 1.0)],
         "balanced_accuracy": right / n,
-        "missed_tumour": share(1, 7 * n // 10),
+        "missed_tumour": proportion(1, 7 * n // 10),
     }
 
 
 def example_metrics() -> dict[str, Any]:
     """A fresh dict, which a test may change."""
-    import numpy as np
-
     metrics = confusion_metrics(np.array(MATRIX), NAMES, "negative")
     for name, values in metrics["per_class"].items():
         values |= {
@@ -71,7 +66,7 @@ def example_metrics() -> dict[str, Any]:
         }
     metrics |= {
         "balanced_accuracy_ci95": [0.6789, 0.9012],
-        "false_alarm": share(2, 12)
+        "false_alarm": proportion(2, 12)
         | {"negative_class": "negative", "by_class": {"astro": 2, "zoster": 0}},
         "auroc": {
             "macro": 0.9441,
@@ -114,7 +109,7 @@ def example_metrics() -> dict[str, Any]:
                 "n_rejected": 10,
                 "risk": 0.1,
                 "risk_ci95": [0.0346, 0.2562],
-                "missed_tumour": share(1, 21),
+                "missed_tumour": proportion(1, 21),
                 "rejected_right": 5,
                 "rejected_wrong": 5,
             },

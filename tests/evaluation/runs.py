@@ -2,32 +2,40 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 from flax import nnx
-from PIL import Image
 
 from fakd_jax import __version__
 from fakd_jax.data.dataset import ImageDataset
 from fakd_jax.data.preprocessing import Preprocessing
 from fakd_jax.data.splits import Split
+from fakd_jax.evaluation.run import evaluate_checkpoint
 from fakd_jax.models import create_model
 from fakd_jax.models.checkpoint import save_model
 from fakd_jax.models.state import model_state
+from tests.tiny import write_image
 
 NAMES = ("glioma", "notumor", "pituitary")
 
 
+def silent(line: str) -> None:
+    """Logs nothing."""
+
+
+def evaluate(checkpoint: Path, **options: Any) -> dict[str, Any]:
+    return evaluate_checkpoint(checkpoint, **{"log": silent, "latency": False} | options)
+
+
 def write_images(folder: Path, names: tuple[str, ...], seed: int = 0) -> Path:
-    random = np.random.default_rng(seed)
+    """Writes five training and three test images of noise per class."""
+    seeds = itertools.count(1000 * seed)
     for part, count in (("Training", 5), ("Testing", 3)):
-        for name in names:
-            (folder / part / name).mkdir(parents=True)
-            for index in range(count):
-                pixels = random.integers(0, 256, (36, 40, 3), dtype=np.uint8)
-                Image.fromarray(pixels).save(folder / part / name / f"{index}.png")
+        for name, index in itertools.product(names, range(count)):
+            write_image(folder / part / name / f"{index}.png", next(seeds))
     return folder
 
 

@@ -11,7 +11,6 @@ from fakd_jax.evaluation.baseline import Baseline
 from fakd_jax.evaluation.collect import Collected, Duplicates
 from fakd_jax.evaluation.measure import measure
 from fakd_jax.evaluation.predictions_file import NamedPrediction
-from fakd_jax.evaluation.report.text import table2
 from fakd_jax.metrics.classification import add_validation, classification_metrics
 from fakd_jax.metrics.subsets import subset_rows
 from tests.evaluation.predictions import NAMES, random_predictions
@@ -55,14 +54,6 @@ def test_duplicates_where_the_training_images_are_unknown() -> None:
     known = measured(duplicates=Duplicates(GROUPS, "f00d", []))
     assert unknown | {"subsets": known["subsets"]} == known
     assert unknown["accuracy_ci95_grouped"] is not None
-    assert table2(unknown) == table2(unknown | {"subsets": None})
-
-
-def test_audited_data_without_duplicates() -> None:
-    metrics = measured(duplicates=Duplicates({}, "f00d", ["Training/0.png"]))
-    assert metrics["bootstrap"]["unit"] == "duplicate group"
-    assert [row["n"] for row in metrics["subsets"]["rows"]] == [200, 0, 200]
-    assert metrics["accuracy_ci95_grouped"] is not None
 
 
 def test_a_comparison_draws_the_duplicate_groups_too() -> None:

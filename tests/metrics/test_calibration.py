@@ -31,22 +31,14 @@ def test_calibration_error_by_hand() -> None:
     labels = np.array([0, 1, 1, 1])
     expected = (abs(1 - 0.95 + 0 - 0.97) + abs(1 - 0.7) + abs(0 - 0.6)) / 4
     assert expected_calibration_error(probabilities, labels) == pytest.approx(expected)
-
-
-def test_an_edge_belongs_to_the_bin_below() -> None:
-    # With 2 bins, .5 and .4 lie in (0, .5]: both right, so that bin's gap is .5 + .6.
+    # An edge belongs to the bin below: of 2 bins, .5 and .4 lie in (0, .5], both right.
     probabilities = np.array([[0.5, 0.25, 0.25], [0.3, 0.3, 0.4], [0.9, 0.1, 0.0]])
-    labels = np.array([0, 2, 1])
-    expected = (1.1 + 0.9) / 3
-    assert expected_calibration_error(probabilities, labels, bins=2) == pytest.approx(expected)
+    error = expected_calibration_error(probabilities, np.array([0, 2, 1]), bins=2)
+    assert error == pytest.approx((0.5 + 0.6 + 0.9) / 3)
 
 
-def test_certainty_that_is_right_is_calibrated() -> None:
-    certain = np.eye(4)[[0, 1, 2, 3]]
-    assert calibration_scores(certain, np.arange(4)) == {"ece": 0, "nll": 0, "brier": 0}
-
-
-def test_certainty_that_is_wrong_costs_a_finite_amount() -> None:
+def test_certainty_is_calibrated_if_right_and_costs_a_finite_amount_if_wrong() -> None:
+    assert calibration_scores(np.eye(4), np.arange(4)) == {"ece": 0, "nll": 0, "brier": 0}
     certain = np.eye(2, dtype=np.float32)
     cost = negative_log_likelihood(certain, np.array([1, 1]))
     assert cost == pytest.approx(-math.log(np.finfo(np.float32).tiny) / 2)
@@ -121,17 +113,18 @@ def test_no_other_temperature_is_better() -> None:
     assert nll(best) < min(nll(best * 1.001), nll(best / 1.001))
 
 
-def test_validation_images_without_an_error_stop_at_the_lower_bound() -> None:
-    fitted = fit_temperature(5 * np.eye(3), np.arange(3))
-    assert fitted.value == LOWEST_TEMPERATURE
-    assert "lower bound, 0.1" in fitted.note
-
-
-@pytest.mark.parametrize("logits", [-5 * np.eye(3), np.ones((3, 3))])
-def test_worthless_logits_stop_at_the_upper_bound(logits: np.ndarray) -> None:
+@pytest.mark.parametrize(
+    ("logits", "bound"),
+    [
+        (5 * np.eye(3), LOWEST_TEMPERATURE),  # no errors
+        (-5 * np.eye(3), HIGHEST_TEMPERATURE),  # nothing but errors
+        (np.ones((3, 3)), HIGHEST_TEMPERATURE),
+    ],
+)
+def test_a_temperature_at_its_bound_comes_with_a_note(logits: np.ndarray, bound: float) -> None:
     fitted = fit_temperature(logits, np.arange(3))
-    assert fitted.value == HIGHEST_TEMPERATURE
-    assert "upper bound, 10" in fitted.note
+    assert fitted.value == bound
+    assert f"bound, {bound:g}" in fitted.note
 
 
 def test_scaling_changes_no_prediction() -> None:

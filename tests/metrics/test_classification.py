@@ -32,11 +32,13 @@ def test_the_metrics_are_consistent() -> None:
         expected = roc_auc_score(labels == index, probabilities[:, index])
         assert ours["auroc"] == pytest.approx(expected)
         assert ours["auroc_ci95"][0] < expected < ours["auroc_ci95"][1]
-    low, high = metrics["balanced_accuracy_ci95"]
-    assert low < metrics["balanced_accuracy"] < high
-    for key in ("macro", "tumour"):
-        low, high = metrics["auroc"][f"{key}_ci95"]
-        assert low < metrics["auroc"][key] < high
+    for values, key in (
+        (metrics, "balanced_accuracy"),
+        (metrics["auroc"], "macro"),
+        (metrics["auroc"], "tumour"),
+    ):
+        low, high = values[f"{key}_ci95"]
+        assert low < values[key] < high
     assert metrics["nll"] == pytest.approx(log_loss(labels, probabilities))
     assert sum(row["n"] for row in metrics["calibration"]["bins"]) == metrics["n"]
     everything = metrics["selective"]["curve"][-1]
@@ -55,8 +57,8 @@ def test_what_needs_other_images_is_none() -> None:
 
 
 def test_groups_are_the_bootstraps_units() -> None:
-    predictions = random_predictions(0)
-    fourfold = predictions_of(*(np.repeat(part, 4, axis=0) for part in _arrays(predictions)))
+    once = random_predictions(0)
+    fourfold = predictions_of(*(np.repeat(part, 4, axis=0) for part in (once.logits, once.labels)))
     alone = classification_metrics(fourfold, NAMES, "notumor")
     grouped = classification_metrics(fourfold, NAMES, "notumor", groups=np.arange(800) // 4)
     assert grouped["bootstrap"]["unit"] == "duplicate group"
@@ -72,18 +74,14 @@ def test_groups_are_the_bootstraps_units() -> None:
         assert np.ptp(wide) / np.ptp(narrow) == pytest.approx(2, rel=0.1)
 
 
-def _arrays(predictions: Predictions) -> tuple[np.ndarray, np.ndarray]:
-    return predictions.logits, predictions.labels
-
-
 def test_thresholds_chosen_on_validation_images_are_measured_on_the_others() -> None:
     test, validation = random_predictions(0, 300, 3.0), random_predictions(1, 500, 3.0)
     plain = classification_metrics(test, NAMES, "notumor")
     metrics = add_validation(plain, test, validation, "notumor")
     assert json.loads(json.dumps(metrics, allow_nan=False)) == metrics
-    temperature = metrics["calibration"]["temperature"]
+    source, temperature = {"split": "val", "n": 500}, metrics["calibration"]["temperature"]
     assert temperature["value"] == fit_temperature(validation.logits, validation.labels).value > 1
-    assert temperature["fitted_on"] == {"split": "val", "n": 500}
+    assert temperature["fitted_on"] == source
     assert temperature["before"] == {key: plain[key] for key in ("ece", "nll", "brier")}
     scaled = scale_logits(test.logits, temperature["value"])
     assert temperature["after"] == calibration_scores(scaled, test.labels)
@@ -94,7 +92,7 @@ def test_thresholds_chosen_on_validation_images_are_measured_on_the_others() -> 
     reject = metrics["selective"]["reject"]
     threshold, rule = choose_threshold(validation.confidence, validation.wrong)
     assert (reject["threshold"], reject["rule"]) == (threshold, rule)
-    assert reject["chosen_on"] == {"split": "val", "n": 500}
+    assert reject["chosen_on"] == source
     assert reject["n_kept"] == np.sum(test.confidence >= threshold)
     assert reject["n_kept"] + reject["rejected_right"] + reject["rejected_wrong"] == 300
     assert reject["risk"] < 1 - plain["accuracy"]

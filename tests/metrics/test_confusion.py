@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import sklearn.metrics
 
-from fakd_jax.errors import UserError
 from fakd_jax.metrics.confusion import (
     accuracy_statistics,
     confusion_matrix,
@@ -40,20 +39,15 @@ def test_the_papers_table_2() -> None:
         **proportion(2, 906),
         "by_class": {"glioma": 0, "meningioma": 2, "pituitary": 0},
     }
-    assert metrics["false_alarm"] == {
-        "negative_class": "notumor",
-        **proportion(0, 405),
-        "by_class": {"glioma": 0, "meningioma": 0, "pituitary": 0},
-    }
     assert metrics["notes"] == []
 
 
-def test_false_alarms_are_counted_by_the_tumour_they_were_called() -> None:
+def test_errors_are_counted_by_the_tumour() -> None:
     metrics = confusion_metrics(np.array([[5, 1, 0], [2, 7, 3], [0, 0, 4]]), ("a", "b", "c"), "b")
-    assert metrics["false_alarm"]["by_class"] == {"a": 2, "c": 3}
-    assert (metrics["false_alarm"]["count"], metrics["false_alarm"]["n"]) == (5, 12)
-    assert metrics["missed_tumour"]["by_class"] == {"a": 1, "c": 0}
-    assert (metrics["missed_tumour"]["count"], metrics["missed_tumour"]["n"]) == (1, 10)
+    false_alarms = {"by_class": {"a": 2, "c": 3}, **proportion(5, 12)}
+    assert metrics["false_alarm"] == {"negative_class": "b"} | false_alarms
+    missed = {"by_class": {"a": 1, "c": 0}, **proportion(1, 10)}
+    assert metrics["missed_tumour"] == {"negative_class": "b"} | missed
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -100,16 +94,14 @@ def test_a_class_without_examples() -> None:
     }
     assert metrics["macro"]["recall"] == metrics["balanced_accuracy"] == 0.75
     assert metrics["missed_tumour"]["count"] == 1
-    assert metrics["false_alarm"]["n"] == 0
-    assert metrics["false_alarm"]["rate"] is None
+    assert (metrics["false_alarm"]["n"], metrics["false_alarm"]["rate"]) == (0, None)
     assert metrics["notes"][0].startswith("c has no examples")
 
 
 def test_a_class_never_predicted_has_precision_zero_and_a_note() -> None:
     metrics = confusion_metrics(np.array([[1, 0], [1, 0]]), ("a", "b"))
-    assert metrics["per_class"]["b"]["precision"] == 0
-    assert metrics["per_class"]["b"]["precision_ci95"] is None
-    assert metrics["per_class"]["b"]["f1"] == 0
+    b = metrics["per_class"]["b"]
+    assert (b["precision"], b["precision_ci95"], b["f1"]) == (0, None, 0)
     assert metrics["macro"]["precision"] == 0.25
     assert "b was never predicted" in metrics["notes"][0]
 
@@ -123,11 +115,6 @@ def test_a_class_neither_there_nor_predicted_is_undefined() -> None:
     assert unnamed["missed_tumour"] is unnamed["false_alarm"] is None
     healthy = confusion_metrics(matrix, ("a", "b"), "a")["missed_tumour"]
     assert (healthy["n"], healthy["rate"], healthy["ci95"]) == (0, None, None)
-
-
-def test_an_empty_matrix_is_a_user_error() -> None:
-    with pytest.raises(UserError, match="no examples"):
-        confusion_metrics(np.zeros((2, 2), int), ("a", "b"))
 
 
 def test_a_matrix_by_hand_and_what_does_not_fit() -> None:
@@ -159,12 +146,12 @@ def test_balanced_accuracy_without_one_of_its_classes_is_undefined() -> None:
     labels = np.array([0, 0, 1])
     statistics = accuracy_statistics(labels, labels, 3)
     drawn = statistics(np.array([[1.0, 1.0, 1.0], [3.0, 0.0, 0.0]]))
-    assert drawn["balanced_accuracy"][0] == 1  # class 2 was never there
-    assert np.isnan(drawn["balanced_accuracy"][1])
+    np.testing.assert_equal(drawn["balanced_accuracy"], [1, np.nan])  # class 2 was never there
 
 
-def test_missed_tumours_by_hand() -> None:
+@pytest.mark.parametrize(
+    ("negative", "expected"), [(0, proportion(2, 4)), (1, proportion(1, 2)), (None, None)]
+)
+def test_missed_tumours_by_hand(negative: int | None, expected: dict | None) -> None:
     labels, predictions = np.array([0, 1, 1, 2, 1]), np.array([1, 0, 1, 2, 0])
-    assert missed_tumours(labels, predictions, 0) == proportion(2, 4)
-    assert missed_tumours(labels, predictions, 1) == proportion(1, 2)
-    assert missed_tumours(labels, predictions, None) is None
+    assert missed_tumours(labels, predictions, negative) == expected

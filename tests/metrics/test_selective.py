@@ -71,11 +71,10 @@ def test_a_long_curve_is_thinned_and_keeps_its_ends() -> None:
         assert (row["n"], row["risk"]) == (kept.sum(), pytest.approx(wrong[kept].mean()))
 
 
-def test_inconsistent_inputs_are_refused() -> None:
-    with pytest.raises((ValueError, TypeError)):
-        risk_coverage(np.zeros(0), np.zeros(0, bool))
-    with pytest.raises((ValueError, TypeError)):
-        risk_coverage(np.zeros(2), np.zeros(3, bool))
+@pytest.mark.parametrize(("confidences", "predictions"), [(0, 0), (2, 3)])
+def test_inconsistent_inputs_are_refused(confidences: int, predictions: int) -> None:
+    with pytest.raises(ValueError, match="confidences for"):
+        risk_coverage(np.zeros(confidences), np.zeros(predictions, bool))
 
 
 def test_the_threshold_is_the_lowest_that_halves_the_error() -> None:
@@ -85,10 +84,7 @@ def test_the_threshold_is_the_lowest_that_halves_the_error() -> None:
     wrong[[0, 2, 3, 8]] = True
     chosen = choose_threshold(confidence, wrong)
     assert chosen.threshold == 0.4
-    assert chosen.rule == (
-        "lowest threshold at which the error of the predictions kept is at most 0.5 times that of "
-        "all (4 of 10 wrong)"
-    )
+    assert "at most 0.5 times that of all (4 of 10 wrong)" in chosen.rule
 
 
 @given(st.lists(st.tuples(st.integers(0, 8), st.booleans()), min_size=1, max_size=30))
@@ -97,15 +93,7 @@ def test_the_threshold_by_trying_all(rows: list[tuple[int, bool]]) -> None:
     wrong = np.array([is_wrong for _, is_wrong in rows])
     fits = [level for level in confidence if 2 * wrong[confidence >= level].mean() <= wrong.mean()]
     chosen = choose_threshold(confidence, wrong)
-    if wrong.any() and fits:
-        assert chosen.threshold == min(fits)
-    else:
-        assert chosen is None
-
-
-def test_no_threshold_without_errors_or_where_confidence_says_nothing() -> None:
-    assert choose_threshold(CONFIDENCE, np.zeros(5, bool)) is None
-    assert choose_threshold(np.ones(5), WRONG) is None
+    assert (chosen and chosen.threshold) == (min(fits) if wrong.any() and fits else None)
 
 
 def predicted(labels: np.ndarray, classes: np.ndarray, confidence: np.ndarray) -> Predictions:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -32,60 +33,56 @@ def dataset(images: Path, cache: Path) -> ImageDataset:
     return open_dataset(str(images), cache_dir=cache, log=lambda line: None)
 
 
-def test_the_workdir_of_a_checkpoint(tmp_path: Path) -> None:
-    assert find_workdir(tmp_path / "student" / "best" / "7") == tmp_path
-    assert find_workdir(tmp_path / "teacher" / "last" / "3") == tmp_path
-    assert find_workdir(tmp_path / "alone") is None
-    assert find_workdir(tmp_path / "student" / "other" / "7") is None
+@pytest.mark.parametrize(
+    ("path", "found"),
+    [("student/best/7", True), ("teacher/last/3", True), ("alone", False), ("student/a/7", False)],
+)
+def test_the_workdir_of_a_checkpoint(tmp_path: Path, path: str, found: bool) -> None:
+    assert find_workdir(tmp_path / path) == (tmp_path if found else None)
 
 
-def test_a_record_cut_short_is_dropped(tmp_path: Path) -> None:
+def test_a_record_cut_short_is_dropped_and_a_damaged_one_is_an_error(tmp_path: Path) -> None:
     assert read_records(tmp_path) == []
     file = tmp_path / "metrics.jsonl"
     file.write_text('{"step": 1}\n{"step": 2}\n{"st')
     assert read_records(tmp_path) == [{"step": 1}, {"step": 2}]
-
-
-def test_a_damaged_record_is_told(tmp_path: Path) -> None:
-    (tmp_path / "metrics.jsonl").write_text('{"step": 1\n{"step": 2}\n')
+    file.write_text('{"step": 1\n{"step": 2}\n')
     with pytest.raises(UserError, match="damaged"):
         read_records(tmp_path)
 
 
+def write_split(dataset: ImageDataset, workdir: Path, **changes: Any) -> dict[str, Any]:
+    """Writes the split of a run with these keys changed, and returns its content."""
+    file = workdir / SPLIT_FILE
+    make_split(dataset, seed=3, validation_fraction=0.4).save(file)
+    content = json.loads(file.read_text()) | changes
+    file.write_text(json.dumps(content))
+    return content
+
+
 def test_the_runs_own_test_split_is_followed(dataset: ImageDataset, tmp_path: Path) -> None:
-    file = tmp_path / SPLIT_FILE
-    make_split(dataset, seed=3, validation_fraction=0.4).save(file)
-    stored = json.loads(file.read_text())
-    stored["test"] = stored["test"][:4]
-    file.write_text(json.dumps(stored))
+    test = [example.id for example in dataset.examples if example.split == "test"][:4]
+    stored = write_split(dataset, tmp_path, test=test)
     chosen = choose_ids(dataset, "test", tmp_path)
-    assert list(chosen.ids) == stored["test"]
-    assert chosen.origin == "split.json (official, seed 3)"
+    assert (list(chosen.ids), chosen.origin) == (test, "split.json (official, seed 3)")
     assert list(choose_ids(dataset, "val", tmp_path).ids) == stored["val"]
-
-
-def test_an_empty_split_is_refused(dataset: ImageDataset, tmp_path: Path) -> None:
-    file = tmp_path / SPLIT_FILE
-    make_split(dataset, seed=3, validation_fraction=0.4).save(file)
-    file.write_text(json.dumps(json.loads(file.read_text()) | {"test": []}))
+    write_split(dataset, tmp_path, test=[])
     with pytest.raises(UserError, match="has no images"):
         choose_ids(dataset, "test", tmp_path)
 
 
-def test_without_a_split_the_data_tell_their_test_images(dataset: ImageDataset) -> None:
-    chosen = choose_ids(dataset, "test", None)
+@pytest.mark.parametrize(
+    ("other_data", "reason"), [(False, r"no split\.json"), (True, "belongs to other data")]
+)
+def test_without_a_split_of_the_data_only_their_test_images_are_known(
+    dataset: ImageDataset, tmp_path: Path, other_data: bool, reason: str
+) -> None:
+    if other_data:
+        write_split(dataset, tmp_path, fingerprint="another")
+    chosen = choose_ids(dataset, "test", tmp_path)
     assert (len(chosen.ids), chosen.origin) == (12, "the data itself")
-    with pytest.raises(UserError, match=r"only the run that chose.*there is no split\.json"):
-        choose_ids(dataset, "val", None)
-
-
-def test_a_split_of_other_data(dataset: ImageDataset, tmp_path: Path) -> None:
-    file = tmp_path / SPLIT_FILE
-    make_split(dataset, seed=3, validation_fraction=0.4).save(file)
-    file.write_text(json.dumps(json.loads(file.read_text()) | {"fingerprint": "another"}))
-    assert choose_ids(dataset, "test", tmp_path).origin == "the data itself"
-    with pytest.raises(UserError, match="belongs to other data"):
-        choose_ids(dataset, "train", tmp_path)
+    with pytest.raises(UserError, match=reason):
+        choose_ids(dataset, "val", tmp_path)
 
 
 def test_data_are_opened_with_the_checkpoints_settings(images: Path, cache: Path) -> None:

@@ -17,31 +17,28 @@ run_command(lambda argv: print(os.getpid(), os.environ.get("GLIBC_TUNABLES"), ar
 """
 
 
-@pytest.fixture
-def glibc(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(allocator.os, "confstr", lambda name: "glibc 2.36")
-    monkeypatch.setattr(allocator.sys, "platform", "linux")
+OURS, OTHER = allocator.ALLOCATOR_TUNABLES, "glibc.rtld.nns=4"
 
 
-@pytest.mark.usefixtures("glibc")
-def test_the_allocator_is_set_beside_what_the_user_set() -> None:
-    asked = allocator.allocator_environment({"A": "b", "GLIBC_TUNABLES": "glibc.rtld.nns=4"})
-    assert asked == {"A": "b", "GLIBC_TUNABLES": f"glibc.rtld.nns=4:{allocator.ALLOCATOR_TUNABLES}"}
-    assert allocator.allocator_environment({}) == {"GLIBC_TUNABLES": allocator.ALLOCATOR_TUNABLES}
-
-
-@pytest.mark.usefixtures("glibc")
-def test_the_users_own_choice_stands_and_nothing_is_asked_twice() -> None:
-    assert allocator.allocator_environment({"GLIBC_TUNABLES": "glibc.malloc.hugetlb=0"}) is None
-    assert allocator.allocator_environment(allocator.allocator_environment({}) or {}) is None
-
-
-@pytest.mark.parametrize("libc", ["musl 1.2", None])
-def test_nothing_is_asked_of_another_libc(
-    monkeypatch: pytest.MonkeyPatch, libc: str | None
+@pytest.mark.parametrize(
+    ("libc", "before", "after"),
+    [
+        ("glibc 2.36", None, OURS),
+        ("glibc 2.36", OTHER, f"{OTHER}:{OURS}"),
+        ("glibc 2.36", "glibc.malloc.hugetlb=0", None),
+        ("glibc 2.36", OURS, None),
+        ("musl 1.2", None, None),
+        (None, None, None),
+    ],
+)
+def test_glibc_is_configured_unless_the_user_has_done_so(
+    libc: str | None, before: str | None, after: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(allocator.os, "confstr", lambda name: libc)
-    assert allocator.allocator_environment({}) is None
+    monkeypatch.setattr(allocator.sys, "platform", "linux")
+    environment = {"A": "b"} | ({"GLIBC_TUNABLES": before} if before else {})
+    expected = {"A": "b", "GLIBC_TUNABLES": after} if after else None
+    assert allocator.allocator_environment(environment) == expected
 
 
 def test_a_command_starts_again_as_the_same_process_with_the_same_arguments(tmp_path: Path) -> None:

@@ -66,12 +66,17 @@ def test_a_resumed_cell_takes_the_time_of_its_records(study):
 
 
 @pytest.mark.parametrize(
-    "damaged", ["evaluation/metrics.json", "evaluation/predictions.csv", CELL_FILE]
+    ("damaged", "content"),
+    [
+        ("evaluation/metrics.json", "no JSON"),
+        ("evaluation/predictions.csv", "id\nnothing\n"),
+        (CELL_FILE, '{"seconds": 1.0}'),
+    ],
 )
-def test_damage_is_reported_with_what_to_do(study, damaged):
+def test_damage_is_reported_with_what_to_do(study, damaged, content):
     write_cell(study, CELL)
     mark_finished(study, CELL, 1.0)
-    (study.folder(CELL) / damaged).write_text('{"seconds": 1.0}')
+    (study.folder(CELL) / damaged).write_text(content)
     with pytest.raises(UserError, match=rf"official, seed 0, student.*delete .*{CELL_FILE}"):
         read_results(study)
 
