@@ -87,7 +87,7 @@ def _processor_name() -> str:
     """The CPU's model where Linux reports it, else its architecture."""
     information = Path("/proc/cpuinfo")
     text = information.read_text(encoding="utf-8") if information.is_file() else ""
-    named = re.search(r"^model name\s*:\s*(.+?)\s*$", text, re.MULTILINE)
+    named = re.search(r"^model name\s*: *(.*\S)", text, re.MULTILINE)
     return named[1] if named else platform.processor() or platform.machine()
 
 

@@ -100,11 +100,7 @@ def fit_temperature(
     The NLL is convex in β = 1/T; its slope, the mean of E[z] - z_true with E over softmax(βz), has
     one zero, found to 1e-10 in β (Brent's method). T is kept within [0.1, 10], with a note: it
     would go to 0 where all true classes have the largest logits, and to infinity where the logits
-    carry no information.
-
-    Args:
-      logits: of images that the weights were not fitted to.
-      labels: their classes.
+    carry no information. The images must not be those that the weights were fitted to.
     """
     from scipy.optimize import brentq
     from scipy.special import softmax

@@ -167,10 +167,8 @@ def _check(
     """Refuses predictions whose metrics would mean nothing."""
     probabilities, n = predictions.probabilities, len(predictions.labels)
     if probabilities.shape != (n, len(class_names)):
-        raise ValueError(
-            f"probabilities of shape {list(probabilities.shape)} for {n} labels and "
-            f"{len(class_names)} classes"
-        )
+        shape, classes = list(probabilities.shape), len(class_names)
+        raise ValueError(f"probabilities of shape {shape} for {n} labels and {classes} classes")
     if negative_class is not None and negative_class not in class_names:
         raise ValueError(f"the negative class {negative_class!r} is not in {list(class_names)}")
     if broken := int((~np.isfinite(probabilities)).any(axis=1).sum()):

@@ -15,7 +15,7 @@ MIN_DEFINED = 0.9
 WEIGHTS_AT_ONCE = 4_000_000  # 32 MB, whatever the size of the data
 
 # What is bootstrapped: named metrics of weighted images, one value per row of weights. A weight is
-# how often an image was drawn; a row of ones gives the metrics of the images themselves.
+# how often an image was drawn.
 Statistics = Callable[[Float[np.ndarray, "R N"]], Mapping[str, Float[np.ndarray, " R"]]]
 
 
@@ -68,9 +68,9 @@ def bootstrap(
     images. Duplicates of one slice are one unit: drawn one by one they would make the interval
     too narrow (the cluster bootstrap: Davison & Hinkley 1997, section 3.8).
 
-    A metric is NaN in a resample that lacks what it needs, such as a class. These resamples are
-    left out; if they are more than one in ten, there is no interval. Nor is there one where all
-    resamples agree: the spread of 0, as in a sample without errors, is not certainty.
+    Resamples in which a metric is NaN, for lack of a class, are left out; if they are more than one
+    in ten, there is no interval. Nor is there one where all resamples agree: the spread of 0, as in
+    a sample without errors, is not certainty.
 
     Args:
       statistics: the metrics; all share the resamples.

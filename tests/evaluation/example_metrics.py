@@ -14,20 +14,20 @@ from fakd_jax.metrics.resampling import proportion, wilson_interval
 
 NAMES = ("astro", "negative", "zoster")
 MATRIX = [[12, 3, 1], [2, 10, 0], [1, 1, 10]]
+SUBSETS = (("all", 40, 32), ("duplicate in training", 6, 6), ("no duplicate", 34, 26))
 SHA = "0123456789abcdef" * 4
 FINGERPRINT = "fedcba9876543210" * 4
 
 
-def reliability_bin(low: float, n: int, confidence: float, right: int) -> dict[str, Any]:
-    accuracy = proportion(right, n)
-    return {
-        "low": low,
-        "high": low + 0.25,
-        "n": n,
-        "confidence": confidence if n else None,
-        "accuracy": accuracy["rate"],
-        "accuracy_ci95": accuracy["ci95"],
-    }
+def reliability_bins(*bins: tuple[int, float, int]) -> list[dict[str, Any]]:
+    """Four bins from their number of images, mean confidence and number of correct predictions."""
+    rows = []
+    for index, (n, confidence, right) in enumerate(bins):
+        right_of_n = proportion(right, n)
+        accuracy = {"accuracy": right_of_n["rate"], "accuracy_ci95": right_of_n["ci95"]}
+        ends = {"low": index / 4, "high": (index + 1) / 4}
+        rows.append({**ends, "n": n, "confidence": confidence if n else None, **accuracy})
+    return rows
 
 
 def curve_point(n: int, wrong: int) -> dict[str, Any]:
@@ -64,6 +64,8 @@ def example_metrics() -> dict[str, Any]:
             "auroc": 0.9321 if name == "astro" else 0.95,
             "auroc_ci95": [0.88, 0.97],
         }
+    scores = {"ece": 0.0812, "nll": 0.6543, "brier": 0.3219}
+    source = {"split": "val", "n": 24}
     metrics |= {
         "balanced_accuracy_ci95": [0.6789, 0.9012],
         "false_alarm": proportion(2, 12)
@@ -74,27 +76,17 @@ def example_metrics() -> dict[str, Any]:
             "tumour": 0.9123,
             "tumour_ci95": [0.85, 0.96],
         },
-        "ece": 0.0812,
-        "nll": 0.6543,
-        "brier": 0.3219,
+        **scores,
         "calibration": {
-            "bins": [
-                reliability_bin(0.0, 0, 0, 0),
-                reliability_bin(0.25, 4, 0.4, 1),
-                reliability_bin(0.5, 10, 0.65, 7),
-                reliability_bin(0.75, 26, 0.93, 24),
-            ],
+            "bins": reliability_bins((0, 0, 0), (4, 0.4, 1), (10, 0.65, 7), (26, 0.93, 24)),
             "temperature": {
                 "value": 1.37,
-                "fitted_on": {"split": "val", "n": 24},
-                "before": {"ece": 0.0812, "nll": 0.6543, "brier": 0.3219},
+                "fitted_on": source,
+                "before": scores,
                 "after": {"ece": 0.0345, "nll": 0.6001, "brier": 0.3102},
-                "bins_after": [
-                    reliability_bin(0.0, 0, 0, 0),
-                    reliability_bin(0.25, 8, 0.4, 3),
-                    reliability_bin(0.5, 12, 0.65, 10),
-                    reliability_bin(0.75, 20, 0.93, 19),
-                ],
+                "bins_after": reliability_bins(
+                    (0, 0, 0), (8, 0.4, 3), (12, 0.65, 10), (20, 0.93, 19)
+                ),
             },
         },
         "selective": {
@@ -103,7 +95,7 @@ def example_metrics() -> dict[str, Any]:
             "reject": {
                 "threshold": 0.7654,
                 "rule": "the lowest threshold whose validation risk is at most 5 %",
-                "chosen_on": {"split": "val", "n": 24},
+                "chosen_on": source,
                 "coverage": 0.75,
                 "n_kept": 30,
                 "n_rejected": 10,
@@ -116,14 +108,7 @@ def example_metrics() -> dict[str, Any]:
         },
         "accuracy_ci95_grouped": [0.6512, 0.9023],
         "bootstrap": {"resamples": 2000, "seed": 0, "unit": "duplicate group", "units": 37},
-        "subsets": {
-            "audit": "aa" * 32,
-            "rows": [
-                subset("all", 40, 32),
-                subset("duplicate in training", 6, 6),
-                subset("no duplicate", 34, 26),
-            ],
-        },
+        "subsets": {"audit": "aa" * 32, "rows": [subset(*row) for row in SUBSETS]},
         "comparison": {
             "with": {
                 "arch": "tiny_resnet",

@@ -47,7 +47,7 @@ def test_metrics_with_and_without_duplicates(
     workdir = write_run(tmp_path / "workdir", dataset, cache, split)
     metrics = evaluate(workdir)
     assert metrics["subsets"]["audit"] == audit.fingerprint
-    assert metrics["provenance"]["trained_on_audit"] == audit.fingerprint
+    assert metrics["provenance"]["trained_on_audit"] == split.audit
     assert metrics["provenance"]["trained_on_split"] == f"{kind}, seed 0"
     assert metrics["bootstrap"]["unit"] == "duplicate group"
     every, duplicate, no_duplicate = metrics["subsets"]["rows"]

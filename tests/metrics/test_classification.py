@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from sklearn.metrics import log_loss, roc_auc_score
+from sklearn.metrics import roc_auc_score
 
 from fakd_jax.errors import UserError
 from fakd_jax.metrics.calibration import calibration_scores, fit_temperature, scale_logits
@@ -39,18 +39,15 @@ def test_the_metrics_are_consistent() -> None:
     ):
         low, high = values[f"{key}_ci95"]
         assert low < values[key] < high
-    assert metrics["nll"] == pytest.approx(log_loss(labels, probabilities))
-    assert sum(row["n"] for row in metrics["calibration"]["bins"]) == metrics["n"]
+    assert calibration_scores(probabilities, labels).items() <= metrics.items()
     everything = metrics["selective"]["curve"][-1]
     assert everything["risk"] == pytest.approx(1 - metrics["accuracy"])
-    assert everything["coverage"] == 1
     assert metrics["selective"]["aurc"] < 1 - metrics["accuracy"]
 
 
 def test_what_needs_other_images_is_none() -> None:
     metrics = classification_metrics(random_predictions(0), NAMES)
-    assert metrics["calibration"]["temperature"] is None
-    assert metrics["selective"]["reject"] is None
+    assert metrics["calibration"]["temperature"] is metrics["selective"]["reject"] is None
     assert metrics["accuracy_ci95_grouped"] is None
     assert metrics["auroc"]["tumour"] is metrics["auroc"]["tumour_ci95"] is None
     assert metrics["bootstrap"] == {"resamples": 2000, "seed": 0, "unit": "image", "units": 200}
@@ -61,9 +58,7 @@ def test_groups_are_the_bootstraps_units() -> None:
     fourfold = predictions_of(*(np.repeat(part, 4, axis=0) for part in (once.logits, once.labels)))
     alone = classification_metrics(fourfold, NAMES, "notumor")
     grouped = classification_metrics(fourfold, NAMES, "notumor", groups=np.arange(800) // 4)
-    assert grouped["bootstrap"]["unit"] == "duplicate group"
-    assert grouped["bootstrap"]["units"] == 200
-    assert grouped["accuracy"] == alone["accuracy"]
+    assert (grouped["bootstrap"]["unit"], grouped["bootstrap"]["units"]) == ("duplicate group", 200)
     assert grouped["accuracy_ci95"] == alone["accuracy_ci95"]
     # Four copies of everything: the true intervals are twice as wide.
     for narrow, wide in (

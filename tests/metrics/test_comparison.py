@@ -54,16 +54,6 @@ def test_the_comparison_by_hand() -> None:
     assert (low, high) == pytest.approx((0.09 - 1.96 * error, 0.09 + 1.96 * error), abs=0.012)
 
 
-def test_copies_widen_the_interval_of_the_difference() -> None:
-    random = np.random.default_rng(0)
-    this, other = (np.repeat(random.random(60) < 0.8, 5) for _ in range(2))
-    widths = []
-    for units in (np.arange(300), np.arange(300) // 5):
-        low, high = compare_predictions(this, other, units)["difference_ci95"]
-        widths.append(high - low)
-    assert widths[1] / widths[0] == pytest.approx(np.sqrt(5), rel=0.1)
-
-
 def test_models_that_agree_everywhere() -> None:
     same = np.arange(10) < 9
     compared = compare_predictions(same, same, np.arange(10))

@@ -110,20 +110,18 @@ def test_a_class_neither_there_nor_predicted_is_undefined() -> None:
     matrix = np.array([[3, 0], [0, 0]])
     unnamed = confusion_metrics(matrix, ("a", "b"))
     absent = unnamed["per_class"]["b"]
-    assert (absent["precision"], absent["recall"], absent["f1"]) == (None, None, None)
-    assert absent["specificity"] == 1
+    keys = ("precision", "recall", "f1", "specificity")
+    assert [absent[key] for key in keys] == [None, None, None, 1]
     assert unnamed["missed_tumour"] is unnamed["false_alarm"] is None
     healthy = confusion_metrics(matrix, ("a", "b"), "a")["missed_tumour"]
     assert (healthy["n"], healthy["rate"], healthy["ci95"]) == (0, None, None)
 
 
-def test_a_matrix_by_hand_and_what_does_not_fit() -> None:
+def test_labels_and_predictions_that_do_not_fit_are_refused() -> None:
     predictions, labels = np.array([0, 1, 1, 2]), np.array([0, 1, 2, 2])
-    expected = [[1, 0, 0], [0, 1, 0], [0, 1, 1]]
-    np.testing.assert_array_equal(confusion_matrix(labels, predictions, 3), expected)
     with pytest.raises(ValueError, match="labels outside"):
         confusion_matrix(labels, predictions, 2)
-    with pytest.raises((ValueError, TypeError)):
+    with pytest.raises(ValueError, match="4 predictions for 3 labels"):
         confusion_matrix(labels[1:], predictions, 3)
 
 

@@ -17,7 +17,6 @@ from fakd_jax.metrics.resampling import (
     Statistics,
     bootstrap,
     group_numbers,
-    point_estimates,
     wilson_interval,
 )
 
@@ -136,10 +135,3 @@ def test_no_interval_where_all_resamples_agree() -> None:
     assert bootstrap(accuracy_of(np.arange(30) < 9), np.zeros(30, int))["accuracy"] is None
     with pytest.raises(ValueError, match="no images"):
         bootstrap(accuracy_of(np.ones(0, bool)), np.arange(0))
-
-
-def test_point_estimates() -> None:
-    def statistics(weights: np.ndarray) -> Mapping[str, np.ndarray]:
-        return {"sum": weights.sum(axis=1), "none": np.full(len(weights), np.nan)}
-
-    assert point_estimates(statistics, 7) == {"sum": 7.0, "none": None}

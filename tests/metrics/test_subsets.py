@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import pytest
 
 from fakd_jax.metrics.predictions import Predictions
 from fakd_jax.metrics.resampling import proportion, wilson_interval
@@ -34,21 +33,6 @@ def test_rows_by_hand() -> None:
     assert [row["missed_tumour"] for row in rows] == missed
     assert rows[1]["accuracy_ci95"] == list(wilson_interval(2, 3))
     assert rows[1]["balanced_accuracy"] == 0.75
-
-
-def test_duplicates_of_one_slice_are_drawn_together() -> None:
-    random = np.random.default_rng(0)
-    labels = np.repeat(random.integers(0, 2, 100), 4)
-    classes = np.repeat(random.random(100) < 0.2, 4) ^ labels
-    ids = [str(index) for index in range(400)]
-    groups = {id: int(id) // 4 for id in ids}
-    every, _, no_duplicate = subset_rows(
-        predicted(ids, labels, classes), NAMES, None, groups, ["far"]
-    )
-    ratio = np.ptp(every["accuracy_ci95_grouped"]) / np.ptp(every["accuracy_ci95"])
-    assert ratio == pytest.approx(2, rel=0.1)
-    assert every["missed_tumour"] is None
-    assert no_duplicate | {"name": "all"} == every
 
 
 def test_an_empty_subset_has_no_metrics() -> None:

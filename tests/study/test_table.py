@@ -8,8 +8,8 @@ from fakd_jax.study.table import study_rows, study_table
 from tests.study.conftest import student_and_kd
 
 
-def report_of(results, **keys):
-    return summarise(student_and_kd(**keys), results)
+def report_of(results):
+    return summarise(student_and_kd(), results)
 
 
 def line(text, start):
@@ -47,14 +47,6 @@ def test_differences_in_points_with_their_tests(make_result):
     assert "+8.00 ± 8.49 [−68.24, +84.24]" in found
     assert "0.410" in found
     assert "0: 0.500, 1: <0.001" in found
-
-
-def test_one_seed_shows_no_spread(make_result):
-    results = [make_result("student", 0, "10"), make_result("kd", 0, "11", missed=None)]
-    text = study_table(report_of(results, seeds=(0,)))
-    assert "50.00 %" in line(text, "student")
-    assert "±" not in line(text, "student")
-    assert "+50.00  –" in " ".join(text[text.index("minus student") :].split(" " * 10))
 
 
 def test_csv_has_one_row_per_finished_cell(make_result):
