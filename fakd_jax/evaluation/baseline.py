@@ -23,7 +23,7 @@ IDENTITY = ("arch", "config", "checkpoint", "weights_sha256")
 
 @dataclass(frozen=True)
 class Baseline:
-    """Another model's predictions by image id, and what its evaluation says of it and its data."""
+    """Another model's predictions by image id, its identity and the fingerprint of its data."""
 
     file: Path
     predictions: dict[str, NamedPrediction]

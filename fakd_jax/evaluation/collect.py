@@ -75,7 +75,7 @@ class Collected:
       class_names: C names.
       negative_class: the class without a tumour, if there is one.
       validation: predictions for the run's validation images, if those are known.
-      duplicates: known where the data has been audited.
+      duplicates: None where the data has not been audited.
       baseline: another model to compare with.
       notes: caveats for the user.
     """

@@ -36,7 +36,7 @@ class RiskCoverage(NamedTuple):
 def risk_coverage(
     confidence: Float[np.ndarray, " N"], wrong: Bool[np.ndarray, " N"]
 ) -> RiskCoverage:
-    """Counts what each threshold keeps; a ValueError without predictions."""
+    """Counts what each threshold keeps; raises a ValueError without predictions."""
     if confidence.shape != wrong.shape or not len(wrong):
         raise ValueError(f"{len(confidence)} confidences for {len(wrong)} predictions")
     order = np.argsort(-confidence, kind="stable")

@@ -36,7 +36,7 @@ def wait_until_done(results: Any) -> None:
 
 
 def wait_for_room(sent: Sequence[Any]) -> None:
-    """Blocks until at most :func:`steps_ahead` of the programs with these results are in flight."""
+    """Blocks until at most :func:`steps_ahead` programs are in flight; `sent` are their results."""
     ahead = steps_ahead()
     if len(sent) > ahead:
         wait_until_done(sent[-1 - ahead])

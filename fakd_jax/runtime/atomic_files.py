@@ -65,7 +65,7 @@ def remove(path: Path, *, advice: str = ADVICE) -> None:
 
 
 def write_whole(path: Path, content: str | bytes, *, advice: str = ADVICE) -> None:
-    """Writes a file and its folders; readers see the old content or the new, never a part.
+    """Writes a file atomically, even with several writers, and creates its folders.
 
     Text is encoded as UTF-8. `advice` is what the user can do if the write fails.
 

@@ -23,7 +23,7 @@ def summarise(
     results: Sequence[CellResult],
     failed: Mapping[Cell, str] = MappingProxyType({}),
 ) -> dict[str, Any]:
-    """Summarises a study, finished or not, whose `failed` cells cannot finish for these reasons.
+    """Summarises a study, finished or not; `failed` gives the reasons of cells that cannot finish.
 
     Returns:
       `study` (methods, seeds, splits, baseline), `losses` (by method), `cells` (one row per
@@ -154,8 +154,8 @@ def _mcnemar_row(this: Replicate, baseline: Replicate) -> dict[str, Any]:
             f"{this.cell} and {baseline.cell} were tested on different images and cannot be "
             "compared; choose another --workdir"
         )
-    only_this = sum(this.right[id] > right for id, right in baseline.right.items())
-    only_baseline = sum(this.right[id] < right for id, right in baseline.right.items())
+    only_this = sum(this.right[id] and not right for id, right in baseline.right.items())
+    only_baseline = sum(right and not this.right[id] for id, right in baseline.right.items())
     return {
         "seed": this.cell.seed,
         "only_this_right": only_this,
