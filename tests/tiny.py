@@ -38,13 +38,16 @@ def register_tiny_models() -> None:
             register(factory.__name__)(factory)
 
 
-def save_tiny_checkpoint(folder: Path, class_names: Sequence[str] = CLASS_NAMES) -> Path:
+def save_tiny_checkpoint(
+    folder: Path, class_names: Sequence[str] = CLASS_NAMES, *, head_scale: float = 1e4
+) -> Path:
     """Writes a student's checkpoint in the workdir `folder`, with random weights.
 
-    The head's weights are large enough for images to differ in their probabilities.
+    The head's weights are scaled up so that images differ in their probabilities.
     """
     from flax import nnx
 
+    from fakd_jax.data.preprocessing import Preprocessing
     from fakd_jax.models import create_model
     from fakd_jax.models.checkpoint import save_model
     from fakd_jax.models.state import model_state
@@ -52,19 +55,14 @@ def save_tiny_checkpoint(folder: Path, class_names: Sequence[str] = CLASS_NAMES)
     model = create_model("tiny_mobilenet", num_classes=len(class_names), rngs=nnx.Rngs(0))
     state = model_state(model)
     kernel = state["params"]["classifier_3"]["kernel"]
-    state["params"]["classifier_3"]["kernel"] = np.asarray(kernel) * 1e4
+    state["params"]["classifier_3"]["kernel"] = np.asarray(kernel) * head_scale
     metadata = {
         "format_version": 1,
         "arch": "tiny_mobilenet",
         "num_classes": len(class_names),
         "class_names": list(class_names),
         "overrides": {},
-        "preprocessing": {
-            "image_size": IMAGE_SIZE,
-            "mean": [0.5] * 3,
-            "std": [0.5] * 3,
-            "interpolation": "bilinear",
-        },
+        "preprocessing": Preprocessing(image_size=IMAGE_SIZE).to_dict(),
         "negative_class": "notumor",
         "head": "trained",
         "source": {"step": 7},
@@ -74,6 +72,12 @@ def save_tiny_checkpoint(folder: Path, class_names: Sequence[str] = CLASS_NAMES)
     }
     save_model(folder / "student" / "best" / "7", state, metadata)
     return folder
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """The files of a folder and what is in them."""
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
 
 
 def write_image(path: Path, seed: int) -> Path:

@@ -14,15 +14,13 @@ from fakd_jax.data.preprocessing import Preprocessing, normalise
 from fakd_jax.errors import UserError
 from fakd_jax.inference.gradients import BATCH_SIZE, LogitGradients
 from fakd_jax.inference.predictor import Predictor
-from fakd_jax.models import create_model, feature_gradient, forward
+from fakd_jax.models import create_model, feature_gradient
 from fakd_jax.models.reinitialisation import reinitialise
 
 SIDE = 32
 PREPROCESSING = Preprocessing(image_size=SIDE, mean=(0.4, 0.5, 0.6), std=(0.2, 0.5, 0.3))
 IMAGES = np.random.default_rng(0).integers(0, 256, (BATCH_SIZE + 3, SIDE, SIDE, 3), dtype=np.uint8)
 GREY_LEVELS = IMAGES.astype(np.float32)
-
-
 METADATA = {"arch": "tiny_mobilenet", "num_classes": 3}
 
 
@@ -45,23 +43,26 @@ def logit_gradients(model: nnx.Module) -> LogitGradients:
     return LogitGradients(a_predictor(model))
 
 
-def pixel_gradient_of(model: nnx.Module, grey_levels: np.ndarray, class_index: int) -> np.ndarray:
-    """Of the network as it is, batch norms and all; preprocessing written again."""
+def standardised(grey_levels: np.ndarray) -> jax.Array:
+    """The network's inputs, by preprocessing written out once more."""
     mean, std = np.array(PREPROCESSING.mean), np.array(PREPROCESSING.std)
+    return jnp.asarray((grey_levels / 255 - mean) / std, jnp.float32)
+
+
+def pixel_gradient_of(model: nnx.Module, grey_levels: np.ndarray, class_index: int) -> np.ndarray:
+    """The gradient of the network as it is, batch norms and all."""
 
     @nnx.jit
     def gradient(model: nnx.Module, images: jax.Array) -> jax.Array:
         return jax.grad(lambda x: model(x)[:, class_index].sum())(images)
 
-    inputs = (grey_levels / 255 - mean) / std
-    return np.asarray(gradient(model, jnp.asarray(inputs, jnp.float32))) / 255 / std
+    return np.asarray(gradient(model, standardised(grey_levels))) / 255 / PREPROCESSING.std
 
 
 def test_gradients_wrt_pixels_are_those_of_the_unfolded_network(
     logit_gradients: LogitGradients, model: nnx.Module
 ) -> None:
     gradients = logit_gradients.wrt_pixels(GREY_LEVELS, 1)
-    assert gradients.dtype == np.float32
     expected = pixel_gradient_of(model, GREY_LEVELS, 1)
     # Rounding may bring an activation to the other side of a kink, and a few pixels with it.
     assert np.linalg.norm(expected) > 0
@@ -74,14 +75,8 @@ def test_gradients_predict_the_change_of_the_logit(
     gradient = logit_gradients.wrt_pixels(GREY_LEVELS[:1], 2)
     length = np.linalg.norm(gradient)
     step = 0.5 * gradient / length
-
-    @nnx.jit
-    def logits(model: nnx.Module, images: jax.Array) -> jax.Array:
-        return model(images)
-
-    ends = np.concatenate([GREY_LEVELS[:1] + step, GREY_LEVELS[:1] - step])
-    inputs = (ends / 255 - np.array(PREPROCESSING.mean)) / np.array(PREPROCESSING.std)
-    above, below = np.asarray(logits(model, jnp.asarray(inputs, jnp.float32)))[:, 2]
+    ends = standardised(np.concatenate([GREY_LEVELS[:1] + step, GREY_LEVELS[:1] - step]))
+    above, below = np.asarray(nnx.jit(lambda model, images: model(images))(model, ends))[:, 2]
     assert above - below == pytest.approx(length, rel=0.05)
 
 
@@ -103,15 +98,17 @@ def test_gradients_wrt_features_are_those_of_the_unfolded_network(
     run = nnx.jit(feature_gradient, static_argnames="feature")
     expected = [np.asarray(values)[0] for values in run(model, inputs, "features.3", 2)]
     for values, wanted in zip((features, gradient), expected, strict=True):
-        assert values.dtype == np.float32
         np.testing.assert_allclose(values, wanted, rtol=0, atol=1e-3 * np.abs(wanted).max())
 
 
-def test_nothing_compiles_again_for_another_class_or_number_or_other_weights(
-    model: nnx.Module,
-) -> None:
-    logit_gradients = LogitGradients(a_predictor(model))
-    other = logit_gradients.with_weights_of(a_predictor(network(seed=5)))
+def test_other_weights_have_other_gradients_and_share_programs(model: nnx.Module) -> None:
+    logit_gradients, drawn = LogitGradients(a_predictor(model)), network(seed=5)
+    other = logit_gradients.with_weights_of(a_predictor(drawn))
+    expected = pixel_gradient_of(drawn, GREY_LEVELS[:1], 0)
+    actual = other.wrt_pixels(GREY_LEVELS[:1], 0)
+    np.testing.assert_allclose(actual, expected, rtol=0, atol=1e-3 * np.abs(expected).max())
+    own = logit_gradients.wrt_pixels(GREY_LEVELS[:1], 0)
+    assert np.abs(own - actual).max() > 0.1 * np.abs(actual).max()
     for queried in (logit_gradients, other):
         for class_index in range(3):
             queried.wrt_pixels(GREY_LEVELS[: class_index + 1], class_index)
@@ -120,40 +117,25 @@ def test_nothing_compiles_again_for_another_class_or_number_or_other_weights(
     assert logit_gradients._wrt_features._cache_size() == 1
 
 
-def test_other_weights_have_other_gradients(logit_gradients: LogitGradients) -> None:
-    drawn = network(seed=5)
-    other = logit_gradients.with_weights_of(a_predictor(drawn))
-    expected = pixel_gradient_of(drawn, GREY_LEVELS[:1], 0)
-    actual = other.wrt_pixels(GREY_LEVELS[:1], 0)
-    np.testing.assert_allclose(actual, expected, rtol=0, atol=1e-3 * np.abs(expected).max())
-    own = logit_gradients.wrt_pixels(GREY_LEVELS[:1], 0)
-    assert np.abs(own - actual).max() > 0.1 * np.abs(actual).max()
-
-
 def test_layers_are_the_maps_of_more_than_one_position_in_order(
     logit_gradients: LogitGradients,
 ) -> None:
     assert logit_gradients.layers == [f"features.{index}" for index in range(7)]
     resnet = create_model("tiny_resnet", num_classes=3, rngs=nnx.Rngs(0))
-    resnet.eval()
-    of_resnet = LogitGradients(a_predictor(resnet))
-    _, maps = jax.eval_shape(
-        lambda images: forward(resnet, images, features=("layer3", "layer4")), GREY_LEVELS[:1]
-    )
-    assert maps["layer4"].shape[1:3] == (1, 1)
-    assert of_resnet.layers == ["relu", "maxpool", "layer1", "layer2", "layer3"]
+    layers = LogitGradients(a_predictor(resnet)).layers  # layer4 is of one position
+    assert layers == ["relu", "maxpool", "layer1", "layer2", "layer3"]
 
 
-def test_what_cannot_be_differentiated_is_refused(logit_gradients: LogitGradients) -> None:
+def test_wrong_images_classes_and_layers_are_refused(logit_gradients: LogitGradients) -> None:
     for images in (IMAGES, GREY_LEVELS[:, :16]):
-        with pytest.raises((ValueError, TypeError)):
+        with pytest.raises(ValueError, match="must be float32"):
             logit_gradients.wrt_pixels(images, 0)
-    with pytest.raises((ValueError, TypeError)):
+    with pytest.raises(ValueError, match="must be uint8"):
         logit_gradients.wrt_features(GREY_LEVELS[0], 0, "features.6")
     for class_index in (-1, 3):
-        with pytest.raises(ValueError, match="there is no class"):
+        with pytest.raises(ValueError, match="no class"):
             logit_gradients.wrt_pixels(GREY_LEVELS, class_index)
-        with pytest.raises(ValueError, match="there is no class"):
+        with pytest.raises(ValueError, match="no class"):
             logit_gradients.wrt_features(IMAGES[0], class_index, "features.6")
-    with pytest.raises(UserError, match=r"'features.99'.*features.6"):
+    with pytest.raises(UserError, match=r"features.99"):
         logit_gradients.wrt_features(IMAGES[0], 0, "features.99")

@@ -56,7 +56,7 @@ def test_fields_grow_block_by_block_for_any_number_of_segments() -> None:
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(1, 9), st.floats(0.05, 0.9))
-def test_segments_in_one_receptive_field_differ_in_colour(
+def test_segments_share_a_colour_only_without_a_common_receptive_field(
     seed: int, count: int, density: float
 ) -> None:
     depends = np.random.default_rng(seed).random((count, 4, 4)) < density
@@ -65,15 +65,11 @@ def test_segments_in_one_receptive_field_differ_in_colour(
     for row, column in np.ndindex(4, 4):
         here = colours[depends[:, row, column]]
         assert len(set(here.tolist())) == len(here)
-
-
-def test_segments_in_no_common_receptive_field_share_a_colour() -> None:
-    depends = np.eye(5, dtype=bool).reshape(5, 1, 5)
-    np.testing.assert_array_equal(colour_segments(depends), 0)
+    np.testing.assert_array_equal(colour_segments(np.eye(5, dtype=bool).reshape(5, 1, 5)), 0)
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(1, 14))
-def test_a_level_has_a_row_for_whatever_a_mask_shows_a_position(seed: int, count: int) -> None:
+def test_a_level_has_a_row_for_all_that_a_mask_shows_a_position(seed: int, count: int) -> None:
     segments = patches(seed, 40, count)
     count = int(segments.max()) + 1
     blocks = [[Window(3, 2), Window(3, 1)], [Window(3, 2)]]
