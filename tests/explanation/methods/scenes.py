@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -26,6 +27,11 @@ def a_network(
     return Network.from_function(
         predict, class_names=("no", "yes"), image_size=side, batch_size=batch_size
     )
+
+
+def brightness(images: np.ndarray) -> np.ndarray:
+    """A score for `a_network`: the mean grey level, in [0, 1]."""
+    return images.mean(axis=(1, 2, 3)) / 255
 
 
 def a_scene(side: int = 32, blocks: int = 4) -> Scene:
@@ -62,25 +68,15 @@ def playing(game: Callable[[np.ndarray], np.ndarray]) -> Network:
     return a_network(lambda images: game(images[:, 0, :, 0] == 255))
 
 
-def watching_the_background(scene: Scene, network: Network) -> Network:
-    """The same network, but it fails where a pixel of the background is not the image's."""
-
-    def score(images: np.ndarray) -> np.ndarray:
-        outside = ~scene.foreground
-        assert (images[:, outside] == scene.image[outside]).all()
-        return network.predict_proba(images)[:, 1]
-
-    return a_network(score, network.image_size, network.batch_size)
+def unused(*arguments: object) -> Any:
+    """A function of a network that must not be called."""
+    raise AssertionError("this may not be queried")
 
 
 def that_predicts_nothing(gradients: Gradients | None, side: int) -> Network:
-    """A network that fails on any query but for its gradients."""
-
-    def predict(images: np.ndarray) -> np.ndarray:
-        raise AssertionError("only gradients may be queried")
-
+    """A network that may only be asked for gradients."""
     return Network.from_function(
-        predict, class_names=("a", "b"), image_size=side, gradients=gradients
+        unused, class_names=("a", "b"), image_size=side, gradients=gradients
     )
 
 

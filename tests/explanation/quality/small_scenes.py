@@ -8,6 +8,7 @@ import numpy as np
 
 from fakd_jax.explanation.scene.scene import Scene
 from fakd_jax.inference.network import Network
+from tests.explanation.methods.scenes import a_network
 
 SIDE = 6
 VISIBLE, REPLACED, OUTSIDE = 200, 0, 77
@@ -34,11 +35,10 @@ def network_of(probability: Callable[[np.ndarray], np.ndarray]) -> Network:
       probability: of shares ``[N, 4]`` in [0, 1].
     """
 
-    def predict(images: np.ndarray) -> np.ndarray:
-        assert (images[:, SUPERPIXELS < 0] == OUTSIDE).all()  # the background is never touched
+    def score(images: np.ndarray) -> np.ndarray:
+        assert (images[:, SUPERPIXELS < 0] == OUTSIDE).all()  # the background never changes
         grey = images[..., 0].astype(float) / VISIBLE
-        visible = np.stack([grey[:, s == SUPERPIXELS].mean(axis=1) for s in range(4)], axis=1)
-        p = probability(visible)
-        return np.stack([1 - p, p], axis=1).astype(np.float32)
+        shares = [grey[:, s == SUPERPIXELS].mean(axis=1) for s in range(4)]
+        return probability(np.stack(shares, axis=1))
 
-    return Network.from_function(predict, class_names=("no", "yes"), image_size=SIDE, batch_size=8)
+    return a_network(score, SIDE, batch_size=8)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 
 from fakd_jax.explanation.quality.faithfulness import (
     Curves,
@@ -18,8 +19,7 @@ from tests.explanation.quality.small_scenes import SUPERPIXELS, network_of, smal
 
 FOREGROUND = np.array([[True, True, True], [True, True, False]])
 
-grey = st.sampled_from([-2.0, -0.0, 0.0, 1.0, 3.0])
-attributions = st.lists(grey, min_size=6, max_size=6).map(lambda v: np.array(v).reshape(2, 3))
+attributions = arrays(float, (2, 3), elements=st.sampled_from([-2.0, -0.0, 0.0, 1.0, 3.0]))
 
 
 def painted(weights: list[float]) -> np.ndarray:
@@ -37,20 +37,19 @@ def test_the_order_by_hand() -> None:
         [[0, 0, 0], [0, 0, 1]],  # what speaks against the class goes last
     ]
     found = deletion_opacities(attribution, FOREGROUND, 5)
-    assert found.dtype == np.float32
     np.testing.assert_array_equal(found, gone)
     back = np.where(FOREGROUND, 1 - np.array(gone), 1)
     np.testing.assert_array_equal(insertion_opacities(attribution, FOREGROUND, 5), back)
 
 
-def test_ties_and_broken_shares_fade() -> None:
+def test_ties_and_fractional_shares_fade() -> None:
     attribution = np.array([[5.0, 1.0, 1.0], [1.0, 0.0, 0.0]])
     found = deletion_opacities(attribution, FOREGROUND, 2)[1]  # half of 5 pixels: 2.5
     np.testing.assert_allclose(found, [[0, 0.5, 0.5], [0.5, 1, 1]])
 
 
 @given(attributions, st.integers(1, 7))
-def test_each_step_takes_an_equal_share_and_never_gives_back(
+def test_each_step_takes_an_equal_share_and_returns_nothing(
     attribution: np.ndarray, steps: int
 ) -> None:
     deletion = deletion_opacities(attribution, FOREGROUND, steps)
@@ -81,7 +80,7 @@ def test_opacities_are_the_expected_ones_over_all_orders_of_ties(attribution: np
 
 
 @given(attributions, st.permutations(range(6)))
-def test_no_place_in_the_image_is_favoured(attribution: np.ndarray, order: list[int]) -> None:
+def test_position_does_not_matter(attribution: np.ndarray, order: list[int]) -> None:
     moved = deletion_opacities(
         attribution.ravel()[order].reshape(2, 3), FOREGROUND.ravel()[order].reshape(2, 3), 4
     )
@@ -98,22 +97,23 @@ def test_areas_by_hand() -> None:
     assert area_under(fraction, np.ones(3)) == 1
 
 
-def test_a_network_that_needs_one_superpixel() -> None:
-    """Superpixel 1 is a sixth of the foreground; its share shown is the probability."""
+def test_curves_of_a_network_that_depends_on_one_superpixel() -> None:
+    """Superpixel 1 is a sixth of the foreground; its visible share is the probability."""
     network = network_of(lambda shown: shown[:, 1])
-    right = deletion_insertion(small_scene(), network, painted([0, 1, 0, 0]), 1, 12)
+    right, wrong, against = (
+        deletion_insertion(small_scene(), network, painted([0, sign, 0, 0]), class_index, 12)
+        for sign, class_index in ((1, 1), (-1, 1), (1, 0))
+    )
     np.testing.assert_allclose(right.fraction, np.arange(13) / 12)
     np.testing.assert_allclose(right.deletion, [1, 0.5] + [0] * 11, atol=0.01)
     np.testing.assert_allclose(right.insertion, [0, 0.5] + [1] * 11, atol=0.01)
     assert right.gap == pytest.approx(11 / 12 - 1 / 12, abs=0.01)
-    wrong = deletion_insertion(small_scene(), network, painted([0, -1, 0, 0]), 1, 12)
     assert wrong.gap == pytest.approx(-right.gap, abs=0.01)
-    against = deletion_insertion(small_scene(), network, painted([0, 1, 0, 0]), 0, 12)
     np.testing.assert_allclose(against.deletion, 1 - right.deletion, atol=1e-6)
 
 
 @given(st.floats(-3, 3))
-def test_attribution_that_is_the_same_everywhere_gains_nothing(level: float) -> None:
+def test_constant_attribution_has_no_gap(level: float) -> None:
     network = network_of(lambda shown: shown.mean(axis=1) ** 3)
     curves = deletion_insertion(small_scene(), network, np.full((6, 6), level), 1)
     assert len(curves.deletion) == 21
@@ -121,16 +121,15 @@ def test_attribution_that_is_the_same_everywhere_gains_nothing(level: float) -> 
     assert curves.gap == pytest.approx(0, abs=0.002)
 
 
-def test_the_true_order_beats_every_other() -> None:
+def test_the_true_order_beats_random_ones() -> None:
     network = network_of(lambda shown: shown @ [0.1, 0.4, 0.2, 0.3])
-    attribution = painted([0.1 / 8, 0.4 / 4, 0.2 / 4, 0.3 / 8])  # by pixel, for areas differ
-    best = deletion_insertion(small_scene(), network, attribution, 1).gap
+
+    def gap(attribution: np.ndarray) -> float:
+        return deletion_insertion(small_scene(), network, attribution, 1).gap
+
+    best = gap(painted([0.1 / 8, 0.4 / 4, 0.2 / 4, 0.3 / 8]))  # per pixel, for areas differ
     random = np.random.default_rng(0)
-    others = [
-        deletion_insertion(small_scene(), network, painted(random.normal(size=4)), 1).gap
-        for _ in range(30)
-    ]
-    assert best >= max(others)
+    assert best >= max(gap(painted(random.normal(size=4))) for _ in range(30))
     assert best > 0.2
 
 
@@ -142,6 +141,6 @@ def test_the_true_order_beats_every_other() -> None:
         (np.full((2, 3), np.nan), FOREGROUND, 5),
     ],
 )
-def test_what_has_no_order_is_refused(attribution, foreground, steps) -> None:
+def test_invalid_input_is_refused(attribution, foreground, steps) -> None:
     with pytest.raises(ValueError, match=r"steps over|finite"):
         deletion_opacities(attribution, foreground, steps)

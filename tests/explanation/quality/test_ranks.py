@@ -6,14 +6,13 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 from scipy.stats import spearmanr
 
 from fakd_jax.explanation.quality.ranks import degenerate, mean_over_pairs, rank_correlations
 
-levels = st.integers(-3, 3)
-tables = st.integers(3, 9).flatmap(
-    lambda width: st.lists(st.lists(levels, min_size=width, max_size=width), min_size=2, max_size=5)
-).map(lambda rows: np.array(rows, float))  # fmt: skip
+levels = st.sampled_from([-3.0, -2.0, -1.0, 0.0, 1.0, 2.0, 3.0])
+tables = arrays(float, st.tuples(st.integers(2, 5), st.integers(3, 9)), elements=levels)
 
 
 @given(tables)
@@ -29,7 +28,7 @@ def test_agrees_with_scipy_and_is_0_where_a_row_ranks_nothing(rows: np.ndarray) 
 
 
 @given(tables, st.randoms(use_true_random=False))
-def test_depends_on_order_alone_and_not_on_the_superpixels_numbers(rows, random) -> None:
+def test_depends_on_the_ranks_alone(rows, random) -> None:
     order = random.sample(range(rows.shape[1]), rows.shape[1])
     found = rank_correlations(rows, rows)
     np.testing.assert_array_equal(rank_correlations(np.exp(rows) + 7, 3 * rows), found)
@@ -59,8 +58,6 @@ def test_the_mean_over_pairs_leaves_out_rows_with_themselves() -> None:
 
 
 @pytest.mark.parametrize("wrong", [np.array([[1, np.nan]]), np.zeros((2, 0)), np.zeros((0, 2))])
-def test_what_cannot_be_ranked_is_refused(wrong: np.ndarray) -> None:
-    with pytest.raises((ValueError, TypeError)):
+def test_invalid_weights_are_refused(wrong: np.ndarray) -> None:
+    with pytest.raises(ValueError, match="finite"):
         rank_correlations(np.zeros((1, 2)), wrong)
-    with pytest.raises((ValueError, TypeError)):
-        rank_correlations(np.zeros((1, 2)), np.zeros((1, 3)))
