@@ -24,45 +24,38 @@ def a_head(seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     return np.repeat(grey.clip(0, 255).astype(np.uint8)[..., None], 3, axis=2), head
 
 
-def test_head_is_found_with_its_holes_and_without_what_lies_beside_it() -> None:
+def test_the_head_is_found_with_its_holes_and_without_what_lies_beside_it() -> None:
     image, head = a_head()
     image[4:9, 70:90] = 255  # a mark in the corner
     found = find_head(image)
-    overlap = (found & head).sum() / (found | head).sum()
-    assert overlap > 0.95
+    assert (found & head).sum() / (found | head).sum() > 0.95
     assert found[44, 50]
     assert not found[4:9, 70:90].any()
-
-
-@pytest.mark.parametrize("grey", [0, 90])
-def test_without_a_head_everything_may_be_evidence(grey: int) -> None:
-    assert find_head(np.full((40, 40, 3), grey, np.uint8)).all()
-    speck = np.zeros((60, 60, 3), np.uint8)
-    speck[30:34, 30:34] = 255
-    assert find_head(speck).all()
-
-
-def test_a_bright_frame_is_not_a_head() -> None:
-    image, _ = a_head()
     framed = image.copy()
-    framed[[0, -1]] = framed[:, [0, -1]] = 255
-    np.testing.assert_array_equal(find_head(framed), find_head(image))
-
-
-def test_bright_air_is_not_a_head() -> None:
-    image, head = a_head()
-    head[50:, 30:60] = True  # a neck, down to the edge
-    assert find_head(np.where(head[..., None], image.clip(100, 170), 255).astype(np.uint8)).all()
-
-
-def test_a_head_that_reaches_over_the_edge_is_continued_to_it() -> None:
-    image, head = a_head()
-    cut = find_head(image[30:])
+    framed[[0, -1]] = framed[:, [0, -1]] = 255  # a bright frame is no part of the head
+    np.testing.assert_array_equal(find_head(framed), found)
+    cut = find_head(image[30:])  # a head that the edge cuts off reaches it
     assert (cut[0] == head[30]).mean() > 0.95
 
 
+def images_without_a_head() -> dict[str, np.ndarray]:
+    """Images in which no head can be told from air."""
+    speck = np.zeros((60, 60, 3), np.uint8)
+    speck[30:34, 30:34] = 255
+    image, head = a_head()
+    head[50:, 30:60] = True  # a neck, down to the edge
+    bright_air = np.where(head[..., None], image.clip(100, 170), 255).astype(np.uint8)
+    grey = {f"grey {level}": np.full((40, 40, 3), level, np.uint8) for level in (0, 90)}
+    return grey | {"speck": speck, "bright air": bright_air}
+
+
+@pytest.mark.parametrize("name", images_without_a_head())
+def test_without_a_head_the_whole_image_is_foreground(name: str) -> None:
+    assert find_head(images_without_a_head()[name]).all()
+
+
 @pytest.mark.parametrize("segmenter", [Slic(), Quickshift()])
-def test_superpixels_cover_the_head_and_nothing_else_without_gaps(segmenter) -> None:
+def test_superpixels_cover_exactly_the_head_without_gaps_in_numbers(segmenter) -> None:
     image, _ = a_head()
     found = find_head(image)
     labels = segmenter(image, found, 4)
@@ -80,7 +73,7 @@ def test_slic_finds_about_as_many_as_requested() -> None:
     assert 36 <= many <= 72
 
 
-def test_the_papers_superpixels_are_limes_defaults() -> None:
+def test_the_papers_superpixels_are_those_of_limes_defaults() -> None:
     from skimage.segmentation import quickshift
 
     image, _ = a_head()

@@ -9,11 +9,8 @@ from fakd_jax.explanation.scene.infill import blurred, inpainted, mean_colours
 SIDE = 24
 
 
-def an_image() -> tuple[np.ndarray, np.ndarray]:
-    generator = np.random.default_rng(0)
-    image = generator.integers(0, 256, (SIDE, SIDE, 3), np.uint8)
-    segments = np.kron(np.arange(9, dtype=np.int32).reshape(3, 3), np.ones((8, 8), np.int32))
-    return image, segments
+IMAGE = np.random.default_rng(0).integers(0, 256, (SIDE, SIDE, 3), np.uint8)
+SEGMENTS = np.kron(np.arange(9, dtype=np.int32).reshape(3, 3), np.ones((8, 8), np.int32))
 
 
 def test_mean_colours_by_hand() -> None:
@@ -23,8 +20,8 @@ def test_mean_colours_by_hand() -> None:
     np.testing.assert_array_equal(mean_colours(image, segments), expected)
 
 
-def test_inpainting_continues_what_lies_around() -> None:
-    """A ramp is harmonic: what was put on it is gone, and the ramp is whole again."""
+def test_inpainting_continues_the_surroundings() -> None:
+    """A ramp is harmonic: what covers a part of it is replaced by the ramp."""
     ramp = np.repeat(np.tile(np.arange(SIDE) * 8, (SIDE, 1))[..., None], 3, axis=2)
     image = ramp.astype(np.uint8)
     segments = np.full((SIDE, SIDE), -1, np.int32)
@@ -34,21 +31,18 @@ def test_inpainting_continues_what_lies_around() -> None:
 
 
 def test_inpainting_is_the_mean_of_the_four_neighbours_within_a_superpixel() -> None:
-    image, segments = an_image()
-    filled = inpainted(image, segments).astype(float)
+    filled = inpainted(IMAGE, SEGMENTS).astype(float)
     for y, x in ((3, 3), (12, 12), (20, 11)):
         around = [filled[y - 1, x], filled[y + 1, x], filled[y, x - 1], filled[y, x + 1]]
         np.testing.assert_allclose(filled[y, x], np.mean(around, axis=0), atol=1.01)
 
 
-def test_a_superpixel_without_neighbours_is_filled_by_its_mean() -> None:
-    image, _ = an_image()
-    everything = np.zeros((SIDE, SIDE), np.int32)
-    difference = inpainted(image, everything).astype(int) - mean_colours(image, everything)
-    assert np.abs(difference).max() <= 1
+def test_inpainting_falls_back_on_the_mean_without_neighbours() -> None:
+    whole = np.zeros((SIDE, SIDE), np.int32)
+    np.testing.assert_allclose(inpainted(IMAGE, whole), mean_colours(IMAGE, whole), atol=1)
 
 
-def test_blur_takes_no_air_into_the_head() -> None:
+def test_blur_ignores_the_background() -> None:
     segments = np.full((SIDE, SIDE), -1, np.int32)
     segments[6:18, 6:18] = 0
     image = np.where(segments[..., None] == 0, 100, 0).repeat(3, axis=2).astype(np.uint8)

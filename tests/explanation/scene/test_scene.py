@@ -1,4 +1,4 @@
-"""Queries about a scene: masks in chunks of full batches, the background always visible."""
+"""Queries about a scene: masks in chunks of full batches."""
 
 from __future__ import annotations
 
@@ -6,16 +6,11 @@ import numpy as np
 import pytest
 
 from fakd_jax.explanation.scene.scene import (
-    MASKS_AT_ONCE,
     Scene,
     mean_by_superpixel,
     predict_masks,
 )
-from tests.explanation.methods.scenes import a_network, a_scene, all_foreground
-
-
-def brightness(images: np.ndarray) -> np.ndarray:
-    return images.mean(axis=(1, 2, 3)) / 255
+from tests.explanation.methods.scenes import a_network, all_foreground, brightness
 
 
 @pytest.mark.parametrize(("batch_size", "chunks"), [(100, [200, 200, 170]), (400, [400, 170])])
@@ -32,22 +27,7 @@ def test_every_mask_is_predicted_once_in_chunks_of_full_batches(
     network = a_network(brightness, batch_size=batch_size)
     probabilities = predict_masks(network, all_foreground(2, 2), 1, 570, masks)
     assert made == chunks
-    assert all(rows <= max(MASKS_AT_ONCE, batch_size) for rows in made)
     np.testing.assert_allclose(probabilities, opacity[:, 0, 0], atol=1e-6)
-
-
-def test_the_background_is_visible_under_any_mask() -> None:
-    scene, met = a_scene(), []
-
-    def score(images: np.ndarray) -> np.ndarray:
-        met.append(images)
-        return brightness(images)
-
-    predict_masks(
-        a_network(score), scene, 1, 1, lambda start, stop: np.zeros((1, 32, 32), np.float32)
-    )
-    expected = np.where(scene.foreground[..., None], scene.replacement, scene.image)
-    np.testing.assert_array_equal(met[0][0], expected)
 
 
 def test_mean_by_superpixel_by_hand() -> None:

@@ -1,0 +1,32 @@
+"""Lesion masks, brought to the network's input size."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from fakd_jax.errors import UserError
+from fakd_jax.explanation.scene.masks import read_mask
+
+
+def test_a_pixel_is_lesion_if_half_of_it_is_and_small_lesions_are_kept(tmp_path: Path) -> None:
+    drawn = np.zeros((8, 8), np.uint8)
+    for rows, columns, expected in (
+        (slice(0, 4), slice(0, 3), [[1, 1, 0, 0], [1, 1, 0, 0]]),
+        (slice(1, 2), slice(5, 6), [[0, 0, 1, 0], [0, 0, 0, 0]]),
+        (slice(0, 0), slice(0, 0), [[0, 0, 0, 0], [0, 0, 0, 0]]),
+    ):
+        drawn[:] = 0
+        drawn[rows, columns] = 255
+        Image.fromarray(drawn).save(tmp_path / "mask.png")
+        found = read_mask(tmp_path / "mask.png", (8, 8), 4)
+        np.testing.assert_array_equal(found[:2], expected)
+        assert not found[2:].any()
+    with pytest.raises(UserError, match="same size"):
+        read_mask(tmp_path / "mask.png", (8, 9), 4)
+    (tmp_path / "mask.png").write_bytes(b"not an image")
+    with pytest.raises(UserError, match="cannot read"):
+        read_mask(tmp_path / "mask.png", (8, 8), 4)
