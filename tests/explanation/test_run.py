@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from fakd_jax.explanation.run import explain_images
 from fakd_jax.explanation.scene.builder import PAPER
 from fakd_jax.explanation.subjects import Subject
 from fakd_jax.inference.network import Network
+from tests.tiny import contents
 
 CLASSES = ("dark", "bright")
 
@@ -44,32 +46,26 @@ def subjects(*seeds: int, prefix: str = "") -> list[Subject]:
     ]
 
 
-def contents(folder: Path) -> dict[str, bytes]:
-    return {
-        str(path.relative_to(folder)): path.read_bytes()
-        for path in sorted(folder.rglob("*"))
-        if path.is_file()
-    }
-
-
-def run(output: Path, what: list[Subject], **options: int) -> dict[str, bytes]:
-    explain_images(what, a_network(), LimeExplainer(20), PAPER, output, **options)
+def run(
+    output: Path, what: list[Subject], network: Network | None = None, **options: Any
+) -> dict[str, bytes]:
+    explain_images(what, network or a_network(), LimeExplainer(20), PAPER, output, **options)
     return contents(output)
 
 
-def test_same_run_same_bytes_and_another_seed_other_weights(tmp_path: Path) -> None:
+def record_of(files: dict[str, bytes], name: str = "Testing_bright_1") -> dict[str, Any]:
+    return json.loads(files[f"{name}/explanation.json"])
+
+
+def test_equal_runs_write_equal_bytes_and_another_seed_other_weights(tmp_path: Path) -> None:
     first = run(tmp_path / "a", subjects(1))
     assert first == run(tmp_path / "b", subjects(1))
     other = run(tmp_path / "c", subjects(1), seed=1)
-    name = "Testing_bright_1/explanation.json"
-    assert json.loads(first[name])["weights"] != json.loads(other[name])["weights"]
-    assert set(first) == {
-        "explanations.json",
-        *(
-            f"Testing_bright_1/{file}"
-            for file in ("explanation.json", "figure.png", "segments.png")
-        ),
+    assert record_of(first)["weights"] != record_of(other)["weights"]
+    files = {
+        f"Testing_bright_1/{name}" for name in ("explanation.json", "figure.png", "segments.png")
     }
+    assert set(first) == {"explanations.json"} | files
 
 
 def test_neither_order_nor_name_changes_an_explanation(tmp_path: Path) -> None:
@@ -77,19 +73,13 @@ def test_neither_order_nor_name_changes_an_explanation(tmp_path: Path) -> None:
     for name in forward.keys() - {"explanations.json"}:
         assert forward[name] == backward[name]
     renamed = run(tmp_path / "c", subjects(1, prefix="elsewhere/"))
-    weights = [
-        json.loads(files[name])["weights"]
-        for files, name in (
-            (forward, "Testing_bright_1/explanation.json"),
-            (renamed, "elsewhere_Testing_bright_1/explanation.json"),
-        )
-    ]
-    assert weights[0] == weights[1]
+    other = record_of(renamed, "elsewhere_Testing_bright_1")
+    assert other["weights"] == record_of(forward)["weights"]
 
 
 def test_record_holds_decision_superpixels_fidelity_and_config(tmp_path: Path) -> None:
     files = run(tmp_path, subjects(1))
-    record = json.loads(files["Testing_bright_1/explanation.json"])
+    record = record_of(files)
     assert record["id"] == "Testing/bright/1.png"
     assert record["true_class"] == "bright"
     assert set(record["probabilities"]) == set(CLASSES)
@@ -136,12 +126,9 @@ def test_the_network_gets_one_shape_and_progress_adds_up(tmp_path: Path) -> None
         shapes.add((images.shape, images.dtype))
         return left_half(images)
 
-    explainer = LimeExplainer(21)
-    explain_images(
-        subjects(1), a_network(predict), explainer, PAPER, tmp_path, on_predictions=counts.append
-    )
+    run(tmp_path, subjects(1), a_network(predict), on_predictions=counts.append)
     assert shapes == {((8, 32, 32, 3), np.dtype(np.uint8))}
-    assert sum(counts) == explainer.num_predictions + 1
+    assert sum(counts) == LimeExplainer(20).num_predictions + 1
 
 
 def test_interruption_leaves_whole_files_of_what_was_done(tmp_path: Path) -> None:
@@ -155,9 +142,7 @@ def test_interruption_leaves_whole_files_of_what_was_done(tmp_path: Path) -> Non
         return left_half(images)
 
     with pytest.raises(KeyboardInterrupt):
-        explain_images(
-            subjects(1, 2, 3), a_network(interrupted), LimeExplainer(20), PAPER, tmp_path
-        )
+        run(tmp_path, subjects(1, 2, 3), a_network(interrupted))
     files = contents(tmp_path)
     index = json.loads(files["explanations.json"])
     assert [entry["id"] for entry in index["explanations"]] == ["Testing/bright/1.png"]
@@ -165,18 +150,17 @@ def test_interruption_leaves_whole_files_of_what_was_done(tmp_path: Path) -> Non
     assert not [name for name in files if "partial" in name]
 
 
-def test_a_second_run_leaves_nothing_of_the_first(tmp_path: Path) -> None:
-    rise = RiseExplainer(num_samples=30)
-    explain_images(subjects(1), a_network(), rise, PAPER, tmp_path)
-    assert len(list(tmp_path.rglob("attribution.npy"))) == 1
-    explain_images(subjects(1), a_network(), LimeExplainer(20), PAPER, tmp_path)
-    assert not list(tmp_path.rglob("attribution.npy"))
-    (record,) = tmp_path.rglob("explanation.json")
-    record.parent.joinpath("segments.png").unlink()
-    record.parent.joinpath("segments.png").mkdir()
+def test_a_second_run_replaces_the_first(tmp_path: Path) -> None:
+    explain_images(subjects(1), a_network(), RiseExplainer(num_samples=30), PAPER, tmp_path)
+    folder = tmp_path / "Testing_bright_1"
+    assert (folder / "attribution.npy").exists()
+    run(tmp_path, subjects(1))
+    assert not (folder / "attribution.npy").exists()
+    (folder / "segments.png").unlink()
+    (folder / "segments.png").mkdir()
     with pytest.raises(UserError, match=r"segments.png"):
-        explain_images(subjects(1), a_network(), LimeExplainer(20), PAPER, tmp_path, seed=1)
-    assert not record.exists(), "it vouches for files that are not its own"
+        run(tmp_path, subjects(1), seed=1)
+    assert not (folder / "explanation.json").exists(), "it would describe another run's files"
 
 
 @pytest.mark.parametrize(("option", "value"), [("top", 0), ("seed", -1)])
