@@ -8,7 +8,6 @@ import io
 from fakd_jax.audit.findings import (
     THROUGH_ANOTHER,
     Duplicate,
-    conflicts,
     duplicates_in_training,
     summarise,
 )
@@ -18,10 +17,9 @@ from fakd_jax.audit.shortcuts import Shortcut
 from fakd_jax.audit.text import duplicate_rows, groups_csv, shortcut_rows
 from fakd_jax.data.dataset import Example, ImageDataset
 from fakd_jax.metrics.resampling import wilson_interval
-from fakd_jax.reporting.tables import text_table
 
 MIRRORED, PLAIN = "mirrored", "as it is"
-# t* are test images, r* training images; t0, r0 and r1 are one picture, t1 reaches r2 through t2.
+# t* are test images, r* training images. t0, r0 and r1 show one picture; t1 reaches r2 through t2.
 COPIES = (
     Pair("r0", "t0", MIRRORED, REENCODED, 0.999, 0.99),
     Pair("r1", "t0", PLAIN, IDENTICAL, 1.0, 1.0),
@@ -47,7 +45,7 @@ def dataset() -> ImageDataset:
     return made
 
 
-def test_the_closest_copy_among_those_trained_on_is_the_duplicate() -> None:
+def test_the_closest_duplicate_among_those_trained_on_is_found() -> None:
     duplicates = duplicates_in_training(AUDIT, ["t0", "t1", "t2", "t3"], ["r0", "r1", "r2", "r3"])
     assert duplicates == {
         "t0": Duplicate("t0", "r1", PLAIN, IDENTICAL, 1.0),
@@ -55,15 +53,9 @@ def test_the_closest_copy_among_those_trained_on_is_the_duplicate() -> None:
         "t2": Duplicate("t2", "r2", PLAIN, LEVELS, 0.95),
     }
 
-
-def test_without_the_identical_file_the_mirrored_one_is_the_duplicate() -> None:
-    duplicates = duplicates_in_training(AUDIT, ["t0"], ["r0", "r2"])
-    assert duplicates["t0"] == Duplicate("t0", "r0", MIRRORED, REENCODED, 0.999)
+    without_identical = duplicates_in_training(AUDIT, ["t0"], ["r0", "r2"])
+    assert without_identical == {"t0": Duplicate("t0", "r0", MIRRORED, REENCODED, 0.999)}
     assert duplicates_in_training(AUDIT, ["t0"], ["r2"]) == {}
-
-
-def test_groups_with_different_labels_are_conflicts() -> None:
-    assert conflicts(dataset(), AUDIT) == [["r2", "t1", "t2"]]
 
 
 def test_the_summary_counts_by_hand() -> None:
@@ -74,17 +66,15 @@ def test_the_summary_counts_by_hand() -> None:
     assert (notumor["test_images"], notumor["with_duplicate"]) == (3, 2)
     assert glioma["by_alteration"][IDENTICAL] == 1
     assert notumor["by_orientation"][THROUGH_ANOTHER] == 1
-    # t3 has a very similar training image; r0 and r3 are both training, t4's is not similar enough
+    assert summary["conflicts"] == [["r2", "t1", "t2"]]
+    # t3 has a very similar training image; r0 and r3 are both training, t4's is less similar.
     assert summary["similar"] == {"correlation": 0.8, "test_images": 1, "of": 2}
 
 
 def test_the_table_leaves_out_what_never_occurs_and_adds_up() -> None:
     header, rows = duplicate_rows(summarise(dataset(), AUDIT)["duplicates"], "by_orientation")
-    assert header == ["class", "test images", "with a duplicate", "share", PLAIN, THROUGH_ANOTHER]
+    assert header[4:] == [PLAIN, THROUGH_ANOTHER]
     assert rows[-1] == ["all", "5", "3", "60.0 %", "2", "1"]
-    text = text_table(header, rows).splitlines()
-    assert len(text) == 2 + len(rows)
-    assert len({len(line) for line in text}) == 1
 
 
 def test_accuracies_of_shortcuts_have_their_interval() -> None:
@@ -93,24 +83,11 @@ def test_accuracies_of_shortcuts_have_their_interval() -> None:
     assert row == ["a", "b", "30", "40", f"75.0 % [{100 * low:.1f}, {100 * high:.1f}]", "25.0 %"]
 
 
-def test_every_image_has_a_line_in_the_csv() -> None:
+def test_every_image_has_a_row_in_the_csv() -> None:
     duplicates = duplicates_in_training(AUDIT, ["t0", "t1"], ["r0", "r1", "r2"])
-    rows = {
-        row["id"]: row
-        for row in csv.DictReader(io.StringIO(groups_csv(dataset(), AUDIT, duplicates)))
-    }
+    text = groups_csv(dataset(), AUDIT, duplicates)
+    rows = {row.pop("id"): list(row.values()) for row in csv.DictReader(io.StringIO(text))}
     assert set(rows) == set(GROUPS)
-    assert rows["t0"] | {"id": ""} == {
-        "id": "",
-        "split": "test",
-        "class": "glioma",
-        "group": "0",
-        "group_size": "3",
-        "duplicate": "r1",
-        "orientation": PLAIN,
-        "alteration": IDENTICAL,
-        "correlation": "1.0",
-    }
-    assert rows["t1"]["correlation"] == ""
-    assert rows["r4"]["duplicate"] == ""
-    assert rows["r4"]["group_size"] == "1"
+    assert rows["t0"] == ["test", "glioma", "0", "3", "r1", PLAIN, IDENTICAL, "1.0"]
+    assert rows["t1"][3:] == ["3", "r2", THROUGH_ANOTHER, THROUGH_ANOTHER, ""]
+    assert rows["r4"][3:] == ["1", "", "", "", ""]

@@ -1,4 +1,4 @@
-"""Classifiers without medicine, on pictures whose shortcut is known."""
+"""Classifiers without medical knowledge, on pictures whose shortcut is known."""
 
 from __future__ import annotations
 
@@ -33,37 +33,31 @@ def test_a_mirrored_training_image_is_found(noise: np.ndarray) -> None:
 
 
 def test_an_image_s_own_group_is_never_its_neighbour(noise: np.ndarray) -> None:
-    # Pairs of near-copies with equal labels: only looking into the own group could be right.
-    grey = np.concatenate([noise, noise + 0.1])
-    labels = np.tile(np.arange(8), 2)
-    groups = np.tile(np.arange(8), 2)
-    (only,) = nearest_neighbour(thumbnails_of(grey), labels, ["train"] * 16, groups)
+    # Each class is one pair of duplicates: only an image of the same group could be right.
+    grey, labels = np.concatenate([noise, noise + 0.1]), np.tile(np.arange(8), 2)
+    (only,) = nearest_neighbour(thumbnails_of(grey), labels, ["train"] * 16, groups=labels)
     assert only.images == "all images"
     assert only.right == 0
     assert only.chance == pytest.approx(1 / 8)
 
 
-def test_a_class_that_its_files_betray_is_found_and_chance_is_not() -> None:
+def test_a_forest_predicts_classes_from_files_or_brightness_but_not_from_noise() -> None:
     random = np.random.default_rng(0)
     n = 200
     grey = random.normal(100, 30, (n, SIDE, SIDE)).astype(np.float32)
     labels = np.arange(n) % 2
     groups = np.arange(n)
     telling = [FileFacts(1000 + 500 * int(label), "JPEG", 3) for label in labels]
-    silent = [FileFacts(1000, "JPEG", 3)] * n
+    equal = [FileFacts(1000, "JPEG", 3)] * n
     file, _ = from_metadata(thumbnails_of(grey), telling, labels, groups)
     assert file.right == n
-    file, _ = from_metadata(thumbnails_of(grey), silent, labels, groups)
+    darker = (grey - 40 * labels[:, None, None]).astype(np.float32)
+    file, brightness = from_metadata(thumbnails_of(darker), equal, labels, groups)
     assert file.right <= 0.6 * n
-    darker = grey - 40 * labels[:, None, None]
-    _, brightness = from_metadata(thumbnails_of(darker.astype(np.float32)), silent, labels, groups)
     assert brightness.right == n
 
 
-def test_too_few_groups_for_the_folds_give_no_figure() -> None:
-    grey = np.zeros((8, SIDE, SIDE), np.float32)
-    labels = np.array([0, 0, 0, 0, 1, 1, 1, 1])
+def test_too_few_groups_for_the_folds_give_no_result(noise: np.ndarray) -> None:
+    labels, groups = np.arange(8) // 4, np.array([0, 0, 0, 0, 1, 2, 3, 4])
     facts = [FileFacts(1, "PNG", 1)] * 8
-    assert (
-        from_metadata(thumbnails_of(grey), facts, labels, np.array([0, 0, 0, 0, 1, 2, 3, 4])) == []
-    )
+    assert from_metadata(thumbnails_of(noise), facts, labels, groups) == []

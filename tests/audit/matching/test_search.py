@@ -1,9 +1,9 @@
-"""The whole search, on phantoms whose copies are known."""
+"""The whole search, on phantoms whose duplicates are known."""
 
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ from fakd_jax.audit.matching.orientations import ORIENTATIONS
 from fakd_jax.audit.matching.pairs import DIFFERENT, IDENTICAL, LEVELS, MOVED, REENCODED, Pair
 from fakd_jax.audit.matching.search import Search, connect, find_duplicates
 from fakd_jax.data.phantom.dataset import phantom
-from tests.audit.pictures import thumbnails
+from tests.audit.pictures import inverse, thumbnails
 
 SIZE = 224
 
@@ -31,10 +31,9 @@ def brighter(pixels: np.ndarray) -> np.ndarray:
 
 
 def padded(pixels: np.ndarray) -> np.ndarray:
-    """Smaller, with a black rim."""
-    height, width, _ = pixels.shape
-    down, right = height // 20, width // 20
-    return np.pad(pixels, ((down, down), (right, right), (0, 0)))
+    """Adds a black border, which makes the picture smaller."""
+    border = len(pixels) // 20
+    return np.pad(pixels, ((border, border), (border, border), (0, 0)))
 
 
 def down_and_left(pixels: np.ndarray) -> np.ndarray:
@@ -48,11 +47,6 @@ def turned(number: int) -> Callable[[np.ndarray], np.ndarray]:
     return lambda pixels: np.moveaxis(orientation.apply(np.moveaxis(pixels, -1, 0)), 0, -1)
 
 
-UNDONE_BY = {
-    "turned by 90°": "turned by 270°",
-    "turned by 270°": "turned by 90°",
-}
-
 KINDS: list[tuple[Callable[[np.ndarray], np.ndarray], str, str]] = [
     (np.copy, "as it is", IDENTICAL),
     (jpeg, "as it is", REENCODED),
@@ -62,7 +56,7 @@ KINDS: list[tuple[Callable[[np.ndarray], np.ndarray], str, str]] = [
     (lambda pixels: jpeg(brighter(turned(1)(pixels))), "mirrored", LEVELS),
     (lambda pixels: padded(turned(3)(pixels)), "upside down", MOVED),
     *(
-        (turned(number), UNDONE_BY.get(each.name, each.name), REENCODED)
+        (turned(number), inverse(each).name, REENCODED)
         for number, each in enumerate(ORIENTATIONS)
         if number > 0
     ),
@@ -72,97 +66,65 @@ ALONE = 6
 
 @pytest.fixture(scope="module")
 def search() -> Search:
-    """One search: an original of every kind, their copies in the same order, and others."""
+    """A search among originals, their duplicates in the same order, and unrelated pictures."""
     originals = [phantom(seed, seed % 4, SIZE).image for seed in range(len(KINDS))]
     copies = [change(image) for (change, _, _), image in zip(KINDS, originals, strict=True)]
     others = [phantom(100 + seed, seed % 4, SIZE).image for seed in range(ALONE)]
-    black = [np.zeros((50, 50, 3), np.uint8)] * 2 + [np.zeros((60, 60, 3), np.uint8)]
-    return find_duplicates(thumbnails([*originals, *copies, *others, *black]), lambda line: None)
+    black = [np.zeros((50, 50, 3), np.uint8)] * 3 + [np.zeros((60, 60, 3), np.uint8)]
+    return find([*originals, *copies, *others, *black])
 
 
-def copy_of(search: Search, number: int) -> Pair:
-    pair = (number, number + len(KINDS))
-    (found,) = (copy for copy in search.pairs if (copy.first, copy.second) == pair)
-    return found
+def find(images: list[np.ndarray]) -> Search:
+    return find_duplicates(thumbnails(images), lambda line: None)
+
+
+def indices(pairs: Sequence[Pair]) -> list[tuple[int, int]]:
+    return [(pair.first, pair.second) for pair in pairs]
 
 
 @pytest.mark.parametrize("number", range(len(KINDS)))
-def test_a_copy_of_each_kind_is_found_and_described(search, number):
-    _, orientation, alteration = KINDS[number]
-    found = copy_of(search, number)
-    assert found.orientation == orientation
-    assert found.alteration == alteration
+def test_a_duplicate_of_each_kind_is_found_and_described(search, number):
+    found = search.pairs[number]
+    assert (found.first, found.second) == (number, number + len(KINDS))
+    assert (found.orientation, found.alteration) == KINDS[number][1:]
     assert 0.9 <= found.whole <= 1
     assert 0.78 <= found.parts <= 1
 
 
-def test_nothing_else_is_found(search):
-    count = len(KINDS)
-    expected = [(number, number + count) for number in range(count)]
-    expected.append((2 * count + ALONE, 2 * count + ALONE + 1))  # two black files of equal bytes
-    assert [(copy.first, copy.second) for copy in search.pairs] == expected
-    assert search.groups[-3] == search.groups[-2] != search.groups[-1]
-    assert len(set(search.groups)) == count + ALONE + 2
+def test_beside_them_only_black_files_with_equal_bytes_are_duplicates(search):
+    black = 2 * len(KINDS) + ALONE
+    assert search.pairs[len(KINDS) :] == tuple(
+        Pair(black, black + number, "as it is", IDENTICAL, 1, 1) for number in (1, 2)
+    )
+    np.testing.assert_array_equal(search.groups, connect(len(search.groups), indices(search.pairs)))
 
 
-def test_groups_are_what_the_pairs_connect(search):
-    pairs = [(copy.first, copy.second) for copy in search.pairs]
-    np.testing.assert_array_equal(search.groups, connect(len(search.groups), pairs))
-
-
-def test_black_pictures_are_copies_by_their_bytes_alone(search):
-    black = search.pairs[-1]
-    assert (black.alteration, black.orientation) == (IDENTICAL, "as it is")
-    assert (black.whole, black.parts) == (1, 1)
-
-
-def test_rejected_pairs_are_of_different_groups_the_most_alike_first(search):
-    groups = [
-        tuple(sorted((search.groups[copy.first], search.groups[copy.second])))
-        for copy in search.rejected
-    ]
-    assert all(one != other for one, other in groups)
+def test_rejected_pairs_are_of_different_groups_the_most_similar_first(search):
+    groups = [frozenset(search.groups[list(pair)]) for pair in indices(search.rejected)]
+    assert all(len(pair) == 2 for pair in groups)
     assert len(set(groups)) == len(groups)
-    values = [copy.whole for copy in search.rejected]
+    values = [pair.whole for pair in search.rejected]
     assert values == sorted(values, reverse=True)
-    assert {copy.alteration for copy in search.rejected} <= {DIFFERENT}
+    assert {pair.alteration for pair in search.rejected} <= {DIFFERENT}
 
 
-@pytest.fixture(scope="module")
-def chain() -> list[np.ndarray]:
-    """A picture, the picture smaller, and that smaller again."""
+def test_duplicates_of_duplicates_are_one_group():
     first = phantom(0, "glioma", SIZE).image
-    rim = SIZE // 12
-    second = np.pad(first, ((rim, rim), (rim, rim), (0, 0)))
-    rim = second.shape[0] // 12
-    return [first, second, np.pad(second, ((rim, rim), (rim, rim), (0, 0)))]
-
-
-def test_copies_of_copies_are_one_group(chain):
-    far = find_duplicates(thumbnails([chain[0], chain[2]]), lambda line: None)
-    assert len(set(far.groups)) == 2  # too far apart to be found on their own
-    linked = find_duplicates(thumbnails([chain[0], chain[2], chain[1]]), lambda line: None)
+    second, third = (np.pad(first, ((n, n), (n, n), (0, 0))) for n in (18, 18 + 21))
+    assert len(set(find([first, third]).groups)) == 2  # too different to be found on their own
+    linked = find([first, third, second])
     assert linked.groups.tolist() == [0, 0, 0]
-    assert [(copy.first, copy.second) for copy in linked.pairs] == [(0, 2), (1, 2)]
+    assert indices(linked.pairs) == [(0, 2), (1, 2)]
 
 
-def test_the_same_file_many_times_is_one_group():
-    image = phantom(0, 0, 64).image
-    other = phantom(1, 1, 64).image
-    found = find_duplicates(thumbnails([image, other, image, image]), lambda line: None)
-    assert found.groups.tolist() == [0, 1, 0, 0]
-    assert {copy.alteration for copy in found.pairs} == {IDENTICAL}
-    assert {(0, 2), (0, 3)} <= {(copy.first, copy.second) for copy in found.pairs}
-
-
-def test_of_a_symmetric_head_the_closer_orientation_is_told():
+def test_the_closer_orientation_of_a_symmetric_head_is_reported():
     image = phantom(2, "notumor", SIZE).image
     half = image[:, : image.shape[1] // 2]
     symmetric = np.concatenate([half, half[:, ::-1]], axis=1)
     noise = np.random.default_rng(0).normal(0, 4, symmetric.shape[:2])[..., None]
     first = np.clip(symmetric + noise, 0, 255).astype(np.uint8)
     for copy, orientation in ((first, "as it is"), (first[:, ::-1], "mirrored")):
-        (found,) = find_duplicates(thumbnails([first, jpeg(copy)]), lambda line: None).pairs
+        (found,) = find([first, jpeg(copy)]).pairs
         assert found.orientation == orientation
 
 
