@@ -83,11 +83,6 @@ def test_what_html_cannot_hold_is_replaced_and_nothing_else(text: str) -> None:
     assert all(a == b for a, b in zip(f"a{text}b", shown, strict=True) if b != "\ufffd")
 
 
-def test_a_file_name_that_is_not_utf8_can_be_written() -> None:
-    name = b"scan-\xe9.png".decode("utf-8", "surrogateescape")
-    assert Reader(everything(name)).of("h1") == ["scan-\ufffd.png"]
-
-
 def test_a_name_that_the_context_lacks_is_an_error() -> None:
     with pytest.raises(UndefinedError, match="text"):
         pages.render("everything")

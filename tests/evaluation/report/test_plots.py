@@ -40,29 +40,29 @@ def test_curves_of_both_phases_by_term(tmp_path: Path, figures: list[Figure]) ->
     assert [axes.get_title() for axes in figure.axes[:2]] == ["Teacher", "Student"]
     assert labels(figure, 0) == ["total, train", "total, val"]
     assert len(labels(figure, 1)) == 8
-    assert labels(figure, 3)[-1] == "best val: 50.00 % at epoch 1"  # of equals the earlier
+    assert labels(figure, 3)[-1] == "best val: 50.00 % at epoch 1"  # the earlier of equals
     with Image.open(tmp_path / "curves.png") as picture:
         picture.load()
         assert picture.width > picture.height
-    assert [path.name for path in tmp_path.iterdir()] == ["curves.png"]
 
 
-def test_a_single_epoch_and_a_total_that_is_one_term(tmp_path: Path, figures: list[Figure]) -> None:
+def test_a_total_that_is_one_term_is_drawn_once_and_ticks_are_whole_epochs(
+    tmp_path: Path, figures: list[Figure]
+) -> None:
     one = [record | {"ce": record["loss"]} for record in records("student", 1, ())]
     plot_curves(one, tmp_path / "curves.png")
     assert labels(figures[0], 0) == ["CE, train", "CE, val"]
-    ticks = figures[0].axes[0].get_xticks()
-    assert all(tick == int(tick) for tick in ticks)
+    assert all(tick == int(tick) for tick in figures[0].axes[0].get_xticks())
 
 
-def test_of_an_epoch_recorded_twice_the_last_counts(tmp_path: Path, figures: list[Figure]) -> None:
+def test_the_last_record_of_an_epoch_counts(tmp_path: Path, figures: list[Figure]) -> None:
     twice = records("student", 2, ())
     plot_curves([*twice, twice[3] | {"accuracy": 0.75}], tmp_path / "curves.png")
     assert labels(figures[0], 1)[-1] == "best val: 75.00 % at epoch 2"
 
 
 @pytest.mark.parametrize("nothing", [[], [{"phase": "student", "kind": "step", "epoch": 1}]])
-def test_no_epoch_yet(nothing: list[dict], tmp_path: Path) -> None:
+def test_without_an_epoch_there_is_nothing_to_draw(nothing: list[dict], tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no curves to draw"):
         plot_curves(nothing, tmp_path / "curves.png")
 
@@ -81,7 +81,7 @@ def test_the_confusion_matrix_shows_counts_and_shares(
         assert not any(label.get_parse_math() for label in labels)
 
 
-def test_reliability_has_a_point_with_its_interval_for_each_bin_that_has_images(
+def test_reliability_has_a_point_and_a_bar_for_each_bin_that_has_images(
     tmp_path: Path, figures: list[Figure]
 ) -> None:
     calibration = example_metrics()["calibration"]
@@ -94,10 +94,6 @@ def test_reliability_has_a_point_with_its_interval_for_each_bin_that_has_images(
     (ends,) = points.lines[2]
     for segment, row in zip(ends.get_segments(), calibration["bins"][1:], strict=True):
         np.testing.assert_allclose(segment[:, 1], 100 * np.array(row["accuracy_ci95"]))
-
-
-def test_the_number_of_images_stands_above_each_bar(tmp_path: Path, figures: list[Figure]) -> None:
-    plot_reliability(example_metrics()["calibration"], tmp_path / "reliability.png")
     before, after = figures[0].axes[2:]
     assert [text.get_text() for text in before.texts] == ["4", "10", "26"]
     assert [text.get_text() for text in after.texts] == ["8", "12", "20"]
@@ -120,8 +116,8 @@ def test_risk_is_drawn_by_coverage_and_the_reject_option_is_marked(
     plot_risk_coverage(example_metrics()["selective"], tmp_path / "risk_coverage.png")
     (ax,) = figures[0].axes
     np.testing.assert_allclose(ax.lines[0].get_xydata(), [[25, 0], [50, 5], [100, 20]])
-    texts = [text.get_text() for text in ax.get_legend().get_texts()]
-    assert texts[-2:] == ["all predictions: 20.00 % wrong", "reject option: 10.00 % of 30 wrong"]
+    assert "20.00 %" in labels(figures[0], 0)[-2]
+    assert "10.00 % of 30" in labels(figures[0], 0)[-1]
     np.testing.assert_allclose(ax.containers[-1].lines[0].get_xydata(), [[75, 10]])
 
 
@@ -132,11 +128,10 @@ def test_a_reject_option_that_is_none_or_always_abstains_is_not_marked(
     selective = example_metrics()["selective"]
     selective["reject"] = change and selective["reject"] | change
     plot_risk_coverage(selective, tmp_path / "risk_coverage.png")
-    texts = [text.get_text() for text in figures[0].axes[0].get_legend().get_texts()]
-    assert not any("reject" in text for text in texts)
+    assert not any("reject" in label for label in labels(figures[0], 0))
 
 
-def test_the_first_few_predictions_do_not_set_the_scale_but_marks_are_always_within(
+def test_the_first_few_predictions_do_not_set_the_scale_but_marks_fit_in(
     tmp_path: Path, figures: list[Figure]
 ) -> None:
     curve = [curve_point(1, 1), curve_point(40, 1)]
@@ -145,20 +140,16 @@ def test_the_first_few_predictions_do_not_set_the_scale_but_marks_are_always_wit
     reject = curve_point(2, 1) | {"n_kept": 2}
     plot_risk_coverage({"curve": curve, "reject": reject}, tmp_path / "b.png")
     assert figures[1].axes[0].get_ylim()[1] > 100 * reject["risk_ci95"][1]
-
-
-def test_a_single_image_can_be_drawn(tmp_path: Path) -> None:
     one = {"curve": [curve_point(1, 0) | {"coverage": 1.0}], "reject": None}
     plot_risk_coverage(one, tmp_path / "one.png")
-    with Image.open(tmp_path / "one.png") as picture:
-        picture.load()
 
 
 def test_the_same_metrics_give_the_same_bytes(tmp_path: Path) -> None:
-    metrics = example_metrics()
-    files = [tmp_path / f"{index}.png" for index in range(6)]
-    for half in (files[:3], files[3:]):
-        plot_confusion_matrix(metrics, half[0])
-        plot_reliability(metrics["calibration"], half[1])
-        plot_risk_coverage(metrics["selective"], half[2])
-    assert [file.read_bytes() for file in files[:3]] == [file.read_bytes() for file in files[3:]]
+    metrics, contents = example_metrics(), []
+    files = [tmp_path / f"{index}.png" for index in range(3)]
+    for _ in range(2):
+        plot_confusion_matrix(metrics, files[0])
+        plot_reliability(metrics["calibration"], files[1])
+        plot_risk_coverage(metrics["selective"], files[2])
+        contents.append([file.read_bytes() for file in files])
+    assert contents[0] == contents[1]
