@@ -1,4 +1,4 @@
-"""The eight orientations of a square picture: the dihedral group of the square."""
+"""The eight orientations of a picture: the dihedral group of the square."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ class Orientation:
     turns: int
     mirrored: bool
 
-    def apply(self, images: Shaped[np.ndarray, "*N S S"]) -> Shaped[np.ndarray, "*N S S"]:
-        """Turns and mirrors the last two axes; returns a view."""
+    def apply(self, images: Shaped[np.ndarray, "*N H W"]) -> Shaped[np.ndarray, "*N _ _"]:
+        """Turns and mirrors the last two axes; returns a view. A quarter turn swaps H and W."""
         turned = np.rot90(images, self.turns, axes=(-2, -1))
         return turned[..., ::-1] if self.mirrored else turned
 
