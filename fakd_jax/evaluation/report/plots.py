@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -96,10 +97,9 @@ def plot_confusion_matrix(metrics: Mapping[str, Any], path: Path) -> None:
             fontweight="bold" if row == column else "normal",
         )
     provenance = metrics["provenance"]
-    title = (
-        f"{provenance['arch']} on the {provenance['split']} split of {provenance['data']['name']}\n"
-        f"accuracy {percent(metrics['accuracy'], metrics['accuracy_ci95'])}"
-    )
+    subject = f"{provenance['arch']} on the {provenance['split']} split of "
+    subject = textwrap.fill(subject + provenance["data"]["name"], width=int(10 * side))
+    title = f"{subject}\naccuracy {percent(metrics['accuracy'], metrics['accuracy_ci95'])}"
     text: dict[str, Any] = {"parse_math": False}  # a `$` in a user's names is not mathematics
     ax.set_xticks(range(len(names)), names, rotation=30, ha="right", rotation_mode="anchor", **text)
     ax.set_yticks(range(len(names)), names, **text)
