@@ -10,7 +10,7 @@ from fakd_jax.errors import UserError
 from fakd_jax.evaluation.collect import collect, open_setup
 from fakd_jax.evaluation.latency import measure_latency
 from fakd_jax.evaluation.measure import measure
-from fakd_jax.evaluation.report.provenance import describe_provenance
+from fakd_jax.evaluation.provenance import describe_provenance
 from fakd_jax.evaluation.write import write_evaluation
 from fakd_jax.inference.predictor import Predictor
 from fakd_jax.models.checkpoint import load_metadata, resolve_checkpoint

@@ -1,4 +1,4 @@
-"""What the figures of an evaluation hang on: weights, data, split, program, machine."""
+"""What the metrics of an evaluation depend on: weights, data, split, software, machine."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def describe_provenance(
     """`provenance` of `metrics.json`.
 
     Args:
-      predictor: whose answers were measured.
+      predictor: whose predictions were measured.
       dataset: the data.
       split: which part of it.
       chosen: the images and who chose them.
