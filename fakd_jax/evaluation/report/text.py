@@ -149,8 +149,9 @@ def _comparison(comparison: Mapping[str, Any]) -> str:
     other = comparison["with"]
     return (
         f"{points(comparison['difference'], comparison['difference_ci95'])} points to "
-        f"{other['arch']} ({other['config']}): {count(comparison['only_this_right'])} right only "
-        f"here, {count(comparison['only_other_right'])} there; McNemar "
+        f"{other['arch']} ({other['config']}):\n{'':20} "
+        f"{count(comparison['only_this_right'])} right only here, "
+        f"{count(comparison['only_other_right'])} there; McNemar "
         f"{p_value(comparison['mcnemar_p'], named=True)}"
     )
 
