@@ -71,7 +71,11 @@ def make_sheets(dataset: ImageDataset, audit: Audit, seed: int = 0) -> list[Shee
             ),
         )
     ] + [
-        Sheet(name, title, [_member(dataset, id) for ids in groups for id in ids[:MEMBERS_SHOWN]])
+        Sheet(
+            name,
+            title,
+            [([_picture(dataset, id)], [id]) for ids in groups for id in ids[:MEMBERS_SHOWN]],
+        )
         for name, title, groups in (
             ("conflicts", "Duplicates with different labels", conflicts(dataset, audit)),
             ("groups_largest", "The largest duplicate groups", largest[:GROUPS_SHOWN]),
@@ -123,10 +127,6 @@ def _pair(
     if pair.alteration != DIFFERENT:
         caption.append(pair.alteration)
     return [first, np.ascontiguousarray(turned)], caption
-
-
-def _member(dataset: ImageDataset, id: str) -> tuple[list[UInt8[np.ndarray, "P P 3"]], list[str]]:
-    return [_picture(dataset, id)], [id]
 
 
 def _picture(dataset: ImageDataset, id: str) -> UInt8[np.ndarray, "P P 3"]:

@@ -69,17 +69,13 @@ def nearest_neighbour(
         found = labels[training[_nearest(small[in_test], small[training])]]
         duplicated = np.isin(groups[in_test], groups[training])
         for name, chosen in (
-            ("all test images", np.ones(len(duplicated), bool)),
+            ("all test images", None),
             ("test images with a duplicate in training", duplicated),
             ("test images without one", ~duplicated),
         ):
             shortcuts += _score("nearest training image", name, found, labels[in_test], chosen)
     found = labels[_nearest(small, small, groups)]
-    everything = np.ones(len(labels), bool)
-    shortcuts += _score(
-        "nearest image that is not a duplicate", "all images", found, labels, everything
-    )
-    return shortcuts
+    return shortcuts + _score("nearest image that is not a duplicate", "all images", found, labels)
 
 
 def from_metadata(
@@ -118,9 +114,7 @@ def from_metadata(
     ):
         forest = RandomForestClassifier(TREES, min_samples_leaf=2, random_state=seed, n_jobs=-1)
         found = cross_val_predict(forest, features, labels, groups=groups, cv=folds)
-        shortcuts += _score(
-            name, f"all images, {FOLDS} folds by group", found, labels, np.ones(len(labels), bool)
-        )
+        shortcuts += _score(name, f"all images, {FOLDS} folds by group", found, labels)
     return shortcuts
 
 
@@ -164,11 +158,12 @@ def _score(
     images: str,
     found: Int[np.ndarray, " N"],
     labels: Int[np.ndarray, " N"],
-    chosen: Bool[np.ndarray, " N"],
+    chosen: Bool[np.ndarray, " N"] | None = None,
 ) -> list[Shortcut]:
-    """One shortcut, or none where no image was chosen."""
-    n = int(chosen.sum())
-    if not n:
+    """One shortcut over the chosen images, by default all; none where no image is chosen."""
+    if chosen is not None:
+        found, labels = found[chosen], labels[chosen]
+    if not (n := len(labels)):
         return []
-    right = int((found == labels)[chosen].sum())
-    return [Shortcut(name, images, right, n, float(np.bincount(labels[chosen]).max() / n))]
+    right = int((found == labels).sum())
+    return [Shortcut(name, images, right, n, float(np.bincount(labels).max() / n))]

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -26,6 +26,9 @@ SIDE = 112
 """Side of the thumbnails in pixels: half the networks' input."""
 
 COARSE_SIDE = SIDE // 2
+
+PART = 256
+"""Images filtered at a time, each part in a thread of its own."""
 
 PROGRESS_SECONDS = 10.0
 
@@ -129,7 +132,9 @@ def local_contrast(
         quiet = floor * strength.max(axis=(1, 2), keepdims=True)
         return band / (strength + quiet + 1e-6)
 
-    return _in_parts(of_part, images)
+    parts = [images[start : start + PART] for start in range(0, len(images), PART)]
+    with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
+        return np.concatenate(list(pool.map(of_part, parts)))
 
 
 def halve(images: Float32[np.ndarray, "N S S"]) -> Float32[np.ndarray, "N S/2 S/2"]:
@@ -182,14 +187,3 @@ def _resampling(low: int, high: int, source: int, target: int) -> Float32[np.nda
     distance = np.abs(centres[:, None] - np.arange(source)[None])
     weights = np.maximum(0, 1 - distance)
     return (weights / weights.sum(axis=1, keepdims=True)).astype(np.float32)
-
-
-def _in_parts(
-    function: Callable[[np.ndarray], np.ndarray], images: np.ndarray, length: int = 256
-) -> np.ndarray:
-    """Applies a function to parts of a stack, in threads."""
-    parts: Sequence[np.ndarray] = [
-        images[start : start + length] for start in range(0, len(images), length)
-    ]
-    with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
-        return np.concatenate(list(pool.map(function, parts)))

@@ -90,13 +90,11 @@ def _summary(metrics: Mapping[str, Any]) -> str:
         ("balanced accuracy", balanced),
         ("missed tumours", _errors(missed, "tumour", f"predicted as {negative}")),
         ("false alarms", _errors(alarms, negative, "predicted as a tumour")),
-        *(_of_probabilities(metrics) if "ece" in metrics else []),
-        *(
-            [("comparison", _comparison(metrics["comparison"]))]
-            if metrics.get("comparison")
-            else []
-        ),
     ]
+    if "ece" in metrics:
+        pairs += _of_probabilities(metrics)
+    if metrics.get("comparison"):
+        pairs.append(("comparison", _comparison(metrics["comparison"])))
     return "\n".join([text_pairs(pairs), *(f"note: {note}" for note in metrics["notes"])])
 
 
