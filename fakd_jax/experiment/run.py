@@ -13,6 +13,7 @@ from fakd_jax.evaluation.run import evaluate_checkpoint
 from fakd_jax.experiment.resume import PLACE_KEYS
 from fakd_jax.experiment.settings import ExperimentConfig
 from fakd_jax.experiment.teacher_and_student import ExperimentData, run_experiment
+from fakd_jax.reporting.figures import save_figure
 from fakd_jax.runs.files import CURVES_FILE, LOCK_FILE, PHASES, evaluation_folder
 from fakd_jax.runs.workdir import read_records
 from fakd_jax.runtime.atomic_files import require_writable
@@ -49,7 +50,7 @@ def train_and_evaluate(
     """
     with _locked(workdir):
         result = run_experiment(config, workdir, data, place_keys)
-        plot_curves(read_records(workdir), workdir / CURVES_FILE)
+        save_figure(plot_curves(read_records(workdir)), workdir / CURVES_FILE)
         teacher_given = config.train == "student" and bool(config.teacher.checkpoint)
         for role, checkpoint in (("teacher", result.teacher), ("student", result.student)):
             if checkpoint is None or role not in roles:

@@ -39,7 +39,8 @@ class Evaluations:
 def evaluations(tmp_path, monkeypatch):
     made = Evaluations(tmp_path)
     monkeypatch.setattr(run, "run_experiment", lambda *args: made.result)
-    monkeypatch.setattr(run, "plot_curves", lambda *args: None)
+    for name in ("plot_curves", "save_figure"):
+        monkeypatch.setattr(run, name, lambda *args: None)
     monkeypatch.setattr(run, "evaluate_checkpoint", made.evaluate)
     return made
 

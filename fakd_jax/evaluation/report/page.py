@@ -16,6 +16,7 @@ from fakd_jax.evaluation.report.plots import (
     plot_risk_coverage,
 )
 from fakd_jax.metrics.classification import NOT_ASKED_FOR, WHY_NO_THRESHOLD
+from fakd_jax.reporting.figures import save_figure
 from fakd_jax.reporting.pages import render
 from fakd_jax.runs.files import (
     CONFIG_FILE,
@@ -52,18 +53,17 @@ def write_report(
     Raises:
       UserError: a file cannot be written, or the workdir's records are damaged.
     """
-    files = {
-        "confusion_matrix": folder / CONFUSION_MATRIX_FILE,
-        "reliability": folder / RELIABILITY_FILE,
-        "risk_coverage": folder / RISK_COVERAGE_FILE,
+    figures = {
+        CONFUSION_MATRIX_FILE: plot_confusion_matrix(metrics),
+        RELIABILITY_FILE: plot_reliability(metrics["calibration"]),
+        RISK_COVERAGE_FILE: plot_risk_coverage(metrics["selective"]),
     }
-    plot_confusion_matrix(metrics, files["confusion_matrix"])
-    plot_reliability(metrics["calibration"], files["reliability"])
-    plot_risk_coverage(metrics["selective"], files["risk_coverage"])
     if workdir is not None and (records := read_records(workdir)):
-        files["curves"] = folder / CURVES_FILE
-        plot_curves(records, files["curves"])
-    pictures = {name: file.read_bytes() for name, file in files.items()}
+        figures[CURVES_FILE] = plot_curves(records)
+    pictures = {}
+    for name, figure in figures.items():
+        save_figure(figure, folder / name)
+        pictures[Path(name).stem] = (folder / name).read_bytes()
     page = html_report(metrics, pictures, mistakes, _read_settings(workdir), audit_command)
     write_whole(folder / REPORT_FILE, page)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,13 +17,13 @@ from fakd_jax.reporting.figures import (
     PURPLE,
     VERMILION,
     new_figure,
-    save_figure,
 )
 from fakd_jax.reporting.numbers import count, percent
 from fakd_jax.runs.files import PHASES
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 Records = Mapping[int, Mapping[str, Any]]  # of one phase and kind, by epoch
 
@@ -47,16 +46,15 @@ STEADY_COVERAGE = 0.1
 LEGEND_BELOW: dict[str, Any] = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.14)}
 
 
-def plot_curves(records: Iterable[Mapping[str, Any]], path: Path) -> None:
+def plot_curves(records: Iterable[Mapping[str, Any]]) -> Figure:
     """Draws loss by term and accuracy by epoch, one column per phase (the paper's Fig. 2).
 
     Args:
       records: of `metrics.jsonl`; terms that a record lacks are not drawn. Of several records
         of an epoch (a run that was resumed) the last counts.
-      path: of the PNG, replaced atomically.
 
     Raises:
-      UserError: no epoch is recorded, or the file cannot be written.
+      UserError: no epoch is recorded.
     """
     series = _by_phase(records)
     if not series:
@@ -67,18 +65,14 @@ def plot_curves(records: Iterable[Mapping[str, Any]], path: Path) -> None:
         _draw_losses(axes[0, column], kinds)
         _draw_accuracy(axes[1, column], kinds)
         axes[0, column].set_title(phase.capitalize())
-    save_figure(figure, path)
+    return figure
 
 
-def plot_confusion_matrix(metrics: Mapping[str, Any], path: Path) -> None:
+def plot_confusion_matrix(metrics: Mapping[str, Any]) -> Figure:
     """Draws counts, and shares of each true class, by truth and prediction (the paper's Fig. 3).
 
     Args:
       metrics: what `metrics.json` holds.
-      path: of the PNG, replaced atomically.
-
-    Raises:
-      UserError: the file cannot be written.
     """
     matrix, names = np.array(metrics["confusion_matrix"]), metrics["class_names"]
     shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
@@ -106,10 +100,10 @@ def plot_confusion_matrix(metrics: Mapping[str, Any], path: Path) -> None:
     ax.set_title(title, **text)
     ax.set(xlabel="prediction", ylabel="truth")
     figure.colorbar(image, ax=ax, label="share of the true class", shrink=0.8)
-    save_figure(figure, path)
+    return figure
 
 
-def plot_reliability(calibration: Mapping[str, Any], path: Path) -> None:
+def plot_reliability(calibration: Mapping[str, Any]) -> Figure:
     """Draws accuracy by confidence with 95 % intervals, and how many images each bin has.
 
     A calibrated network's points lie on the diagonal (DeGroot & Fienberg 1983; Guo et al. 2017,
@@ -117,10 +111,6 @@ def plot_reliability(calibration: Mapping[str, Any], path: Path) -> None:
 
     Args:
       calibration: `bins` and `temperature` of `metrics.json`; a bin without images is not drawn.
-      path: of the PNG, replaced atomically.
-
-    Raises:
-      UserError: the file cannot be written.
     """
     temperature = calibration["temperature"]
     columns = [("As predicted", calibration["bins"])]
@@ -139,18 +129,14 @@ def plot_reliability(calibration: Mapping[str, Any], path: Path) -> None:
     figure.legend(handles, labels, fontsize="small", ncols=2, loc="outside lower center")
     axes[0, 0].set_ylabel("accuracy (%)")
     axes[1, 0].set_ylabel("images")
-    save_figure(figure, path)
+    return figure
 
 
-def plot_risk_coverage(selective: Mapping[str, Any], path: Path) -> None:
+def plot_risk_coverage(selective: Mapping[str, Any]) -> Figure:
     """Draws the share of errors against the share of images predicted (El-Yaniv & Wiener 2010).
 
     Args:
       selective: `curve` and `reject` of `metrics.json`; the reject option is marked if there.
-      path: of the PNG, replaced atomically.
-
-    Raises:
-      UserError: the file cannot be written.
     """
     curve, reject = selective["curve"], selective["reject"]
     figure = new_figure(width=6.5, height=4.6)
@@ -176,7 +162,7 @@ def plot_risk_coverage(selective: Mapping[str, Any], path: Path) -> None:
     )
     ax.grid(alpha=0.3)
     ax.legend(fontsize="small", ncols=2, **LEGEND_BELOW)
-    save_figure(figure, path)
+    return figure
 
 
 def _by_phase(records: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, Records]]:
