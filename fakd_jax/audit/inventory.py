@@ -46,13 +46,7 @@ def read_file_facts(dataset: ImageDataset) -> list[FileFacts]:
 def take_inventory(
     dataset: ImageDataset, thumbnails: Thumbnails, facts: list[FileFacts]
 ) -> dict[str, Any]:
-    """Counts what the data contains, as JSON can hold it.
-
-    Args:
-      dataset: the data.
-      thumbnails: of every image.
-      facts: about every image's file.
-    """
+    """Counts what the data contains, as JSON can hold it."""
     sizes = Counter(f"{width}×{height}" for width, height in thumbnails.sizes)
     in_colour = np.array([fact.channels == 3 for fact in facts])
     return {

@@ -66,7 +66,7 @@ def find_audit(dataset: ImageDataset, cache_dir: Path | str | None = None) -> Au
 
     Args:
       dataset: the data.
-      cache_dir: of prepared data, see :func:`fakd_jax.data.cache.data_cache_folder`.
+      cache_dir: see :func:`fakd_jax.data.cache.data_cache_folder`.
 
     Raises:
       UserError: the file is damaged.

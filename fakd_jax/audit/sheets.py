@@ -43,13 +43,7 @@ class Sheet:
 def make_sheets(dataset: ImageDataset, audit: Audit, seed: int = 0) -> list[Sheet]:
     """Chooses what to look at: random and doubtful duplicates, conflicts, large groups.
 
-    Args:
-      dataset: the data.
-      audit: of it.
-      seed: of the random choice.
-
-    Returns:
-      The sheets that have anything to show.
+    Sheets that would be empty are left out.
     """
     generator = np.random.default_rng(seed)
 

@@ -51,12 +51,6 @@ def nearest_neighbour(
 ) -> list[Shortcut]:
     """Classifies every image like the one it correlates best with, as it is or mirrored.
 
-    Args:
-      thumbnails: of all images.
-      labels: their classes.
-      splits: the split of each.
-      groups: duplicate groups.
-
     Returns:
       Test images looked up among the training images: all, those with a duplicate there and those
       without; and every image looked up among all that are not its duplicates.
@@ -87,14 +81,8 @@ def from_metadata(
 ) -> list[Shortcut]:
     """Classifies every image by its file alone, and by its file and overall brightness.
 
-    A random forest, cross-validated with duplicates kept together.
-
-    Args:
-      thumbnails: of all images.
-      facts: about their files.
-      labels: their classes.
-      groups: duplicate groups.
-      seed: of the folds and the trees.
+    A random forest, cross-validated with duplicate groups kept together; the seed is that of the
+    folds and the trees.
 
     Returns:
       Two shortcuts over all images; none where a class has fewer groups than there are folds.

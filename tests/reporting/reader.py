@@ -1,4 +1,4 @@
-"""Reads an HTML page as strictly as no browser does."""
+"""Parses an HTML page more strictly than a browser does."""
 
 from __future__ import annotations
 

@@ -55,11 +55,7 @@ COLOUR_TOLERANCE = 16
 
 
 def read_thumbnails(dataset: ImageDataset, log: Callable[[str], object] = print) -> Thumbnails:
-    """Decodes every image once, in threads.
-
-    Args:
-      dataset: the data, N images.
-      log: receives the progress every ten seconds.
+    """Decodes every image once, in threads; `log` receives the progress every ten seconds.
 
     Returns:
       The thumbnails, in the order of `dataset.examples`.

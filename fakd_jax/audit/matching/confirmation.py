@@ -127,10 +127,6 @@ def correlation_of_parts(
 ) -> Float[np.ndarray, " P"]:
     """Returns the correlation that all but a tenth of the parts with contrast reach.
 
-    Args:
-      one: pictures.
-      other: registered to them.
-
     Returns:
       Values in [-1, 1]; 0 for pictures without contrast.
     """

@@ -156,7 +156,7 @@ def _gauss_newton(
     """One step of least squares on `fixed - gain · moved`, linear in the transform."""
     side = fixed.shape[0]
     moved, inside = warp(moving, transform)
-    edge = jnp.zeros_like(fixed).at[1:-1, 1:-1].set(1)  # the rim has no differences
+    edge = jnp.zeros_like(fixed).at[1:-1, 1:-1].set(1)  # no differences at the border
     weight = inside * edge
     gain = (fixed * moved * weight).sum() / ((moved * moved * weight).sum() + 1e-9)
     # Slopes of the moving picture itself, hence divided by the scale at which it is sampled.

@@ -47,12 +47,7 @@ REJECTED_KEPT = 2000
 
 
 def find_duplicates(thumbnails: Thumbnails, log: Callable[[str], object] = print) -> Search:
-    """Compares every image with every other.
-
-    Args:
-      thumbnails: of all images.
-      log: receives the progress.
-    """
+    """Compares every image with every other; `log` receives the progress."""
     grey = thumbnails.grey
     boxes = head_boxes(grey)
     fine = local_contrast(grey, inner=1.0, outer=3.0, floor=0.2)
@@ -75,12 +70,7 @@ def find_duplicates(thumbnails: Thumbnails, log: Callable[[str], object] = print
 
 
 def connect(count: int, pairs: Iterable[tuple[int, int]]) -> Int[np.ndarray, " N"]:
-    """Numbers the connected components of a graph from 0, in the order of their first nodes.
-
-    Args:
-      count: N, the number of nodes.
-      pairs: edges.
-    """
+    """Numbers the connected components of a graph of `count` nodes, by their first nodes from 0."""
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
