@@ -44,77 +44,30 @@ def make_parser() -> CommandParser:
     source.add_argument("--image", nargs="+", metavar="FILE", help="image files to explain")
     source.add_argument("--data", metavar="SOURCE", help="kaggle, phantom, a folder or an archive")
     add("--split", choices=("test", "val", "train"), help="with --data [test]")
-    add(
-        "--per-class",
-        type=integer(1),
-        metavar="N",
-        help="with --data: explain N images of each class, chosen by the seed [1]",
-    )
-    add(
-        "--method",
-        nargs="+",
-        metavar="NAME",
-        help="method of explanation [lime; with --benchmark: all]",
-    )
-    add(
-        "--num-samples",
-        type=int,
-        metavar="N",
-        help="perturbed images per image [LIME: as many as it takes until the top is stable]",
-    )
-    add(
-        "--max-samples",
-        type=int,
-        metavar="N",
-        help="LIME's limit until then; not with --num-samples or --preset paper [4000]",
-    )
+    add("--per-class", type=integer(1), metavar="N", help="with --data: images per class [1]")
+    add("--method", nargs="+", metavar="NAME", help="[lime; with --benchmark: all]")
+    samples = "perturbations per image [LIME: until its top is stable]"
+    add("--num-samples", type=int, metavar="N", help=samples)
+    add("--max-samples", type=int, metavar="N", help="limit until LIME's top is stable [4000]")
     add("--kernel-width", type=float, metavar="W", help="of LIME's exponential kernel [0.25]")
-    add(
-        "--layer",
-        metavar="NAME",
-        help="feature map for Grad-CAM and Grad-CAM++ [the last with more than one position]",
-    )
-    add(
-        "--preset",
-        choices=("default", "paper"),
-        default="default",
-        help="paper: quickshift, mean-colour infill, background included, 1000 samples [default]",
-    )
+    add("--layer", metavar="NAME", help="Grad-CAM's feature map [the last larger than 1 × 1]")
+    paper = "paper: quickshift, mean-colour infill, background included, 1000 samples [default]"
+    add("--preset", choices=("default", "paper"), default="default", help=paper)
     add("--segmenter", metavar="NAME", help="slic or quickshift [slic]")
     add("--superpixels", type=int, metavar="N", help="approximate number for slic [48]")
     add("--hide", metavar="HOW", help="infill of hidden superpixels: mean, blur or inpaint [blur]")
     add("--whole-image", action="store_true", help="include the background around the head")
     add("--top", type=integer(1), default=3, help="superpixels to show [3]")
-    add(
-        "--benchmark",
-        action="store_true",
-        help="compare methods: stability, faithfulness, dependence on weights, localisation",
-    )
-    add(
-        "--seeds",
-        type=integer(2),
-        metavar="N",
-        help="with --benchmark: runs of each stochastic method [3]",
-    )
-    add(
-        "--reinitialisations",
-        type=integer(0),
-        metavar="N",
-        help="with --benchmark: networks with re-initialised weights to compare with [2]",
-    )
-    add(
-        "--masks",
-        metavar="DIR",
-        help="with --benchmark and --data: lesion masks, DIR/<id of the image>.png in place of the "
-        "id's own suffix [those that come with the data]",
-    )
+    compare = "compare methods: stability, faithfulness, dependence on weights, localisation"
+    add("--benchmark", action="store_true", help=compare)
+    runs = "with --benchmark: runs of each stochastic method [3]"
+    add("--seeds", type=integer(2), metavar="N", help=runs)
+    networks = "with --benchmark: networks with re-initialised weights to compare with [2]"
+    add("--reinitialisations", type=integer(0), metavar="N", help=networks)
+    masks = "with --benchmark and --data: lesion masks, DIR/<id with suffix .png> [the data's own]"
+    add("--masks", metavar="DIR", help=masks)
     add("--output", metavar="DIR", help="[explanation/ or benchmark/ in the workdir]")
-    add(
-        "--seed",
-        type=integer(0, 2**31 - 1),
-        default=0,
-        help="of superpixels, perturbations and the choice of images [0]",
-    )
+    add("--seed", type=integer(0, 2**31 - 1), default=0, help="of all random choices [0]")
     add("--batch-size", type=integer(1), default=32, help="images per prediction batch [32]")
     add("--cache-dir", metavar="DIR", help="folder of prepared data")
     return parser

@@ -1,4 +1,4 @@
-"""The rooms' import contract holds (contracts in pyproject.toml)."""
+"""The import contracts hold (pyproject.toml)."""
 
 import subprocess
 import sys

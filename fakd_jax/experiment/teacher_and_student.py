@@ -80,7 +80,7 @@ def run_experiment(
 
     Args:
       config: of the run.
-      workdir: of the run; `docs/ARCHITECTURE.md` lists its files.
+      workdir: of the run; `docs/reference/files.md` lists its files.
       data: of a config with the same `data` group, if it is open already.
       place_keys: the keys that may differ when a run is resumed.
 

@@ -10,14 +10,15 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Bool, Float32, Int, UInt8
 
-from fakd_jax.data.dataset import ImageDataset
+from fakd_jax.data.dataset import Example
 from fakd_jax.data.preprocessing import decode_rgb
 from fakd_jax.reporting.numbers import count, duration
 from fakd_jax.runtime.hashing import sha256
@@ -31,6 +32,18 @@ PART = 256
 """Images filtered at a time, each part in a thread of its own."""
 
 PROGRESS_SECONDS = 10.0
+
+
+@runtime_checkable
+class EncodedImages(Protocol):
+    """What the audit reads of a data set."""
+
+    @property
+    def examples(self) -> Sequence[Example]:
+        """The images, in order."""
+
+    def read_encoded(self, index: int) -> bytes:
+        """The bytes of an image as stored."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +67,7 @@ COLOUR_TOLERANCE = 16
 """JPEG compression scatters the channels of a grey picture by some levels."""
 
 
-def read_thumbnails(dataset: ImageDataset, log: Callable[[str], object] = print) -> Thumbnails:
+def read_thumbnails(dataset: EncodedImages, log: Callable[[str], object] = print) -> Thumbnails:
     """Decodes every image once, in threads; `log` receives the progress every ten seconds.
 
     Returns:
@@ -63,7 +76,7 @@ def read_thumbnails(dataset: ImageDataset, log: Callable[[str], object] = print)
     logged = start = time.monotonic()
     found = []
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
-        jobs = [pool.submit(_thumbnail, dataset, index) for index in range(len(dataset))]
+        jobs = [pool.submit(_thumbnail, dataset, index) for index in range(len(dataset.examples))]
         try:
             for job in jobs:
                 found.append(job.result())
@@ -80,7 +93,7 @@ def read_thumbnails(dataset: ImageDataset, log: Callable[[str], object] = print)
 
 
 def _thumbnail(
-    dataset: ImageDataset, index: int
+    dataset: EncodedImages, index: int
 ) -> tuple[Float32[np.ndarray, "S S"], str, tuple[int, int], bool]:
     encoded = dataset.read_encoded(index)
     pixels = decode_rgb(encoded, dataset.examples[index].id)
