@@ -118,6 +118,11 @@ def test_stopping_early_gives_the_explanation_of_that_many_samples(scene: Scene)
     np.testing.assert_array_equal(grown.weights, fixed.weights)
 
 
+def test_a_shorter_draw_is_a_prefix_of_a_longer_one() -> None:
+    shorter = draw_perturbations(500, 37, 5)
+    np.testing.assert_array_equal(draw_perturbations(700, 37, 5)[:500], shorter)
+
+
 def test_sampling_is_what_other_seeds_show(scene: Scene) -> None:
     explainer = LimeExplainer(num_samples=250, top=5)
     half_noise = a_network(lambda images: noisy(images, 0.5), SIDE)
