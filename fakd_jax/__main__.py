@@ -14,10 +14,7 @@ COMMANDS = {
     "train": ("fakd_jax.train", "train a teacher, distil a student, and evaluate both"),
     "evaluate": ("fakd_jax.evaluate", "measure a checkpoint: metrics, calibration, a report"),
     "explain": ("fakd_jax.explain", "explain decisions, or benchmark the methods that do"),
-    "audit": (
-        "fakd_jax.audit.__main__",
-        "find duplicates, conflicting labels and shortcuts in data",
-    ),
+    "audit": ("fakd_jax.audit.__main__", "find duplicates and shortcuts in data"),
     "study": ("fakd_jax.study.__main__", "train every method over seeds and splits, and compare"),
 }
 

@@ -25,34 +25,19 @@ def make_parser() -> CommandParser:
     )
     add = parser.add_argument
     add("--checkpoint", required=True, help="a workdir (its best student) or a checkpoint in it")
-    add(
-        "--data",
-        dest="source",
-        metavar="SOURCE",
-        help="kaggle, phantom, a folder or an archive (default: the data trained on)",
-    )
+    data = "kaggle, phantom, a folder or an archive (default: the data trained on)"
+    add("--data", dest="source", metavar="SOURCE", help=data)
     add("--split", choices=("test", "val", "train"), default="test")
     add("--output", metavar="DIR", help="(default: evaluation/ in the workdir)")
     add("--cache-dir", metavar="DIR", help="folder of prepared data (default: as in training)")
     add("--batch-size", type=integer(1), metavar="N", help="(default: as in training)")
-    add(
-        "--dtype",
-        choices=("auto", "float32", "bfloat16"),
-        help="auto: bfloat16 on a GPU or TPU, float32 on a CPU (default: as in training)",
-    )
+    dtype = "auto: bfloat16 on a GPU or TPU, float32 on a CPU (default: as in training)"
+    add("--dtype", choices=("auto", "float32", "bfloat16"), help=dtype)
     add("--allow-untrained", action="store_true", help="evaluate a head that was never trained")
-    add(
-        "--no-calibration",
-        dest="calibration",
-        action="store_false",
-        help="save time: no validation images, hence no temperature and no reject threshold",
-    )
-    add(
-        "--compare",
-        metavar="OTHER",
-        help="another model's evaluation of the same images: its predictions.csv, workdir or "
-        "checkpoint",
-    )
+    fast = "save time: no validation images, hence no temperature and no reject threshold"
+    add("--no-calibration", dest="calibration", action="store_false", help=fast)
+    other = "evaluation of another model on the same images: predictions.csv, workdir or checkpoint"
+    add("--compare", metavar="OTHER", help=other)
     return parser
 
 

@@ -120,11 +120,8 @@ def _require_consistent(flags: argparse.Namespace) -> None:
     """Raises a UserError for flags that do not go together."""
     if flags.image and (flags.split or flags.per_class is not None):
         raise UserError("--split and --per-class choose from --data; leave them out with --image")
-    given = [
-        f"--{name}"
-        for name in ("seeds", "reinitialisations", "masks")
-        if getattr(flags, name) is not None
-    ]
+    benchmark_only = ("seeds", "reinitialisations", "masks")
+    given = [f"--{name}" for name in benchmark_only if getattr(flags, name) is not None]
     if given and not flags.benchmark:
         raise UserError(f"{', '.join(given)} can only be used with --benchmark")
     if flags.masks and not flags.data:

@@ -1,4 +1,4 @@
-"""The audit command: `python -m fakd_jax.audit --data SOURCE --output DIR`."""
+"""Audits a data set: `fakd audit --data SOURCE --output DIR`."""
 
 from __future__ import annotations
 
@@ -11,13 +11,10 @@ def make_parser() -> CommandParser:
     """The flags of the command."""
     parser = CommandParser(
         prog="fakd audit",
-        description="Looks for what makes the metrics on a data set too good: duplicates across "
-        "its splits, conflicting labels, shortcuts to its classes. Writes audit.json, groups.csv, "
-        "report.html and contact sheets.",
+        description="Finds duplicates across splits, conflicting labels and shortcuts to the "
+        "classes. Writes audit.json, groups.csv, report.html and contact sheets.",
     )
-    parser.add_argument(
-        "--data", required=True, help="kaggle, phantom, a folder or an archive, as in training"
-    )
+    parser.add_argument("--data", required=True, help="kaggle, phantom, a folder or an archive")
     parser.add_argument("--output", default="audit", help="folder of the report (default: audit/)")
     parser.add_argument("--cache-dir", help="where prepared data is kept (default: as in training)")
     return parser

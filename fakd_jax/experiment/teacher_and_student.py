@@ -163,17 +163,17 @@ class _Experiment:
         if config.checkpoint:
             checkpoint = teacher_checkpoint(Path(config.checkpoint))
             require_unseen(checkpoint, self.dataset, self.split, self.config.data.cache_dir)
-            return checkpoint, self._load_teacher(checkpoint)
-        if config.num_epochs > 0:
+        elif config.num_epochs > 0:
             checkpoint = self.train_teacher()
-            return checkpoint, self._load_teacher(checkpoint)
-        if not config.allow_untrained:
+        elif config.allow_untrained:
+            LOGGER.info("teacher: its head is untrained, as config.teacher.allow_untrained allows")
+            return None, Teacher.freeze(self._network("teacher"))
+        else:
             raise UserError(
                 "config.teacher.num_epochs=0 leaves the teacher's head untrained; give "
                 "config.teacher.checkpoint, or allow it with config.teacher.allow_untrained=True"
             )
-        LOGGER.info("teacher: its head is untrained, as config.teacher.allow_untrained allows")
-        return None, Teacher.freeze(self._network("teacher"))
+        return checkpoint, self._load_teacher(checkpoint)
 
     def _load_teacher(self, checkpoint: Path) -> Teacher:
         network, metadata = build_model(

@@ -10,11 +10,13 @@ from fakd_jax.explanation.report.figure import describe_fit, describe_stability
 from fakd_jax.explanation.result import Explanation
 from fakd_jax.reporting.numbers import probability
 
+Log = Callable[[str], object]
+
 
 class _Bar:
     """A bar on standard error if that is a terminal, and lines above it."""
 
-    def __init__(self, total: int, unit: str, log: Callable[[str], object] | None) -> None:
+    def __init__(self, total: int, unit: str, log: Log | None) -> None:
         from tqdm import tqdm
 
         # disable=None: no bar where standard error is not a terminal.
@@ -41,12 +43,7 @@ class Progress(_Bar):
       log: takes the lines; None prints them above the bar.
     """
 
-    def __init__(
-        self,
-        images: int,
-        predictions_per_image: int,
-        log: Callable[[str], object] | None = None,
-    ) -> None:
+    def __init__(self, images: int, predictions_per_image: int, log: Log | None = None) -> None:
         super().__init__(images * predictions_per_image, " predictions", log)
         self._images, self._per_image, self._done = images, predictions_per_image, 0
 
@@ -85,9 +82,7 @@ class CellProgress(_Bar):
       log: takes the lines; None prints them above the bar.
     """
 
-    def __init__(
-        self, images: int, methods: int, log: Callable[[str], object] | None = None
-    ) -> None:
+    def __init__(self, images: int, methods: int, log: Log | None = None) -> None:
         super().__init__(images * methods, " cells", log)
         self._images, self._methods = images, methods
         self._cells = self._known = self._predictions = 0
