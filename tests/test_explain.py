@@ -185,6 +185,7 @@ def test_a_benchmark_of_image_files_has_no_data_record(workdir: Path, tmp_path: 
     assert json.loads((workdir / "benchmark" / "benchmark.json").read_text())["data"] is None
 
 
+@pytest.mark.slow
 def test_a_benchmark_uses_the_lesion_masks_of_a_folder(
     data: Path, data_flags: list[object], tmp_path: Path
 ) -> None:

@@ -139,7 +139,11 @@ def test_the_same_seed_gives_the_same_run_and_another_seed_another(run, whole, t
 
 @pytest.mark.parametrize(
     ("phase", "step"),
-    [("student", 6), ("teacher", 8), pytest.param("student", 8, marks=pytest.mark.slow)],
+    [
+        ("student", 6),
+        pytest.param("teacher", 8, marks=pytest.mark.slow),
+        pytest.param("student", 8, marks=pytest.mark.slow),
+    ],
 )
 def test_an_interrupted_run_is_resumed_exactly(phase, step, run, whole, tmp_path, monkeypatch):
     save_last = PhaseCheckpoints.save_last

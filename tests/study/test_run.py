@@ -133,6 +133,7 @@ def test_interrupted_between_cells_it_resumes_with_the_next(
     assert times_of_change(tmp_path / "official" / "seed0" / "student") == before
 
 
+@pytest.mark.slow
 def test_a_cell_killed_before_its_mark_is_evaluated_again(whole, data, cache, tmp_path):
     """As if killed between the evaluation's first file and its second."""
     config = tiny_study(data, cache, methods=("student",), seeds=(0,))
