@@ -23,6 +23,8 @@ def mcnemar_exact(only_first: int, only_second: int) -> float:
     """
     from scipy.stats import binomtest
 
+    if min(only_first, only_second) < 0:
+        raise ValueError(f"counts must not be negative: {only_first}, {only_second}")
     if only_first == only_second == 0:
         return 1.0
     return float(binomtest(only_first, only_first + only_second).pvalue)

@@ -32,8 +32,8 @@ def wilson_interval(successes: int, n: int, confidence: float = CONFIDENCE) -> t
     """
     from scipy.stats import binomtest
 
-    if not 0 < confidence < 1:
-        raise ValueError(f"the confidence must lie in (0, 1), not {confidence}")
+    if not (0 <= successes <= n and n >= 1 and 0 < confidence < 1):  # SciPy 1.18 returns NaN
+        raise ValueError(f"no interval for {successes} of {n} at confidence {confidence}")
     interval = binomtest(successes, n).proportion_ci(confidence, method="wilson")
     return float(interval.low), float(interval.high)
 

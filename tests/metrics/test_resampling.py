@@ -32,7 +32,7 @@ def test_wilsons_interval_agrees_with_statsmodels(n: int, share: float, confiden
 
 @pytest.mark.parametrize("arguments", [(-1, 5), (6, 5), (0, 0), (1, 2, 1.0), (1, 2, 0.0)])
 def test_arguments_out_of_range_are_refused(arguments: tuple) -> None:
-    with pytest.raises(ValueError, match=r"not less than|cannot be|must"):
+    with pytest.raises(ValueError, match="no interval"):
         wilson_interval(*arguments)
 
 
