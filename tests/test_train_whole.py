@@ -6,6 +6,8 @@ A file of its own, for files with few tests run last: its programs have been com
 import json
 from pathlib import Path
 
+import pytest
+
 from fakd_jax import train
 from fakd_jax.cli import runner as cli
 from tests.tiny import as_flags, tiny_overrides, write_images
@@ -13,6 +15,7 @@ from tests.tiny import as_flags, tiny_overrides, write_images
 CONFIG = Path(__file__).resolve().parent.parent / "configs" / "fakd.py"
 
 
+@pytest.mark.slow
 def test_a_whole_run_trains_and_evaluates_both_networks(tmp_path):
     data = write_images(tmp_path / "data")
     workdir = tmp_path / "run"

@@ -96,6 +96,7 @@ def test_networks_that_share_programs_do_not_share_tables(
         np.testing.assert_allclose(predict(inference), expected, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_tables_change_nothing_in_bfloat16() -> None:
     masked = MaskedInference(responsive(dtype="bfloat16"))
     plain, tabulated = predict(masked, 1), predict(masked)

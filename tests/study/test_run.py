@@ -170,6 +170,7 @@ def test_data_that_changed_stop_a_study_before_its_next_cell(whole, data, cache,
             run_study(config, copy)
 
 
+@pytest.mark.slow
 def test_a_cell_whose_loss_is_not_finite_is_left_out_and_the_others_run(
     data, cache, tmp_path, monkeypatch
 ):
