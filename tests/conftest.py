@@ -8,6 +8,7 @@ from pathlib import Path
 # Compilation takes most of the tests' time, and their arrays are small. Before JAX starts.
 os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
 
+import hypothesis
 import jaxtyping
 import pytest
 
@@ -17,6 +18,10 @@ from tests import array_checks
 jaxtyping.install_import_hook("fakd_jax", f"{array_checks.__name__}.check")
 
 from tests.tiny import register_tiny_models  # noqa: E402
+
+# A quarter of Hypothesis' own number; `--hypothesis-profile=default` draws all.
+hypothesis.settings.register_profile("short", max_examples=25)
+hypothesis.settings.load_profile("short")
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 

@@ -129,6 +129,7 @@ def test_a_run_that_never_started_may_be_run_with_another_config(run, data, tmp_
     assert (config["seed"], config["data"]["source"]) == (1, str(data))
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_run_and_another_seed_another(run, whole, tmp_path):
     again = run("fakd", tmp_path / "again")
     assert metrics_of(tmp_path / "again") == metrics_of(whole[0])

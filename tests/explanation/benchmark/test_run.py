@@ -184,6 +184,7 @@ def measured_methods(
     return [method for method, known in cells if not known]
 
 
+@pytest.mark.slow
 def test_only_cells_that_depend_on_a_change_are_measured_again(
     subjects: list[Subject], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
