@@ -120,7 +120,7 @@ def folder_names(ids: Sequence[str]) -> list[str]:
     ['Testing_glioma_Te-gl_0010']
     """
     slugs = [re.sub(r"[^\w.-]+", "_", os.path.splitext(id)[0]).strip("._") for id in ids]
-    # A name may have 255 bytes; the end of a path tells more than its beginning.
+    # A name may have 255 bytes; the end of a path is more distinctive than its beginning.
     slugs = [slug.encode()[-150:].decode(errors="ignore") or "image" for slug in slugs]
     taken = Counter(slug.casefold() for slug in slugs)
     return [

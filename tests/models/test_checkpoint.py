@@ -103,11 +103,11 @@ def test_every_offender_in_one_error_and_model_unchanged() -> None:
     tree["params"]["fc2"]["kernel"] = np.zeros((3, 7), np.float32)
     with pytest.raises(UserError) as caught:
         set_model_state(model, tree)
-    told = str(caught.value)
-    assert "\n" not in told
-    assert "missing: batch_stats.layers.1.var, params.fc.bias;" in told
-    assert "extra: params.other.kernel" in told
-    assert "params.fc2.kernel has (3, 7), the model (3, 3)" in told
+    message = str(caught.value)
+    assert "\n" not in message
+    assert "missing: batch_stats.layers.1.var, params.fc.bias;" in message
+    assert "extra: params.other.kernel" in message
+    assert "params.fc2.kernel has (3, 7), the model (3, 3)" in message
     assert_same(jax.tree.map(np.asarray, model_state(model)), before)
 
 

@@ -33,7 +33,7 @@ LOSS_CURVES = {
     "kd": ("KD", VERMILION),
     "fa": ("FA", GREEN),
 }
-# Filled or hollow, so that single epochs can be told apart too.
+# Filled or hollow, so that single epochs stay distinguishable.
 STYLES: dict[str, dict[str, Any]] = {
     "train": {"linestyle": "-", "marker": "o", "markersize": 4},
     "val": {"linestyle": "--", "marker": "o", "markersize": 5, "markerfacecolor": "white"},

@@ -31,7 +31,7 @@ from fakd_jax.explanation.scene.scene import Scene, predict_visible
 from fakd_jax.inference.network import Network
 
 SINGULAR = 1e-10
-"""Eigenvalues below this fraction of the largest count as zero: no coalition tells them apart."""
+"""Eigenvalues below this fraction of the largest count as zero: no coalition separates them."""
 
 
 @dataclass(frozen=True)

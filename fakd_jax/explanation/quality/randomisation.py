@@ -158,7 +158,7 @@ def dependence_of_means(
     """The dependence of weighted images, for the bootstrap.
 
     A reading, signed or absolute, that is not reproducible is left out (without reproducible
-    magnitudes, flipped signs cannot be told from another explanation); 0 if neither is.
+    magnitudes, flipped signs look like another explanation); 0 if neither is.
     """
     values = np.array([astuple(image) for image in images])
     means = weights @ values / weights.sum(axis=1, keepdims=True)

@@ -163,7 +163,7 @@ def _draw_panel(
         mask = explanation.segments == superpixel.superpixel
         _tint(ax, mask, POSITIVE_COLOUR if superpixel.positive else NEGATIVE_COLOUR)
         _label(ax, *_innermost(mask), str(rank), 11, fontweight="bold")
-    # Signed weights, so that nobody has to tell red from green.
+    # Signed weights, so that nobody has to distinguish red from green.
     parts = [f"{rank}: {signed(superpixel.weight)}" for rank, superpixel in superpixels]
     more = " …" if len(parts) > _WEIGHTS_LISTED else ""
     ax.set_xlabel("   ".join(parts[:_WEIGHTS_LISTED]) + more, fontsize=12)

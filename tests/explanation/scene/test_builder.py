@@ -39,7 +39,7 @@ def test_the_head_is_found_with_its_holes_and_without_what_lies_beside_it() -> N
 
 
 def images_without_a_head() -> dict[str, np.ndarray]:
-    """Images in which no head can be told from air."""
+    """Images in which no head stands out from the air."""
     speck = np.zeros((60, 60, 3), np.uint8)
     speck[30:34, 30:34] = 255
     image, head = a_head()
