@@ -43,6 +43,7 @@ def get_config(variant: str = "") -> ConfigDict:
     data.unreadable = "error"  # or "skip": left out and listed in the report
     data.negative_class = "notumor"  # predicted for a missed tumour; "" if there is none
     data.cache_dir = ""  # of prepared data; "" is the user's cache folder
+    data.cache_gib = 2.0  # memory for decoded images; those that do not fit are decoded at each use
     data.phantom = ConfigDict({"train_per_class": 500, "test_per_class": 75, "size": 72, "seed": 0})
 
     config.augmentation = augmentation = ConfigDict()

@@ -6,6 +6,7 @@ Augmentation and normalisation come later, on the device (:mod:`fakd_jax.data.au
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
@@ -53,13 +54,16 @@ class ImageSource(Protocol):
 class CachedImages:
     """A data set whose images are decoded and resized once, then kept in memory.
 
-    If all images at that size would exceed `max_bytes`, none is kept and each read decodes.
-    Thread-safe; at worst, two threads decode the same image.
+    As many images as fit are kept, those that are read first; the others are decoded at each
+    read. Thread-safe; at worst, two threads decode the same image.
 
     Args:
       dataset: source of the images.
       image_size: side of the square that they are resized to.
       max_bytes: memory for all images together.
+
+    Attributes:
+      capacity: the number of images that are kept at most.
     """
 
     def __init__(
@@ -68,7 +72,19 @@ class CachedImages:
         self._dataset = dataset
         self._image_size = image_size
         self._images: dict[int, np.ndarray] = {}
-        self.enabled = len(dataset) * image_size * image_size * 3 <= max_bytes
+        self._lock = threading.Lock()
+        self._bytes_each = image_size * image_size * 3
+        self.capacity = min(len(dataset), max_bytes // self._bytes_each)
+
+    def __str__(self) -> str:
+        """How many of the images are kept, for the log."""
+        size = f"{self.capacity * self._bytes_each / 2**30:.2f} GiB"
+        if self.capacity == len(self):
+            return f"all {len(self):,} decoded images are kept in memory ({size})"
+        return (
+            f"{self.capacity:,} of {len(self):,} decoded images are kept in memory ({size}), "
+            "the others are decoded at each use"
+        )
 
     @property
     def examples(self) -> Sequence[LabelledExample]:
@@ -87,10 +103,11 @@ class CachedImages:
         if (kept := self._images.get(index)) is not None:
             return kept
         image = resize(self._dataset.read(index), self._image_size)
-        if self.enabled:
-            image = image.view()  # the data set's own array stays writable
-            image.setflags(write=False)
-            self._images[index] = image
+        with self._lock:
+            if len(self._images) < self.capacity:
+                image = image.view()  # the data set's own array stays writable
+                image.setflags(write=False)
+                self._images[index] = image
         return image
 
 

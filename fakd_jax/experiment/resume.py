@@ -12,7 +12,7 @@ from fakd_jax.runs.files import CONFIG_FILE, PHASES, SPLIT_FILE
 from fakd_jax.runtime.atomic_files import remove, write_whole
 
 # Keys that say where the run happens, not what it computes: they may differ when resuming.
-PLACE_KEYS = frozenset({"data.cache_dir", "checkpoint_every_steps"})
+PLACE_KEYS = frozenset({"data.cache_dir", "data.cache_gib", "checkpoint_every_steps"})
 MAX_LISTED_KEYS = 8
 
 

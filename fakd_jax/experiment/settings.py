@@ -76,6 +76,7 @@ class DataConfig:
     unreadable: Annotated[str, one_of(*UNREADABLE)]
     negative_class: str
     cache_dir: str
+    cache_gib: Annotated[float, NOT_NEGATIVE]
     phantom: PhantomConfig
 
     @property

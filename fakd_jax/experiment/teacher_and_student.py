@@ -52,7 +52,7 @@ class ExperimentResult:
 
 @dataclasses.dataclass(frozen=True)
 class ExperimentData:
-    """Data that several runs may share; its images are decoded once, if they fit in memory."""
+    """Data that several runs may share, and with it the decoded images that fit in memory."""
 
     dataset: ImageDataset
     images: CachedImages
@@ -67,7 +67,11 @@ def open_experiment_data(config: ExperimentConfig) -> ExperimentData:
         phantom=dataclasses.asdict(config.data.phantom),
         log=LOGGER.info,
     )
-    return ExperimentData(dataset, CachedImages(dataset, config.data.image_size))
+    images = CachedImages(
+        dataset, config.data.image_size, max_bytes=int(config.data.cache_gib * 2**30)
+    )
+    LOGGER.info("data: %s; config.data.cache_gib is %g", images, config.data.cache_gib)
+    return ExperimentData(dataset, images)
 
 
 def run_experiment(

@@ -161,14 +161,20 @@ def test_cache_decodes_each_image_once(dataset: Noise, ids: list[str]) -> None:
     assert not cached.read(5).flags.writeable
 
 
-def test_cache_over_its_limit_keeps_nothing(dataset: Noise) -> None:
-    limit = 23 * SIZE * SIZE * 3
-    assert CachedImages(dataset, SIZE, max_bytes=limit).enabled
-    cached = CachedImages(dataset, SIZE, max_bytes=limit - 1)
-    assert not cached.enabled
-    dataset.reads.clear()
-    np.testing.assert_array_equal(cached.read(4), cached.read(4))
-    assert dataset.reads == [4, 4]
+@pytest.mark.parametrize(("room", "capacity"), [(0, 0), (0.99, 0), (9.5, 9), (23, 23), (50, 23)])
+def test_cache_keeps_as_many_images_as_fit(
+    dataset: Noise, ids: list[str], room: float, capacity: int
+) -> None:
+    cached = CachedImages(dataset, SIZE, max_bytes=int(room * SIZE * SIZE * 3))
+    assert cached.capacity == capacity
+    for _ in range(2):
+        for index in range(2, 23):
+            np.testing.assert_array_equal(cached.read(index), resize(Noise(23).read(index), SIZE))
+    kept = min(capacity, 21)
+    assert dataset.reads == [*range(2, 23), *range(2 + kept, 23)]
+    plain = train_iterator(Noise(23), ids, batch_size=7, image_size=SIZE, seed=2)
+    mixed = train_iterator(cached, ids, batch_size=7, image_size=SIZE, seed=2)
+    assert equal(take(plain, 9), take(mixed, 9))
 
 
 def test_cache_leaves_the_data_sets_own_arrays_writable() -> None:
