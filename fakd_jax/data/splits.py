@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -133,7 +134,10 @@ def make_split(
     - `grouped`: all images are divided anew, in whole groups of duplicates: test has the same share
       of each class as in the source, validation `validation_fraction` of the rest.
     - `kfold`: the groups are divided into `folds` parts of equal size and class shares; part `fold`
-      is test, and validation is drawn from the rest as in `grouped`.
+      is test. Validation is as large as in `grouped`, but taken from the next part, and from those
+      after it if that is not enough: with v = `validation_fraction`, an image is in the validation
+      sets of at most ceil(v · (folds - 1)) folds, and in the training sets of all others that do
+      not test it. With two folds, what validates one is in no training set.
 
     Args:
       dataset: the data.
@@ -149,7 +153,8 @@ def make_split(
       fold: of `kfold`, from 0.
 
     Raises:
-      UserError: an unknown kind, a fraction or fold out of range, no training or test folder, a
+      UserError: an unknown kind, a fraction or fold out of range, a fraction so large that images
+        would be in no fold's training set, no training or test folder, a
         class with too few training images or groups, or no validation or test image without a
         duplicate in training.
       ValueError: groups are needed and not given.
@@ -160,11 +165,8 @@ def make_split(
         raise UserError(
             f"the validation fraction is {validation_fraction}; give one between 0 and 1"
         )
-    if kind == "kfold" and not (folds >= 2 and 0 <= fold < folds):
-        raise UserError(
-            f"config.data.fold is {fold} of {folds} folds; give at least 2 folds and a fold "
-            "from 0 to one less"
-        )
+    if kind == "kfold":
+        _check_folds(folds, fold, validation_fraction)
     if kind in NEED_GROUPS and groups is None:
         raise ValueError(f"the {kind} split needs groups of duplicates")
     clusters = Clusters(dataset, groups if kind in NEED_GROUPS else None)
@@ -182,12 +184,15 @@ def make_split(
             val = draw(clusters, pool, validation_fraction, seed)
     else:
         everything = tuple(example.id for example in dataset.examples)
+        candidates = None
         if kind == "grouped":
             test = draw(clusters, everything, _test_shares(dataset), seed, purpose="test")
         else:
-            test = deal(clusters, everything, folds, seed)[fold]
+            parts = deal(clusters, everything, folds, seed)
+            test, *others = parts[fold:] + parts[:fold]
+            candidates = others[: _parts_for_validation(validation_fraction, folds)]
         pool = tuple(sorted(set(everything) - set(test)))
-        val = draw(clusters, pool, validation_fraction, seed)
+        val = draw(clusters, pool, validation_fraction, seed, candidates=candidates)
     train = tuple(sorted(set(pool) - set(val)))
     apart = clusters.touched_by(test, (*train, *val)) if kind == "deduplicated" else ()
     if len(apart) == len(test):
@@ -208,6 +213,24 @@ def make_split(
         folds=folds if kind == "kfold" else None,
         fold=fold if kind == "kfold" else None,
     )
+
+
+def _check_folds(folds: int, fold: int, validation_fraction: float) -> None:
+    if not (folds >= 2 and 0 <= fold < folds):
+        raise UserError(
+            f"config.data.fold is {fold} of {folds} folds; give at least 2 folds and a fold "
+            "from 0 to one less"
+        )
+    if folds > 2 and _parts_for_validation(validation_fraction, folds) == folds - 1:
+        raise UserError(
+            f"with config.data.validation_fraction={validation_fraction} some images would be in "
+            f"no training set of the {folds} folds; give at most {(folds - 2) / (folds - 1):.2g}"
+        )
+
+
+def _parts_for_validation(fraction: float, folds: int) -> int:
+    """The number of folds' parts that hold `fraction` of all parts but one."""
+    return math.ceil(round(fraction * (folds - 1), 9))
 
 
 def _without_duplicates(

@@ -65,6 +65,7 @@ def draw(
     seed: int,
     *,
     purpose: str = "",
+    candidates: Sequence[Iterable[str]] | None = None,
 ) -> tuple[str, ...]:
     """Draws a share of every class, whole clusters at a time.
 
@@ -78,6 +79,8 @@ def draw(
       share: in (0, 1), of each class's n images; one for all classes, or by label.
       seed: of the order.
       purpose: makes two draws with the same seed independent.
+      candidates: parts of `ids`, in whole clusters of every class, which alone are drawn from, one
+        after the other; None draws from all ids.
 
     Returns:
       The ids drawn, sorted.
@@ -86,6 +89,7 @@ def draw(
       UserError: a class has a single cluster.
     """
     drawn: list[str] = []
+    parts = None if candidates is None else [clusters.by_class(part) for part in candidates]
     for label, members in clusters.by_class(ids).items():
         total = sum(map(len, members))
         if len(members) < 2:
@@ -96,7 +100,11 @@ def draw(
             )
         fraction = share[label] if isinstance(share, Mapping) else share
         wanted = min(max(math.floor(fraction * total + 0.5), 1), total - 1)
-        shuffled = sorted(members, key=lambda cluster: _place(seed, purpose, cluster[0]))
+        shuffled = [
+            cluster
+            for part in ([members] if parts is None else [part[label] for part in parts])
+            for cluster in sorted(part, key=lambda cluster: _place(seed, purpose, cluster[0]))
+        ]
         taken: list[str] = []
         for cluster in shuffled:  # `wanted` is below the total, so one cluster is left
             if len(taken) + len(cluster) <= wanted:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 
 import pytest
@@ -85,15 +86,54 @@ def test_deduplicated_sets_test_images_with_duplicates_apart(data, seed, fractio
 
 
 @settings(deadline=None)
-@given(data=grouped_data(largest=4), seed=SEEDS, folds=st.integers(2, 5))
-def test_the_folds_test_every_image_once(data, seed, folds):
+@given(
+    data=grouped_data(largest=4),
+    seed=SEEDS,
+    folds=st.integers(2, 5),
+    fraction=st.sampled_from([0.1, 0.2, 0.25, 0.4, 0.5]),
+)
+def test_folds_test_every_image_once_and_train_on_it_in_nearly_all_others(
+    data, seed, folds, fraction
+):
     dataset, groups = data
     splits = [
-        split_or_reject(dataset, groups, kind="kfold", seed=seed, folds=folds, fold=fold)
+        split_or_reject(
+            dataset,
+            groups,
+            kind="kfold",
+            seed=seed,
+            folds=folds,
+            fold=fold,
+            validation_fraction=fraction,
+        )
         for fold in range(folds)
     ]
     assert sorted(id for split in splits for id in split.test) == ids_of(dataset)
     assert [(split.folds, split.fold) for split in splits] == [(folds, n) for n in range(folds)]
+    most = {0.1: 1, 0.2: 1, 0.25: 1, 0.4: math.ceil(0.4 * (folds - 1)), 0.5: folds // 2}[fraction]
+    validated = Counter(id for split in splits for id in split.val)
+    trained = Counter(id for split in splits for id in split.train)
+    assert max(validated.values()) <= most
+    if folds > 2:
+        assert min(trained[id] for id in ids_of(dataset)) >= folds - 1 - most >= 1
+
+
+def test_validation_sets_of_the_folds_overlap_no_more_than_they_must():
+    dataset = dataset_of({"train": [50, 75]})
+    groups = {id: index for index, id in enumerate(ids_of(dataset))}
+    for fraction, sizes in ((0.2, [20] * 5), (0.3, [30] * 5)):
+        splits = [
+            make_split(
+                dataset, groups=groups, kind="kfold", seed=0, fold=n, validation_fraction=fraction
+            )
+            for n in range(5)
+        ]
+        assert [len(split.val) for split in splits] == sizes
+        times = Counter(id for split in splits for id in split.val)
+        # 5 · 20 of 125 images need no overlap; of 5 · 30, 25 are validated twice
+        expected = {1: 100} if fraction == 0.2 else {1: 100, 2: 25}
+        assert Counter(times.values()) == expected
+        assert sum(len(split.train) for split in splits) == 5 * 100 - sum(sizes)
 
 
 @settings(deadline=None)
@@ -237,6 +277,12 @@ SMALL = {"train": [6, 6], "test": [2, 2]}
         (SMALL, "alone", {"kind": "kfold", "folds": 3, "fold": 3}, "fold is 3 of 3 folds"),
         (SMALL, "alone", {"kind": "kfold", "folds": 3, "fold": -1}, "fold is -1 of 3 folds"),
         (SMALL, "alone", {"kind": "kfold", "folds": 9}, "class a of somewhere has 8 groups.*9 fo"),
+        (
+            SMALL,
+            "alone",
+            {"kind": "kfold", "folds": 3, "validation_fraction": 0.6},
+            r"no training set of the 3 folds; give at most 0\.5",
+        ),
         (SMALL, "by class", {"kind": "grouped"}, "single training group of duplicates"),
         (SMALL, "by class", {"kind": "deduplicated"}, "single training group of duplicates"),
         (SMALL, "by class", {"kind": "kfold", "folds": 2}, "has 1 groups of duplicates, fewer"),
