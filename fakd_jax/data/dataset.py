@@ -13,10 +13,11 @@ from jaxtyping import UInt8
 
 from fakd_jax.data.preprocessing import decode_rgb
 from fakd_jax.errors import UserError
-from fakd_jax.runtime.hashing import sha256
+from fakd_jax.runtime.hashing import sha256, sha256_of_array
 
 SPLITS = ("train", "val", "test")
 DESCRIPTION_FILE = "dataset.json"
+CONTENT_DIGITS = 32
 
 
 @dataclass(frozen=True)
@@ -27,11 +28,13 @@ class Example:
       id: its path in the source with forward slashes, `Testing/glioma/Te-gl_0010.jpg`.
       label: index into the data set's `class_names`.
       split: that of its folder: `train`, `val` or `test`.
+      content: see :func:`content_of`.
     """
 
     id: str
     label: int
     split: str
+    content: str
 
 
 @dataclass(frozen=True)
@@ -43,14 +46,14 @@ class Description:
       fingerprint: see :func:`fingerprint_of`.
       records: the folder of the array_record files, relative to this one.
       files: size in bytes of every file of the records, to detect a damaged cache.
-      examples: `[id, label, split]` of every example, sorted by id.
+      examples: `[id, label, split, content]` of every example, sorted by id.
     """
 
     class_names: list[str]
     fingerprint: str
     records: str
     files: dict[str, int]
-    examples: list[tuple[str, int, str]]
+    examples: list[tuple[str, int, str, str]]
 
     def save(self, folder: Path) -> None:
         """Writes `dataset.json` into `folder`."""
@@ -65,7 +68,9 @@ class Description:
         """
         try:
             values = json.loads((folder / DESCRIPTION_FILE).read_text(encoding="utf-8"))
-            examples = [(id, label, split) for id, label, split in values.pop("examples")]
+            examples = [
+                (id, label, split, content) for id, label, split, content in values.pop("examples")
+            ]
             description = cls(**values, examples=examples)
             if record_files(folder / description.records) != description.files:
                 raise ValueError("files of another size")
@@ -89,6 +94,23 @@ def fingerprint_of(contents: Iterable[tuple[str, str, str]]) -> str:
       contents: `(id, class name, sha256 of the file's bytes)` of every example, in any order.
     """
     return sha256(*(f"{json.dumps(row)}\n" for row in sorted(contents)))
+
+
+def content_of(pixels: UInt8[np.ndarray, "H W 3"]) -> str:
+    """Identifies an image by its decoded pixels, whatever its name, place or file format.
+
+    Two limits. JPEG decoders may differ by a grey level, so that another version of Pillow's
+    libjpeg may give a JPEG another identity; PNG is lossless everywhere. And a copy that was
+    re-encoded with loss, resized or mirrored is another image here: finding those is the audit's
+    work (:mod:`fakd_jax.audit`).
+
+    Args:
+      pixels: uint8 `[H, W, 3]`, RGB at the original size.
+
+    Returns:
+      The first 128 bits of the SHA-256 of shape and values, in hexadecimal.
+    """
+    return sha256_of_array(pixels)[:CONTENT_DIGITS]
 
 
 class ImageDataset:

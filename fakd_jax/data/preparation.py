@@ -13,14 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from fakd_jax.data.cache import scratch_folder, written_whole
-from fakd_jax.data.dataset import SPLITS, Description, fingerprint_of, record_files
+from fakd_jax.data.dataset import SPLITS, Description, content_of, fingerprint_of, record_files
 from fakd_jax.data.preprocessing import decode_rgb
 from fakd_jax.data.scanning import FoundImage, Scan, listed
 from fakd_jax.errors import UserError
 from fakd_jax.runtime.hashing import sha256
 
-RECORDS_FORMAT = "v1"
-"""Part of every key in the cache: raise it when the content of the records changes."""
+RECORDS_FORMAT = "v2"
+"""Part of every key in the cache: raise it when what is stored in a folder of records changes."""
 
 UNREADABLE = ("error", "skip")
 """What to do with unusable images: refuse the data, or skip and report them."""
@@ -39,6 +39,7 @@ class Inspected:
     Attributes:
       image: the file.
       sha256: of its bytes; empty if it could not be read.
+      content: of its pixels, see :func:`fakd_jax.data.dataset.content_of`.
       problem: why it is unusable; empty if it is usable.
       size: (width, height) as decoded.
       mode: Pillow's mode of the file, such as `L`, `RGB`, `RGBA` or `I;16`.
@@ -48,6 +49,7 @@ class Inspected:
 
     image: FoundImage
     sha256: str = ""
+    content: str = ""
     problem: str = ""
     size: tuple[int, int] = (0, 0)
     mode: str = ""
@@ -148,7 +150,7 @@ def _inspect(image: FoundImage, scratch: Path) -> Inspected:
     try:
         pixels = decode_rgb(content, image.id)
     except UserError as error:
-        return Inspected(image, digest, problem=str(error).removeprefix(f"{image.id}: "))
+        return Inspected(image, sha256=digest, problem=str(error).removeprefix(f"{image.id}: "))
     mode, reason = _mode_and_reason(content)
     if reason:
         from PIL import Image
@@ -157,7 +159,8 @@ def _inspect(image: FoundImage, scratch: Path) -> Inspected:
     height, width, _ = pixels.shape
     return Inspected(
         image,
-        digest,
+        sha256=digest,
+        content=content_of(pixels),
         size=(width, height),
         mode=mode,
         reencoded=reason,
@@ -228,7 +231,8 @@ def _write(
         records=written.relative_to(folder).as_posix(),
         files=record_files(written),
         examples=[
-            (item.image.id, labels[item.image.class_name], item.image.split) for item in usable
+            (item.image.id, labels[item.image.class_name], item.image.split, item.content)
+            for item in usable
         ],
     ).save(folder)
 

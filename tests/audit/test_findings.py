@@ -39,7 +39,7 @@ AUDIT = Audit("f" * 64, COPIES, REJECTED, GROUPS)
 def dataset() -> ImageDataset:
     made = object.__new__(ImageDataset)
     made.examples = tuple(
-        Example(id, LABELS[id], "test" if id[0] == "t" else "train") for id in sorted(GROUPS)
+        Example(id, LABELS[id], "test" if id[0] == "t" else "train", id) for id in sorted(GROUPS)
     )
     made.class_names = ("glioma", "notumor")
     return made

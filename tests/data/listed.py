@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from fakd_jax.data.dataset import Example, ImageDataset
+from fakd_jax.runtime.hashing import sha256
 
 
 def dataset_of(counts: dict[str, list[int]], fingerprint: str = "f" * 64) -> ImageDataset:
-    """A data set without images: `{split: [images of class 0, of class 1, …]}`."""
+    """A data set without images, each of another content: `{split: [of class 0, class 1, …]}`."""
     examples = [
-        Example(f"{split}/{label}/{index}.png", label, split)
+        Example(id := f"{split}/{label}/{index}.png", label, split, sha256(id)[:32])
         for split, numbers in counts.items()
         for label, number in enumerate(numbers)
         for index in range(number)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from fakd_jax.data.dataset import Example, ImageDataset, fingerprint_of
+from fakd_jax.data.dataset import ImageDataset, content_of, fingerprint_of
 from fakd_jax.data.sources import open_dataset
 from fakd_jax.errors import UserError
 
@@ -23,8 +23,14 @@ def dataset(small_tree: Path, tmp_path: Path) -> ImageDataset:
 def test_examples_are_sorted_by_id_and_know_label_and_split(dataset):
     assert len(dataset) == 10
     assert dataset.class_names == ("a", "b")
-    assert dataset.examples[0] == Example("Testing/a/000.png", 0, "test")
-    assert dataset.examples[-1] == Example("Training/b/003.png", 1, "train")
+    first, last = (vars(dataset.examples[index]) for index in (0, -1))
+    assert first | {"content": ""} == {
+        "id": "Testing/a/000.png",
+        "label": 0,
+        "split": "test",
+        "content": "",
+    }
+    assert (last["id"], last["label"], last["split"]) == ("Training/b/003.png", 1, "train")
     assert [dataset.index_of(example.id) for example in dataset.examples] == list(range(10))
     assert dataset.ids("test") == ("Testing/a/000.png", "Testing/a/001.png", "Testing/b/000.png")
     assert dataset.ids("val") == ()
@@ -48,6 +54,25 @@ def test_it_can_be_pickled_and_read_from_many_threads(dataset):
         images = list(pool.map(again.read, indices))
     for index, image in zip(indices, images, strict=True):
         np.testing.assert_array_equal(image, dataset.read(index))
+
+
+def test_an_image_is_known_by_its_pixels_whatever_its_name_and_format(make_tree, tmp_path):
+    tree = make_tree({"Training/a": 3, "Training/b": 1, "Testing/a": 1, "Testing/b": 1})
+    first, second, third = sorted((tree / "Training" / "a").iterdir())
+    with Image.open(first) as image:
+        image.save(tree / "Testing" / "b" / "renamed.bmp")
+        image.transpose(Image.Transpose.ROTATE_90).save(second)
+        image.putpixel((3, 4), (1, 2, 3))
+        image.save(third)
+    dataset = open_dataset(tree, cache_dir=tmp_path / "cache", log=lambda line: None)
+    contents = {example.id: example.content for example in dataset.examples}
+    assert len(dataset.report["reencoded"]) == 1
+    assert contents["Testing/b/renamed.bmp"] == contents["Training/a/000.png"]
+    assert len(set(contents.values())) == len(contents) - 1
+    for index, example in enumerate(dataset.examples):
+        assert example.content == content_of(dataset.read(index))
+    flat = np.zeros((12, 10, 3), np.uint8)
+    assert content_of(flat) != content_of(flat.reshape(10, 12, 3))  # the shape counts
 
 
 def test_masks_lie_beside_the_images(dataset, small_tree):
