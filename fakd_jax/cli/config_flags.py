@@ -33,7 +33,7 @@ packaged one: from fakd_jax.configs import fakd."""
 
 
 def parse_config_flags(argv: list[str], program: str, description: str) -> tuple[ConfigDict, Path]:
-    """Parses the flags of a command that runs a config.
+    """Parses the flags of a command that runs a config and has no flags of its own.
 
     Args:
       argv: arguments after the program's name.
@@ -46,6 +46,12 @@ def parse_config_flags(argv: list[str], program: str, description: str) -> tuple
     Raises:
       UserError: no such config or variant, an unknown key, a value of the wrong type, other flags.
     """
+    parser = config_parser(program, description)
+    return read_config(parser, *parser.parse_known_args(argv))
+
+
+def config_parser(program: str, description: str) -> CommandParser:
+    """A parser of `--config` and `--workdir`, to which a command may add flags of its own."""
     parser = CommandParser(
         program,
         usage="%(prog)s --config NAME_OR_FILE[:variant] [--workdir DIR] [--config.KEY=VALUE ...]",
@@ -63,14 +69,32 @@ def parse_config_flags(argv: list[str], program: str, description: str) -> tuple
         help="where results are written and an interrupted run is resumed from "
         "(default: runs/<name of the config>[-variant])",
     )
-    arguments, overrides = parser.parse_known_args(argv)
+    return parser
+
+
+def read_config(
+    parser: CommandParser, arguments: argparse.Namespace, overrides: list[str]
+) -> tuple[ConfigDict, Path]:
+    """The config and workdir that a :func:`config_parser` has parsed.
+
+    Args:
+      parser: for messages.
+      arguments: the parsed flags.
+      overrides: the others, `--config.KEY=VALUE`.
+
+    Returns:
+      As :func:`parse_config_flags`.
+
+    Raises:
+      UserError: likewise.
+    """
     target, _, variant = arguments.config.partition(":")
     try:
-        config = _load(target).get_config(*([variant] if variant else []))
+        config = load_config_module(target).get_config(*([variant] if variant else []))
         _override(config, overrides)
     except (flags.Error, AttributeError, LookupError, ValueError, TypeError, OSError) as error:
         message = error.args[0] if isinstance(error, KeyError) and error.args else error
-        raise UserError(f"{' '.join(str(message).split())} (see {program} --help)") from error
+        raise UserError(f"{' '.join(str(message).split())} (see {parser.prog} --help)") from error
     name = config.get("name", Path(target).stem)
     return config, arguments.workdir or Path("runs", "-".join(filter(None, (name, variant))))
 
@@ -85,8 +109,12 @@ def _descriptions() -> Iterator[str]:
         yield f"  {name:9}{doc.partition(chr(10))[0]}"
 
 
-def _load(target: str) -> ModuleType:
-    """Imports a packaged config by its name, or a config file by its path."""
+def load_config_module(target: str) -> ModuleType:
+    """Imports a packaged config by its name, or a config file by its path.
+
+    Raises:
+      UserError: there is no such config, or the file is not Python.
+    """
     if target in _packaged():
         return importlib.import_module(f"{configs.__name__}.{target}")
     file = Path(target)

@@ -46,6 +46,7 @@ STUDY_FIGURE_FILE = "study.png"
 STUDY_LOG_FILE = "study.log"
 CELL_FILE = "cell.json"
 FAILED_FILE = "failed.txt"
+CLAIM_FILE = ".claim"
 
 
 def evaluation_folder(workdir: Path, phase: str) -> Path:

@@ -71,6 +71,18 @@ def is_finished(study: Study, cell: Cell) -> bool:
     return (study.folder(cell) / CELL_FILE).is_file()
 
 
+def unfinished(study: Study) -> list[Cell]:
+    """The cells that have neither finished nor failed, in the order of running."""
+    failed = failures(study)
+    return [cell for cell in study.cells if cell not in failed and not is_finished(study, cell)]
+
+
+def is_ready(study: Study, cell: Cell) -> bool:
+    """Whether a cell can run: its teacher, if it needs one, has finished."""
+    needs_teacher = study.settings[cell].needs_teacher
+    return not needs_teacher or is_finished(study, cell.of_method(study.teacher))
+
+
 def mark_finished(study: Study, cell: Cell, seconds: float) -> None:
     """Writes the last file of a cell: its running time, and what was evaluated.
 

@@ -16,10 +16,12 @@ from fakd_jax.errors import NotFiniteError, UserError
 from fakd_jax.experiment.run import train_and_evaluate
 from fakd_jax.experiment.teacher_and_student import open_experiment_data
 from fakd_jax.runs.files import CONFIG_FILE
-from fakd_jax.study import run
-from fakd_jax.study.cells import Cell, open_study
+from fakd_jax.study.cells import open_study
+from fakd_jax.study.engines import cell as engines_cell
+from fakd_jax.study.engines import local
+from fakd_jax.study.report import write_report
 from fakd_jax.study.results import failures
-from fakd_jax.study.run import run_study, time_left
+from fakd_jax.study.run import run_study
 from tests.tiny import as_flags, tiny_config, tiny_study, tiny_study_overrides, write_images
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -54,21 +56,6 @@ def times_of_change(workdir):
     return {file: file.stat().st_mtime_ns for file in (workdir / "official").rglob("*")}
 
 
-@pytest.mark.parametrize(
-    ("seconds", "expected"),
-    [(10.0, "about 70 s left"), (100.0, "about 12 min left"), (1000.0, "about 1.9 h left")],
-)
-def test_a_method_takes_what_it_took_and_an_unknown_one_the_mean(make_result, seconds, expected):
-    finished = [
-        make_result("teacher", 0, "1", seconds=4 * seconds),
-        make_result("student", 0, "1", seconds=0.5 * seconds),
-        make_result("student", 1, "1", seconds=1.5 * seconds),
-    ]
-    remaining = [Cell("official", 2, method) for method in ("teacher", "student", "kd")]
-    assert time_left(remaining, finished) == expected  # 4 + 1 + 2 times the seconds
-    assert "unknown" in time_left(remaining, [])
-
-
 def test_a_study_leaves_its_report_and_ordinary_runs(whole):
     workdir, report = whole
     assert json.loads((workdir / "study.json").read_text()) == report
@@ -96,7 +83,9 @@ def test_cells_of_a_seed_share_split_and_teacher_and_report_their_metrics(whole)
 def test_a_finished_study_only_reports_again(whole, data, cache, monkeypatch):
     workdir, report = whole
     before = times_of_change(workdir)
-    monkeypatch.setattr(run, "open_experiment_data", lambda config: pytest.fail("opened the data"))
+    monkeypatch.setattr(
+        local, "open_experiment_data", lambda config: pytest.fail("opened the data")
+    )
     assert run_study(tiny_study(data, cache, **SMALL), workdir) == report
     assert times_of_change(workdir) == before
 
@@ -112,19 +101,19 @@ def test_another_studys_workdir_is_refused(whole, data, cache):
 def test_interrupted_between_cells_it_resumes_with_the_next(
     whole, data, cache, tmp_path, monkeypatch
 ):
-    finished = run.mark_finished
+    finished = engines_cell.mark_finished
 
     def interrupt_after_the_second(study, cell, seconds):
         finished(study, cell, seconds)
         if cell.method == "student":
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(run, "mark_finished", interrupt_after_the_second)
+    monkeypatch.setattr(engines_cell, "mark_finished", interrupt_after_the_second)
     config = tiny_study(data, cache, **SMALL)
     with pytest.raises(KeyboardInterrupt):
         run_study(config, tmp_path)
     monkeypatch.undo()
-    partial = run.write_report(open_study(config, tmp_path))
+    partial = write_report(open_study(config, tmp_path))
     assert [row["method"] for row in partial["missing"]] == ["fakd"]
     assert "1 of 3 cells are missing" in (tmp_path / "study.txt").read_text()
     before = times_of_change(tmp_path / "official" / "seed0" / "student")
@@ -165,7 +154,7 @@ def test_data_that_changed_stop_a_study_before_its_next_cell(whole, data, cache,
     config = tiny_study(data, cache, **SMALL)
     changed = open_experiment_data(tiny_config("fakd", other, cache))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(run, "open_experiment_data", lambda config: changed)
+        patch.setattr(local, "open_experiment_data", lambda config: changed)
         with pytest.raises(UserError, match=r"ran on other data .* than the next ones would"):
             run_study(config, copy)
 
@@ -180,7 +169,7 @@ def test_a_cell_whose_loss_is_not_finite_is_left_out_and_the_others_run(
         return train_and_evaluate(settings, *arguments, **keywords)
 
     config = tiny_study(data, cache, methods=("teacher", "student", "kd"), seeds=(0,))
-    monkeypatch.setattr(run, "train_and_evaluate", diverge_as_teacher)
+    monkeypatch.setattr(engines_cell, "train_and_evaluate", diverge_as_teacher)
     message = r"2 of 3 cells failed .* first official, seed 0, teacher: the loss of .*delete"
     with pytest.raises(UserError, match=message):
         run_study(config, tmp_path)
@@ -192,7 +181,7 @@ def test_a_cell_whose_loss_is_not_finite_is_left_out_and_the_others_run(
     }
     assert "teacher failed: the loss of teacher" in (tmp_path / "study.txt").read_text()
     # Going on trains nothing again, until the note is deleted.
-    monkeypatch.setattr(run, "train_and_evaluate", lambda *_, **__: pytest.fail("trained"))
+    monkeypatch.setattr(engines_cell, "train_and_evaluate", lambda *_, **__: pytest.fail("trained"))
     with pytest.raises(UserError, match=message):
         run_study(config, tmp_path)
     (tmp_path / "official" / "seed0" / "teacher" / "failed.txt").unlink()

@@ -1,0 +1,1 @@
+"""Who runs the cells of a study: processes that share its workdir, or the workers of Ray."""
