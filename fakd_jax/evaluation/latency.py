@@ -1,20 +1,16 @@
-"""The time that one prediction takes, and the hardware that it depends on."""
+"""The time that one prediction takes."""
 
 from __future__ import annotations
 
 import functools
-import os
-import platform
-import re
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
-import jax
 import numpy as np
 
 from fakd_jax.inference.predictor import Predictor
+from fakd_jax.runtime.environment import describe_environment
 
 WARM_UPS = 2
 MIN_REPEATS, MAX_REPEATS = 5, 100
@@ -34,7 +30,7 @@ def measure_latency(
       One dict per batch size: `batch`, `device`, `dtype`, `repeats`, and in milliseconds
       `median_ms` and `p95_ms` per batch and `median_ms_per_image`.
     """
-    side, device = predictor.preprocessing.image_size, describe_hardware()["device"]
+    side, device = predictor.preprocessing.image_size, describe_environment()["device"]
     rows = []
     for batch in batch_sizes:
         # Noise: a processor may compute black images faster than real ones.
@@ -55,20 +51,6 @@ def measure_latency(
     return rows
 
 
-def describe_hardware() -> dict[str, Any]:
-    """The device that computes, the number of usable processors, and software versions."""
-    device = jax.devices()[0]
-    name = _processor_name() if device.platform == "cpu" else device.device_kind
-    return {
-        "platform": device.platform,
-        "device": name,
-        "device_count": jax.device_count(),
-        "cpu_count": _usable_cpus(),
-        "python": platform.python_version(),
-        "jax": jax.__version__,
-    }
-
-
 def _time(call: Callable[[], object]) -> list[float]:
     """The seconds of each call, of as many as fit the time allowed."""
     for _ in range(WARM_UPS):
@@ -81,18 +63,3 @@ def _time(call: Callable[[], object]) -> list[float]:
         call()
         seconds.append(time.perf_counter() - start)
     return seconds
-
-
-def _processor_name() -> str:
-    """The CPU's model where Linux reports it, else its architecture."""
-    information = Path("/proc/cpuinfo")
-    text = information.read_text(encoding="utf-8") if information.is_file() else ""
-    named = re.search(r"^model name\s*: *(.*\S)", text, re.MULTILINE)
-    return named[1] if named else platform.processor() or platform.machine()
-
-
-def _usable_cpus() -> int:
-    """The processors that this process may use: a container may allow fewer than there are."""
-    if hasattr(os, "sched_getaffinity"):  # on Linux only
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fakd_jax.evaluation.latency import describe_hardware
 from fakd_jax.inference.adapter import weights_sha256
 from fakd_jax.inference.predictor import Predictor
 from fakd_jax.runs.workdir import SplitIds, checkpoint_name
+from fakd_jax.runtime.environment import describe_environment
 from fakd_jax.version import __version__
 
 if TYPE_CHECKING:
@@ -55,6 +55,6 @@ def describe_provenance(
         "preprocessing": predictor.preprocessing.to_dict(),
         "dtype": predictor.dtype,
         "batch_size": predictor.batch_size,
-        "hardware": describe_hardware(),
+        "hardware": describe_environment(),
         "package_version": __version__,
     }

@@ -14,7 +14,7 @@ from fakd_jax.evaluation.provenance import describe_provenance
 from fakd_jax.evaluation.write import write_evaluation
 from fakd_jax.inference.predictor import Predictor
 from fakd_jax.models.checkpoint import load_metadata, resolve_checkpoint
-from fakd_jax.runs.workdir import default_output, find_workdir
+from fakd_jax.runs.workdir import default_output, find_workdir, trained_dtype
 from fakd_jax.runtime.atomic_files import require_writable
 
 SPLITS = ("test", "val", "train")
@@ -69,11 +69,12 @@ def evaluate_checkpoint(
     """
     if split not in SPLITS:
         raise UserError(f"unknown split {split!r}; choose one of {', '.join(SPLITS)}")
-    trained_with = load_metadata(resolve_checkpoint(checkpoint)).get("config") or {}
+    metadata = load_metadata(resolve_checkpoint(checkpoint))
+    trained_with = metadata.get("config") or {}
     predictor = Predictor.from_checkpoint(
         checkpoint,
         batch_size=trained_with.get("eval_batch_size", 32) if batch_size is None else batch_size,
-        dtype=dtype or trained_with.get("dtype", "auto"),
+        dtype=dtype or trained_dtype(metadata),
         allow_untrained=allow_untrained,
     )
     workdir = find_workdir(predictor.checkpoint)

@@ -19,13 +19,16 @@ from fakd_jax.data.splits import NEED_GROUPS, Split, make_split
 from fakd_jax.distillation.objective import Objective
 from fakd_jax.distillation.projection import Projection
 from fakd_jax.errors import UserError
-from fakd_jax.experiment.resume import PLACE_KEYS, discard_unstarted_run, keep_config
+from fakd_jax.experiment.record import ABSENT, RunRecord
+from fakd_jax.experiment.resume import PLACE_KEYS, resume_config, write_config
 from fakd_jax.experiment.settings import ExperimentConfig
 from fakd_jax.experiment.teacher_checks import require_same_task, require_unseen, teacher_checkpoint
 from fakd_jax.models import create_model, feature_shapes
 from fakd_jax.models.checkpoint import build_model
+from fakd_jax.models.state import model_state
 from fakd_jax.models.torch_weights.pretrained import load_pretrained
 from fakd_jax.runs.files import SPLIT_FILE
+from fakd_jax.runtime.hashing import sha256_of_tree
 from fakd_jax.runtime.precision import compute_dtype
 from fakd_jax.training.loop import run_phase
 from fakd_jax.training.metric_log import LOGGER
@@ -92,12 +95,17 @@ def run_experiment(
       UserError: config, data and weights do not fit together.
       KeyboardInterrupt: interrupted, after saving.
     """
-    discard_unstarted_run(config.to_dict(), workdir)
-    keep_config(config.to_dict(), workdir, place_keys)
+    config = resume_config(config, workdir, place_keys)
     data = data or open_experiment_data(config)
     _warn_of_unknown_negative_class(config.data.negative_class, data.dataset)
-    split = _split(config, data.dataset, workdir)
-    experiment = _Experiment(config, workdir, data.dataset, data.images, split)
+    split = _kept_split(data.dataset, workdir)
+    write_config(config.to_dict(), workdir)  # after the split's data is known to be the same
+    record = RunRecord(workdir)
+    record.begin({"dtype": config.dtype, "data": data.dataset.source})
+    record.pin("data.source", data.dataset.fingerprint)
+    split = split or _new_split(config, data.dataset, workdir)
+    _log_data(data.dataset, split)
+    experiment = _Experiment(config, workdir, data.dataset, data.images, split, record)
     if config.train == "teacher":
         return ExperimentResult(experiment.train_teacher(), None)
     checkpoint, teacher = experiment.teacher() if config.needs_teacher else (None, None)
@@ -114,25 +122,31 @@ def _warn_of_unknown_negative_class(negative_class: str, dataset: ImageDataset) 
         )
 
 
-def _split(config: ExperimentConfig, dataset: ImageDataset, workdir: Path) -> Split:
-    """Loads the split of a resumed run, or makes and stores one."""
+def _kept_split(dataset: ImageDataset, workdir: Path) -> Split | None:
+    """The split of a resumed run; None for a new run."""
     file = workdir / SPLIT_FILE
-    if file.is_file():
-        split = Split.load(file, dataset)
-    else:
-        grouped = config.data.split in NEED_GROUPS
-        audit = audit_duplicates(dataset, config.data.cache_dir, LOGGER.info) if grouped else None
-        split = make_split(
-            dataset,
-            kind=config.data.split,
-            validation_fraction=config.data.validation_fraction,
-            seed=derive_seed(config.seed, "split"),
-            groups=audit.groups if audit else None,
-            audit=audit.fingerprint if audit else None,
-            folds=config.data.folds,
-            fold=config.data.fold,
-        )
-        split.save(file)
+    return Split.load(file, dataset) if file.is_file() else None
+
+
+def _new_split(config: ExperimentConfig, dataset: ImageDataset, workdir: Path) -> Split:
+    """Makes and stores the split of a new run."""
+    grouped = config.data.split in NEED_GROUPS
+    audit = audit_duplicates(dataset, config.data.cache_dir, LOGGER.info) if grouped else None
+    split = make_split(
+        dataset,
+        kind=config.data.split,
+        validation_fraction=config.data.validation_fraction,
+        seed=derive_seed(config.seed, "split"),
+        groups=audit.groups if audit else None,
+        audit=audit.fingerprint if audit else None,
+        folds=config.data.folds,
+        fold=config.data.fold,
+    )
+    split.save(workdir / SPLIT_FILE)
+    return split
+
+
+def _log_data(dataset: ImageDataset, split: Split) -> None:
     LOGGER.info(
         "data: %s %s, %d classes; %d training, %d validation, %d test images; fingerprint %s",
         dataset.name,
@@ -143,7 +157,6 @@ def _split(config: ExperimentConfig, dataset: ImageDataset, workdir: Path) -> Sp
         len(split.test),
         dataset.fingerprint[:16],
     )
-    return split
 
 
 @dataclasses.dataclass(frozen=True)
@@ -155,6 +168,7 @@ class _Experiment:
     dataset: ImageDataset
     images: CachedImages
     split: Split
+    record: RunRecord
 
     @property
     def dtype(self) -> np.dtype:
@@ -164,6 +178,8 @@ class _Experiment:
     def teacher(self) -> tuple[Path | None, Teacher]:
         """Returns the frozen teacher: given, fine-tuned now or, if allowed, untrained."""
         config = self.config.teacher
+        if not config.checkpoint:
+            self.record.pin("teacher.checkpoint", ABSENT)
         if config.checkpoint:
             checkpoint = teacher_checkpoint(Path(config.checkpoint))
             require_unseen(checkpoint, self.dataset, self.split, self.config.data.cache_dir)
@@ -190,6 +206,8 @@ class _Experiment:
             )
         preprocessing = self.config.data.preprocessing
         require_same_task(checkpoint, metadata, self.dataset.class_names, preprocessing)
+        if self.config.teacher.checkpoint:
+            self.record.pin("teacher.checkpoint", sha256_of_tree(model_state(network)))
         LOGGER.info("teacher: %s from %s", metadata["arch"], checkpoint)
         return Teacher.freeze(network)
 
@@ -213,10 +231,13 @@ class _Experiment:
             rngs=nnx.Rngs(params=derive_seed(self.config.seed, role, "parameters")),
             **config.overrides,
         )
+        key = f"{role}.pretrained"
         if config.pretrained in ("", "none"):
+            self.record.pin(key, ABSENT)
             LOGGER.info("%s: %s initialised at random", role, config.arch)
         else:
             report = load_pretrained(network, config.arch, config.pretrained)
+            self.record.pin(key, str(report.sha256))
             LOGGER.info("%s: %s", role, report.summary())
         return network
 

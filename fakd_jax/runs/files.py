@@ -9,6 +9,7 @@ PHASES = ("teacher", "student")
 # A workdir.
 CONFIG_FILE = "config.json"
 SPLIT_FILE = "split.json"
+ENVIRONMENT_FILE = "environment.json"
 RECORDS_FILE = "metrics.jsonl"
 LOG_FILE = "train.log"
 CURVES_FILE = "curves.png"

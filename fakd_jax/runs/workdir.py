@@ -32,6 +32,14 @@ def checkpoint_name(checkpoint: Path, workdir: Path | None) -> str:
     return str(checkpoint.relative_to(workdir) if workdir else checkpoint)
 
 
+def trained_dtype(metadata: Mapping[str, Any]) -> str:
+    """The precision that a checkpoint was trained in; "auto" if its metadata lack it."""
+    name = (metadata.get("config") or {}).get("dtype", "auto")
+    if name == "auto":  # as earlier versions stored it
+        name = (metadata.get("source") or {}).get("compute_dtype", "auto")
+    return str(name)
+
+
 def read_records(workdir: Path) -> list[dict[str, Any]]:
     """The records of `metrics.jsonl`, oldest first; [] if there are none yet.
 

@@ -9,7 +9,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from fakd_jax.errors import UserError
-from fakd_jax.experiment.resume import PLACE_KEYS, keep_config
+from fakd_jax.experiment.resume import PLACE_KEYS, keep_config, read_config, resume_dtype
 from fakd_jax.runs.files import FAILED_FILE
 from fakd_jax.study.cells import Study, open_study
 from fakd_jax.study.engines.local import run_locally
@@ -20,6 +20,8 @@ from fakd_jax.training.metric_log import LOGGER
 
 Engine = Callable[[Study], None]
 """Runs the unfinished cells of a study and writes its report after each."""
+
+STUDY_PLACE_KEYS = PLACE_KEYS | {"data.source"}  # its content is compared before every cell
 
 
 def run_study(config: ConfigDict, workdir: Path, engine: Engine = run_locally) -> dict[str, Any]:
@@ -42,9 +44,12 @@ def run_study(config: ConfigDict, workdir: Path, engine: Engine = run_locally) -
         cells ran, or an error in a cell's run; at the end, if cells had to be skipped.
       KeyboardInterrupt: interrupted; call again to resume.
     """
+    if "dtype" in config.get("base", {}):
+        stored = (read_config(workdir) or {}).get("base") or {}
+        config.base.dtype = resume_dtype(config.base.dtype, stored.get("dtype"))
     study = open_study(config, workdir)
     shared = {"base": config.base.to_dict(), "changes": config.changes.to_dict()}
-    keep_config(shared, workdir, {f"base.{key}" for key in PLACE_KEYS})
+    keep_config(shared, workdir, {f"base.{key}" for key in STUDY_PLACE_KEYS})
     try:
         engine(study)
     except KeyboardInterrupt:

@@ -58,11 +58,11 @@ def measure_rates() -> dict[str, float]:
 
 def describe() -> dict[str, Any]:
     """The device, the processors and the versions."""
-    from fakd_jax.evaluation.latency import describe_hardware
+    from fakd_jax.runtime.environment import describe_environment
 
     names = ("jax", "flax", "torch", "torchvision", "onnxruntime", "lime")
     versions = {}
     for name in names:
         if util.find_spec(name) is not None:
             versions[name] = metadata.version(name)
-    return describe_hardware() | {"versions": versions, "load": os.getloadavg()[0]}
+    return describe_environment() | {"versions": versions, "load": os.getloadavg()[0]}

@@ -14,7 +14,7 @@ import pytest
 
 from fakd_jax.errors import NotFiniteError, UserError
 from fakd_jax.experiment.teacher_and_student import run_experiment
-from fakd_jax.models.checkpoint import load_model, resolve_checkpoint
+from fakd_jax.models.checkpoint import load_model, resolve_checkpoint, save_model
 from fakd_jax.runs.workdir import read_records
 from fakd_jax.training.checkpoints import PhaseCheckpoints
 from fakd_jax.training.early_stopping import EarlyStopping
@@ -54,6 +54,14 @@ def whole(run, tmp_path_factory):
     """An uninterrupted FAKD run: its workdir and its result."""
     workdir = tmp_path_factory.mktemp("whole")
     return workdir, run("fakd", workdir)
+
+
+@pytest.fixture(scope="module")
+def distilled(run, whole, tmp_path_factory):
+    """A student of the whole run's teacher, without features: its workdir and its result."""
+    workdir = tmp_path_factory.mktemp("distilled")
+    more = {"student.num_epochs": 1, "teacher.checkpoint": str(whole[0])}
+    return workdir, run("kd", workdir, **more)
 
 
 def metrics_of(workdir):
@@ -114,6 +122,40 @@ def test_a_finished_run_started_again_changes_nothing(run, whole):
     before = (workdir / "metrics.jsonl").read_bytes()
     assert run("fakd", workdir) == result
     assert (workdir / "metrics.jsonl").read_bytes() == before
+
+
+def test_a_run_goes_on_with_data_that_moved_and_not_with_data_that_changed(
+    run, whole, data, cache, tmp_path
+):
+    workdir, moved = tmp_path / "run", tmp_path / "moved.zip"
+    shutil.copytree(whole[0], workdir)
+    shutil.make_archive(str(moved.with_suffix("")), "zip", data)
+    assert run("fakd", workdir, data=moved).student == workdir / whole[1].student.relative_to(
+        whole[0]
+    )
+    config, record = ((workdir / f"{name}.json").read_text() for name in ("config", "environment"))
+    assert json.loads(config)["data"]["source"] == str(moved)
+    assert json.loads(config)["dtype"] == "float32"
+    assert [start["data"] for start in json.loads(record)["starts"]] == [str(data), str(moved)]
+
+    changed = write_images(tmp_path / "changed", seed=1)
+    with pytest.raises(UserError, match="other data"):
+        run("fakd", workdir, data=changed)
+    assert (workdir / "config.json").read_text() == config
+    assert (workdir / "environment.json").read_text() == record
+
+
+def test_a_given_teacher_may_move_but_not_change(run, whole, distilled, tmp_path):
+    moved, workdir = tmp_path / "moved", distilled[0]
+    shutil.copytree(whole[0], moved)
+    given = {"student.num_epochs": 1, "teacher.checkpoint": str(moved)}
+    run("kd", workdir, **given)
+    checkpoint = resolve_checkpoint(moved / "teacher")
+    state, metadata = load_model(checkpoint)
+    state["params"]["fc"]["bias"] = state["params"]["fc"]["bias"] + 1
+    save_model(checkpoint, state, metadata)
+    with pytest.raises(UserError, match=r"config\.teacher\.checkpoint gives other content"):
+        run("kd", workdir, **given)
 
 
 def test_a_run_that_never_started_may_be_run_with_another_config(run, data, tmp_path):
@@ -254,14 +296,19 @@ def test_two_devices_give_the_losses_of_one(run, data, cache, tmp_path):
             assert split[term] == pytest.approx(alone[term], rel=1e-3), term
 
 
+def test_a_given_teacher_is_used_and_never_trained(whole, distilled):
+    workdir, result = distilled
+    assert result.teacher == whole[1].teacher
+    assert all(
+        record.keys() & {"ce", "kd", "fa"} == {"ce", "kd"} for record in read_records(workdir)
+    )
+    assert not (workdir / "teacher").exists()
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "alpha", "terms"),
-    [
-        ("kd", 0.5, {"ce", "kd"}),
-        pytest.param("kd", 1.0, {"kd"}, marks=pytest.mark.slow),
-        pytest.param("feature", 0.0, {"ce", "fa"}, marks=pytest.mark.slow),
-        pytest.param("student", 0.0, {"ce"}, marks=pytest.mark.slow),
-    ],
+    [("kd", 1.0, {"kd"}), ("feature", 0.0, {"ce", "fa"}), ("student", 0.0, {"ce"})],
 )
 def test_a_given_teacher_is_used_where_needed_and_never_trained(
     name, alpha, terms, run, whole, tmp_path

@@ -35,7 +35,7 @@ class LoadReport:
       left_out: keys that were there and did not fit, with both shapes; all are in `fresh`.
       ignored: keys without a use here (`num_batches_tracked`).
       source: the file or folder.
-      sha256: of the file.
+      sha256: of the file, or of a folder's arrays.
     """
 
     loaded: int

@@ -15,7 +15,7 @@ from fakd_jax.models.torch_weights.convert import LoadReport, load_state_dict, t
 from fakd_jax.models.torch_weights.download import download
 from fakd_jax.models.torch_weights.files import read_state_dict
 from fakd_jax.models.torch_weights.names import key_table
-from fakd_jax.runtime.hashing import sha256_of_file
+from fakd_jax.runtime.hashing import sha256_of_file, sha256_of_tree
 
 IMAGENET = "imagenet"
 WEIGHTS_URL = "https://download.pytorch.org/models/"
@@ -126,4 +126,4 @@ def _load_folder(model: nnx.Module, arch: str, folder: Path) -> LoadReport:
     fresh = set((metadata.get("source") or {}).get("fresh", ()))
     weights = {key: v for key, v in to_state_dict(state, table).items() if key not in fresh}
     report = load_state_dict(model, weights, allow_missing=[table.head])
-    return dataclasses.replace(report, source=str(checkpoint))
+    return dataclasses.replace(report, source=str(checkpoint), sha256=sha256_of_tree(state))
