@@ -11,3 +11,7 @@ class UserError(Exception):
 
 class NotFiniteError(UserError):
     """A loss or gradient is no longer finite: this run cannot finish, others may."""
+
+
+class DamagedError(UserError):
+    """A file is not as it was written: it is incomplete, or its content has changed."""

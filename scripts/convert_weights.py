@@ -29,6 +29,7 @@ from fakd_jax.models.torch_weights import LoadReport, load_state_dict, read_stat
 from fakd_jax.models.torch_weights.names import key_table
 from fakd_jax.models.torch_weights.pretrained import IMAGENET, fetch_imagenet
 from fakd_jax.runtime.hashing import sha256_of_file
+from fakd_jax.runtime.sha256sums import SUMS_FILE
 from fakd_jax.version import __version__
 
 IMAGENET_CLASSES = 1000
@@ -93,7 +94,8 @@ def _check_output(output: Path) -> bool:
     """Whether `output` is a checkpoint to be replaced; refuses anything else there."""
     if not output.exists() or (output.is_dir() and not any(output.iterdir())):
         return False
-    if output.is_dir() and {p.name for p in output.iterdir()} == {METADATA_FILE, MODEL_FOLDER}:
+    names = {path.name for path in output.iterdir()} if output.is_dir() else set()
+    if names - {SUMS_FILE} == {METADATA_FILE, MODEL_FOLDER}:
         load_metadata(output)
         return True
     raise UserError(

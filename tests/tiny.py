@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -57,7 +58,6 @@ def save_tiny_checkpoint(
     kernel = state["params"]["classifier_3"]["kernel"]
     state["params"]["classifier_3"]["kernel"] = np.asarray(kernel) * head_scale
     metadata = {
-        "format_version": 1,
         "arch": "tiny_mobilenet",
         "num_classes": len(class_names),
         "class_names": list(class_names),
@@ -72,6 +72,15 @@ def save_tiny_checkpoint(
     }
     save_model(folder / "student" / "best" / "7", state, metadata)
     return folder
+
+
+def edit_metadata(checkpoint: Path, **changes: object) -> None:
+    """Changes keys of a checkpoint's metadata, as if it had been saved with them."""
+    from fakd_jax.runtime.sha256sums import write_sums
+
+    file = checkpoint / "metadata.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | changes))
+    write_sums(checkpoint)
 
 
 def contents(folder: Path) -> dict[str, bytes]:

@@ -1,15 +1,20 @@
-"""Checkpoints of networks: arrays in Orbax, metadata beside them in JSON.
+"""Checkpoints of networks: arrays in Orbax, metadata beside them in JSON, digests of both.
 
-A checkpoint is a folder with `model/` and `metadata.json`. Training and
+A checkpoint is a folder with `model/`, `metadata.json` and `SHA256SUMS`. Training and
 `scripts/convert_weights.py` write it; the predictor, evaluation and later trainings read it.
 Arrays are stored without their placement, so what a GPU wrote opens on a CPU.
+
+Every read is verified twice: `SHA256SUMS` has a digest of each file, which finds a changed bit
+anywhere in the folder, and `metadata.json` has one of each array, which names the array.
 """
 
 from __future__ import annotations
 
 import json
+import logging
 import shutil
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -19,44 +24,80 @@ import numpy as np
 from flax import nnx
 from jax.typing import DTypeLike
 
-from fakd_jax.errors import UserError
+from fakd_jax.errors import DamagedError, UserError
 from fakd_jax.models.registry import create_as_stored
-from fakd_jax.models.state import COLLECTIONS, set_model_state
+from fakd_jax.models.state import COLLECTIONS, flatten_state, set_model_state
+from fakd_jax.runtime.atomic_files import make_folders, sync, sync_tree
+from fakd_jax.runtime.hashing import sha256_of_typed_array
+from fakd_jax.runtime.sha256sums import SUMS_FILE, damaged_files, write_sums
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+FORMAT_WITHOUT_DIGESTS = 1
 METADATA_FILE = "metadata.json"
 MODEL_FOLDER = "model"
+DIGESTS_KEY = "array_sha256"
+MAX_LISTED_PROBLEMS = 20
+LOGGER = logging.getLogger("fakd_jax")
 
 
 def save_model(
     directory: Path | str, state: Mapping[str, Any], metadata: Mapping[str, Any]
 ) -> None:
-    """Writes a checkpoint, so that an interruption leaves the previous one readable.
-
-    Everything is written to a hidden folder beside `directory` and then renamed. Of several
-    processes that train together, only one may call this.
+    """Writes a network's checkpoint, see :func:`write_checkpoint`.
 
     Args:
       directory: becomes the checkpoint; an existing one is replaced.
       state: as of :func:`fakd_jax.models.state.model_state`; arrays on any device.
-      metadata: JSON-able values; `format_version` is added.
+      metadata: JSON-able values.
+
+    Raises:
+      UserError: the folder cannot be written.
+    """
+    write_checkpoint(directory, {MODEL_FOLDER: state}, metadata)
+
+
+def write_checkpoint(
+    directory: Path | str,
+    trees: Mapping[str, Mapping[str, Any]],
+    metadata: Mapping[str, Any],
+    documents: Mapping[str, Any] | None = None,
+) -> None:
+    """Writes a checkpoint, so that a crash or a power cut leaves the previous one readable.
+
+    Everything is written to a hidden folder beside `directory`, synced to disk and then renamed.
+    Of several processes that train together, only one may call this.
+
+    Args:
+      directory: becomes the checkpoint; an existing one is replaced.
+      trees: nested dictionaries of arrays, by the folder in which each is stored.
+      metadata: JSON-able values; the format and the arrays' digests are added.
+      documents: further JSON-able values, by file name.
 
     Raises:
       UserError: the folder cannot be written.
     """
     directory = Path(directory).absolute()
-    text = json.dumps({"format_version": FORMAT_VERSION, **metadata}, indent=2, ensure_ascii=False)
+    arrays = {folder: jax.tree.map(np.asarray, dict(tree)) for folder, tree in trees.items()}
+    digests = {folder: _digests(tree) for folder, tree in arrays.items()}
+    described = {**metadata, "format_version": FORMAT_VERSION, DIGESTS_KEY: digests}
+    texts = {METADATA_FILE: _json(described)}
+    texts |= {name: _json(document) for name, document in (documents or {}).items()}
     fresh, old = _hidden(directory, "saving"), _hidden(directory, "replaced")
     try:
-        directory.parent.mkdir(parents=True, exist_ok=True)
+        make_folders(directory.parent)
         _remove(fresh)
         fresh.mkdir()
-        write_arrays(fresh / MODEL_FOLDER, jax.tree.map(np.asarray, dict(state)))
-        (fresh / METADATA_FILE).write_text(text + "\n", encoding="utf-8")
+        for folder, tree in arrays.items():
+            write_arrays(fresh / folder, tree)
+        for name, text in texts.items():
+            (fresh / name).write_text(text, encoding="utf-8")
+        write_sums(fresh)
+        sync_tree(fresh)
         if directory.exists():
             _remove(old)
             directory.rename(old)  # until the next line, `load_model` reads `old`
         fresh.rename(directory)
+        sync(directory.parent)
         _remove(old)
     except OSError as error:
         raise UserError(
@@ -70,49 +111,90 @@ def load_metadata(directory: Path | str) -> dict[str, Any]:
 
     Raises:
       UserError: no checkpoint there, not one of fakd_jax, or of another format.
+      DamagedError: it is damaged.
     """
     directory = _readable(Path(directory).absolute())
     file = directory / METADATA_FILE
     if not file.is_file():
-        raise UserError(
+        raise DamagedError(
             f"no model checkpoint in {directory}: it has no {METADATA_FILE}; "
             "give a folder written by fakd_jax.train or scripts/convert_weights.py"
         )
+    verifiable = (directory / SUMS_FILE).exists()
+    if verifiable and (problems := damaged_files(directory, METADATA_FILE)):
+        raise _damaged(directory, problems)
     try:
         metadata = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise UserError(f"{file} cannot be read ({error}); restore or recreate it") from error
+        raise DamagedError(f"{file} cannot be read ({error}); restore or recreate it") from error
     needed = ("format_version", "arch", "num_classes")
     if not isinstance(metadata, dict) or any(key not in metadata for key in needed):
-        raise UserError(f"{file} is not metadata of a fakd_jax model: it lacks {', '.join(needed)}")
-    if metadata["format_version"] != FORMAT_VERSION:
+        lacking = f"it lacks {', '.join(needed)}"
+        raise DamagedError(f"{file} is not metadata of a fakd_jax model: {lacking}")
+    version = metadata["format_version"]
+    if version not in (FORMAT_VERSION, FORMAT_WITHOUT_DIGESTS):
         raise UserError(
-            f"{file} has format {metadata['format_version']}, this version of fakd_jax reads "
-            f"{FORMAT_VERSION}; use the version that wrote it"
+            f"{file} has format {version}, this version of fakd_jax reads "
+            f"{FORMAT_WITHOUT_DIGESTS} and {FORMAT_VERSION}; use the version that wrote it"
         )
+    if version != FORMAT_WITHOUT_DIGESTS and not verifiable:
+        raise _damaged(directory, [f"{SUMS_FILE} is missing"])
     return metadata
 
 
 def load_model(directory: Path | str) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Reads a checkpoint, whatever device wrote it.
+    """Reads a network's checkpoint, whatever device wrote it.
 
     Returns:
       The state as of :func:`fakd_jax.models.state.model_state`, as NumPy arrays, and the metadata.
 
     Raises:
-      UserError: no checkpoint there, of another format, or damaged.
+      UserError: no checkpoint there, or of another format.
+      DamagedError: it is damaged; names every file and array that is not as it was written.
+    """
+    trees, metadata = read_checkpoint(directory)
+    return {name: trees[MODEL_FOLDER].get(name) or {} for name in COLLECTIONS}, metadata
+
+
+def read_checkpoint(
+    directory: Path | str, folders: Collection[str] = (MODEL_FOLDER,)
+) -> tuple[dict[str, dict[str, Any]], dict[str, Any]]:
+    """Reads a checkpoint that :func:`write_checkpoint` wrote, and verifies its digests.
+
+    Args:
+      directory: the checkpoint.
+      folders: of the arrays to read; files are verified in all folders.
+
+    Returns:
+      Trees of NumPy arrays by folder, and the metadata.
+
+    Raises:
+      UserError: no checkpoint there, or of another format.
+      DamagedError: it is damaged; names every file and array that is not as it was written.
     """
     directory = _readable(Path(directory).absolute())
     metadata = load_metadata(directory)
-    try:
-        state = read_arrays(directory / MODEL_FOLDER)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        reason = str(error).partition("\n")[0][:200]
-        raise UserError(
-            f"the checkpoint {directory} is damaged or incomplete ({reason}); "
-            "copy or create it again"
-        ) from error
-    return {name: state.get(name) or {} for name in COLLECTIONS}, metadata
+    verifiable = metadata["format_version"] != FORMAT_WITHOUT_DIGESTS
+    digests = metadata.get(DIGESTS_KEY, {})
+    if verifiable and (problems := damaged_files(directory)):
+        for folder in folders:
+            problems += _changed_arrays(directory / folder, digests.get(folder, {}))
+        raise _damaged(directory, problems)
+    trees = {}
+    for folder in folders:
+        try:
+            trees[folder] = read_arrays(directory / folder)
+        except Exception as error:  # Orbax raises errors of any type for what it cannot read
+            raise _damaged(directory, [f"{folder}/ cannot be read ({_reason(error)})"]) from error
+        if verifiable and (problems := _differing(folder, trees[folder], digests.get(folder, {}))):
+            raise _damaged(directory, problems)
+    if not verifiable:
+        LOGGER.warning(
+            "the checkpoint %s was written by an earlier version, without digests: it cannot be "
+            "verified, and damage would go unnoticed",
+            directory,
+        )
+    return trees, metadata
 
 
 def build_model(
@@ -201,6 +283,62 @@ def read_arrays(folder: Path) -> dict[str, Any]:
     as_numpy = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), described)
     with ocp.Checkpointer(handler) as checkpointer:
         return checkpointer.restore(folder, args=ocp.args.PyTreeRestore(restore_args=as_numpy))
+
+
+def _changed_arrays(folder: Path, expected: Mapping[str, str]) -> list[str]:
+    """Names the arrays of a damaged folder that changed or can no longer be read.
+
+    Each is read alone and without Orbax, which reads all of them or none.
+    """
+    import tensorstore
+
+    problems = []
+    for name, digest in expected.items():
+        store = {"driver": "ocdbt", "base": f"file://{folder}", "path": name}
+        try:
+            array = tensorstore.open({"driver": "zarr", "kvstore": store}).result().read().result()
+        except Exception:  # TensorStore's are of many types
+            problems.append(f"the array {folder.name}:{name} cannot be read")
+        else:
+            if sha256_of_typed_array(array) != digest:
+                problems.append(f"the array {folder.name}:{name} changed")
+    return problems
+
+
+def _digests(tree: Mapping[str, Any]) -> dict[str, str]:
+    """The digest of each array, by its dotted path."""
+    arrays = flatten_state(tree)
+    with ThreadPoolExecutor() as pool:  # hashing releases the interpreter's lock
+        return dict(zip(arrays, pool.map(sha256_of_typed_array, arrays.values()), strict=True))
+
+
+def _differing(folder: str, tree: Mapping[str, Any], expected: Mapping[str, str]) -> list[str]:
+    """Names the arrays that do not have the digest expected."""
+    found = _digests(tree)
+    names = sorted(found.keys() | expected.keys())
+    return [
+        f"the array {folder}:{name} changed"
+        for name in names
+        if found.get(name) != expected.get(name)
+    ]
+
+
+def _damaged(directory: Path, problems: list[str]) -> DamagedError:
+    listed = problems[:MAX_LISTED_PROBLEMS]
+    if len(listed) < len(problems):
+        listed.append(f"and {len(problems) - len(listed)} more problems")
+    return DamagedError(
+        f"the checkpoint {directory} is damaged or incomplete: {'; '.join(listed)}; "
+        "copy or create it again"
+    )
+
+
+def _reason(error: Exception) -> str:
+    return str(error).partition("\n")[0][:200]
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, indent=2, ensure_ascii=False) + "\n"
 
 
 def _newest_step(folder: Path) -> Path | None:

@@ -1,4 +1,4 @@
-"""Atomic file writes, and early checks that a folder is writable."""
+"""Atomic, durable file writes, and early checks that a folder is writable."""
 
 from __future__ import annotations
 
@@ -7,10 +7,13 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import IO, Any
 
 from fakd_jax.errors import UserError
 
 ADVICE = "fix that or choose another folder with --output or --workdir"
+# What file systems that cannot sync a folder answer, such as some network drives.
+_CANNOT_SYNC = (errno.EINVAL, errno.ENOTSUP)
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -67,17 +70,56 @@ def remove(path: Path, *, advice: str = ADVICE) -> None:
 def write_whole(path: Path, content: str | bytes, *, advice: str = ADVICE) -> None:
     """Writes a file atomically, even with several writers, and creates its folders.
 
-    Text is encoded as UTF-8. `advice` is what the user can do if the write fails.
+    It has reached the disk when this returns. Text is encoded as UTF-8. `advice` is what the user
+    can do if the write fails.
 
     Raises:
       UserError: no permission, a full disk, or a file where a folder is needed.
     """
     unfinished = path.with_name(f".{path.name}.{os.getpid()}.unfinished")
     with writing(path, advice=advice):
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folders(path.parent)
         try:
-            unfinished.write_bytes(content.encode() if isinstance(content, str) else content)
+            with unfinished.open("wb") as file:
+                file.write(content.encode() if isinstance(content, str) else content)
+                sync_file(file)
             os.replace(unfinished, path)
+            sync(path.parent)
         finally:
             with suppress(OSError):
                 unfinished.unlink(missing_ok=True)
+
+
+def sync_file(file: IO[Any]) -> None:
+    """Has what was written to an open file reach the disk."""
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def sync(path: Path) -> None:
+    """Has a file's content, or a folder's list of entries, reach the disk.
+
+    A file system that cannot sync a folder is left to do so by itself.
+    """
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in _CANNOT_SYNC or not path.is_dir():
+            raise
+    finally:
+        os.close(descriptor)
+
+
+def sync_tree(folder: Path) -> None:
+    """Has a folder with all files and folders in it reach the disk."""
+    for path in (*folder.rglob("*"), folder):
+        sync(path)
+
+
+def make_folders(folder: Path) -> None:
+    """Creates a folder and those above it; they have reached the disk when this returns."""
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in missing:
+        sync(path.parent)

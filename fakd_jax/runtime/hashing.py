@@ -38,6 +38,13 @@ def sha256_of_array(values: np.ndarray) -> str:
     return sha256(f"{values.shape} ", values.tobytes())
 
 
+def sha256_of_typed_array(values: np.ndarray) -> str:
+    """The digest of an array's dtype, shape and bytes, in C order."""
+    digest = hashlib.sha256(f"{values.dtype.name} {values.shape} ".encode())
+    digest.update(np.ascontiguousarray(values).reshape(-1).view(np.uint8))
+    return digest.hexdigest()
+
+
 def sha256_of_tree(tree: Any) -> str:
     """The digest of a pytree of arrays: of each leaf's path and bytes."""
     import jax

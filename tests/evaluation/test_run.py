@@ -22,6 +22,7 @@ from fakd_jax.evaluation.latency import measure_latency
 from fakd_jax.inference.adapter import weights_sha256
 from fakd_jax.metrics.calibration import fit_temperature
 from tests.evaluation.runs import NAMES, evaluate, silent, write_images, write_run
+from tests.tiny import edit_metadata
 
 FILES = {"metrics.json", "predictions.csv", "val_predictions.csv", "table2.txt", "report.html"}
 REPORT = FILES | {"confusion_matrix.png", "reliability.png", "risk_coverage.png", "curves.png"}
@@ -238,8 +239,7 @@ def test_data_of_other_classes_are_refused(trained: Path, cache: Path, tmp_path:
 def test_without_a_negative_class_missed_tumours_are_not_counted(
     workdir: Path, negative: str | None, note: str | None
 ) -> None:
-    file = workdir / "student" / "best" / "7" / "metadata.json"
-    file.write_text(json.dumps(json.loads(file.read_text()) | {"negative_class": negative}))
+    edit_metadata(workdir / "student" / "best" / "7", negative_class=negative)
     metrics = evaluate(workdir)
     assert metrics["missed_tumour"] is None
     notes = [line for line in metrics["notes"] if "missed tumours are not counted" in line]

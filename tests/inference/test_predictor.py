@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from fakd_jax.data.preprocessing import Preprocessing, normalise, resize
 from fakd_jax.errors import UserError
 from fakd_jax.inference.predictor import softmax
 from tests.tiny import IMAGE_SIZE as SIDE
-from tests.tiny import save_tiny_checkpoint
+from tests.tiny import edit_metadata, save_tiny_checkpoint
 
 CLASSES = ("glioma", "notumor", "pituitary")
 IMAGES = np.random.default_rng(0).integers(0, 256, (6, SIDE, SIDE, 3), dtype=np.uint8)
@@ -39,8 +38,7 @@ def changed(checkpoint: Path, folder: Path, **metadata: Any) -> Path:
     """A copy of the checkpoint with other metadata."""
     copy = folder / "changed"
     shutil.copytree(checkpoint, copy)
-    file = copy / "metadata.json"
-    file.write_text(json.dumps(json.loads(file.read_text()) | metadata))
+    edit_metadata(copy, **metadata)
     return copy
 
 

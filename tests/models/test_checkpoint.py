@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from flax import nnx
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fakd_jax.errors import UserError
+from fakd_jax.errors import DamagedError, UserError
 from fakd_jax.models import checkpoint as serialization
 from fakd_jax.models.checkpoint import (
     build_model,
@@ -25,6 +26,7 @@ from fakd_jax.models.checkpoint import (
     save_model,
 )
 from fakd_jax.models.state import flatten_state, model_state, set_model_state, unflatten_state
+from fakd_jax.runtime.sha256sums import damaged_files, write_sums
 
 
 class Net(nnx.Module):
@@ -69,12 +71,15 @@ def test_round_trip_through_a_folder(tmp_path: Path) -> None:
     source.layers[1].mean[...] = jnp.array([1.0, 2.0, 3.0])
     save_model(tmp_path / "a" / "b", model_state(source), METADATA)
     state, metadata = load_model(tmp_path / "a" / "b")
-    assert metadata == {"format_version": 1, **METADATA}
+    assert METADATA.items() <= metadata.items()
+    assert metadata["format_version"] == 2
+    assert metadata["array_sha256"]["model"].keys() == flatten_state(state).keys()
     assert all(type(leaf) is np.ndarray for leaf in jax.tree.leaves(state))
     assert set_model_state(target, state) == []
     assert_same(model_state(source), model_state(target))
     assert sorted(p.name for p in (tmp_path / "a").iterdir()) == ["b"]
-    assert sorted(p.name for p in (tmp_path / "a" / "b").iterdir()) == ["metadata.json", "model"]
+    names = {path.name for path in (tmp_path / "a" / "b").iterdir()}
+    assert names == {"SHA256SUMS", "metadata.json", "model"}
 
 
 def test_no_placement_is_stored(tmp_path: Path) -> None:
@@ -196,7 +201,19 @@ def test_wrong_folders_are_told_apart(tmp_path: Path) -> None:
     file = tmp_path / "m" / "metadata.json"
     good = json.loads(file.read_text())
     for text, message in [
+        ("{", r"damaged or incomplete: metadata\.json changed;"),
+        (
+            json.dumps({**good, "arch": "resnet50"}),
+            r"damaged or incomplete: metadata\.json changed;",
+        ),
+    ]:
+        file.write_text(text)
+        with pytest.raises(DamagedError, match=message):
+            load_metadata(tmp_path / "m")
+    (tmp_path / "m" / "SHA256SUMS").unlink()
+    for text, message in [
         ("{", "cannot be read"),
+        (json.dumps(good), r"damaged or incomplete: SHA256SUMS is missing"),
         ("[]", "is not metadata of a fakd_jax model"),
         (json.dumps({"arch": "x"}), "is not metadata of a fakd_jax model"),
         (json.dumps({**good, "format_version": 99}), "has format 99"),
@@ -206,14 +223,88 @@ def test_wrong_folders_are_told_apart(tmp_path: Path) -> None:
             load_metadata(tmp_path / "m")
 
 
-@pytest.mark.parametrize("victim", ["model", "model/_METADATA", "model/d"])
-def test_a_damaged_checkpoint(tmp_path: Path, victim: str) -> None:
-    # One array only: of several that fail at once, Orbax leaves the others' errors to a warning.
-    save_model(tmp_path / "m", {"params": {"a": np.ones(3)}, "batch_stats": {}}, METADATA)
-    path = tmp_path / "m" / victim
+def save_tiny(folder: Path) -> Path:
+    arrays = {"a": np.arange(3.0), "b": np.full((2, 2), 7, np.int32)}
+    save_model(folder, {"params": arrays, "batch_stats": {"mean": np.float32(1)}}, METADATA)
+    return folder
+
+
+@pytest.mark.parametrize("victim", ["model", "model/_METADATA", "model/d", "SHA256SUMS"])
+def test_a_missing_part_is_named(tmp_path: Path, victim: str) -> None:
+    path = save_tiny(tmp_path / "m") / victim
     shutil.rmtree(path) if path.is_dir() else path.unlink()
-    with pytest.raises(UserError, match="damaged or incomplete"):
+    with pytest.raises(DamagedError, match=rf"damaged or incomplete: .*{victim}\S* is missing"):
         load_model(tmp_path / "m")
+
+
+def test_files_that_nobody_wrote(tmp_path: Path) -> None:
+    folder = save_tiny(tmp_path / "m")
+    (folder / ".DS_Store").write_text("")
+    load_model(folder)
+    (folder / "model" / "more").write_text("")
+    with pytest.raises(DamagedError, match=r"model/more is not listed in SHA256SUMS"):
+        load_model(folder)
+
+
+def test_arrays_that_are_not_those_written_are_named(tmp_path: Path) -> None:
+    """Even where all files are as they were written: what counts is what was decoded."""
+    folder = save_tiny(tmp_path / "m")
+    other = {"a": np.arange(3.0)[::-1], "b": np.full((2, 2), 7, np.int64), "c": np.zeros(1)}
+    shutil.rmtree(folder / "model")
+    serialization.write_arrays(folder / "model", {"params": other})
+    write_sums(folder)
+    with pytest.raises(DamagedError) as caught:
+        load_model(folder)
+    found = re.findall(r"the array model:(\S+) changed", str(caught.value))
+    assert found == ["batch_stats.mean", "params.a", "params.b", "params.c"]
+
+
+def test_the_array_with_the_changed_bit_is_named(tmp_path: Path) -> None:
+    names = [f"{kind}/{index}" for kind in ("mu", "nu") for index in range(3)]
+    generator = np.random.default_rng(0)
+    arrays = {name: generator.integers(0, 256, 5000, np.uint8) for name in names}
+    folder = tmp_path / "m"
+    serialization.write_checkpoint(folder, {"training": arrays}, METADATA)
+    needle = arrays["mu/2"][1000:1050].tobytes()
+    (file,) = (p for p in folder.rglob("*") if p.is_file() and needle in p.read_bytes())
+    content = bytearray(file.read_bytes())
+    content[content.index(needle)] ^= 16
+    file.write_bytes(content)
+    name = file.relative_to(folder)
+    message = rf"incomplete: {name} changed; the array training:mu/2 (changed|cannot be read); copy"
+    with pytest.raises(DamagedError, match=message):
+        serialization.read_checkpoint(folder, ["training"])
+
+
+def test_a_changed_bit_is_found_wherever_it_is(tmp_path: Path) -> None:
+    folder = save_tiny(tmp_path / "m")
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    generator = np.random.default_rng(0)
+    for file in files:
+        content = file.read_bytes()
+        for position in generator.integers(8 * len(content), size=3):
+            flipped = bytearray(content)
+            flipped[position // 8] ^= 1 << position % 8
+            file.write_bytes(flipped)
+            assert damaged_files(folder) != [], (file.name, position)
+        with pytest.raises(DamagedError, match="damaged or incomplete"):
+            load_model(folder)
+        file.write_bytes(content)
+    load_model(folder)
+
+
+def test_the_format_without_digests_is_read_with_a_warning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(serialization.LOGGER, "propagate", True)
+    folder = save_tiny(tmp_path / "m")
+    (folder / "SHA256SUMS").unlink()
+    (folder / "metadata.json").write_text(json.dumps({**METADATA, "format_version": 1}))
+    state, metadata = load_model(folder)
+    np.testing.assert_array_equal(state["params"]["a"], np.arange(3.0))
+    assert metadata == {**METADATA, "format_version": 1}
+    (message,) = caplog.messages
+    assert f"{folder} was written by an earlier version" in message
 
 
 def checkpoint(folder: Path) -> Path:
