@@ -41,7 +41,7 @@ def sha256_of_array(values: np.ndarray) -> str:
 def sha256_of_typed_array(values: np.ndarray) -> str:
     """The digest of an array's dtype, shape and bytes, in C order."""
     digest = hashlib.sha256(f"{values.dtype.name} {values.shape} ".encode())
-    digest.update(np.ascontiguousarray(values).reshape(-1).view(np.uint8))
+    digest.update(np.ascontiguousarray(values).reshape(-1).view(np.uint8).data)
     return digest.hexdigest()
 
 
