@@ -32,3 +32,17 @@ def test_a_whole_run_trains_and_evaluates_both_networks(tmp_path):
     assert student["n"] == teacher["n"] == 16
     # The colour tells the class: two epochs must learn something of it.
     assert teacher["accuracy"] > 0.5
+
+    cli.run_command(train.main, [f"--reproduce={workdir}"])
+    again = tmp_path / "run-reproduced"
+    reproduction = json.loads((again / "reproduction.json").read_text())
+    assert reproduction["same"]
+    kinds = ("losses", "weights", "metrics")
+    expected = ["split", *(f"{phase} {kind}" for phase in ("teacher", "student") for kind in kinds)]
+    assert [comparison["name"] for comparison in reproduction["comparisons"]] == expected
+
+    records = (workdir / "metrics.jsonl").read_text()
+    (workdir / "metrics.jsonl").write_text(records.replace('"loss": ', '"loss": 1', 1))
+    with pytest.raises(SystemExit) as end:
+        cli.run_command(train.main, [f"--reproduce={workdir}"])
+    assert end.value.code == 1

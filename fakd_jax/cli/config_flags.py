@@ -10,6 +10,7 @@ import logging
 import pkgutil
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 
@@ -61,7 +62,7 @@ def config_parser(program: str, description: str) -> CommandParser:
         allow_abbrev=False,
     )
     parser.add_argument(
-        "--config", required=True, help="a packaged config or a file, e.g. fakd or configs/fakd.py"
+        "--config", help="a packaged config or a file, e.g. fakd or configs/fakd.py"
     )
     parser.add_argument(
         "--workdir",
@@ -88,15 +89,39 @@ def read_config(
     Raises:
       UserError: likewise.
     """
+    if arguments.config is None:
+        parser.error("--config is missing")
     target, _, variant = arguments.config.partition(":")
-    try:
+    with _one_line_errors(parser):
         config = load_config_module(target).get_config(*([variant] if variant else []))
-        _override(config, overrides)
-    except (flags.Error, AttributeError, LookupError, ValueError, TypeError, OSError) as error:
-        message = error.args[0] if isinstance(error, KeyError) and error.args else error
-        raise UserError(f"{' '.join(str(message).split())} (see {parser.prog} --help)") from error
+    override(parser, config, overrides)
     name = config.get("name", Path(target).stem)
     return config, arguments.workdir or Path("runs", "-".join(filter(None, (name, variant))))
+
+
+def override(parser: CommandParser, config: ConfigDict, overrides: list[str]) -> None:
+    """Applies `--config.KEY=VALUE` flags to a config, and locks it.
+
+    Args:
+      parser: for messages.
+      config: changed in place.
+      overrides: the flags.
+
+    Raises:
+      UserError: an unknown key, a value of the wrong type, or other flags.
+    """
+    with _one_line_errors(parser):
+        _override(config, overrides)
+
+
+@contextmanager
+def _one_line_errors(parser: CommandParser) -> Iterator[None]:
+    """Turns what configs and their flags raise into one-line errors."""
+    try:
+        yield
+    except (flags.Error, AttributeError, LookupError, ValueError, TypeError, OSError) as error:
+        message = error.args[0] if isinstance(error, KeyError) and error.args else error
+        parser.error(" ".join(str(message).split()))
 
 
 def _packaged() -> list[str]:

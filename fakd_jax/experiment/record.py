@@ -26,6 +26,10 @@ ABSENT = "none"
 class RunRecord:
     """The `environment.json` of a workdir.
 
+    Args:
+      workdir: of the run.
+      inputs: the contents that a new run has to use, see :meth:`pin`; any, by default.
+
     Attributes:
       file: its path.
       inputs: the digest of each content that the run has used, by its key in the config.
@@ -35,9 +39,9 @@ class RunRecord:
       UserError: the file is damaged.
     """
 
-    def __init__(self, workdir: Path) -> None:
+    def __init__(self, workdir: Path, inputs: Mapping[str, str] | None = None) -> None:
         self.file = workdir / ENVIRONMENT_FILE
-        self.inputs: dict[str, str] = {}
+        self.inputs: dict[str, str] = dict(inputs or {})
         self.starts: list[dict[str, Any]] = []
         if self.exists:
             try:

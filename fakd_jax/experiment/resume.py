@@ -44,7 +44,7 @@ def resume_config(
       UserError: the workdir holds a run of another config; lists the keys that differ.
     """
     discard_unstarted_run(config.to_dict(), workdir)
-    kept = _kept_dtype(workdir)
+    kept = kept_dtype(workdir)
     config = dataclasses.replace(config, dtype=resume_dtype(config.dtype, kept))
     require_same_config(config.to_dict(), workdir, _may_differ(workdir, place_keys), dtype=kept)
     return config
@@ -67,6 +67,19 @@ def resume_dtype(name: str, kept: str | None) -> str:
         "this run began in %s and goes on in it; a new run on this device would use %s", kept, here
     )
     return kept
+
+
+def kept_dtype(workdir: Path) -> str | None:
+    """The precision that the run of a workdir began with; None for a new run."""
+    if (stored := read_config(workdir)) is None:
+        return None
+    if (name := stored.get("dtype", "auto")) != "auto":
+        return str(name)
+    for phase in PHASES:  # earlier versions stored "auto", and the precision with the weights
+        with suppress(UserError):
+            name = trained_dtype(load_metadata(resolve_checkpoint(workdir / phase / "last")))
+            return None if name == "auto" else name
+    return None
 
 
 def require_same_config(
@@ -176,19 +189,6 @@ def _may_differ(workdir: Path, place_keys: Collection[str]) -> frozenset[str]:
     """Adds the keys of contents that are checked by digest when they are read."""
     checked = CONTENT_KEYS if RunRecord(workdir).exists else {"data.source"}
     return frozenset(place_keys) | checked
-
-
-def _kept_dtype(workdir: Path) -> str | None:
-    """The precision that the run of a workdir began with; None for a new run."""
-    if (stored := read_config(workdir)) is None:
-        return None
-    if (name := stored.get("dtype", "auto")) != "auto":
-        return str(name)
-    for phase in PHASES:  # earlier versions stored "auto", and the precision with the weights
-        with suppress(UserError):
-            name = trained_dtype(load_metadata(resolve_checkpoint(workdir / phase / "last")))
-            return None if name == "auto" else name
-    return None
 
 
 def _flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import fcntl
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -29,6 +29,7 @@ def train_and_evaluate(
     latency: bool = True,
     log_report: Callable[[str], object] = LOGGER.info,
     place_keys: Collection[str] = PLACE_KEYS,
+    inputs: Mapping[str, str] | None = None,
 ) -> None:
     """Trains and evaluates the networks of a config, or resumes an earlier run of it.
 
@@ -43,13 +44,15 @@ def train_and_evaluate(
       latency: whether to measure the networks' latency.
       log_report: called with the lines of the report.
       place_keys: the keys of the config that may differ when a run is resumed.
+      inputs: digests that data and weights must have, see
+        :class:`fakd_jax.experiment.record.RunRecord`.
 
     Raises:
       UserError: config, data and weights do not fit together; another process uses the workdir.
       KeyboardInterrupt: interrupted, after saving.
     """
     with _locked(workdir):
-        result = run_experiment(config, workdir, data, place_keys)
+        result = run_experiment(config, workdir, data, place_keys, inputs)
         save_figure(plot_curves(read_records(workdir)), workdir / CURVES_FILE)
         teacher_given = config.train == "student" and bool(config.teacher.checkpoint)
         for role, checkpoint in (("teacher", result.teacher), ("student", result.student)):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +82,7 @@ def run_experiment(
     workdir: Path,
     data: ExperimentData | None = None,
     place_keys: Collection[str] = PLACE_KEYS,
+    inputs: Mapping[str, str] | None = None,
 ) -> ExperimentResult:
     """Trains the networks of a config, or resumes an earlier run of it.
 
@@ -90,6 +91,7 @@ def run_experiment(
       workdir: of the run; `docs/reference/files.md` lists its files.
       data: of a config with the same `data` group, if it is open already.
       place_keys: the keys that may differ when a run is resumed.
+      inputs: digests that data and weights must have, see :class:`RunRecord`.
 
     Raises:
       UserError: config, data and weights do not fit together.
@@ -100,7 +102,7 @@ def run_experiment(
     _warn_of_unknown_negative_class(config.data.negative_class, data.dataset)
     split = _kept_split(data.dataset, workdir)
     write_config(config.to_dict(), workdir)  # after the split's data is known to be the same
-    record = RunRecord(workdir)
+    record = RunRecord(workdir, inputs)
     record.begin({"dtype": config.dtype, "data": data.dataset.source})
     record.pin("data.source", data.dataset.fingerprint)
     split = split or _new_split(config, data.dataset, workdir)

@@ -10,6 +10,7 @@ PHASES = ("teacher", "student")
 CONFIG_FILE = "config.json"
 SPLIT_FILE = "split.json"
 ENVIRONMENT_FILE = "environment.json"
+REPRODUCTION_FILE = "reproduction.json"
 RECORDS_FILE = "metrics.jsonl"
 LOG_FILE = "train.log"
 CURVES_FILE = "curves.png"

@@ -51,7 +51,7 @@ def test_overrides_in_both_spellings():
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
-        ([], "required: --config"),
+        ([], "--config is missing"),
         (["--config=fakdd"], "no config 'fakdd'.* fakd, .*teacher"),
         (["--config=configs/nonsense.py"], r"configs/nonsense\.py"),
         (["--config=fakd:nonsense"], "unknown variant 'nonsense'; known: phantom"),
