@@ -79,8 +79,9 @@ def get_config(variant: str = "") -> ConfigDict:
     optimizer.schedule = "cosine_epoch"  # or "cosine_step", "constant"
 
     config.early_stopping = ConfigDict({"patience": 5})  # epochs without a better accuracy
-    # Steps between checkpoints within an epoch; every epoch ends with one anyway.
-    config.checkpoint_every_steps = 50
+    # Minutes between checkpoints within an epoch, or 0 for one after every step; every epoch ends
+    # with one anyway.
+    config.checkpoint_minutes = 5.0
 
     if variant == "phantom":
         config.update(_phantom())

@@ -128,7 +128,6 @@ def tiny_overrides(data: Path, cache: Path) -> dict[str, object]:
         "student.batch_norm_momentum": 0.5,
         "distillation.student_layer": "features.6",
         "optimizer.learning_rate": 5e-3,
-        "checkpoint_every_steps": 0,
     }
 
 

@@ -21,7 +21,10 @@ from fakd_jax.runtime.precision import compute_dtype
 from fakd_jax.training.metric_log import LOGGER
 
 # Keys that say where the run happens, not what it computes: they may differ when resuming.
-PLACE_KEYS = frozenset({"data.cache_dir", "data.cache_gib", "checkpoint_every_steps"})
+# `checkpoint_every_steps` is of earlier versions.
+PLACE_KEYS = frozenset(
+    {"data.cache_dir", "data.cache_gib", "checkpoint_minutes", "checkpoint_every_steps"}
+)
 MAX_LISTED_KEYS = 8
 
 

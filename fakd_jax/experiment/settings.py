@@ -163,7 +163,7 @@ class ExperimentConfig:
     distillation: DistillationConfig
     optimizer: OptimizerConfig
     early_stopping: EarlyStoppingConfig
-    checkpoint_every_steps: Annotated[int, NOT_NEGATIVE]
+    checkpoint_minutes: Annotated[float, NOT_NEGATIVE]
 
     def network(self, role: str) -> NetworkConfig:
         """The settings of the "teacher" or the "student"."""

@@ -289,7 +289,7 @@ class _Experiment:
             preprocessing=config.data.preprocessing,
             augmentation=config.augmentation,
             seed=config.seed,
-            checkpoint_every_steps=config.checkpoint_every_steps,
+            checkpoint_minutes=config.checkpoint_minutes,
             metadata=self._metadata(role),
         )
         return run_phase(phase, self.images, self.split, self.workdir)

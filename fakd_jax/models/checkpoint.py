@@ -342,8 +342,13 @@ def _json(value: Any) -> str:
 
 
 def _newest_step(folder: Path) -> Path | None:
-    """The checkpoint with the highest number among the folder's children, or None."""
-    steps = [step for step in folder.glob("*") if step.name.isdecimal() and _is_checkpoint(step)]
+    """The checkpoint with the highest number among the folder's children, or None.
+
+    In `best/` and `last/` it may be damaged: an older one would not be what was asked for.
+    """
+    steps = [step for step in folder.glob("*") if step.name.isdecimal() and step.is_dir()]
+    if folder.name not in ("best", "last"):
+        steps = [step for step in steps if _is_checkpoint(step)]
     return max(steps, key=lambda step: int(step.name), default=None)
 
 

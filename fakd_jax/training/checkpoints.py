@@ -1,138 +1,213 @@
 """Checkpoints of a phase: `best/<step>`, a clean model, and `last/<step>`, which resuming needs.
 
-`last/<step>` is a model checkpoint (`model/`, `metadata.json`) with two additions: `training/`
-(optimizer, projection, the epoch's sums; Orbax) and `position.json` (early stopping, the
-iterator's state). It is written under a hidden name and then renamed, so that a process killed at
-any moment leaves the previous one.
+`last/<step>` is a model checkpoint with two additions: `training/` (optimizer, projection, the
+epoch's sums) and `position.json` (early stopping, the iterator's state). Its newest two are kept,
+with the best models that they know: if the newest is damaged, the one before is resumed.
 """
 
 from __future__ import annotations
 
 import json
+import re
 import shutil
+import time
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
+import jax
+import numpy as np
 from flax import nnx
 
-from fakd_jax.errors import UserError
-from fakd_jax.models.checkpoint import load_model, read_arrays, save_model, write_arrays
+from fakd_jax.errors import DamagedError, UserError
+from fakd_jax.models.checkpoint import (
+    MODEL_FOLDER,
+    load_model,
+    read_checkpoint,
+    write_checkpoint,
+)
 from fakd_jax.models.state import model_state, set_model_state
 from fakd_jax.runtime.atomic_files import writing
+from fakd_jax.runtime.background import BackgroundTask
+from fakd_jax.training.metric_log import LOGGER
 from fakd_jax.training.state import Learner, TrainState, from_named_arrays, to_named_arrays
 
 TRAINING_FOLDER = "training"
 POSITION_FILE = "position.json"
+NUM_KEPT = 2
+_CHECKPOINT = re.compile(r"(\.?)(\d+)(?:\.saving|\.replaced)?")
 
 
 class PhaseCheckpoints:
-    """The checkpoints in one phase's folder (`teacher/` or `student/` of a workdir)."""
+    """The checkpoints in one phase's folder (`teacher/` or `student/` of a workdir).
 
-    def __init__(self, directory: Path) -> None:
+    Args:
+      directory: the phase's folder.
+      minutes: between two checkpoints within an epoch; with 0 there is one after every step.
+    """
+
+    def __init__(self, directory: Path, *, minutes: float = 5.0) -> None:
         self.directory = directory
         self.best_directory = directory / "best"
         self.last_directory = directory / "last"
+        self._seconds = 60 * minutes
+        self._saved_at = time.monotonic()
+        self._writer = BackgroundTask()
+        # The steps of intact checkpoints in `last/`, oldest first, and each one's best step.
+        self._best_steps: dict[int, int] = {}
 
-    def save_best(self, learner: Learner, state: TrainState, metadata: dict[str, Any]) -> None:
-        """Writes the network, without the projection, as the best so far.
-
-        The previous best stays until :meth:`keep_best`: a process killed before the next
-        :meth:`save_last` is resumed from a state whose best is the previous one.
-
-        Raises:
-          UserError: no space, or no permission.
-        """
-        target = self.best_directory / str(int(state.step))
-        with writing(target):
-            save_model(target, _network_state(learner, state), metadata)
-
-    def keep_best(self, step: int) -> None:
-        """Removes all best checkpoints but that of `step`; none if that one is missing."""
-        kept = self.best_directory / str(step)
-        if kept.is_dir():
-            _remove_others(kept)
-
-    def best(self, step: int) -> Path:
-        """Returns the folder of the best checkpoint, written at `step`.
+    def is_due(self) -> bool:
+        """Whether it is time for a checkpoint within the epoch.
 
         Raises:
-          UserError: it is missing.
+          UserError: the last one could not be written.
         """
-        folder = self.best_directory / str(step)
-        if not folder.is_dir():
-            raise UserError(
-                f"the best checkpoint {folder} is missing; "
-                f"delete {self.directory} to train this phase again"
-            )
-        return folder
+        self._writer.check()
+        return time.monotonic() - self._saved_at >= self._seconds
 
-    def save_last(
+    def save(
         self,
         learner: Learner,
         state: TrainState,
         metadata: dict[str, Any],
         position: dict[str, Any],
+        *,
+        is_best: bool = False,
     ) -> None:
-        """Writes everything that resuming at this step needs, and removes the previous one.
+        """Copies everything that resuming at this step needs, and writes it in the background.
+
+        At most one checkpoint is being written: this waits for the one before. Older ones are
+        removed once this one has reached the disk.
 
         Args:
           learner: gives the structure.
           state: between two steps.
-          metadata: of the model checkpoint within.
+          metadata: of the network's checkpoint.
           position: what the loop needs besides arrays; JSON-able.
+          is_best: whether the network is the best so far, and written to `best/` too.
 
         Raises:
-          UserError: no space, or no permission.
+          UserError: the checkpoint before could not be written; no space, or no permission.
         """
-        target = self.last_directory / str(int(state.step))
-        unfinished = self.last_directory / f".{target.name}.saving"
-        with writing(target):
-            shutil.rmtree(unfinished, ignore_errors=True)
-            save_model(unfinished, _network_state(learner, state), metadata)
-            arrays = to_named_arrays(_training_arrays(learner, state))
-            write_arrays((unfinished / TRAINING_FOLDER).absolute(), arrays)
-            (unfinished / POSITION_FILE).write_text(json.dumps(position), encoding="utf-8")
-            shutil.rmtree(target, ignore_errors=True)
-            unfinished.rename(target)
-            _remove_others(target)
+        self._writer.wait()
+        step = int(state.step)
+        nnx.update(learner, state.params, state.batch_stats)
+        trees = {
+            MODEL_FOLDER: model_state(learner.network),
+            TRAINING_FOLDER: to_named_arrays(_training_arrays(learner, state)),
+        }
+        # Copies: the next step reuses the memory of `state`, of which NumPy arrays may be views.
+        trees = jax.tree.map(lambda array: np.array(array), trees)
+        self._saved_at = time.monotonic()
+        self._writer.start(lambda: self._write(step, trees, metadata, position, is_best))
+
+    def wait(self) -> None:
+        """Waits until the last checkpoint has reached the disk.
+
+        Raises:
+          UserError: it could not be written.
+        """
+        self._writer.wait()
+
+    def close(self) -> None:
+        """Like :meth:`wait`; nothing can be saved after it."""
+        self._writer.close()
+
+    def _write(
+        self,
+        step: int,
+        trees: dict[str, Any],
+        metadata: dict[str, Any],
+        position: dict[str, Any],
+        is_best: bool,
+    ) -> None:
+        """Writes a checkpoint, the best one first: `last/` must not refer to a missing one."""
+        if is_best:
+            best = self.best_directory / str(step)
+            with writing(best):
+                write_checkpoint(best, {MODEL_FOLDER: trees[MODEL_FOLDER]}, metadata)
+        last = self.last_directory / str(step)
+        with writing(last):
+            write_checkpoint(last, trees, metadata, {POSITION_FILE: position})
+            self._best_steps[step] = _best_step(position)
+            for old in list(self._best_steps)[:-NUM_KEPT]:
+                del self._best_steps[old]
+            _remove_others(self.last_directory, self._best_steps.keys())
+            _remove_others(self.best_directory, self._best_steps.values())
+
+    def best(self, step: int) -> Path:
+        """Returns the folder of the best checkpoint, written at `step`.
+
+        Raises:
+          DamagedError: it is missing.
+        """
+        folder = self.best_directory / str(step)
+        if not folder.is_dir():
+            raise DamagedError(
+                f"the best checkpoint {folder} is missing; "
+                f"delete {self.directory} to train this phase again"
+            )
+        return folder
 
     def restore_last(
         self, learner: Learner, skeleton: TrainState
     ) -> tuple[TrainState, dict[str, Any]] | None:
-        """Returns the newest state and its position, or None if nothing was saved yet.
+        """Returns the newest intact state and its position, or None if nothing was saved yet.
+
+        A state is intact if the best network that it knows is so too.
 
         Args:
           learner: of the same structure as when it was saved; changed in place.
           skeleton: a state of the same structure, whose values are not used.
 
         Raises:
-          UserError: the checkpoint is damaged or of another config.
+          UserError: the checkpoint is of another config.
+          DamagedError: no checkpoint is intact.
         """
-        steps = _steps(self.last_directory)
-        if not steps:
-            return None
-        newest = steps[-1]
-        network_state, _ = load_model(newest)
-        set_model_state(learner.network, network_state)
-        try:
-            named = read_arrays(newest / TRAINING_FOLDER)
-            position = json.loads((newest / POSITION_FILE).read_text(encoding="utf-8"))
-        except (OSError, ValueError, KeyError) as error:
-            raise UserError(
-                f"the checkpoint {newest} is damaged ({error}); delete it to train this phase again"
-            ) from error
-        arrays = from_named_arrays(_training_arrays(learner, skeleton), named)
+        folders = _steps(self.last_directory)
+        damages: list[str] = []
+        for number in reversed(range(len(folders))):
+            try:
+                restored = self._restore(folders[number], learner, skeleton)
+            except DamagedError as error:
+                damages.append(str(error))
+                continue
+            if damages:
+                LOGGER.warning(
+                    "%s: going on from the one before, %s", "; ".join(damages), folders[number]
+                )
+            self._note_intact(folders[: number + 1])
+            return restored
+        if damages:
+            raise DamagedError(
+                f"no checkpoint in {self.last_directory} is intact, and none was removed: "
+                f"{'; '.join(damages)}; restore one, or delete {self.directory} to train this "
+                "phase again"
+            )
+        return None
+
+    def _restore(
+        self, folder: Path, learner: Learner, skeleton: TrainState
+    ) -> tuple[TrainState, dict[str, Any]]:
+        trees, _ = read_checkpoint(folder, (MODEL_FOLDER, TRAINING_FOLDER))
+        position = _read_position(folder)
+        if best_step := _best_step(position):
+            load_model(self.best(best_step))
+        set_model_state(learner.network, trees[MODEL_FOLDER])
+        arrays = from_named_arrays(_training_arrays(learner, skeleton), trees[TRAINING_FOLDER])
         projection = arrays.pop("projection")
         if learner.projection:
             nnx.update(learner.projection, projection)
         params, batch_stats = nnx.state(learner, nnx.Param, nnx.BatchStat)
         return TrainState(params=params, batch_stats=batch_stats, **arrays), position
 
-
-def _network_state(learner: Learner, state: TrainState) -> Any:
-    """The network's variables as of `state`; the learner takes them over."""
-    nnx.update(learner, state.params, state.batch_stats)
-    return model_state(learner.network)
+    def _note_intact(self, folders: list[Path]) -> None:
+        """Notes the checkpoint to be resumed, the last one, and those before it."""
+        for folder in folders:
+            try:
+                self._best_steps[int(folder.name)] = _best_step(_read_position(folder))
+            except UserError:  # an older one, which is not needed now
+                continue
 
 
 def _training_arrays(learner: Learner, state: TrainState) -> dict[str, Any]:
@@ -145,13 +220,28 @@ def _training_arrays(learner: Learner, state: TrainState) -> dict[str, Any]:
     }
 
 
+def _read_position(folder: Path) -> dict[str, Any]:
+    file = folder / POSITION_FILE
+    try:
+        return json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DamagedError(f"{file} is damaged ({error})") from error
+
+
+def _best_step(position: dict[str, Any]) -> int:
+    """The step of the best network so far; 0 before the end of the first epoch."""
+    return position.get("early_stopping", {}).get("best_step", 0)
+
+
 def _steps(folder: Path) -> list[Path]:
     """The numbered checkpoints in a folder, oldest first."""
     found = [child for child in folder.glob("*") if child.name.isdecimal()]
     return sorted(found, key=lambda child: int(child.name))
 
 
-def _remove_others(kept: Path) -> None:
-    for step in _steps(kept.parent):
-        if step != kept:
-            shutil.rmtree(step, ignore_errors=True)  # another process may be faster
+def _remove_others(folder: Path, kept: Collection[int]) -> None:
+    """Removes all checkpoints in a folder but those of some steps, unfinished ones included."""
+    for child in folder.glob("*"):
+        match = _CHECKPOINT.fullmatch(child.name)
+        if match and (match[1] or int(match[2]) not in kept):
+            shutil.rmtree(child, ignore_errors=True)  # another process may be faster

@@ -57,14 +57,13 @@ def run_phase(phase: Phase, dataset: ImageSource, split: Split, workdir: Path) -
     )
 
     # ---------------------------------------------------------------- state, new or resumed
-    checkpoints = PhaseCheckpoints(workdir / phase.name)
+    checkpoints = PhaseCheckpoints(workdir / phase.name, minutes=phase.checkpoint_minutes)
     stopping = EarlyStopping(phase.patience)
     state = initial_state(phase.learner, phase.optimizer)
     if restored := checkpoints.restore_last(phase.learner, state):
         state, position = restored
         stopping = EarlyStopping(**position["early_stopping"])
         iterator.set_state(position["iterator"])
-        checkpoints.keep_best(stopping.best_step)
     step = int(state.step)
     state = placement.copy(state)
     teacher_variables = placement.copy(phase.teacher.variables) if phase.teacher else None
@@ -89,20 +88,18 @@ def run_phase(phase: Phase, dataset: ImageSource, split: Split, workdir: Path) -
         source["val_accuracy"] = stopping.best_accuracy
         return phase.metadata | {"source": phase.metadata["source"] | source}
 
-    def save_last() -> None:
+    def save(*, is_best: bool = False) -> None:
         position = {
             "early_stopping": dataclasses.asdict(stopping),
             "iterator": iterator.get_state(),
         }
-        checkpoints.save_last(phase.learner, state, metadata(), position)
-        checkpoints.keep_best(stopping.best_step)
+        checkpoints.save(phase.learner, state, metadata(), position, is_best=is_best)
 
     # ---------------------------------------------------------------- epochs
-    every = phase.checkpoint_every_steps
     finished = stopping.is_finished(phase.num_epochs)
     if step and not finished:
         LOGGER.info("%s: resumed at step %d", phase.name, step)
-    with deferred_interrupts() as stop:
+    with deferred_interrupts() as stop, closing(checkpoints):
         while not (finished or stop.requested):
             epoch = step // epoch_steps + 1
             end = epoch * epoch_steps
@@ -120,11 +117,11 @@ def run_phase(phase: Phase, dataset: ImageSource, split: Split, workdir: Path) -
                     state, loss = steps.train(state, teacher_variables, device_batch, key)
                     step += 1
                     progress.add(step, loss)
-                    save_due = every and step % every == 0
-                    if step < end and (stop.requested or save_due):
+                    if step < end and (stop.requested or checkpoints.is_due()):
                         progress.wait()  # a state that is not finite must not be saved
-                        save_last()
+                        save()
                         if stop.requested:
+                            checkpoints.wait()
                             _interrupt(phase, step)
                 progress.wait()
             metrics = epoch_means(state.sums, phase.objective)
@@ -139,9 +136,7 @@ def run_phase(phase: Phase, dataset: ImageSource, split: Split, workdir: Path) -
             stopping = stopping.update(epoch=epoch, step=step, accuracy=metrics["accuracy"])
             finished = stopping.is_finished(phase.num_epochs)
             _log_epoch(phase, stopping, metrics, is_best)
-            if is_best:
-                checkpoints.save_best(phase.learner, state, metadata())
-            save_last()
+            save(is_best=is_best)
     if stop.requested:  # after the last epoch too: what follows the phase must not begin
         _interrupt(phase, step)
     metric_log.close()

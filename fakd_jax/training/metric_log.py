@@ -13,7 +13,7 @@ from typing import Any
 
 from fakd_jax.runs.files import LOG_FILE, RECORDS_FILE
 from fakd_jax.runs.workdir import read_records
-from fakd_jax.runtime.atomic_files import write_whole, writing
+from fakd_jax.runtime.atomic_files import sync_file, write_whole, writing
 
 LOGGER = logging.getLogger("fakd_jax")
 
@@ -98,6 +98,7 @@ class MetricLog:
         with writing(self.workdir):
             with (self.workdir / RECORDS_FILE).open("a", encoding="utf-8") as file:
                 file.write(json.dumps(line) + "\n")
+                sync_file(file)  # before a checkpoint says that this epoch is over
             if self._events is not None:
                 for name, value in values.items():
                     self._events.add_scalar(f"{kind}/{name}", value, step)

@@ -34,7 +34,7 @@ class Phase:
       preprocessing: of all images.
       augmentation: of the training images.
       seed: from which the order of the images, augmentation and dropout derive.
-      checkpoint_every_steps: within an epoch; 0 for the ends of epochs only.
+      checkpoint_minutes: between checkpoints within an epoch; 0 for one after every step.
       metadata: of the model checkpoints.
     """
 
@@ -51,5 +51,5 @@ class Phase:
     preprocessing: Preprocessing
     augmentation: Augmentation
     seed: int
-    checkpoint_every_steps: int
+    checkpoint_minutes: float
     metadata: dict[str, Any]

@@ -14,8 +14,14 @@ import pytest
 
 from fakd_jax.errors import NotFiniteError, UserError
 from fakd_jax.experiment.teacher_and_student import run_experiment
-from fakd_jax.models.checkpoint import load_model, resolve_checkpoint, save_model
+from fakd_jax.models.checkpoint import (
+    load_model,
+    resolve_checkpoint,
+    save_model,
+    write_checkpoint,
+)
 from fakd_jax.runs.workdir import read_records
+from fakd_jax.training import checkpoints
 from fakd_jax.training.checkpoints import PhaseCheckpoints
 from fakd_jax.training.early_stopping import EarlyStopping
 from fakd_jax.training.metric_log import LOGGER
@@ -189,20 +195,21 @@ def test_the_same_seed_gives_the_same_run_and_another_seed_another(run, whole, t
     ],
 )
 def test_an_interrupted_run_is_resumed_exactly(phase, step, run, whole, tmp_path, monkeypatch):
-    save_last = PhaseCheckpoints.save_last
+    save = PhaseCheckpoints.save
 
-    def interrupt_after_saving(self, learner, state, metadata, position):
-        save_last(self, learner, state, metadata, position)
+    def interrupt_after_saving(self, learner, state, metadata, position, *, is_best):
+        save(self, learner, state, metadata, position, is_best=is_best)
         if phase in self.last_directory.parts and int(state.step) == step:
             signal.raise_signal(signal.SIGINT)
 
-    monkeypatch.setattr(PhaseCheckpoints, "save_last", interrupt_after_saving)
+    monkeypatch.setattr(PhaseCheckpoints, "save", interrupt_after_saving)
     with pytest.raises(KeyboardInterrupt):
-        run("fakd", tmp_path, checkpoint_every_steps=3)
+        run("fakd", tmp_path, checkpoint_minutes=0)
     monkeypatch.undo()
-    assert [path.name for path in (tmp_path / phase / "last").iterdir()] == [str(step)]
+    last = {path.name for path in (tmp_path / phase / "last").iterdir()}
+    assert last == {str(step - 1), str(step)}
     assert (tmp_path / "student").exists() == (phase == "student")
-    resumed = run("fakd", tmp_path, checkpoint_every_steps=3)
+    resumed = run("fakd", tmp_path)
     assert metrics_of(tmp_path) == metrics_of(whole[0])
     assert_same_weights(resumed.student, whole[1].student)
 
@@ -212,15 +219,14 @@ def test_the_best_is_the_one_known_to_the_state_that_is_resumed(run, tmp_path, m
 
     Its best checkpoint must not survive.
     """
-    save_last = PhaseCheckpoints.save_last
     best = tmp_path / "teacher" / "best"
 
-    def die_in_the_second_epoch(self, learner, state, metadata, position):
-        if int(state.step) == 2 * EPOCH_STEPS:
+    def die_in_the_second_epoch(directory, *arguments):
+        if directory.parts[-2:] == ("last", "8"):
             raise SystemExit
-        save_last(self, learner, state, metadata, position)
+        write_checkpoint(directory, *arguments)
 
-    monkeypatch.setattr(PhaseCheckpoints, "save_last", die_in_the_second_epoch)
+    monkeypatch.setattr(checkpoints, "write_checkpoint", die_in_the_second_epoch)
     monkeypatch.setattr(EarlyStopping, "is_better", lambda self, accuracy: True)
     with pytest.raises(SystemExit):
         run("teacher", tmp_path)
@@ -267,7 +273,7 @@ def wait_for_a_checkpoint_within_an_epoch(process, folder, timeout=240.0):
 @pytest.mark.slow
 @pytest.mark.parametrize("kill", [signal.SIGKILL, signal.SIGINT])
 def test_a_run_killed_within_an_epoch_is_resumed_exactly(kill, run, whole, data, cache, tmp_path):
-    process = start_fakd(tmp_path, tiny_overrides(data, cache) | {"checkpoint_every_steps": 1})
+    process = start_fakd(tmp_path, tiny_overrides(data, cache) | {"checkpoint_minutes": 0})
     try:
         wait_for_a_checkpoint_within_an_epoch(process, tmp_path / "student" / "last")
         process.send_signal(kill)
@@ -347,18 +353,23 @@ def test_a_teacher_of_other_classes_is_refused(run, whole, data, tmp_path):
 def test_a_loss_that_is_not_finite_stops_the_run_with_its_step(run, tmp_path):
     """The same step whether each loss is waited for, to save, or the device runs ahead."""
     messages = set()
-    for every in (1, 0):
-        more = {"optimizer.learning_rate": 1e30, "checkpoint_every_steps": every}
+    for minutes in (0, 5):
+        more = {"optimizer.learning_rate": 1e30, "checkpoint_minutes": minutes}
         with pytest.raises(NotFiniteError, match=r"student 1/2: .* not finite at step") as stopped:
-            run("student", tmp_path / str(every), **more)
+            run("student", tmp_path / str(minutes), **more)
         messages.add(str(stopped.value))
     assert len(messages) == 1
 
 
-def test_a_damaged_checkpoint_is_refused(run, whole, tmp_path):
+def test_a_damaged_checkpoint_is_named_and_the_one_before_is_resumed(
+    run, whole, tmp_path, caplog, monkeypatch
+):
+    monkeypatch.setattr(LOGGER, "propagate", True)
     workdir = tmp_path / "copy"
     shutil.copytree(whole[0], workdir)
-    (last,) = (workdir / "student" / "last").glob("[0-9]*")
-    (last / "position.json").write_text("{")
-    with pytest.raises(UserError, match="damaged"):
-        run("fakd", workdir)
+    (workdir / "student" / "last" / "8" / "position.json").write_text("{")
+    resumed = run("fakd", workdir)
+    (warning,) = [line for line in caplog.messages if "going on from the one before" in line]
+    assert "last/8 is damaged or incomplete: position.json changed" in warning
+    assert metrics_of(workdir) == metrics_of(whole[0])
+    assert_same_weights(resumed.student, whole[1].student)

@@ -316,7 +316,6 @@ def checkpoint(folder: Path) -> Path:
 def test_resolve_checkpoint(tmp_path: Path) -> None:
     checkpoint(tmp_path / "student/best/9")
     newest = checkpoint(tmp_path / "student/best/10")
-    (tmp_path / "student/best/11").mkdir()  # nothing in it: not a checkpoint
     checkpoint(tmp_path / "student/best/.12.saving")
     last = checkpoint(tmp_path / "student/last/12")
     teacher = checkpoint(tmp_path / "teacher/best/3")
@@ -329,6 +328,13 @@ def test_resolve_checkpoint(tmp_path: Path) -> None:
         (tmp_path / "student/best/9", tmp_path / "student/best/9"),
     ]:
         assert resolve_checkpoint(given_path) == found
+
+
+def test_a_damaged_newest_checkpoint_is_not_passed_over(tmp_path: Path) -> None:
+    checkpoint(tmp_path / "student/best/9")
+    (tmp_path / "student/best/11").mkdir()
+    with pytest.raises(DamagedError, match=r"best/11: it has no metadata\.json"):
+        load_metadata(resolve_checkpoint(tmp_path))
 
 
 def test_resolve_says_what_it_looked_for(tmp_path: Path) -> None:

@@ -248,7 +248,7 @@ def test_a_study_killed_at_any_moment_ends_as_if_nothing_had_happened(
         f"--workdir={tmp_path}",
         "--config.study.methods=teacher,student,fakd",
         "--config.study.seeds=0",
-        *as_flags(tiny_study_overrides(data, cache) | {"base.checkpoint_every_steps": 1}),
+        *as_flags(tiny_study_overrides(data, cache) | {"base.checkpoint_minutes": 0}),
     ]
     process = subprocess.Popen(
         [sys.executable, "-c", TINY_STUDY, *arguments],
