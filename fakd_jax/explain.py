@@ -218,12 +218,15 @@ def _choose_subjects(
     """The images to explain, where they come from, and groups of duplicates if data was audited."""
     from fakd_jax.audit.record import find_audit
     from fakd_jax.explanation.subjects import data_record, subjects_from_dataset
-    from fakd_jax.runs.workdir import choose_ids, data_cache_dir, open_data
+    from fakd_jax.runs.own_split import choose_ids
+    from fakd_jax.runs.workdir import data_cache_dir, open_data
 
     split = flags.split or "test"
     per_class = 1 if flags.per_class is None else flags.per_class
     dataset = open_data(predictor.metadata, flags.data, cache_dir=flags.cache_dir)
-    chosen = choose_ids(dataset, split, workdir)
+    chosen = choose_ids(dataset, split, workdir, predictor.metadata)
+    if chosen.note:
+        print(chosen.note)
     subjects = subjects_from_dataset(
         dataset,
         chosen.ids,

@@ -32,7 +32,8 @@ from fakd_jax.inference.adapter import network_of
 from fakd_jax.inference.network import Network
 from fakd_jax.inference.predictor import Predictor
 from fakd_jax.reporting.tables import text_table
-from fakd_jax.runs.workdir import choose_ids, find_workdir, open_data
+from fakd_jax.runs.own_split import choose_ids
+from fakd_jax.runs.workdir import find_workdir, open_data
 from fakd_jax.runtime.atomic_files import require_writable, write_whole
 
 FILE = "explanation_times.json"
@@ -67,7 +68,7 @@ def main(argv: list[str]) -> None:
 def choose_images(predictor: Predictor, source: str, per_class: int) -> list[np.ndarray]:
     """Test images of every class, at the network's input size."""
     dataset = open_data(predictor.metadata, source)
-    ids = choose_ids(dataset, "test", find_workdir(predictor.checkpoint)).ids
+    ids = choose_ids(dataset, "test", find_workdir(predictor.checkpoint), predictor.metadata).ids
     subjects = subjects_from_dataset(
         dataset, ids, predictor.class_names, per_class=per_class, seed=0
     )

@@ -5,19 +5,21 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from fakd_jax.data.dataset import SPLITS, ImageDataset
+from fakd_jax.data.matching import match_by_content
 from fakd_jax.data.stratified import Clusters, deal, draw
 from fakd_jax.errors import UserError
 from fakd_jax.runtime.atomic_files import write_whole
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 KINDS = ("official", "deduplicated", "grouped", "kfold")
 """The kinds of split, see :func:`make_split`."""
 
+PARTS = (*SPLITS, "apart")
 NEED_GROUPS = ("deduplicated", "grouped", "kfold")
 
 
@@ -39,6 +41,9 @@ class Split:
       audit: fingerprint of the audit that found the groups; None for `official`.
       folds: number of folds of `kfold`, else None.
       fold: the fold that is `test`, from 0, else None.
+      content: of every image in `train`, `val`, `test` and `apart`, by id, see
+        :func:`fakd_jax.data.dataset.content_of`; empty in a file of an earlier version.
+      groups: the group of every image that had to stay together with others, by id.
     """
 
     train: tuple[str, ...]
@@ -52,6 +57,8 @@ class Split:
     audit: str | None = None
     folds: int | None = None
     fold: int | None = None
+    content: dict[str, str] = field(default_factory=dict)
+    groups: dict[str, int] = field(default_factory=dict)
 
     def ids(self, name: str) -> tuple[str, ...]:
         """The ids of `train`, `val` or `test`.
@@ -69,6 +76,29 @@ class Split:
         fold = "" if self.fold is None else f" {self.fold} of {self.folds}"
         return f"{self.kind}{fold}, seed {self.seed}"
 
+    def found_in(self, dataset: ImageDataset) -> Split:
+        """The split in the ids of other data, as far as its images are there.
+
+        Images are recognised by their content, not by their names; a split of an earlier version
+        recognises none in other data, and learns the content in its own.
+        """
+        present = {example.id: example.content for example in dataset.examples}
+        if self.fingerprint == dataset.fingerprint:
+            used = (id for part in PARTS for id in getattr(self, part))
+            return self if self.content else replace(self, content={id: present[id] for id in used})
+        found = match_by_content(self.content, present)
+        parts: dict[str, Any] = {
+            part: tuple(sorted(found[id] for id in getattr(self, part) if id in found))
+            for part in PARTS
+        }
+        return replace(
+            self,
+            **parts,
+            fingerprint=dataset.fingerprint,
+            content={there: self.content[id] for id, there in found.items()},
+            groups={found[id]: group for id, group in self.groups.items() if id in found},
+        )
+
     def save(self, path: Path) -> None:
         """Writes the split as JSON.
 
@@ -79,19 +109,20 @@ class Split:
 
     @classmethod
     def load(cls, path: Path, dataset: ImageDataset | None = None) -> Split:
-        """Reads a file that :meth:`save` wrote, in this format version or the first.
+        """Reads a file that :meth:`save` wrote, in this format version or an earlier one.
 
         Args:
           path: the file.
-          dataset: the data that the ids must belong to; None skips that check.
+          dataset: the data that the ids must belong to, and which knows their content; None skips
+            that check.
 
         Raises:
           UserError: no such file, not a split of this format, or of other data.
         """
         try:
             values = json.loads(path.read_text(encoding="utf-8"))
-            # The first format had official splits only, without the later fields.
-            if values.pop("format_version") not in (1, FORMAT_VERSION):
+            # The first format had official splits only, the first two no content.
+            if values.pop("format_version") not in range(1, FORMAT_VERSION + 1):
                 raise ValueError("another format version")
             parts: dict[str, Any] = {part: tuple(values.pop(part)) for part in SPLITS}
             parts["apart"] = tuple(values.pop("apart", ()))
@@ -108,7 +139,7 @@ class Split:
                 f"{dataset.source} ({dataset.fingerprint[:12]}); give the data it was made for, "
                 "or another workdir"
             )
-        return split
+        return split if dataset is None else split.found_in(dataset)
 
 
 def make_split(
@@ -200,6 +231,7 @@ def make_split(
             f"every test image of {dataset.source} has a duplicate among its training images; "
             "use config.data.split=grouped"
         )
+    used = {*train, *val, *test}
     return Split(
         train=train,
         val=val,
@@ -212,6 +244,8 @@ def make_split(
         audit=audit if kind in NEED_GROUPS else None,
         folds=folds if kind == "kfold" else None,
         fold=fold if kind == "kfold" else None,
+        content={example.id: example.content for example in dataset.examples if example.id in used},
+        groups=clusters.shared(),
     )
 
 

@@ -34,6 +34,11 @@ class Clusters:
             members[self._groups[id]].append(id)
         return sorted(map(tuple, members.values()))
 
+    def shared(self) -> dict[str, int]:
+        """The groups of two or more images, numbered in the order of their first ids."""
+        together = [cluster for cluster in self.among(self._labels) if len(cluster) > 1]
+        return {id: number for number, cluster in enumerate(together) for id in cluster}
+
     def touched_by(self, ids: Iterable[str], others: Iterable[str]) -> tuple[str, ...]:
         """The ids whose cluster has a member among the others, sorted."""
         if self._groups is None:

@@ -17,7 +17,8 @@ from fakd_jax.evaluation.baseline import Baseline, open_baseline, require_same_i
 from fakd_jax.inference.predictor import Predictor, softmax
 from fakd_jax.metrics.classification import NOT_ASKED_FOR
 from fakd_jax.metrics.predictions import Predictions
-from fakd_jax.runs.workdir import SplitIds, choose_ids, data_cache_dir, open_data, own_split
+from fakd_jax.runs.own_split import SplitIds, choose_ids, own_split
+from fakd_jax.runs.workdir import data_cache_dir, open_data
 
 SPLIT_UNKNOWN = (
     "the data was audited, but the run's training images are unknown for it: no metrics by "
@@ -109,7 +110,9 @@ def open_setup(
             f"the data's classes are {', '.join(dataset.class_names)}, the checkpoint's "
             f"{', '.join(predictor.class_names)}; give data with the checkpoint's classes"
         )
-    images = choose_ids(dataset, split, workdir)
+    images = choose_ids(dataset, split, workdir, predictor.metadata)
+    if images.note:
+        log(f"evaluation: {images.note}")
     kept_in = data_cache_dir(predictor.metadata, cache_dir)
     return Setup(predictor, workdir, dataset, split, images, kept_in)
 
@@ -149,7 +152,7 @@ def collect(setup: Setup, *, calibration: bool, compare: Path | str | None, log:
         validation,
         duplicates,
         baseline,
-        (*audit_notes, *calibration_notes, *negative_notes),
+        (*filter(None, [setup.images.note]), *audit_notes, *calibration_notes, *negative_notes),
     )
 
 
@@ -196,7 +199,7 @@ def _validation_ids(setup: Setup, calibration: bool) -> tuple[tuple[str, ...], l
         why = "the images evaluated are the validation images"
     else:
         try:
-            return choose_ids(setup.dataset, "val", setup.workdir).ids, []
+            return choose_ids(setup.dataset, "val", setup.workdir, setup.predictor.metadata).ids, []
         except UserError:  # a damaged split.json has been reported before
             why = "no split.json of a run names validation images of this data"
     return (), [f"no temperature and no reject threshold: {why}"]
@@ -209,15 +212,21 @@ def _duplicates(setup: Setup) -> tuple[Duplicates | None, list[str]]:
         command = audit_command(setup.dataset.source, setup.cache_dir)
         return None, [f"the data has not been checked for duplicates of training images: {command}"]
     own = own_split(setup.dataset, setup.workdir)
-    if own is None:
+    if own is None or not own.knows("train"):
         return Duplicates(audit.groups, audit.fingerprint, None), [SPLIT_UNKNOWN]
-    training_ids = (*own.train, *own.val)
+    notes = []
+    if missing := own.missing("train") + own.missing("val"):
+        notes.append(
+            f"{missing:,} images that the run learnt from are not in the data: their duplicates "
+            "are not counted"
+        )
+    training_ids = (*own.found.train, *own.found.val)
     ids, set_apart = setup.images.ids, None
-    if own.apart and setup.split == "test":
-        set_apart = predict(setup.predictor, setup.dataset, own.apart, "images set apart")
+    if (apart := own.found.apart) and setup.split == "test":
+        set_apart = predict(setup.predictor, setup.dataset, apart, "images set apart")
     found = duplicates_in_training(audit, ids, set(training_ids).difference(ids))
     in_training = {id: duplicate.training for id, duplicate in found.items()}
-    return Duplicates(audit.groups, audit.fingerprint, training_ids, set_apart, in_training), []
+    return Duplicates(audit.groups, audit.fingerprint, training_ids, set_apart, in_training), notes
 
 
 def _negative_class(predictor: Predictor) -> tuple[str | None, list[str]]:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from fakd_jax.inference.adapter import weights_sha256
 from fakd_jax.inference.predictor import Predictor
-from fakd_jax.runs.workdir import SplitIds, checkpoint_name
+from fakd_jax.runs.own_split import SplitIds
+from fakd_jax.runs.workdir import checkpoint_name
 from fakd_jax.runtime.environment import describe_environment
 from fakd_jax.version import __version__
 

@@ -22,12 +22,13 @@ from fakd_jax.errors import UserError
 from fakd_jax.experiment.record import ABSENT, RunRecord
 from fakd_jax.experiment.resume import PLACE_KEYS, resume_config, write_config
 from fakd_jax.experiment.settings import ExperimentConfig
-from fakd_jax.experiment.teacher_checks import require_same_task, require_unseen, teacher_checkpoint
+from fakd_jax.experiment.teacher_checks import learnt_images, require_same_task, teacher_checkpoint
 from fakd_jax.models import create_model, feature_shapes
 from fakd_jax.models.checkpoint import build_model
 from fakd_jax.models.state import model_state
 from fakd_jax.models.torch_weights.pretrained import load_pretrained
 from fakd_jax.runs.files import SPLIT_FILE
+from fakd_jax.runs.learnt_images import METADATA_KEY, LearntImages
 from fakd_jax.runtime.hashing import sha256_of_tree
 from fakd_jax.runtime.precision import compute_dtype
 from fakd_jax.training.loop import run_phase
@@ -107,7 +108,8 @@ def run_experiment(
     record.pin("data.source", data.dataset.fingerprint)
     split = split or _new_split(config, data.dataset, workdir)
     _log_data(data.dataset, split)
-    experiment = _Experiment(config, workdir, data.dataset, data.images, split, record)
+    learnt = learnt_images(config, data.dataset, split)
+    experiment = _Experiment(config, workdir, data.dataset, data.images, split, record, learnt)
     if config.train == "teacher":
         return ExperimentResult(experiment.train_teacher(), None)
     checkpoint, teacher = experiment.teacher() if config.needs_teacher else (None, None)
@@ -171,6 +173,7 @@ class _Experiment:
     images: CachedImages
     split: Split
     record: RunRecord
+    learnt: Mapping[str, LearntImages]
 
     @property
     def dtype(self) -> np.dtype:
@@ -184,7 +187,6 @@ class _Experiment:
             self.record.pin("teacher.checkpoint", ABSENT)
         if config.checkpoint:
             checkpoint = teacher_checkpoint(Path(config.checkpoint))
-            require_unseen(checkpoint, self.dataset, self.split, self.config.data.cache_dir)
         elif config.num_epochs > 0:
             checkpoint = self.train_teacher()
         elif config.allow_untrained:
@@ -320,6 +322,7 @@ class _Experiment:
                 "split_description": self.split.describe(),
                 "audit": self.split.audit,
             },
+            METADATA_KEY: self.learnt[role].to_metadata(),
             "config": config.to_dict(),
             "package_version": __version__,
         }

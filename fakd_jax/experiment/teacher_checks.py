@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from fakd_jax.audit.record import find_audit
 from fakd_jax.data.dataset import ImageDataset
 from fakd_jax.data.preprocessing import Preprocessing
 from fakd_jax.data.splits import Split
 from fakd_jax.errors import UserError
-from fakd_jax.models.checkpoint import resolve_checkpoint
-from fakd_jax.runs.workdir import find_workdir, own_split
+from fakd_jax.experiment.settings import ExperimentConfig
+from fakd_jax.models.checkpoint import load_metadata, resolve_checkpoint
+from fakd_jax.runs.learnt_images import LearntImages, find_learnt_images
 from fakd_jax.training.metric_log import LOGGER
 
 
@@ -64,62 +64,112 @@ def require_same_task(
         )
 
 
+def learnt_images(
+    config: ExperimentConfig, dataset: ImageDataset, split: Split
+) -> dict[str, LearntImages]:
+    """The images that a run's "teacher" and "student" learn from, directly or through others.
+
+    Checks on the way that no network which they build on has seen the run's test images: a given
+    teacher, and initial weights from a checkpoint.
+
+    Raises:
+      UserError: one has, see :func:`require_unseen`; or there is no such checkpoint.
+    """
+
+    def given(checkpoint: Path, what: str) -> LearntImages | None:
+        metadata = load_metadata(checkpoint)
+        return require_unseen(what, checkpoint, metadata, dataset, split)
+
+    own = LearntImages.of_split(split)
+    learnt = {"teacher": own, "student": own}
+    for role in learnt if config.needs_teacher else (config.train,):
+        weights = Path(config.network(role).pretrained).expanduser()
+        if role == "teacher" and config.teacher.checkpoint:
+            checkpoint = teacher_checkpoint(Path(config.teacher.checkpoint))
+            learnt[role] = own.derived_from(given(checkpoint, "the teacher"))
+        elif config.network(role).pretrained and weights.is_dir():
+            checkpoint = resolve_checkpoint(weights)
+            if load_metadata(checkpoint).get("config"):  # trained here, not converted
+                learnt[role] = own.derived_from(given(checkpoint, f"config.{role}.pretrained"))
+    if config.needs_teacher:
+        learnt["student"] = learnt["student"].derived_from(learnt["teacher"])
+    return learnt
+
+
 def require_unseen(
-    checkpoint: Path, dataset: ImageDataset, split: Split, cache_dir: Path | str | None
-) -> None:
-    """Checks that a teacher has not seen the test images of its student.
+    what: str,
+    checkpoint: Path,
+    metadata: Mapping[str, Any],
+    dataset: ImageDataset,
+    split: Split,
+) -> LearntImages | None:
+    """Checks that a network which a run builds on has not seen the run's test images.
 
-    A student learns from its teacher what that has learnt from an image. Hence no test image of
-    the student may be among the teacher's training images, or among the validation images that
-    chose the teacher's epoch. If the student's split keeps duplicates together and their audit is
-    available, a duplicate of an image counts as the image.
+    A student learns from its teacher what that has learnt from an image, and a network keeps what
+    its initial weights have. Hence no test image may be among the images that the given network,
+    or one that it was derived from, was trained on, or among those that chose an epoch. Images are
+    recognised by their content, whatever the data are called and wherever they are. Where the
+    run's split keeps groups together, a member of a test image's group counts as the image. Test
+    images of which the run's own training images have an exact copy do not count: the run itself
+    learns from them, as the audit reports.
 
-    Two cases are only logged: validation images that the teacher was trained on, which make the
-    choice of the student's epoch too optimistic but no test metric; and a teacher of other data or
-    outside a workdir, whose images are unknown.
+    Two cases are only logged: validation images that the network was trained on, which make the
+    choice of the run's epoch too optimistic but no test metric; and images that are unknown.
 
     Args:
-      checkpoint: the teacher's, an absolute path.
-      dataset: the student's data.
-      split: the student's.
-      cache_dir: where the audit is kept, see :func:`fakd_jax.audit.record.find_audit`.
+      what: the network, for messages.
+      checkpoint: the network's, an absolute path.
+      metadata: the checkpoint's.
+      dataset: the run's data.
+      split: the run's.
+
+    Returns:
+      The images that the network has learnt from; None if they are unknown.
 
     Raises:
       UserError: it has seen some.
     """
-    teachers = own_split(dataset, find_workdir(checkpoint))
-    if teachers is None:
-        LOGGER.info(
-            "teacher: %s has no split of this data beside it; whether it was trained on test "
-            "images of the student cannot be known",
-            checkpoint,
-        )
-        return
-    if (teachers.train, teachers.val, teachers.test) == (split.train, split.val, split.test):
-        return
-    audit = find_audit(dataset, cache_dir) if split.audit else None
-    groups = audit.groups if audit and audit.fingerprint == split.audit else None
-    if test := _count_seen(split.test, (*teachers.train, *teachers.val), groups):
-        raise UserError(
-            f"the teacher {checkpoint} ({teachers.describe()}) has learnt from {test:,} of the "
-            f"{len(split.test):,} test images of this run ({split.describe()})"
-            f"{', duplicates included' if groups else ''}; train the teacher on this run's split, "
-            "or set config.seed and config.data.split, folds, fold and validation_fraction as in "
-            "the teacher's config.json"
-        )
-    if val := _count_seen(split.val, teachers.train, groups):
+    learnt = find_learnt_images(checkpoint, metadata, dataset)
+    if learnt is None or not learnt.complete:
         LOGGER.warning(
-            "teacher: %s was trained on %d of the %d validation images of this run, by which the "
-            "student's epoch, temperature and threshold are chosen; no test image is among them",
+            "%s: %s does not tell which images it%s was trained on; whether test images of this "
+            "run are among them cannot be known",
+            what,
+            checkpoint,
+            "" if learnt is None else ", or a network that it was derived from,",
+        )
+    if learnt is None:
+        return None
+    content = {example.id: example.content for example in dataset.examples}
+    trained = {content[id] for id in split.train}
+    own = trained | {content[id] for id in split.val}
+    if test := _count_seen(split.test, learnt.every - own, content, split.groups):
+        described = (metadata.get("data") or {}).get("split_description") or "split unknown"
+        included = ", their groups included" if split.groups else ""
+        raise UserError(
+            f"{what} {checkpoint} ({described}) has learnt from {test:,} of the "
+            f"{len(split.test):,} test images of this run ({split.describe()}){included}; train it "
+            "on this run's split, or set config.seed and config.data.split, folds, fold and "
+            "validation_fraction as in its config.json"
+        )
+    if val := _count_seen(split.val, learnt.train - trained, content, split.groups):
+        LOGGER.warning(
+            "%s: %s was trained on %d of the %d validation images of this run, by which the "
+            "epoch, temperature and threshold are chosen; no test image is among them",
+            what,
             checkpoint,
             val,
             len(split.val),
         )
+    return learnt
 
 
-def _count_seen(ids: Iterable[str], seen: Iterable[str], groups: dict[str, int] | None) -> int:
-    """Counts the ids that are among those seen, or whose group is if groups are given."""
-    if groups is None:
-        return len(set(ids) & set(seen))
-    known = {groups[id] for id in seen}
-    return sum(groups[id] in known for id in ids)
+def _count_seen(
+    ids: Iterable[str],
+    seen: Collection[str],
+    content: Mapping[str, str],
+    groups: Mapping[str, int],
+) -> int:
+    """Counts the ids whose content is among that seen, or whose group has a member there."""
+    known = {groups[id] for id, what in content.items() if what in seen and id in groups}
+    return sum(content[id] in seen or groups.get(id) in known for id in ids)

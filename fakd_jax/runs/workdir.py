@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from fakd_jax.data.dataset import ImageDataset
-from fakd_jax.data.splits import Split
 from fakd_jax.errors import UserError
-from fakd_jax.runs.files import PHASES, RECORDS_FILE, SPLIT_FILE, evaluation_folder
+from fakd_jax.runs.files import PHASES, RECORDS_FILE, evaluation_folder
 
 
 def find_workdir(checkpoint: Path) -> Path | None:
@@ -57,54 +55,6 @@ def read_records(workdir: Path) -> list[dict[str, Any]]:
         return [json.loads(line) for line in lines if line]
     except ValueError as error:
         raise UserError(f"{file} is damaged ({error}); repair or delete it") from error
-
-
-@dataclass(frozen=True)
-class SplitIds:
-    """The images of a split, and its origin: `split.json (official, seed 0)`, `the data itself`."""
-
-    ids: tuple[str, ...]
-    origin: str
-
-
-def choose_ids(dataset: ImageDataset, split: str, workdir: Path | None) -> SplitIds:
-    """Finds the images of the split "test", "val" or "train", in the order of evaluation.
-
-    The run's `split.json` takes precedence wherever it belongs to this data, for the test split
-    too: a run that drew its own test images trained on some of the data's.
-
-    Raises:
-      UserError: the split is unknown for this data, or has no images.
-    """
-    own = own_split(dataset, workdir)
-    if own is not None:
-        ids, origin = tuple(own.ids(split)), f"{SPLIT_FILE} ({own.describe()})"
-    elif split == "test":
-        ids = tuple(example.id for example in dataset.examples if example.split == split)
-        origin = "the data itself"
-    else:
-        file = workdir and workdir / SPLIT_FILE
-        exists = file and file.is_file()
-        reason = f"{file} belongs to other data" if exists else f"there is no {SPLIT_FILE}"
-        raise UserError(
-            f"only the run that chose the {split} images knows them, and {reason}; give a "
-            "checkpoint in its workdir with the data it was trained on, or --split test"
-        )
-    if not ids:
-        raise UserError(f"the {split} split of {origin} has no images; choose another --split")
-    return SplitIds(ids, origin)
-
-
-def own_split(dataset: ImageDataset, workdir: Path | None) -> Split | None:
-    """The run's split; None if it has none, or one of other data.
-
-    Raises:
-      UserError: its `split.json` is damaged.
-    """
-    if workdir is None or not (workdir / SPLIT_FILE).is_file():
-        return None
-    split = Split.load(workdir / SPLIT_FILE)
-    return split if split.fingerprint == dataset.fingerprint else None
 
 
 def open_data(

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from fakd_jax.errors import NotFiniteError, UserError
 from fakd_jax.experiment.teacher_and_student import run_experiment
@@ -98,6 +99,24 @@ def test_a_run_leaves_its_files_and_a_student_without_projection(whole):
     assert metadata["class_names"] == ["glioma", "meningioma", "notumor", "pituitary"]
     expected = {"arch": "tiny_mobilenet", "head": "trained", "negative_class": "notumor"}
     assert expected.items() <= metadata.items()
+
+
+def test_a_teacher_copied_alone_is_refused_if_a_test_image_was_among_its_own(
+    run, whole, data, tmp_path
+):
+    teacher = shutil.copytree(whole[1].teacher, tmp_path / "copied" / "teacher")
+    student = shutil.copytree(whole[1].student, tmp_path / "copied" / "student")
+    other = shutil.copytree(data, tmp_path / "other")
+    with Image.open(other / "Training" / "glioma" / "000.png") as image:
+        image.save(other / "Testing" / "glioma" / "another.bmp")
+    (other / "Training" / "glioma" / "000.png").unlink()
+    refused = {
+        "the teacher": {"teacher.checkpoint": str(teacher)},
+        r"config\.student\.pretrained": {"student.pretrained": str(student)},
+    }
+    for what, overrides in refused.items():
+        with pytest.raises(UserError, match=f"{what} .* has learnt from 1 of the 17 test images"):
+            run("fakd", tmp_path / "run", data=other, **overrides)
 
 
 def test_every_epoch_is_recorded_with_the_terms_in_use(whole):

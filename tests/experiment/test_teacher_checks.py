@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import logging
 from pathlib import Path
 
 import pytest
 
-from fakd_jax.audit.record import METHOD, Audit
+from fakd_jax.data.dataset import Example
 from fakd_jax.data.splits import make_split
 from fakd_jax.errors import UserError
 from fakd_jax.experiment.teacher_checks import require_unseen, teacher_checkpoint
+from fakd_jax.runs.learnt_images import LearntImages
+from fakd_jax.runtime.hashing import sha256
 from fakd_jax.training.metric_log import LOGGER
 from tests.data.listed import dataset_of
 
 DATASET = dataset_of({"train": [20, 20], "test": [5, 5]})
 IDS = [example.id for example in DATASET.examples]
 PAIRS = {id: index // 2 for index, id in enumerate(IDS)}
-AUDIT = Audit(DATASET.fingerprint, (), (), PAIRS)
 
 
 @pytest.fixture
@@ -31,9 +31,7 @@ def log(caplog, monkeypatch):
 
 
 def split_of(kind="official", **keywords):
-    return make_split(
-        DATASET, groups=PAIRS, audit=AUDIT.fingerprint, kind=kind, **{"seed": 0} | keywords
-    )
+    return make_split(DATASET, groups=PAIRS, audit="a", kind=kind, **{"seed": 0} | keywords)
 
 
 def teacher_of(workdir, split):
@@ -42,11 +40,11 @@ def teacher_of(workdir, split):
     return workdir / "teacher" / "best" / "8"
 
 
-def keep_audit(cache, audit=AUDIT):
-    folder = cache / "audits"
-    folder.mkdir()
-    name = f"{DATASET.fingerprint[:32]}-{METHOD}.json"
-    (folder / name).write_text(json.dumps(dataclasses.asdict(audit) | {"copies": []}))
+learnt = LearntImages.of_split
+
+
+def check(checkpoint, split, *, metadata=None, dataset=DATASET):
+    return require_unseen("the teacher", checkpoint, metadata or {}, dataset, split)
 
 
 @pytest.mark.parametrize(
@@ -54,9 +52,8 @@ def keep_audit(cache, audit=AUDIT):
     [{}, {"kind": "deduplicated"}, {"kind": "grouped"}, {"kind": "kfold", "fold": 1, "seed": 3}],
 )
 def test_a_teacher_of_the_same_split_passes(tmp_path, log, keywords):
-    keep_audit(tmp_path)
     checkpoint = teacher_of(tmp_path, split_of(**keywords))
-    require_unseen(checkpoint, DATASET, split_of(**keywords), tmp_path)
+    check(checkpoint, split_of(**keywords))
     assert not log.messages
 
 
@@ -76,7 +73,7 @@ def test_a_teacher_that_saw_test_images_is_refused_with_their_number(tmp_path, t
     number = len(set(split.test) & set(taught.train + taught.val))
     assert number
     with pytest.raises(UserError, match=rf"from {number} of the {len(split.test)} test") as error:
-        require_unseen(teacher_of(tmp_path, taught), DATASET, split, tmp_path)
+        check(teacher_of(tmp_path, taught), split)
     assert "\n" not in str(error.value)
 
 
@@ -84,7 +81,7 @@ def test_validation_images_that_a_teacher_was_trained_on_are_logged(tmp_path, lo
     taught, split = split_of(), split_of(seed=2)
     number = len(set(split.val) & set(taught.train))
     assert 0 < number < 8
-    require_unseen(teacher_of(tmp_path, taught), DATASET, split, tmp_path)
+    check(teacher_of(tmp_path, taught), split)
     (message,) = log.messages
     assert f"was trained on {number} of the 8 validation images" in message
 
@@ -94,14 +91,14 @@ def test_an_image_that_chose_the_teachers_epoch_counts_as_seen(tmp_path):
     moved = split.test[0]
     taught = dataclasses.replace(split, val=(*split.val, moved), test=split.test[1:])
     with pytest.raises(UserError, match="from 1 of the 10 test images"):
-        require_unseen(teacher_of(tmp_path, taught), DATASET, split, tmp_path)
+        check(teacher_of(tmp_path, taught), split)
 
 
 def test_validation_images_may_be_shared(tmp_path):
     """Teacher and student may choose their epochs by the same images, and train on fewer."""
     split = split_of()
     taught = dataclasses.replace(split, train=split.train[1:])
-    require_unseen(teacher_of(tmp_path, taught), DATASET, split, tmp_path)
+    check(teacher_of(tmp_path, taught), split)
 
 
 @pytest.fixture
@@ -120,21 +117,82 @@ def copied():
 
 
 def test_a_duplicate_counts_as_the_image_if_the_split_keeps_duplicates_together(tmp_path, copied):
-    keep_audit(tmp_path)
     teacher, student = copied
-    with pytest.raises(UserError, match=r"from 1 of the .*duplicates included"):
-        require_unseen(teacher_of(tmp_path, teacher), DATASET, student, tmp_path)
+    with pytest.raises(UserError, match=r"from 1 of the .*their groups included"):
+        check(teacher_of(tmp_path, teacher), student)
+    official = dataclasses.replace(student, kind="official", audit=None, groups={})
+    check(teacher_of(tmp_path, teacher), official)
 
 
-@pytest.mark.parametrize("case", ["official", "no audit", "another audit"])
-def test_duplicates_do_not_count_without_the_groups_of_the_split(tmp_path, copied, case):
-    teacher, student = copied
-    if case == "official":
-        student = dataclasses.replace(student, kind="official", audit=None)
-    if case != "no audit":
-        others = {id: number for number, id in enumerate(IDS)} if case == "another audit" else PAIRS
-        keep_audit(tmp_path, dataclasses.replace(AUDIT, groups=others))
-    require_unseen(teacher_of(tmp_path, teacher), DATASET, student, tmp_path)
+def changed(*, added=0, removed=0, renamed=False):
+    """The data with images added, removed or renamed, and hence with another fingerprint."""
+    dataset = dataset_of({"train": [20, 20], "test": [5, 5]}, fingerprint="c" * 64)
+    examples = list(dataset.examples)[removed:]
+    new = (f"train/0/new{number}.png" for number in range(added))
+    examples += [Example(id, 0, "train", sha256(id)[:32]) for id in new]
+    if renamed:
+        examples = [dataclasses.replace(example, id=f"x/{example.id}") for example in examples]
+    dataset.examples = tuple(sorted(examples, key=lambda example: example.id))
+    return dataset
+
+
+@pytest.mark.parametrize("known_by", ["split.json", "metadata"])
+@pytest.mark.parametrize(
+    "change", [{}, {"added": 1}, {"removed": 1}, {"renamed": True}, {"added": 2, "renamed": True}]
+)
+def test_a_teacher_of_another_fold_is_refused_whatever_the_data_is_called(
+    tmp_path, change, known_by
+):
+    taught, dataset = split_of("kfold", fold=0), changed(**change)
+    alone = {example.id: number for number, example in enumerate(dataset.examples)}
+    split = make_split(dataset, groups=alone, kind="kfold", fold=1, seed=0)
+    seen = {taught.content[id] for id in (*taught.train, *taught.val)}
+    number = sum(split.content[id] in seen for id in split.test)
+    assert number > 1
+    checkpoint, metadata = tmp_path / "copied", {"learnt_from": learnt(taught).to_metadata()}
+    if known_by == "split.json":
+        checkpoint, metadata = teacher_of(tmp_path, taught), {}
+    with pytest.raises(UserError, match=rf"from {number} of the {len(split.test)} test"):
+        check(checkpoint, split, metadata=metadata, dataset=dataset)
+
+
+def test_copies_that_the_run_itself_trains_on_do_not_count(tmp_path):
+    dataset = changed()
+    copied = dataset.examples[dataset.index_of("train/0/3.png")].content
+    dataset.examples = tuple(
+        dataclasses.replace(example, content=copied) if example.id == "test/0/1.png" else example
+        for example in dataset.examples
+    )
+    split = make_split(dataset, seed=0)
+    metadata = {"learnt_from": learnt(make_split(dataset, seed=0)).to_metadata()}
+    check(tmp_path, split, metadata=metadata, dataset=dataset)
+    without = dataclasses.replace(
+        split, **{part: _without(split.ids(part), "train/0/3.png") for part in ("train", "val")}
+    )
+    with pytest.raises(UserError, match="from 1 of the 10 test images"):
+        check(tmp_path, without, metadata=metadata, dataset=dataset)
+
+
+def _without(ids, id):
+    return tuple(other for other in ids if other != id)
+
+
+def test_what_a_teachers_own_teacher_has_seen_counts_too(tmp_path, log):
+    first, second = split_of("kfold", fold=0), split_of("kfold", fold=1)
+    both = learnt(first).derived_from(learnt(second))
+    assert both == LearntImages.from_metadata({"learnt_from": both.to_metadata()})
+    metadata = {"learnt_from": both.to_metadata()}
+    with pytest.raises(UserError, match="from 10 of the 10 test images"):
+        check(tmp_path, first, metadata=metadata)
+    unknown = learnt(first).derived_from(None)
+    check(tmp_path, first, metadata={"learnt_from": unknown.to_metadata()})
+    assert "or a network that it was derived from, was trained on" in log.messages[0]
+
+
+@pytest.mark.parametrize("stored", [{}, [], {"train": "ab", "val": "", "complete": True}])
+def test_damaged_metadata_are_refused(tmp_path, stored):
+    with pytest.raises(UserError, match="learnt_from is damaged"):
+        check(tmp_path, split_of(), metadata={"learnt_from": stored})
 
 
 def test_a_workdir_stands_for_its_teacher_and_never_for_its_student(tmp_path, monkeypatch):
@@ -147,16 +205,19 @@ def test_a_workdir_stands_for_its_teacher_and_never_for_its_student(tmp_path, mo
         teacher_checkpoint(Path("~/alone"))
 
 
-@pytest.mark.parametrize("case", ["no split.json", "other data", "no workdir"])
+@pytest.mark.parametrize(
+    "case", ["no split.json", "other data of an earlier version", "no workdir"]
+)
 def test_a_teacher_whose_images_are_unknown_is_logged(tmp_path, log, case):
     checkpoint = teacher_of(tmp_path, split_of())
     if case == "no split.json":
         (tmp_path / "split.json").unlink()
-    elif case == "other data":
-        dataclasses.replace(split_of(), fingerprint="e" * 64).save(tmp_path / "split.json")
+    elif case.startswith("other data"):
+        earlier = dataclasses.replace(split_of(), fingerprint="e" * 64, content={})
+        earlier.save(tmp_path / "split.json")
     else:
         checkpoint = tmp_path / "converted"
-    require_unseen(checkpoint, DATASET, split_of("grouped"), tmp_path)
+    check(checkpoint, split_of("grouped"))
     (message,) = log.messages
     assert str(checkpoint) in message
     assert "cannot be known" in message
