@@ -16,6 +16,7 @@ COMMANDS = {
     "explain": ("fakd_jax.explain", "explain decisions, or benchmark the methods that do"),
     "audit": ("fakd_jax.audit.__main__", "find duplicates and shortcuts in data"),
     "study": ("fakd_jax.study.__main__", "train every method over seeds and splits, and compare"),
+    "check": ("fakd_jax.check", "verify the checkpoints and records in a folder"),
 }
 
 

@@ -74,6 +74,25 @@ def save_tiny_checkpoint(
     return folder
 
 
+def save_tiny_resumable(workdir: Path) -> Path:
+    """Writes `student/best/7` and `student/last/7`, which training resumes from."""
+    import jax.numpy as jnp
+    import optax
+    from flax import nnx
+
+    from fakd_jax.training.checkpoints import PhaseCheckpoints
+    from fakd_jax.training.state import Learner, initial_state
+
+    learner = Learner(nnx.Linear(3, 4, rngs=nnx.Rngs(0)))
+    state = initial_state(learner, optax.adam(1e-3))._replace(step=jnp.int32(7))
+    checkpoints = PhaseCheckpoints(workdir / "student")
+    position = {"early_stopping": {"best_step": 7}, "iterator": {}}
+    metadata = {"arch": "linear", "num_classes": 4}
+    checkpoints.save(learner, state, metadata, position, is_best=True)
+    checkpoints.close()
+    return workdir
+
+
 def edit_metadata(checkpoint: Path, **changes: object) -> None:
     """Changes keys of a checkpoint's metadata, as if it had been saved with them."""
     from fakd_jax.runtime.sha256sums import write_sums

@@ -152,18 +152,18 @@ def load_model(directory: Path | str) -> tuple[dict[str, Any], dict[str, Any]]:
       UserError: no checkpoint there, or of another format.
       DamagedError: it is damaged; names every file and array that is not as it was written.
     """
-    trees, metadata = read_checkpoint(directory)
+    trees, metadata = read_checkpoint(directory, [MODEL_FOLDER])
     return {name: trees[MODEL_FOLDER].get(name) or {} for name in COLLECTIONS}, metadata
 
 
 def read_checkpoint(
-    directory: Path | str, folders: Collection[str] = (MODEL_FOLDER,)
+    directory: Path | str, folders: Collection[str] | None = None
 ) -> tuple[dict[str, dict[str, Any]], dict[str, Any]]:
     """Reads a checkpoint that :func:`write_checkpoint` wrote, and verifies its digests.
 
     Args:
       directory: the checkpoint.
-      folders: of the arrays to read; files are verified in all folders.
+      folders: of the arrays to read; None for all. Files are verified in all folders.
 
     Returns:
       Trees of NumPy arrays by folder, and the metadata.
@@ -176,6 +176,8 @@ def read_checkpoint(
     metadata = load_metadata(directory)
     verifiable = metadata["format_version"] != FORMAT_WITHOUT_DIGESTS
     digests = metadata.get(DIGESTS_KEY, {})
+    if folders is None:
+        folders = digests or [path.name for path in directory.iterdir() if path.is_dir()]
     if verifiable and (problems := damaged_files(directory)):
         for folder in folders:
             problems += _changed_arrays(directory / folder, digests.get(folder, {}))

@@ -6,6 +6,9 @@ from pathlib import Path
 
 PHASES = ("teacher", "student")
 
+# A checkpoint that training resumes from.
+POSITION_FILE = "position.json"
+
 # A workdir.
 CONFIG_FILE = "config.json"
 SPLIT_FILE = "split.json"

@@ -44,17 +44,21 @@ def read_records(workdir: Path) -> list[dict[str, Any]]:
     A last line that a killed process left half-written is dropped.
 
     Raises:
-      UserError: an earlier line is not JSON.
+      UserError: an earlier line is not a record.
     """
     file = workdir / RECORDS_FILE
     if not file.is_file():
         return []
-    # Every complete line ends in a newline: what follows the last one is incomplete.
-    lines = file.read_text(encoding="utf-8").split("\n")[:-1]
     try:
-        return [json.loads(line) for line in lines if line]
-    except ValueError as error:
+        # Every complete line ends in a newline: what follows the last one is incomplete.
+        complete, _, _ = file.read_bytes().rpartition(b"\n")
+        records = [json.loads(line) for line in complete.decode().split("\n") if line]
+        for number, record in enumerate(records, start=1):
+            if not isinstance(record, dict) or not {"phase", "kind", "step"} <= record.keys():
+                raise ValueError(f"record {number} lacks its phase, kind or step")
+    except (OSError, ValueError) as error:
         raise UserError(f"{file} is damaged ({error}); repair or delete it") from error
+    return records
 
 
 def open_data(

@@ -27,13 +27,13 @@ from fakd_jax.models.checkpoint import (
     write_checkpoint,
 )
 from fakd_jax.models.state import model_state, set_model_state
+from fakd_jax.runs.files import POSITION_FILE
 from fakd_jax.runtime.atomic_files import writing
 from fakd_jax.runtime.background import BackgroundTask
 from fakd_jax.training.metric_log import LOGGER
 from fakd_jax.training.state import Learner, TrainState, from_named_arrays, to_named_arrays
 
 TRAINING_FOLDER = "training"
-POSITION_FILE = "position.json"
 NUM_KEPT = 2
 _CHECKPOINT = re.compile(r"(\.?)(\d+)(?:\.saving|\.replaced)?")
 
@@ -189,7 +189,7 @@ class PhaseCheckpoints:
     def _restore(
         self, folder: Path, learner: Learner, skeleton: TrainState
     ) -> tuple[TrainState, dict[str, Any]]:
-        trees, _ = read_checkpoint(folder, (MODEL_FOLDER, TRAINING_FOLDER))
+        trees, _ = read_checkpoint(folder)
         position = _read_position(folder)
         if best_step := _best_step(position):
             load_model(self.best(best_step))

@@ -33,11 +33,14 @@ def test_the_workdir_of_a_checkpoint(tmp_path: Path, path: str, found: bool) -> 
 def test_a_record_cut_short_is_dropped_and_a_damaged_one_is_an_error(tmp_path: Path) -> None:
     assert read_records(tmp_path) == []
     file = tmp_path / "metrics.jsonl"
-    file.write_text('{"step": 1}\n{"step": 2}\n{"st')
-    assert read_records(tmp_path) == [{"step": 1}, {"step": 2}]
-    file.write_text('{"step": 1\n{"step": 2}\n')
-    with pytest.raises(UserError, match="damaged"):
-        read_records(tmp_path)
+    record = {"phase": "student", "kind": "val", "step": 1}
+    line = json.dumps(record).encode()
+    file.write_bytes(line + b"\n" + line + b'\n{"st\xc3')
+    assert read_records(tmp_path) == [record, record]
+    for damaged in (line[:-1], line.replace(b"phase", b"ph\xffse"), line.replace(b"step", b"stap")):
+        file.write_bytes(damaged + b"\n" + line + b"\n")
+        with pytest.raises(UserError, match="damaged"):
+            read_records(tmp_path)
 
 
 def test_data_are_opened_with_the_checkpoints_settings(images: Path, cache: Path) -> None:

@@ -57,7 +57,8 @@ def test_a_cell_counts_once_it_is_marked(study, method, report):
 
 def test_a_resumed_cell_takes_the_time_of_its_records(study):
     write_cell(study, CELL)
-    records = [{"phase": "student", "seconds": seconds} for seconds in (30.0, 4.0)]
+    record = {"phase": "student", "kind": "val", "step": 4}
+    records = [record | {"seconds": seconds} for seconds in (30.0, 4.0)]
     lines = "".join(json.dumps(record) + "\n" for record in records)
     (study.folder(CELL) / "metrics.jsonl").write_text(lines)
     mark_finished(study, CELL, 5.0)

@@ -257,7 +257,8 @@ def test_the_report_is_written_with_its_pictures_and_the_workdirs_records(tmp_pa
     workdir = tmp_path / "run"
     workdir.mkdir()
     (workdir / "config.json").write_text(json.dumps(SETTINGS))
-    record = {"phase": "student", "kind": "val", "epoch": 1, "loss": 1.0, "accuracy": 0.5}
+    record = {"phase": "student", "kind": "val", "epoch": 1, "step": 4}
+    record |= {"loss": 1.0, "accuracy": 0.5}
     (workdir / "metrics.jsonl").write_text(json.dumps(record) + "\n")
     folder = tmp_path / "evaluation"
     folder.mkdir()
