@@ -47,23 +47,23 @@ def resume_config(
       UserError: the workdir holds a run of another config; lists the keys that differ.
     """
     discard_unstarted_run(config.to_dict(), workdir)
-    kept = kept_dtype(workdir)
-    config = dataclasses.replace(config, dtype=resume_dtype(config.dtype, kept))
+    kept, here = kept_dtype(workdir), compute_dtype(config.dtype).name
+    config = dataclasses.replace(config, dtype=resume_dtype(config.dtype, kept, here))
     require_same_config(config.to_dict(), workdir, _may_differ(workdir, place_keys), dtype=kept)
     return config
 
 
-def resume_dtype(name: str, kept: str | None) -> str:
+def resume_dtype(name: str, kept: str | None, here: str) -> str:
     """Resolves a precision: "auto" is the one that the run began with, else the device's.
 
     Args:
       name: of the config, one of :data:`fakd_jax.runtime.precision.DTYPES`.
       kept: the precision that the run began with; None for a new run.
+      here: what `name` is on the devices that will compute.
 
     Returns:
       "float32" or "bfloat16".
     """
-    here = compute_dtype(name).name
     if name != "auto" or kept in (None, "auto", here):
         return here
     LOGGER.warning(

@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import argparse
+import math
+import os
+from typing import TYPE_CHECKING
+
 from fakd_jax.cli import config_flags
 from fakd_jax.cli import runner as cli
+
+if TYPE_CHECKING:
+    from fakd_jax.study.run import Engine
+
+ENGINES = ("local", "ray")
 
 
 def main(argv: list[str]) -> None:
     """Runs the command with the arguments after the program's name."""
-    config, workdir = config_flags.parse_config_flags(
-        argv, "fakd study", "trains every method under every seed and split, and compares them"
-    )
+    parser = _parser()
+    arguments, overrides = parser.parse_known_args(argv)
+    config, workdir = config_flags.read_config(parser, arguments, overrides)
+    engine = _engine(arguments)
     cli.use_compilation_cache()
 
     from fakd_jax.runs.files import STUDY_LOG_FILE
@@ -19,7 +30,79 @@ def main(argv: list[str]) -> None:
 
     with logging_to(workdir, STUDY_LOG_FILE):
         LOGGER.info("workdir: %s", workdir)
-        run_study(config, workdir)
+        run_study(config, workdir, engine)
+
+
+def _parser() -> cli.CommandParser:
+    parser = config_flags.config_parser(
+        "fakd study", "trains every method under every seed and split, and compares them"
+    )
+    parser.add_argument(
+        "--engine",
+        choices=ENGINES,
+        default="local",
+        help="local: in this process; start the same command several times to share the cells. "
+        "ray: on Ray's workers (default: %(default)s)",
+    )
+    ray = parser.add_argument_group("with --engine ray")
+    ray.add_argument(
+        "--ray-address",
+        metavar="HOST:PORT",
+        help='a cluster to join; "auto" finds that of this machine (default: $RAY_ADDRESS, else '
+        "Ray is started on this machine)",
+    )
+    ray.add_argument(
+        "--cpus-per-cell",
+        type=cli.integer(1),
+        metavar="N",
+        help="CPUs reserved for a cell, and its threads (default: 4, or what the machine has)",
+    )
+    ray.add_argument(
+        "--gpus-per-cell",
+        type=_gpus,
+        metavar="N",
+        help="GPUs reserved for a cell, e.g. 1 or 0.5 (default: 1 if there are any, else 0)",
+    )
+    return parser
+
+
+def _engine(arguments: argparse.Namespace) -> Engine:
+    """The engine that the flags ask for.
+
+    Raises:
+      UserError: a flag of Ray's without `--engine ray`.
+    """
+    from fakd_jax.errors import UserError
+    from fakd_jax.study.engines.local import LocalEngine
+    from fakd_jax.study.engines.ray import LOCAL, RayEngine, RayOptions
+
+    given = [
+        f"--{flag}"
+        for flag in ("ray-address", "cpus-per-cell", "gpus-per-cell")
+        if getattr(arguments, flag.replace("-", "_")) is not None
+    ]
+    if arguments.engine != "ray":
+        if given:
+            raise UserError(f"{', '.join(given)} needs --engine ray")
+        return LocalEngine()
+    options = RayOptions(
+        config=arguments.config,
+        address=arguments.ray_address or os.environ.get("RAY_ADDRESS") or LOCAL,
+        cpus_per_cell=arguments.cpus_per_cell,
+        gpus_per_cell=arguments.gpus_per_cell,
+    )
+    return RayEngine(options)
+
+
+def _gpus(text: str) -> float:
+    """A number of GPUs: an integer, or a fraction below 1."""
+    try:
+        value = float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number") from None
+    if not 0 <= value < math.inf or (value > 1 and not value.is_integer()):
+        raise argparse.ArgumentTypeError(f"must be an integer or between 0 and 1, not {text}")
+    return value
 
 
 if __name__ == "__main__":

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from ml_collections import ConfigDict
 
@@ -12,19 +11,27 @@ from fakd_jax.errors import UserError
 from fakd_jax.experiment.resume import PLACE_KEYS, keep_config, read_config, resume_dtype
 from fakd_jax.runs.files import FAILED_FILE
 from fakd_jax.study.cells import Study, open_study
-from fakd_jax.study.engines.local import run_locally
+from fakd_jax.study.engines.local import LocalEngine
 from fakd_jax.study.report import write_report
 from fakd_jax.study.results import failures, is_finished
 from fakd_jax.study.table import study_table
 from fakd_jax.training.metric_log import LOGGER
 
-Engine = Callable[[Study], None]
-"""Runs the unfinished cells of a study and writes its report after each."""
+
+class Engine(Protocol):
+    """What runs the cells of a study."""
+
+    def compute_dtype(self, name: str) -> str:
+        """The precision called `name`; "auto" is that of the devices that run the cells."""
+
+    def run(self, study: Study) -> None:
+        """Runs the unfinished cells and writes the report after each."""
+
 
 STUDY_PLACE_KEYS = PLACE_KEYS | {"data.source"}  # its content is compared before every cell
 
 
-def run_study(config: ConfigDict, workdir: Path, engine: Engine = run_locally) -> dict[str, Any]:
+def run_study(config: ConfigDict, workdir: Path, engine: Engine | None = None) -> dict[str, Any]:
     """Runs the unfinished cells of a study and reports on all of them.
 
     Seeds, splits and methods may be added at any time: finished cells stay. A cell whose loss is
@@ -34,7 +41,7 @@ def run_study(config: ConfigDict, workdir: Path, engine: Engine = run_locally) -
       config: as in `configs/study.py`.
       workdir: has a workdir `<split>/seed<k>/<method>/` for each cell; `study.json`, `study.txt`,
         `study.csv` and `study.png` are rewritten after every cell.
-      engine: runs the cells.
+      engine: runs the cells; None takes this process.
 
     Returns:
       The content of `study.json`.
@@ -44,14 +51,16 @@ def run_study(config: ConfigDict, workdir: Path, engine: Engine = run_locally) -
         cells ran, or an error in a cell's run; at the end, if cells had to be skipped.
       KeyboardInterrupt: interrupted; call again to resume.
     """
+    engine = engine or LocalEngine()
     if "dtype" in config.get("base", {}):
         stored = (read_config(workdir) or {}).get("base") or {}
-        config.base.dtype = resume_dtype(config.base.dtype, stored.get("dtype"))
+        here = engine.compute_dtype(config.base.dtype)
+        config.base.dtype = resume_dtype(config.base.dtype, stored.get("dtype"), here)
     study = open_study(config, workdir)
     shared = {"base": config.base.to_dict(), "changes": config.changes.to_dict()}
     keep_config(shared, workdir, {f"base.{key}" for key in STUDY_PLACE_KEYS})
     try:
-        engine(study)
+        engine.run(study)
     except KeyboardInterrupt:
         count = f"{sum(is_finished(study, cell) for cell in study.cells)} of {len(study.cells)}"
         LOGGER.info("%s cells are finished; run the same command to resume", count)

@@ -1,18 +1,73 @@
-"""Made-up studies, and results of their cells."""
+"""Made-up studies and results of their cells; a real study, and processes that work on one."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from fakd_jax.configs.study import get_config
 from fakd_jax.study.cells import Cell, Study, open_study
 from fakd_jax.study.results import CellResult
+from fakd_jax.study.run import run_study
+from tests.study.small_study import CONFIG_FILE, SMALL_STUDY
+from tests.tiny import as_flags, tiny_study, tiny_study_overrides, write_images
 
 MakeResult = Callable[..., CellResult]
+StartStudy = Callable[..., subprocess.Popen]
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="session")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The images of the small study."""
+    return write_images(tmp_path_factory.mktemp("data"))
+
+
+@pytest.fixture(scope="session")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Its folder of prepared data."""
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="session")
+def whole(
+    data: Path, cache: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, dict[str, Any]]:
+    """The small study run by one process without an interruption: its workdir and its report."""
+    workdir = tmp_path_factory.mktemp("whole")
+    return workdir, run_study(tiny_study(data, cache, **SMALL_STUDY), workdir)
+
+
+@pytest.fixture
+def start_study(tmp_path: Path, data: Path, cache: Path) -> Iterator[StartStudy]:
+    """Starts the small study as a command, in the workdir `tmp_path / "study"`."""
+    config = tmp_path / "tiny.py"
+    config.write_text(CONFIG_FILE)
+    overrides = as_flags(tiny_study_overrides(data, cache))
+    arguments = [f"--config={config}", f"--workdir={tmp_path / 'study'}", *overrides]
+    processes = []
+
+    def start(*flags: str) -> subprocess.Popen:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "fakd_jax", "study", *arguments, *flags],
+            cwd=REPOSITORY,
+            env=os.environ | {"PYTHONPATH": str(REPOSITORY)},
+            stdout=subprocess.DEVNULL,
+        )
+        processes.append(process)
+        return process
+
+    yield start
+    for process in processes:
+        process.kill()
+        process.wait()
 
 
 def student_and_kd() -> Study:

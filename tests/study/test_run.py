@@ -2,13 +2,7 @@
 
 import csv
 import json
-import os
 import shutil
-import signal
-import subprocess
-import sys
-import time
-from pathlib import Path
 
 import pytest
 
@@ -22,33 +16,8 @@ from fakd_jax.study.engines import local
 from fakd_jax.study.report import write_report
 from fakd_jax.study.results import failures
 from fakd_jax.study.run import run_study
-from tests.tiny import as_flags, tiny_config, tiny_study, tiny_study_overrides, write_images
-
-REPOSITORY = Path(__file__).resolve().parents[2]
-SMALL = {"methods": ("teacher", "student", "fakd"), "seeds": (0,)}
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    return write_images(tmp_path_factory.mktemp("data"))
-
-
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory):
-    return tmp_path_factory.mktemp("cache")
-
-
-@pytest.fixture(scope="module")
-def whole(data, cache, tmp_path_factory):
-    """An uninterrupted study of three cells: its workdir and its report."""
-    workdir = tmp_path_factory.mktemp("whole")
-    return workdir, run_study(tiny_study(data, cache, **SMALL), workdir)
-
-
-def without_times(report):
-    """A report but for how long its cells took."""
-    cells = [{key: row[key] for key in row if key != "seconds"} for row in report["cells"]]
-    return report | {"cells": cells}
+from tests.study.small_study import SMALL_STUDY, without_times
+from tests.tiny import tiny_config, tiny_study
 
 
 def times_of_change(workdir):
@@ -62,7 +31,7 @@ def test_a_study_leaves_its_report_and_ordinary_runs(whole):
     assert len(list(csv.DictReader((workdir / "study.csv").open()))) == 3
     assert "minus student, paired by seed" in (workdir / "study.txt").read_text()
     assert (workdir / "study.png").is_file()
-    for method in SMALL["methods"]:
+    for method in SMALL_STUDY["methods"]:
         cell = workdir / "official" / "seed0" / method
         for name in ("config.json", "split.json", "metrics.jsonl", "train.log", "curves.png"):
             assert (cell / name).is_file(), (method, name)
@@ -70,7 +39,9 @@ def test_a_study_leaves_its_report_and_ordinary_runs(whole):
 
 def test_cells_of_a_seed_share_split_and_teacher_and_report_their_metrics(whole):
     cells = whole[0] / "official" / "seed0"
-    assert len({(cells / method / "split.json").read_text() for method in SMALL["methods"]}) == 1
+    assert (
+        len({(cells / method / "split.json").read_text() for method in SMALL_STUDY["methods"]}) == 1
+    )
     config = json.loads((cells / "fakd" / "config.json").read_text())
     assert config["teacher"]["checkpoint"] == str(cells / "teacher")
     assert not (cells / "fakd" / "teacher").exists()
@@ -86,12 +57,12 @@ def test_a_finished_study_only_reports_again(whole, data, cache, monkeypatch):
     monkeypatch.setattr(
         local, "open_experiment_data", lambda config: pytest.fail("opened the data")
     )
-    assert run_study(tiny_study(data, cache, **SMALL), workdir) == report
+    assert run_study(tiny_study(data, cache, **SMALL_STUDY), workdir) == report
     assert times_of_change(workdir) == before
 
 
 def test_another_studys_workdir_is_refused(whole, data, cache):
-    config = tiny_study(data, cache, **SMALL)
+    config = tiny_study(data, cache, **SMALL_STUDY)
     config.base.distillation.alpha = 0.25
     with pytest.raises(UserError, match=r"another config.*base\.distillation\.alpha was 0\.5"):
         run_study(config, whole[0])
@@ -109,7 +80,7 @@ def test_interrupted_between_cells_it_resumes_with_the_next(
             raise KeyboardInterrupt
 
     monkeypatch.setattr(engines_cell, "mark_finished", interrupt_after_the_second)
-    config = tiny_study(data, cache, **SMALL)
+    config = tiny_study(data, cache, **SMALL_STUDY)
     with pytest.raises(KeyboardInterrupt):
         run_study(config, tmp_path)
     monkeypatch.undo()
@@ -141,7 +112,7 @@ def test_a_moved_study_resumes_a_cell_that_was_started_elsewhere(whole, data, ca
     (cell / "cell.json").unlink()
     began_with = json.loads((cell / "config.json").read_text())["teacher"]["checkpoint"]
     assert began_with == str(whole[0] / "official" / "seed0" / "teacher")
-    report = run_study(tiny_study(data, cache, **SMALL), moved)
+    report = run_study(tiny_study(data, cache, **SMALL_STUDY), moved)
     assert without_times(report) == without_times(whole[1])
 
 
@@ -151,7 +122,7 @@ def test_data_that_changed_stop_a_study_before_its_next_cell(whole, data, cache,
     (copy / "official" / "seed0" / "fakd" / "cell.json").unlink()
     shutil.copytree(data, other)
     (other / "Training" / "glioma" / "000.png").unlink()
-    config = tiny_study(data, cache, **SMALL)
+    config = tiny_study(data, cache, **SMALL_STUDY)
     changed = open_experiment_data(tiny_config("fakd", other, cache))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(local, "open_experiment_data", lambda config: changed)
@@ -206,65 +177,3 @@ def test_a_finished_study_takes_more_seeds_and_methods(data, cache, tmp_path):
     assert len(report["cells"]) == 6
     assert first["cells"][0] in report["cells"]
     assert times_of_change(tmp_path / "official" / "seed0" / "student") == before
-
-
-TINY_STUDY = """
-import sys
-from tests.tiny import register_tiny_models
-register_tiny_models()
-from fakd_jax.study import __main__ as study
-from fakd_jax.cli.runner import run_command
-run_command(study.main, sys.argv[1:])
-"""
-
-
-def wait_for(condition, process):
-    deadline = time.monotonic() + 900
-    while not condition():
-        assert process.poll() is None, "the study ended before it could be interrupted"
-        assert time.monotonic() < deadline, "not in time"
-        time.sleep(0.002)
-
-
-def within_a_phase(folder):
-    """Whether a checkpoint of the first epoch's steps is there, and its last one is not."""
-    steps = [int(child.name) for child in folder.glob("*/last/*") if child.name.isdecimal()]
-    return bool(steps) and max(steps) < 4
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("kill", [signal.SIGKILL, signal.SIGINT])
-@pytest.mark.parametrize("where", ["within fakd", "after teacher"])
-def test_a_study_killed_at_any_moment_ends_as_if_nothing_had_happened(
-    kill, where, whole, data, cache, tmp_path
-):
-    cells = tmp_path / "official" / "seed0"
-    conditions = {
-        "within fakd": lambda: within_a_phase(cells / "fakd"),
-        "after teacher": (cells / "teacher" / "cell.json").is_file,
-    }
-    arguments = [
-        "--config=study",
-        f"--workdir={tmp_path}",
-        "--config.study.methods=teacher,student,fakd",
-        "--config.study.seeds=0",
-        *as_flags(tiny_study_overrides(data, cache) | {"base.checkpoint_minutes": 0}),
-    ]
-    process = subprocess.Popen(
-        [sys.executable, "-c", TINY_STUDY, *arguments],
-        cwd=REPOSITORY,
-        env=os.environ | {"PYTHONPATH": str(REPOSITORY)},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        wait_for(conditions[where], process)
-        process.send_signal(kill)
-        code = process.wait(600)
-    finally:
-        process.kill()
-    assert code == (-signal.SIGKILL if kill == signal.SIGKILL else 130)
-    log = (tmp_path / "study.log").read_text()
-    assert ("run the same command to resume" in log) == (kill == signal.SIGINT)
-    report = run_study(tiny_study(data, cache, **SMALL), tmp_path)
-    assert without_times(report) == without_times(whole[1])
