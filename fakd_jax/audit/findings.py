@@ -9,7 +9,7 @@ from typing import Any
 
 from fakd_jax.audit.matching.orientations import ORIENTATIONS
 from fakd_jax.audit.matching.pairs import ALTERATIONS, IDENTICAL, Pair
-from fakd_jax.audit.record import METHOD, Audit
+from fakd_jax.audit.record import Audit
 from fakd_jax.audit.shortcuts import Shortcut
 from fakd_jax.data.dataset import ImageDataset
 from fakd_jax.version import __version__
@@ -31,7 +31,7 @@ class Findings:
       inventory: see :func:`fakd_jax.audit.inventory.take_inventory`.
       summary: see :func:`summarise`.
       shortcuts: see :mod:`fakd_jax.audit.shortcuts`.
-      method: version of the search.
+      method: version of the search, see :mod:`fakd_jax.audit.plan`.
       package_version: of fakd_jax.
     """
 
@@ -40,7 +40,7 @@ class Findings:
     inventory: dict[str, Any]
     summary: dict[str, Any]
     shortcuts: tuple[Shortcut, ...]
-    method: str = METHOD
+    method: str
     package_version: str = __version__
 
 

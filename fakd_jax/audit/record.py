@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fakd_jax.audit.matching.pairs import Pair
+from fakd_jax.audit.plan import EXACT, method_for, plan_search
 from fakd_jax.data.cache import ADVICE, data_cache_folder
 from fakd_jax.data.dataset import ImageDataset
 from fakd_jax.errors import UserError
@@ -17,9 +18,6 @@ from fakd_jax.runtime.hashing import sha256_of_json
 
 if TYPE_CHECKING:
     from fakd_jax.audit.matching.appearance import Thumbnails
-
-METHOD = "v1"
-"""Version of the search, part of the fingerprint: raise it when other pairs would be found."""
 
 Log = Callable[[str], object]
 
@@ -34,17 +32,19 @@ class Audit:
       rejected: pairs that were compared and found different, the most similar first.
       groups: the number of the duplicate group of every image id; an image without duplicates is
         a group of its own.
+      method: of the search, see :mod:`fakd_jax.audit.plan`.
     """
 
     data_fingerprint: str
     pairs: tuple[Pair[str], ...]
     rejected: tuple[Pair[str], ...]
     groups: dict[str, int]
+    method: str = EXACT
 
     @property
     def fingerprint(self) -> str:
         """The identity of the groups: of the data, the method and every image's group."""
-        return sha256_of_json([METHOD, self.data_fingerprint, sorted(self.groups.items())])
+        return sha256_of_json([self.method, self.data_fingerprint, sorted(self.groups.items())])
 
     def members(self) -> dict[int, list[str]]:
         """The sorted ids of every group of two or more images."""
@@ -81,6 +81,7 @@ def find_audit(dataset: ImageDataset, cache_dir: Path | str | None = None) -> Au
             pairs=tuple(Pair(**pair) for pair in values["copies"]),
             rejected=tuple(Pair(**pair) for pair in values["rejected"]),
             groups=values["groups"],
+            method=method_for(len(dataset)),
         )
     except FileNotFoundError:
         return None
@@ -114,7 +115,11 @@ def audit_duplicates(
     from fakd_jax.audit.matching.search import find_duplicates
 
     log(f"audit: looking for duplicates among the {len(dataset):,} images of {dataset.name}")
-    search = find_duplicates(thumbnails or read_thumbnails(dataset, log), log)
+    plan = plan_search(dataset, cache_dir)
+    if thumbnails is None:
+        log(f"audit: {plan}")
+        thumbnails = read_thumbnails(dataset, log, plan.scratch)
+    search = find_duplicates(thumbnails, log, plan.scratch)
     ids = [example.id for example in dataset.examples]
 
     def by_id(pairs: Iterable[Pair[int]]) -> tuple[Pair[str], ...]:
@@ -128,13 +133,15 @@ def audit_duplicates(
         pairs=by_id(search.pairs),
         rejected=by_id(search.rejected),
         groups={id: int(group) for id, group in zip(ids, search.groups, strict=True)},
+        method=plan.method,
     )
     values = asdict(audit)
     values["copies"] = values.pop("pairs")
+    del values["method"]  # part of the file's name
     write_whole(_file(dataset, cache_dir), json.dumps(values), advice=ADVICE)
     return audit
 
 
 def _file(dataset: ImageDataset, cache_dir: Path | str | None) -> Path:
-    name = f"{dataset.fingerprint[:32]}-{METHOD}.json"
+    name = f"{dataset.fingerprint[:32]}-{method_for(len(dataset))}.json"
     return data_cache_folder(cache_dir) / "audits" / name

@@ -14,6 +14,7 @@ from fakd_jax.audit.findings import Findings, duplicates_in_training, summarise
 from fakd_jax.audit.inventory import read_file_facts, take_inventory
 from fakd_jax.audit.matching.appearance import read_thumbnails
 from fakd_jax.audit.matching.confirmation import MIN_PARTS, MIN_WHOLE
+from fakd_jax.audit.plan import APPROXIMATE, plan_search
 from fakd_jax.audit.record import Audit, audit_duplicates, find_audit
 from fakd_jax.audit.sheets import draw_sheet, make_sheets
 from fakd_jax.audit.shortcuts import from_metadata, nearest_neighbour
@@ -52,9 +53,12 @@ def run_audit(
     start = time.monotonic()
     require_writable(output)
     log(f"audit: {len(dataset):,} images of {dataset.name} ({dataset.fingerprint[:12]})")
-    thumbnails = read_thumbnails(dataset, log)
-    if find_audit(dataset, cache_dir) is not None:
+    plan = plan_search(dataset, cache_dir)
+    if find_audit(dataset, cache_dir) is None:
+        log(f"audit: {plan}")
+    else:
         log("audit: reusing the stored search for duplicates")
+    thumbnails = read_thumbnails(dataset, log, plan.scratch)
     audit = audit_duplicates(dataset, cache_dir, log, thumbnails)
     facts = read_file_facts(dataset)
     labels = np.array([example.label for example in dataset.examples])
@@ -75,6 +79,7 @@ def run_audit(
             *nearest_neighbour(thumbnails, labels, splits, groups),
             *from_metadata(thumbnails, facts, labels, groups),
         ),
+        method=audit.method,
     )
     _write(output, dataset, audit, findings)
     log(f"audit: done in {duration(time.monotonic() - start)}")
@@ -86,7 +91,7 @@ def _write(output: Path, dataset: ImageDataset, audit: Audit, findings: Findings
     duplicates = duplicates_in_training(audit, dataset.ids("test"), training)
     sheets = [(sheet, draw_sheet(sheet)) for sheet in make_sheets(dataset, audit)]
     for sheet, picture in sheets:
-        write_whole(output / f"{sheet.name}.png", picture)
+        write_whole(output / sheet.file, picture)
     write_whole(output / AUDIT_FILE, json.dumps(asdict(findings), indent=2) + "\n")
     write_whole(output / GROUPS_FILE, groups_csv(dataset, audit, duplicates))
     page = render(
@@ -97,5 +102,6 @@ def _write(output: Path, dataset: ImageDataset, audit: Audit, findings: Findings
         duplicate_rows=duplicate_rows,
         shortcut_rows=shortcut_rows(findings.shortcuts),
         thresholds=(MIN_WHOLE, MIN_PARTS),
+        approximate=audit.method == APPROXIMATE,
     )
     write_whole(output / REPORT_FILE, page)

@@ -18,6 +18,7 @@ from fakd_jax.data.preprocessing import resize
 
 PAIRS_SHOWN = 24
 GROUPS_SHOWN = 4
+CONFLICTS_SHOWN = 12
 MEMBERS_SHOWN = 24
 COLUMNS = 4
 PICTURE = 150
@@ -39,6 +40,11 @@ class Sheet:
     title: str
     cells: Sequence[tuple[Sequence[UInt8[np.ndarray, "P P 3"]], Sequence[str]]]
 
+    @property
+    def file(self) -> str:
+        """The name of its file."""
+        return f"{self.name}.png"
+
 
 def make_sheets(dataset: ImageDataset, audit: Audit, seed: int = 0) -> list[Sheet]:
     """Chooses what to look at: random and doubtful duplicates, conflicts, large groups.
@@ -52,6 +58,7 @@ def make_sheets(dataset: ImageDataset, audit: Audit, seed: int = 0) -> list[Shee
 
     weakest = sorted(audit.pairs, key=lambda pair: (pair.parts, pair.first))
     largest = sorted(audit.members().values(), key=lambda ids: (-len(ids), ids))
+    differing = conflicts(dataset, audit)
     sheets = [
         Sheet(name, title, [_pair(dataset, pair) for pair in pairs[:PAIRS_SHOWN]])
         for name, title, pairs in (
@@ -68,11 +75,15 @@ def make_sheets(dataset: ImageDataset, audit: Audit, seed: int = 0) -> list[Shee
         Sheet(
             name,
             title,
-            [([_picture(dataset, id)], [id]) for ids in groups for id in ids[:MEMBERS_SHOWN]],
+            [
+                ([_picture(dataset, id)], [id])
+                for ids in groups[:shown]
+                for id in ids[:MEMBERS_SHOWN]
+            ],
         )
-        for name, title, groups in (
-            ("conflicts", "Duplicates with different labels", conflicts(dataset, audit)),
-            ("groups_largest", "The largest duplicate groups", largest[:GROUPS_SHOWN]),
+        for name, title, groups, shown in (
+            ("conflicts", "Duplicates with different labels", differing, CONFLICTS_SHOWN),
+            ("groups_largest", "The largest duplicate groups", largest, GROUPS_SHOWN),
         )
     ]
     return [sheet for sheet in sheets if sheet.cells]

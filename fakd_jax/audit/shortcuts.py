@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float, Float32, Int
+from jaxtyping import Bool, Float, Float32, Int, Shaped
 
 from fakd_jax.audit.inventory import FileFacts
 from fakd_jax.audit.matching.appearance import Thumbnails, halve
@@ -20,6 +20,8 @@ from fakd_jax.audit.matching.candidates import unit_rows
 FOLDS = 5
 TREES = 200
 BLOCK = 1024
+TRIED_ALL = 10_000
+LOOKED_UP = 2_000
 DARK = 16
 """Grey levels up to which a pixel counts as background."""
 
@@ -48,28 +50,37 @@ def nearest_neighbour(
     labels: Int[np.ndarray, " N"],
     splits: Sequence[str],
     groups: Int[np.ndarray, " N"],
+    seed: int = 0,
 ) -> list[Shortcut]:
     """Classifies every image like the one it correlates best with, as it is or mirrored.
+
+    Of more than `TRIED_ALL` images, `LOOKED_UP` are drawn with the seed and looked up among all.
 
     Returns:
       Test images looked up among the training images: all, those with a duplicate there and those
       without; and every image looked up among all that are not its duplicates.
     """
-    small = halve(thumbnails.grey)
+    grey = thumbnails.grey
     in_test = np.array([split == "test" for split in splits])
     shortcuts = []
     if in_test.any() and not in_test.all():
+        test, drawn = _draw(np.flatnonzero(in_test), LOOKED_UP, seed)
         training = np.flatnonzero(~in_test)
-        found = labels[training[_nearest(small[in_test], small[training])]]
-        duplicated = np.isin(groups[in_test], groups[training])
+        found = labels[_nearest(grey, test, training)]
+        duplicated = np.isin(groups[test], groups[training])
         for name, chosen in (
             ("all test images", None),
             ("test images with a duplicate in training", duplicated),
             ("test images without one", ~duplicated),
         ):
-            shortcuts += _score("nearest training image", name, found, labels[in_test], chosen)
-    found = labels[_nearest(small, small, groups)]
-    return shortcuts + _score("nearest image that is not a duplicate", "all images", found, labels)
+            name += drawn
+            shortcuts += _score("nearest training image", name, found, labels[test], chosen)
+    every = np.arange(len(labels))
+    images, drawn = _draw(every, LOOKED_UP, seed)
+    found = labels[_nearest(grey, images, every, groups)]
+    return shortcuts + _score(
+        "nearest image that is not a duplicate", f"all images{drawn}", found, labels[images]
+    )
 
 
 def from_metadata(
@@ -82,7 +93,7 @@ def from_metadata(
     """Classifies every image by its file alone, and by its file and overall brightness.
 
     A random forest, cross-validated with duplicate groups kept together; the seed is that of the
-    folds and the trees.
+    folds and the trees. Of more than `TRIED_ALL` images that many are drawn with the seed.
 
     Returns:
       Two shortcuts over all images; none where a class has fewer groups than there are folds.
@@ -90,40 +101,67 @@ def from_metadata(
     from sklearn.ensemble import RandomForestClassifier
     from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict
 
+    images, drawn = _draw(np.arange(len(labels)), TRIED_ALL, seed)
+    labels, groups = labels[images], groups[images]
     fewest = min(len(set(groups[labels == label])) for label in set(labels.tolist()))
     if fewest < FOLDS:
         return []
-    file = _file_features(thumbnails, facts)
+    file = _file_features(thumbnails, facts)[images]
+    brightness = _brightness_features(np.asarray(thumbnails.grey[images], np.float32))
     folds = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=seed)
     shortcuts = []
     for name, features in (
         ("size, format and channels of the file", file),
-        ("file and overall brightness", np.hstack([file, _brightness_features(thumbnails)])),
+        ("file and overall brightness", np.hstack([file, brightness])),
     ):
         forest = RandomForestClassifier(TREES, min_samples_leaf=2, random_state=seed, n_jobs=-1)
         found = cross_val_predict(forest, features, labels, groups=groups, cv=folds)
-        shortcuts += _score(name, f"all images, {FOLDS} folds by group", found, labels)
+        shortcuts += _score(name, f"all images{drawn}, {FOLDS} folds by group", found, labels)
     return shortcuts
 
 
-def _nearest(
-    images: Float32[np.ndarray, "N S S"],
-    among: Float32[np.ndarray, "M S S"],
-    groups: Int[np.ndarray, " M"] | None = None,
-) -> Int[np.ndarray, " N"]:
-    """The index of the image of `among` that correlates best with each, as it is or mirrored.
+def _draw(
+    images: Int[np.ndarray, " N"], number: int, seed: int
+) -> tuple[Int[np.ndarray, " n"], str]:
+    """Some of too many images, sorted, and words for that; else all of them and no words."""
+    if len(images) <= TRIED_ALL:
+        return images, ""
+    drawn = np.random.default_rng(seed).choice(images, number, replace=False)
+    return np.sort(drawn), f", {number:,} drawn"
 
-    With `groups`, `images` are `among`, and an image's own group is left out.
+
+def _nearest(
+    grey: Shaped[np.ndarray, "N S S"],
+    images: Int[np.ndarray, " n"],
+    among: Int[np.ndarray, " m"],
+    groups: Int[np.ndarray, " N"] | None = None,
+) -> Int[np.ndarray, " n"]:
+    """The image of `among` that correlates best with each of `images`, as it is or mirrored.
+
+    With `groups`, the images of its own group are left out.
     """
-    rows, plain, mirrored = unit_rows(images), unit_rows(among), unit_rows(among[..., ::-1])
-    nearest = np.empty(len(images), np.int64)
-    for start in range(0, len(images), BLOCK):
-        part = slice(start, start + BLOCK)
-        likeness = np.maximum(rows[part] @ plain.T, rows[part] @ mirrored.T)
-        if groups is not None:
-            likeness[groups[part, None] == groups[None]] = -np.inf
-        nearest[part] = likeness.argmax(axis=1)
+    nearest, best = np.full(len(images), among[0]), np.full(len(images), -np.inf)
+    for first in range(0, len(among), TRIED_ALL):
+        others = among[first : first + TRIED_ALL]
+        small = _small(grey, others)
+        plain, mirrored = unit_rows(small), unit_rows(small[..., ::-1])
+        for start in range(0, len(images), BLOCK):
+            part = slice(start, start + BLOCK)
+            rows = unit_rows(_small(grey, images[part]))
+            likeness = np.maximum(rows @ plain.T, rows @ mirrored.T)
+            if groups is not None:
+                likeness[groups[images[part], None] == groups[None, others]] = -np.inf
+            place, value = likeness.argmax(axis=1), likeness.max(axis=1)
+            better = value > best[part]
+            nearest[part] = np.where(better, others[place], nearest[part])
+            best[part] = np.where(better, value, best[part])
     return nearest
+
+
+def _small(
+    grey: Shaped[np.ndarray, "N S S"], images: Int[np.ndarray, " n"]
+) -> Float32[np.ndarray, "n S/2 S/2"]:
+    return halve(np.asarray(grey[images], np.float32))
 
 
 def _file_features(thumbnails: Thumbnails, facts: Sequence[FileFacts]) -> Float[np.ndarray, "N F"]:
@@ -134,8 +172,8 @@ def _file_features(thumbnails: Thumbnails, facts: Sequence[FileFacts]) -> Float[
     return np.stack([width, height, width / height, length, jpeg, channels], axis=1)
 
 
-def _brightness_features(thumbnails: Thumbnails) -> Float[np.ndarray, "N F"]:
-    grey = thumbnails.grey.reshape(len(thumbnails.grey), -1)
+def _brightness_features(grey: Float32[np.ndarray, "N S S"]) -> Float[np.ndarray, "N F"]:
+    grey = grey.reshape(len(grey), -1)
     return np.stack(
         [grey.mean(axis=1), grey.std(axis=1), grey.max(axis=1), (grey < DARK).mean(axis=1)], axis=1
     )

@@ -14,7 +14,12 @@ from fakd_jax.audit.__main__ import main
 from fakd_jax.cli.runner import run_command
 from fakd_jax.errors import UserError
 from tests.evaluation.runs import NAMES, write_images
-from tests.reporting.reader import assert_self_contained
+from tests.reporting.reader import Reader, assert_self_contained
+
+
+@pytest.fixture(autouse=True)
+def _few_trees(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fakd_jax.audit.shortcuts.TREES", 5)
 
 
 @pytest.fixture
@@ -51,8 +56,10 @@ def test_everything_is_found_and_written(data, tmp_path, capsys):
     page = (output / "report.html").read_text(encoding="utf-8")
     for part in ("11.1\u00a0%", "broken.png", "notes.txt", "Training/notumor/0.png"):
         assert part in page
-    assert_self_contained(page)
     sheets = {path.name: path for path in output.glob("*.png")}
+    assert_self_contained(page, beside=sheets)
+    shown = {picture["src"] for picture in Reader(page).attributes("img")}
+    assert shown == sheets.keys()  # as files: the page stays small
     assert {"copies_random.png", "copies_weakest.png", "conflicts.png"} <= set(sheets)
     for path in sheets.values():
         with Image.open(path) as sheet:

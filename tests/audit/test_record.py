@@ -49,6 +49,19 @@ def test_an_audit_names_the_duplicates(dataset, stored):
     assert audit.data_fingerprint == dataset.fingerprint
 
 
+def test_an_approximate_audit_is_another_one(dataset, stored, monkeypatch, tmp_path):
+    exact, cache = stored
+    monkeypatch.setattr("fakd_jax.audit.plan.EXACT_UP_TO", 12)
+    assert find_audit(dataset, cache) is None
+    lines = []
+    audit = audit_duplicates(dataset, tmp_path, lines.append)
+    assert "scratch files" in lines[1]
+    assert find_audit(dataset, tmp_path) == audit
+    assert audit.groups == exact.groups
+    assert audit.method != exact.method
+    assert audit.fingerprint != exact.fingerprint
+
+
 def test_an_audit_is_found_again_for_these_data_only(dataset, stored, monkeypatch, tmp_path):
     audit, cache = stored
     assert find_audit(dataset, cache) == audit
@@ -100,7 +113,7 @@ def audit_of(groups: dict[str, int]) -> Audit:
     return Audit(data_fingerprint="d", pairs=(), rejected=(), groups=groups)
 
 
-def test_the_fingerprint_depends_on_data_groups_and_method_alone(monkeypatch):
+def test_the_fingerprint_depends_on_data_groups_and_method_alone():
     plain = audit_of({"a": 0, "b": 1, "c": 0})
     pair = Pair("a", "c", "as it is", "re-encoded", 0.99, 0.98)
     for same in (audit_of({"c": 0, "b": 1, "a": 0}), replace(plain, pairs=(pair,))):
@@ -108,9 +121,7 @@ def test_the_fingerprint_depends_on_data_groups_and_method_alone(monkeypatch):
     others = [{"a": 0, "b": 0, "c": 0}, {"a": 0, "b": 1, "d": 0}]
     for other in (*map(audit_of, others), replace(plain, data_fingerprint="e")):
         assert other.fingerprint != plain.fingerprint
-    before = plain.fingerprint
-    monkeypatch.setattr("fakd_jax.audit.record.METHOD", "another")
-    assert plain.fingerprint != before
+    assert replace(plain, method="another").fingerprint != plain.fingerprint
 
 
 def test_members_are_of_groups_of_two_or_more():

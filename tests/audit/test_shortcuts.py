@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from fakd_jax.audit import shortcuts
 from fakd_jax.audit.inventory import FileFacts
 from fakd_jax.audit.matching.appearance import SIDE, Thumbnails
 from fakd_jax.audit.shortcuts import from_metadata, nearest_neighbour
@@ -41,7 +42,22 @@ def test_an_image_s_own_group_is_never_its_neighbour(noise: np.ndarray) -> None:
     assert only.chance == pytest.approx(1 / 8)
 
 
-def test_a_forest_predicts_classes_from_files_or_brightness_but_not_from_noise() -> None:
+def test_of_many_images_some_are_looked_up_among_all(monkeypatch, noise: np.ndarray) -> None:
+    grey = np.concatenate([noise, noise[..., ::-1] + 1])
+    labels, splits = np.tile(np.arange(8), 2), ["train"] * 8 + ["test"] * 8
+    every, *_ = nearest_neighbour(thumbnails_of(grey), labels, splits, np.arange(16))
+    assert (every.right, every.n) == (8, 8)
+    monkeypatch.setattr(shortcuts, "TRIED_ALL", 5)
+    monkeypatch.setattr(shortcuts, "LOOKED_UP", 3)
+    test, _, by_group = nearest_neighbour(
+        thumbnails_of(np.rint(grey).astype(np.uint8)), labels, splits, np.arange(16)
+    )
+    assert (test.images, test.right, test.n) == ("all test images, 3 drawn", 3, 3)
+    assert (by_group.images, by_group.right, by_group.n) == ("all images, 3 drawn", 3, 3)
+
+
+def test_a_forest_predicts_classes_from_files_or_brightness_but_not_from_noise(monkeypatch) -> None:
+    monkeypatch.setattr(shortcuts, "TREES", 30)
     random = np.random.default_rng(0)
     n = 200
     grey = random.normal(100, 30, (n, SIDE, SIDE)).astype(np.float32)

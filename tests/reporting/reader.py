@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from html.parser import HTMLParser
 
 VOID = {"meta", "img", "br"}
@@ -44,13 +45,17 @@ class Reader(HTMLParser):
         return [attributes for name, attributes in self.tags if name == tag]
 
 
-def assert_self_contained(page: str) -> None:
-    """Well-formed, with nothing fetched or run, and an alternative text for every picture."""
+def assert_self_contained(page: str, beside: Collection[str] = ()) -> None:
+    """Well-formed, nothing fetched or run, an alternative text for every picture.
+
+    `beside`: names of the files beside the page that it may show.
+    """
     reader = Reader(page)
     assert not {tag for tag, _ in reader.tags} & {"script", "link", "iframe", "object", "base"}
     for _, attributes in reader.tags:
         assert not any(name.startswith("on") for name in attributes)
-        assert str(attributes.get("src", "data:")).startswith("data:")
+        source = str(attributes.get("src", "data:"))
+        assert source.startswith("data:") or source in beside
         assert str(attributes.get("href", "#")).startswith("#")
     (style,) = reader.of("style")
     assert "url(" not in style

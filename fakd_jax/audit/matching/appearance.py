@@ -10,18 +10,21 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
-from jaxtyping import Bool, Float32, Int, UInt8
+from jaxtyping import Bool, Float32, Int, Shaped, UInt8
 
 from fakd_jax.data.dataset import Example
 from fakd_jax.data.preprocessing import decode_rgb
 from fakd_jax.reporting.numbers import count, duration
 from fakd_jax.runtime.hashing import sha256
+from fakd_jax.runtime.scratch import scratch_array
 
 SIDE = 112
 """Side of the thumbnails in pixels: half the networks' input."""
@@ -32,6 +35,9 @@ PART = 256
 """Images filtered at a time, each part in a thread of its own."""
 
 PROGRESS_SECONDS = 10.0
+
+AHEAD = 256
+"""Images read ahead at most."""
 
 
 @runtime_checkable
@@ -51,13 +57,13 @@ class Thumbnails:
     """Every image of a data set, small and grey, with facts about its file.
 
     Attributes:
-      grey: luminance, 0 to 255.
+      grey: luminance, 0 to 255; float32, or rounded to uint8 where it lies in a scratch file.
       digests: sha256 of each image's bytes as stored.
       sizes: (width, height) in pixels.
       coloured: whether any pixel's channels differ by more than `COLOUR_TOLERANCE`.
     """
 
-    grey: Float32[np.ndarray, "N S S"]
+    grey: Shaped[np.ndarray, "N S S"]
     digests: tuple[str, ...]
     sizes: tuple[tuple[int, int], ...]
     coloured: Bool[np.ndarray, " N"]
@@ -67,29 +73,55 @@ COLOUR_TOLERANCE = 16
 """JPEG compression scatters the channels of a grey picture by some levels."""
 
 
-def read_thumbnails(dataset: EncodedImages, log: Callable[[str], object] = print) -> Thumbnails:
+def read_thumbnails(
+    dataset: EncodedImages,
+    log: Callable[[str], object] = print,
+    scratch: Path | None = None,
+) -> Thumbnails:
     """Decodes every image once, in threads; `log` receives the progress every ten seconds.
+
+    Args:
+      dataset: the images.
+      log: receives the progress.
+      scratch: a folder: the thumbnails go into a scratch file there instead of memory.
 
     Returns:
       The thumbnails, in the order of `dataset.examples`.
+
+    Raises:
+      UserError: there is no room in `scratch`.
     """
+    total = len(dataset.examples)
+    shape = (total, SIDE, SIDE)
+    grey = np.empty(shape, np.float32) if scratch is None else scratch_array(scratch, shape, "u1")
     logged = start = time.monotonic()
-    found = []
+    facts = []
+    for index, (picture, *fact) in enumerate(_in_threads(_thumbnail, dataset, total)):
+        grey[index] = picture if scratch is None else np.rint(picture)
+        facts.append(fact)
+        if time.monotonic() - logged > PROGRESS_SECONDS:
+            logged = time.monotonic()
+            left = (logged - start) * (total / (index + 1) - 1)
+            log(f"audit: read {count(index + 1, total)} images, about {duration(left)} left")
+    digests, sizes, coloured = zip(*facts, strict=True)
+    return Thumbnails(grey, digests, sizes, np.array(coloured))
+
+
+def _in_threads(
+    read: Callable[[EncodedImages, int], tuple[Any, ...]], dataset: EncodedImages, total: int
+) -> Iterator[tuple[Any, ...]]:
+    """What `read` returns for every image, in order; at most `AHEAD` results wait in memory."""
+    jobs: deque[Future[tuple[Any, ...]]] = deque()
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
-        jobs = [pool.submit(_thumbnail, dataset, index) for index in range(len(dataset.examples))]
         try:
-            for job in jobs:
-                found.append(job.result())
-                if time.monotonic() - logged > PROGRESS_SECONDS:
-                    logged = time.monotonic()
-                    left = (logged - start) * (len(jobs) / len(found) - 1)
-                    read = count(len(found), len(jobs))
-                    log(f"audit: read {read} images, about {duration(left)} left")
-        except BaseException:
-            pool.shutdown(cancel_futures=True)  # do not wait for thousands when interrupted
-            raise
-    grey, digests, sizes, coloured = zip(*found, strict=True)
-    return Thumbnails(np.stack(grey), digests, sizes, np.array(coloured))
+            for index in range(total):
+                jobs.append(pool.submit(read, dataset, index))
+                if len(jobs) == AHEAD:
+                    yield jobs.popleft().result()
+            while jobs:
+                yield jobs.popleft().result()
+        finally:
+            pool.shutdown(cancel_futures=True)  # do not wait for the rest when interrupted
 
 
 def _thumbnail(
@@ -98,7 +130,9 @@ def _thumbnail(
     encoded = dataset.read_encoded(index)
     pixels = decode_rgb(encoded, dataset.examples[index].id)
     height, width, _ = pixels.shape
-    spread = pixels.max(axis=-1) - pixels.min(axis=-1)
+    red, green, blue = pixels[..., 0], pixels[..., 1], pixels[..., 2]
+    brightest = np.maximum(np.maximum(red, green), blue)
+    spread = brightest - np.minimum(np.minimum(red, green), blue)
     coloured = bool(spread.max() > COLOUR_TOLERANCE)
     return thumbnail_of(pixels), sha256(encoded), (width, height), coloured
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Float32, Int
+from jaxtyping import Bool, Float, Float32, Int
 
 from fakd_jax.audit.matching.orientations import ORIENTATIONS
 
@@ -36,8 +36,8 @@ class Candidates:
         """All arrays, in the order of the attributes."""
         return self.first, self.second, self.orientation, self.correlation
 
-    def take(self, chosen: np.ndarray) -> Candidates:
-        """Those at an index array or under a mask."""
+    def take(self, chosen: np.ndarray | slice) -> Candidates:
+        """Those at an index array, a slice, or under a mask."""
         return Candidates(*(column[chosen] for column in self.columns()))
 
 
@@ -80,6 +80,19 @@ def merge_candidates(one: Candidates, other: Candidates) -> Candidates:
     new = np.ones(len(order), bool)
     new[1:] = (keys[:, 1:] != keys[:, :-1]).any(axis=0)
     return ordered.take(new)
+
+
+def among_best(
+    pairs: Candidates, values: Float[np.ndarray, " P"], most: int
+) -> Bool[np.ndarray, " P"]:
+    """Whether each pair's value is among the `most` greatest of its first or its second image."""
+    images = np.concatenate([pairs.first, pairs.second])
+    order = np.lexsort((-np.tile(values, 2), images))
+    ordered = images[order]
+    rank = np.empty(len(order), int)
+    rank[order] = np.arange(len(order)) - np.searchsorted(ordered, ordered)
+    of_first, of_second = np.split(rank, 2)
+    return (of_first < most) | (of_second < most)
 
 
 def unit_rows(images: Float32[np.ndarray, "N S S"]) -> Float32[np.ndarray, "N S*S"]:

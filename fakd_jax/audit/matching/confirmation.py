@@ -7,6 +7,8 @@ correlate as a whole *and* in nearly every part of the picture.
 
 from __future__ import annotations
 
+import os
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +18,7 @@ from fakd_jax.audit.matching.candidates import Candidates, unit_rows
 from fakd_jax.audit.matching.orientations import ORIENTATIONS
 from fakd_jax.audit.matching.registration import (
     IDENTITY,
+    STEPS,
     register,
     transform_between_boxes,
     warp_all,
@@ -58,7 +61,7 @@ class Comparison:
         return (self.whole >= MIN_WHOLE) & (self.parts >= MIN_PARTS)
 
 
-def compare_directly(contrasts: Float32[np.ndarray, "N S S"], pairs: Candidates) -> Comparison:
+def compare_directly(contrasts: Float[np.ndarray, "N S S"], pairs: Candidates) -> Comparison:
     """Compares the pictures of every pair in the pair's orientation, without moving them.
 
     Args:
@@ -67,56 +70,84 @@ def compare_directly(contrasts: Float32[np.ndarray, "N S S"], pairs: Candidates)
         count as -1.
     """
     whole, parts = np.full(len(pairs), -1.0), np.full(len(pairs), -1.0)
-    for number, orientation in enumerate(ORIENTATIONS):
-        chosen = np.flatnonzero(pairs.orientation == number)
-        for start in range(0, len(chosen), CHUNK):
-            at = chosen[start : start + CHUNK]
-            one = contrasts[pairs.first[at]]
-            other = orientation.apply(contrasts[pairs.second[at]])
-            whole[at] = np.einsum("pi,pi->p", unit_rows(one), unit_rows(other))
-            close = whole[at] >= MIN_WHOLE
-            parts[at[close]] = correlation_of_parts(one[close], other[close])
+
+    def compare(number: int, at: Int[np.ndarray, " chunk"]) -> None:
+        one = _of(contrasts, pairs.first[at])
+        other = ORIENTATIONS[number].apply(_of(contrasts, pairs.second[at]))
+        whole[at] = np.einsum("pi,pi->p", unit_rows(one), unit_rows(other))
+        close = whole[at] >= MIN_WHOLE
+        parts[at[close]] = correlation_of_parts(one[close], other[close])
+
+    chosen = [np.flatnonzero(pairs.orientation == number) for number in range(len(ORIENTATIONS))]
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        jobs = [
+            pool.submit(compare, number, places[start : start + CHUNK])
+            for number, places in enumerate(chosen)
+            for start in range(0, len(places), CHUNK)
+        ]
+        for job in jobs:
+            job.result()
     return Comparison(whole, parts, np.tile(IDENTITY, (len(pairs), 1)))
 
 
-def compare_registered(
-    coarse: Float32[np.ndarray, "N C C"],
-    fine: Float32[np.ndarray, "N S S"],
+def register_coarsely(
+    coarse: Float[np.ndarray, "N C C"],
     boxes: Int[np.ndarray, "N 4"],
+    side: int,
     pairs: Candidates,
-) -> Comparison:
-    """Compares the pictures of every pair after registering the second to the first.
+    steps: int = STEPS,
+) -> tuple[Float[np.ndarray, " P"], Float32[np.ndarray, "P 4"]]:
+    """Registers the second picture of every pair to the first, at low resolution.
 
-    Starts at the identity and at the transform between the heads' boxes on the coarse pictures;
-    refines the better result on the fine pictures.
+    Starts at the identity and at the transform between the heads' boxes.
 
     Args:
-      coarse: contrasts of all images at half the side of `fine`.
-      fine: contrasts of all images.
-      boxes: of the heads, in pixels of `fine`.
-      pairs: the pairs; a pair that never comes close to agreeing counts as -1.
+      coarse: contrasts of all images.
+      boxes: of the heads, in pixels of a picture with sides of `side`.
+      side: see `boxes`.
+      pairs: the pairs.
+      steps: of Gauss–Newton.
+
+    Returns:
+      The correlation and the transform of the better result; the correlation is -1 where the
+      transform is implausible.
     """
-    whole, parts = np.full(len(pairs), -1.0), np.full(len(pairs), -1.0)
-    transform = np.tile(IDENTITY, (len(pairs), 1))
-    side = fine.shape[-1]
+    correlation, transform = np.full(len(pairs), -1.0), np.tile(IDENTITY, (len(pairs), 1))
     for start in range(0, len(pairs), CHUNK):
-        part = pairs.take(np.arange(start, min(start + CHUNK, len(pairs))))
-        one, other = coarse[part.first], _oriented(coarse, part)
+        at = slice(start, start + CHUNK)
+        part = pairs.take(at)
+        one, other = _of(coarse, part.first), _oriented(coarse, part)
         between = transform_between_boxes(
             boxes[part.first], _oriented_boxes(boxes, part, side), side
         )
         starts = (np.tile(IDENTITY, (len(part), 1)), between.astype(np.float32))
-        tried = [register(one, other, begin) for begin in starts]
+        tried = [register(one, other, begin, steps=steps) for begin in starts]
         better = tried[1][0] > tried[0][0]
-        correlation = np.where(better, tried[1][0], tried[0][0])
-        found = np.where(better[:, None], tried[1][1], tried[0][1])
-        near = np.flatnonzero((correlation >= WORTH_REGISTERING) & _plausible(found))
-        if not len(near):
-            continue
-        close = part.take(near)
-        one, other = fine[close.first], _oriented(fine, close)
-        at = start + near
-        whole[at], transform[at] = register(one, other, found[near], steps=2)
+        transform[at] = np.where(better[:, None], tried[1][1], tried[0][1])
+        reached = np.where(better, tried[1][0], tried[0][0])
+        correlation[at] = np.where(_plausible(transform[at]), reached, -1.0)
+    return correlation, transform
+
+
+def compare_registered(
+    fine: Float[np.ndarray, "N S S"],
+    pairs: Candidates,
+    transform: Float32[np.ndarray, "P 4"],
+) -> Comparison:
+    """Compares the pictures of every pair after refining the registration of the second.
+
+    Args:
+      fine: contrasts of all images.
+      pairs: the pairs.
+      transform: of each second picture, see :func:`register_coarsely`.
+    """
+    whole, parts = np.full(len(pairs), -1.0), np.full(len(pairs), -1.0)
+    transform = transform.copy()
+    for start in range(0, len(pairs), CHUNK):
+        at = slice(start, start + CHUNK)
+        part = pairs.take(at)
+        one, other = _of(fine, part.first), _oriented(fine, part)
+        whole[at], transform[at] = register(one, other, transform[at], steps=2)
         moved, inside = warp_all(other, transform[at])
         parts[at] = correlation_of_parts(one * inside, moved * inside)
     return Comparison(whole, parts, transform)
@@ -149,12 +180,19 @@ def correlation_of_parts(
     return np.where(np.isfinite(reached), reached, 0.0)
 
 
-def _oriented(images: np.ndarray, pairs: Candidates) -> np.ndarray:
+def _of(images: Float[np.ndarray, "N S S"], at: np.ndarray) -> Float32[np.ndarray, "P S S"]:
+    """Pictures by their indices, out of memory or of a scratch file of half precision."""
+    return np.asarray(images[at], np.float32)
+
+
+def _oriented(
+    images: Float[np.ndarray, "N S S"], pairs: Candidates
+) -> Float32[np.ndarray, "P S S"]:
     """The second picture of every pair, in the pair's orientation."""
-    oriented = np.empty((len(pairs), *images.shape[1:]), images.dtype)
+    oriented = np.empty((len(pairs), *images.shape[1:]), np.float32)
     for number, orientation in enumerate(ORIENTATIONS):
         chosen = pairs.orientation == number
-        oriented[chosen] = orientation.apply(images[pairs.second[chosen]])
+        oriented[chosen] = orientation.apply(_of(images, pairs.second[chosen]))
     return oriented
 
 

@@ -4,22 +4,39 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Float, Float32, Int, Shaped
 
 from fakd_jax.audit.matching.appearance import (
     COARSE_SIDE,
+    SIDE,
     Thumbnails,
     crop_to,
     halve,
     head_boxes,
     local_contrast,
 )
-from fakd_jax.audit.matching.candidates import Candidates, find_candidates, merge_candidates
-from fakd_jax.audit.matching.confirmation import Comparison, compare_directly, compare_registered
+from fakd_jax.audit.matching.candidates import (
+    Candidates,
+    among_best,
+    find_candidates,
+    merge_candidates,
+)
+from fakd_jax.audit.matching.confirmation import (
+    WORTH_REGISTERING,
+    Comparison,
+    compare_directly,
+    compare_registered,
+    register_coarsely,
+)
+from fakd_jax.audit.matching.descriptors import LENGTH, describe
+from fakd_jax.audit.matching.neighbours import BLOCK, find_neighbours
 from fakd_jax.audit.matching.orientations import ORIENTATIONS
 from fakd_jax.audit.matching.pairs import DIFFERENT, IDENTICAL, LEVELS, MOVED, REENCODED, Pair
+from fakd_jax.audit.matching.registration import STEPS
+from fakd_jax.runtime.scratch import scratch_array
 
 MOVED_SCALE = 0.01
 MOVED_SHIFT = 0.005
@@ -45,28 +62,118 @@ class Search:
 
 REJECTED_KEPT = 2000
 
+SIMILAR_UNMOVED = 0.85
+"""Least correlation, coarse, of candidates that an approximate search compares as they are."""
 
-def find_duplicates(thumbnails: Thumbnails, log: Callable[[str], object] = print) -> Search:
-    """Compares every image with every other; `log` receives the progress."""
-    grey = thumbnails.grey
+REGISTERED = 4
+"""Pairs per image that an approximate search registers in full."""
+
+
+@dataclass(frozen=True)
+class _Views:
+    """What is compared of N pictures.
+
+    Attributes:
+      boxes: of the heads, in pixels of `fine`.
+      fine: local contrast, of the thumbnails' side.
+      coarse: likewise, of half that side.
+    """
+
+    boxes: Int[np.ndarray, "N 4"]
+    fine: Float[np.ndarray, "N S S"]
+    coarse: Float[np.ndarray, "N C C"]
+
+
+def find_duplicates(
+    thumbnails: Thumbnails, log: Callable[[str], object] = print, scratch: Path | None = None
+) -> Search:
+    """Searches for duplicates among all images.
+
+    Args:
+      thumbnails: of the images.
+      log: receives the progress.
+      scratch: a folder for scratch files. Without one, every image is compared with every other,
+        in time and memory that grow with the square of their number. With one, the search is
+        approximate: each image is compared with its nearest neighbours.
+
+    Raises:
+      UserError: faiss, which an approximate search needs, is not installed; or there is no room in
+        `scratch`.
+    """
+    if scratch is None:
+        views, candidates = _compare_all(thumbnails.grey, log)
+        near, steps = np.ones(len(candidates), bool), STEPS
+    else:
+        views, candidates = _compare_neighbours(thumbnails, scratch, log)
+        near, steps = candidates.correlation >= SIMILAR_UNMOVED, 1
+    log(f"audit: comparing {near.sum():,} candidate pairs in detail")
+    unmoved = candidates.take(near)
+    direct = compare_directly(views.fine, unmoved)
+    found = _confirmed(thumbnails, unmoved, direct) + _identical_files(thumbnails.digests)
+    groups = _groups(len(thumbnails.grey), found)
+    # Pairs within a group need no second look; the others may be moved or resized.
+    apart = candidates.take(groups[candidates.first] != groups[candidates.second])
+    log(f"audit: registering {len(apart):,} pairs")
+    side = views.fine.shape[-1]
+    correlation, transform = register_coarsely(views.coarse, views.boxes, side, apart, steps)
+    worth = correlation >= WORTH_REGISTERING
+    if scratch is not None:
+        best = among_best(apart, correlation, REGISTERED)
+        log(
+            f"audit: refining {(worth & best).sum():,} of {worth.sum():,} promising pairs, those "
+            f"among the {REGISTERED} most similar of either image"
+        )
+        worth &= best
+    apart = apart.take(worth)
+    registered = compare_registered(views.fine, apart, transform[worth])
+    found = _best_of_each_pair([*found, *_confirmed(thumbnails, apart, registered)])
+    groups = _groups(len(thumbnails.grey), found)
+    return Search(tuple(found), tuple(_nearest_rejected(apart, registered, groups)), groups)
+
+
+def _views(grey: Shaped[np.ndarray, "N S S"]) -> tuple[_Views, Float32[np.ndarray, "N C C"]]:
+    """The views of some pictures, and their heads cropped to one size."""
+    grey = np.asarray(grey, np.float32)
     boxes = head_boxes(grey)
     fine = local_contrast(grey, inner=1.0, outer=3.0, floor=0.2)
     coarse = local_contrast(halve(grey), inner=0.7, outer=3.0, floor=0.1)
     heads = local_contrast(crop_to(grey, boxes, COARSE_SIDE), inner=0.7, outer=3.0, floor=0.1)
+    return _Views(boxes, fine, coarse), heads
+
+
+def _compare_all(
+    grey: Shaped[np.ndarray, "N S S"], log: Callable[[str], object]
+) -> tuple[_Views, Candidates]:
+    """The views of all pictures, and the pairs that resemble each other."""
+    views, heads = _views(grey)
     log(f"audit: comparing all pairs of {len(grey):,} images in eight orientations")
-    candidates = merge_candidates(find_candidates(coarse), find_candidates(heads))
-    del heads
-    log(f"audit: comparing {len(candidates):,} candidate pairs in detail")
-    direct = compare_directly(fine, candidates)
-    found = _confirmed(thumbnails, candidates, direct) + _identical_files(thumbnails.digests)
-    groups = _groups(len(grey), found)
-    # Pairs within a group need no second look; the others may be moved or resized.
-    apart = candidates.take(groups[candidates.first] != groups[candidates.second])
-    log(f"audit: registering {len(apart):,} pairs")
-    registered = compare_registered(coarse, fine, boxes, apart)
-    found = _best_of_each_pair([*found, *_confirmed(thumbnails, apart, registered)])
-    groups = _groups(len(grey), found)
-    return Search(tuple(found), tuple(_nearest_rejected(apart, registered, groups)), groups)
+    return views, merge_candidates(find_candidates(views.coarse), find_candidates(heads))
+
+
+def _compare_neighbours(
+    thumbnails: Thumbnails, scratch: Path, log: Callable[[str], object]
+) -> tuple[_Views, Candidates]:
+    """As :func:`_compare_all`, with nearest neighbours alone and views in scratch files."""
+    count = len(thumbnails.grey)
+    views = _Views(
+        np.empty((count, 4), int),
+        scratch_array(scratch, (count, SIDE, SIDE), "f2"),
+        scratch_array(scratch, (count, COARSE_SIDE, COARSE_SIDE), "f2"),
+    )
+    whole, cropped = (np.empty((count, LENGTH), np.float32) for _ in range(2))
+    log(f"audit: describing {count:,} images")
+    for start in range(0, count, BLOCK):
+        at = slice(start, start + BLOCK)
+        part, heads = _views(thumbnails.grey[at])
+        views.boxes[at], views.fine[at], views.coarse[at] = part.boxes, part.fine, part.coarse
+        whole[at], cropped[at] = describe(part.coarse), describe(heads)
+    # Of identical files one stands for all, which would fill each other's neighbourhoods.
+    firsts = np.unique(np.array(thumbnails.digests), return_index=True)[1]
+    firsts.sort()
+    log(f"audit: searching the neighbours of {len(firsts):,} different files")
+    found = merge_candidates(*(find_neighbours(each[firsts]) for each in (whole, cropped)))
+    first, second, *others = found.columns()
+    return views, Candidates(firsts[first], firsts[second], *others)
 
 
 def connect(count: int, pairs: Iterable[tuple[int, int]]) -> Int[np.ndarray, " N"]:
@@ -116,7 +223,8 @@ def _alteration(
     scales, shifts = np.split(compared.transform[number], 2)
     if np.abs(scales - 1).max() > MOVED_SCALE or np.abs(shifts).max() > MOVED_SHIFT:
         return MOVED
-    difference = thumbnails.grey[first] - orientation.apply(thumbnails.grey[second])
+    one, other = (np.asarray(thumbnails.grey[place], np.float32) for place in (first, second))
+    difference = one - orientation.apply(other)
     return REENCODED if float(np.abs(difference).mean()) <= SAME_LEVELS else LEVELS
 
 

@@ -8,6 +8,7 @@ import pytest
 from fakd_jax.audit.matching import candidates
 from fakd_jax.audit.matching.candidates import (
     Candidates,
+    among_best,
     find_candidates,
     merge_candidates,
     unit_rows,
@@ -93,3 +94,18 @@ def test_merging_keeps_the_greater_correlation():
     assert as_dict(merge_candidates(one, nothing)) == as_dict(merge_candidates(nothing, one))
     assert as_dict(merge_candidates(one, nothing)) == as_dict(one)
     assert len(merge_candidates(nothing, nothing)) == 0
+
+
+@pytest.mark.parametrize("most", [1, 2, 3])
+def test_a_pair_is_kept_if_it_is_among_the_best_of_either_image(most):
+    rng = np.random.default_rng(most)
+    pairs = some(*((*sorted(rng.choice(6, 2, replace=False).tolist()), 0, 1.0) for _ in range(20)))
+    values = rng.normal(size=20)
+    kept = among_best(pairs, values, most)
+    for number in range(20):
+        ranks = [
+            int((values[(pairs.first == image) | (pairs.second == image)] > values[number]).sum())
+            for image in (pairs.first[number], pairs.second[number])
+        ]
+        assert kept[number] == (min(ranks) < most)
+    assert among_best(pairs.take(slice(0, 0)), values[:0], most).shape == (0,)

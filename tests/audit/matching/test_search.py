@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -65,17 +67,23 @@ ALONE = 6
 
 
 @pytest.fixture(scope="module")
-def search() -> Search:
-    """A search among originals, their duplicates in the same order, and unrelated pictures."""
+def images() -> list[np.ndarray]:
+    """Originals, their duplicates in the same order, and unrelated pictures."""
     originals = [phantom(seed, seed % 4, SIZE).image for seed in range(len(KINDS))]
     copies = [change(image) for (change, _, _), image in zip(KINDS, originals, strict=True)]
     others = [phantom(100 + seed, seed % 4, SIZE).image for seed in range(ALONE)]
     black = [np.zeros((50, 50, 3), np.uint8)] * 3 + [np.zeros((60, 60, 3), np.uint8)]
-    return find([*originals, *copies, *others, *black])
+    return [*originals, *copies, *others, *black]
 
 
-def find(images: list[np.ndarray]) -> Search:
-    return find_duplicates(thumbnails(images), lambda line: None)
+@pytest.fixture(scope="module")
+def search(images: list[np.ndarray]) -> Search:
+    """A search among all pairs."""
+    return find(images)
+
+
+def find(images: list[np.ndarray], scratch: Path | None = None) -> Search:
+    return find_duplicates(thumbnails(images), lambda line: None, scratch)
 
 
 def indices(pairs: Sequence[Pair]) -> list[tuple[int, int]]:
@@ -97,6 +105,22 @@ def test_beside_them_only_black_files_with_equal_bytes_are_duplicates(search):
         Pair(black, black + number, "as it is", IDENTICAL, 1, 1) for number in (1, 2)
     )
     np.testing.assert_array_equal(search.groups, connect(len(search.groups), indices(search.pairs)))
+
+
+def test_an_approximate_search_finds_them_too_whatever_the_number_of_threads(
+    images, search, tmp_path, monkeypatch
+):
+    pytest.importorskip("faiss")
+    found = []
+    for threads in (1, 3):
+        monkeypatch.setattr(os, "cpu_count", lambda threads=threads: threads)
+        found.append(find(images, tmp_path))
+    np.testing.assert_array_equal(found[0].groups, search.groups)
+    kinds = [(pair.orientation, pair.alteration) for pair in found[0].pairs]
+    assert kinds == [(pair.orientation, pair.alteration) for pair in search.pairs]
+    assert found[0].pairs == found[1].pairs
+    assert found[0].rejected == found[1].rejected
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_rejected_pairs_are_of_different_groups_the_most_similar_first(search):

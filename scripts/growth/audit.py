@@ -1,0 +1,101 @@
+"""Measures how preparation and audit grow with the number of images, on phantoms.
+
+    python scripts/growth/audit.py --output DIR [--images 1000 10000 100000]
+
+Draws that many phantoms, a hundredth of them altered copies of others, prepares and audits them,
+and prints the seconds of each stage, the peak memory, and how many of the copies were found. Adds
+its rows to `growth.json` and draws `growth.png`, see `scripts/growth/plot.py`.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import resource
+import sys
+import time
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from growth.pictures import copy_id, original_id, write_pictures
+from growth.plot import keep_rows
+
+from fakd_jax.cli.runner import CommandParser, integer, run_command, use_compilation_cache
+from fakd_jax.runtime.atomic_files import require_writable
+
+IMAGES_PER_COPY = 100
+
+
+def main(argv: list[str]) -> None:
+    parser = CommandParser(prog="growth/audit.py", description=__doc__.splitlines()[0])
+    parser.add_argument("--output", type=Path, required=True, help="folder; pictures go there too")
+    parser.add_argument(
+        "--images", type=integer(200), nargs="+", default=[1_000, 10_000, 100_000], help="numbers"
+    )
+    flags = parser.parse_args(argv)
+    require_writable(flags.output)
+    for images in flags.images:
+        # A process of its own for each, so that its peak memory is its own.
+        context = multiprocessing.get_context("spawn")
+        with ProcessPoolExecutor(1, mp_context=context) as pool:
+            rows = pool.submit(measure, flags.output, images).result()
+        for row in rows:
+            print(row, flush=True)
+        keep_rows(flags.output, rows)
+
+
+def measure(output: Path, images: int) -> list[dict[str, Any]]:
+    """Draws, prepares and audits pictures; the rows for `growth.json`."""
+    from fakd_jax.audit.record import find_audit
+    from fakd_jax.audit.run import run_audit
+    from fakd_jax.data.sources import open_dataset
+
+    use_compilation_cache()
+    copies = images // IMAGES_PER_COPY
+    pictures, cache = output / f"pictures-{images}", output / f"cache-{images}"
+    if not pictures.is_dir():
+        start = time.monotonic()
+        write_pictures(pictures, images, copies)
+        print(f"drew {images:,} pictures in {time.monotonic() - start:.0f} s", flush=True)
+    start = time.monotonic()
+
+    def log(line: str) -> None:
+        print(f"{time.monotonic() - start:7.1f} s  {line}", flush=True)
+
+    dataset, prepared = _timed(open_dataset, str(pictures), cache_dir=cache, log=log)
+    prepared |= {"what": "preparation", "n": images}
+    if find_audit(dataset, cache) is not None:
+        raise SystemExit(f"{cache} holds an audit already; delete it")
+    _, audited = _timed(run_audit, dataset, output / f"audit-{images}", cache_dir=cache, log=log)
+    audit = find_audit(dataset, cache)
+    assert audit is not None
+    together = [
+        audit.groups[original_id(number)] == audit.groups[copy_id(number)]
+        for number in range(copies)
+    ]
+    grouped = sum(len(ids) - 1 for ids in audit.members().values())
+    audited |= {
+        "what": "audit",
+        "n": images,
+        "method": audit.method,
+        "copies": copies,
+        "found": sum(together),
+        "wrong": grouped - sum(together),
+    }
+    return [prepared, audited]
+
+
+def _timed(call: Any, *args: Any, **keywords: Any) -> tuple[Any, dict[str, Any]]:
+    wall, cpu = time.monotonic(), time.process_time()
+    result = call(*args, **keywords)
+    return result, {
+        "seconds": round(time.monotonic() - wall, 1),
+        "cpu_seconds": round(time.process_time() - cpu, 1),
+        "peak_rss_gib": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, 2),
+    }
+
+
+if __name__ == "__main__":
+    run_command(main)
