@@ -28,6 +28,8 @@ def get_config(variant: str = "") -> ConfigDict:
     # Compute type of the networks; "auto" is bfloat16 on a GPU or TPU and float32 on a CPU.
     # Parameters, batch statistics, logits and losses are always float32.
     config.dtype = "auto"
+    # A GPU gives the same bits each time, perhaps more slowly (not measured); a CPU does anyway.
+    config.deterministic = True
 
     config.data = data = ConfigDict()
     data.source = "kaggle"  # or a folder, a zip or tar archive, "phantom"

@@ -5,9 +5,6 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-# Compilation takes most of the tests' time, and their arrays are small. Before JAX starts.
-os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
-
 import hypothesis
 import jaxtyping
 import pytest
@@ -22,6 +19,16 @@ from tests.tiny import register_tiny_models  # noqa: E402
 # A quarter of Hypothesis' own number; `--hypothesis-profile=default` draws all.
 hypothesis.settings.register_profile("short", max_examples=25)
 hypothesis.settings.load_profile("short")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Has programs compiled without optimisation, before JAX starts; but not for `-m gpu`.
+
+    Compilation takes most of the tests' time, and their arrays are small.
+    """
+    if "gpu" not in config.option.markexpr.replace("not gpu", ""):
+        os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
+
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 

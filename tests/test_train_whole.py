@@ -10,6 +10,8 @@ import pytest
 
 from fakd_jax import train
 from fakd_jax.cli import runner as cli
+from fakd_jax.evaluation.run import evaluate_checkpoint
+from fakd_jax.runs.workdir import read_records
 from tests.tiny import as_flags, tiny_overrides, write_images
 
 CONFIG = Path(__file__).resolve().parent.parent / "configs" / "fakd.py"
@@ -46,3 +48,20 @@ def test_a_whole_run_trains_and_evaluates_both_networks(tmp_path):
     with pytest.raises(SystemExit) as end:
         cli.run_command(train.main, [f"--reproduce={workdir}"])
     assert end.value.code == 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_evaluation_gives_what_validation_gave(tmp_path, dtype):
+    overrides = tiny_overrides(write_images(tmp_path / "data", train=20), tmp_path / "cache")
+    workdir = tmp_path / "run"
+    flags = as_flags(overrides | {"dtype": dtype, "teacher.num_epochs": 1})
+    train.main(["--config=teacher", f"--workdir={workdir}", *flags])
+    (validated,) = [record for record in read_records(workdir) if record["kind"] == "val"]
+    evaluated = evaluate_checkpoint(
+        workdir / "teacher", split="val", output=tmp_path / "val", latency=False
+    )
+    assert evaluated["provenance"]["dtype"] == dtype
+    assert evaluated["n"] == 16
+    assert evaluated["accuracy"] == validated["accuracy"]
+    assert evaluated["nll"] == pytest.approx(validated["ce"], rel=1e-5)

@@ -156,6 +156,7 @@ class ExperimentConfig:
     batch_size: Annotated[int, POSITIVE_INTEGER]
     eval_batch_size: Annotated[int, POSITIVE_INTEGER]
     dtype: Annotated[str, one_of(*DTYPES)]
+    deterministic: bool
     data: DataConfig
     augmentation: AugmentationConfig
     teacher: TeacherConfig

@@ -292,6 +292,7 @@ class _Experiment:
             augmentation=config.augmentation,
             seed=config.seed,
             checkpoint_minutes=config.checkpoint_minutes,
+            deterministic=config.deterministic,
             metadata=self._metadata(role),
         )
         return run_phase(phase, self.images, self.split, self.workdir)

@@ -23,8 +23,8 @@ BATCH_SIZE = 8
 class LogitGradients:
     """Gradients of one class's logit.
 
-    The network is the one that predicts: batch norms folded, in its compute dtype. The score is the
-    logit, not the probability, which saturates near 1 and depends on the other classes' logits.
+    The network is the one that predicts, :attr:`Predictor.folded`. The score is the logit, not the
+    probability, which saturates near 1 and depends on the other classes' logits.
 
     Args:
       predictor: nothing is compiled before it is needed.

@@ -41,7 +41,7 @@ class Predictor:
       batch_size: rows computed at once.
       dtype: of the computation, 'float32' or 'bfloat16'; logits are always float32.
       network: the network, in evaluation mode; not to be changed.
-      folded: the same with its batch norms folded, which predicts.
+      folded: the same with its batch norms folded if it computes in float32; it predicts.
 
     Examples:
       >>> predictor = Predictor.from_checkpoint("runs/fakd-phantom")

@@ -79,6 +79,7 @@ def run_phase(phase: Phase, dataset: ImageSource, split: Split, workdir: Path) -
         phase.preprocessing,
         phase.augmentation,
         steps_per_epoch=epoch_steps,
+        deterministic=phase.deterministic,
     )
     validation = Validation(phase, dataset, split.val, placement, steps, teacher_variables)
     metric_log = MetricLog(workdir, phase.name, resume_step=step)

@@ -35,6 +35,7 @@ class Phase:
       augmentation: of the training images.
       seed: from which the order of the images, augmentation and dropout derive.
       checkpoint_minutes: between checkpoints within an epoch; 0 for one after every step.
+      deterministic: whether a GPU must give the same bits each time.
       metadata: of the model checkpoints.
     """
 
@@ -52,4 +53,5 @@ class Phase:
     augmentation: Augmentation
     seed: int
     checkpoint_minutes: float
+    deterministic: bool
     metadata: dict[str, Any]

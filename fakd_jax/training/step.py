@@ -66,6 +66,7 @@ def make_steps(
     augmentation: Augmentation,
     *,
     steps_per_epoch: int,
+    deterministic: bool = True,
 ) -> Steps:
     """Builds the jitted steps of a phase.
 
@@ -77,6 +78,7 @@ def make_steps(
       preprocessing: mean and standard deviation of the inputs.
       augmentation: of the training images, on the device.
       steps_per_epoch: after this many steps the sums start again from zero.
+      deterministic: see :func:`fakd_jax.models.kernels.compilation.compiler_options`.
 
     Raises:
       ValueError: the objective needs a teacher and there is none.
@@ -156,8 +158,9 @@ def make_steps(
         student = nnx.merge(eval_graphdef, state.params, state.batch_stats, copy=True)
         return loss_and_sums(student, normalised(batch["image"]), batch, teacher)[1]
 
+    options = compiler_options(deterministic=deterministic)
     return Steps(
-        train=jax.jit(train, donate_argnums=0, compiler_options=compiler_options()),
-        teach=jax.jit(teach, compiler_options=compiler_options()),
-        validate=jax.jit(validate, compiler_options=compiler_options()),
+        train=jax.jit(train, donate_argnums=0, compiler_options=options),
+        teach=jax.jit(teach, compiler_options=options),
+        validate=jax.jit(validate, compiler_options=options),
     )

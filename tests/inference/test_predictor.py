@@ -126,6 +126,10 @@ def test_bfloat16_is_close_and_returns_float32(checkpoint: Path, predictor: Pred
     probabilities = rough.predict_proba(IMAGES)
     assert probabilities.dtype == np.float32
     np.testing.assert_allclose(probabilities, predictor.predict_proba(IMAGES), atol=0.05)
+    # It is the network that was validated: on a CPU, to the last bit.
+    batch = normalise(IMAGES[:4], rough.preprocessing.mean, rough.preprocessing.std)
+    validated = nnx.jit(lambda model, inputs: model(inputs))(rough.network, batch)
+    np.testing.assert_array_equal(rough.logits_of_batch(IMAGES[:4]), validated)
 
 
 @pytest.mark.parametrize("head", ["untrained", "absent"])

@@ -16,15 +16,30 @@ _CPU_OPTIONS = {
 }
 
 
-@cache
-def compiler_options() -> dict[str, str]:
+# Without it, algorithms that are chosen by timing and atomic additions change the last bits.
+_DETERMINISTIC_GPU_OPTIONS = {"xla_gpu_deterministic_ops": True}
+
+
+def compiler_options(*, deterministic: bool = True) -> dict[str, str | bool]:
     """The `compiler_options` of `jax.jit` for a network on the default device.
 
-    The CPU option is experimental: a JAX that does not know it, or its values, compiles with its
+    Args:
+      deterministic: whether a program must give the same bits each time it is compiled and run. A
+        GPU may be slower then; a CPU does so anyway.
+    """
+    if jax.default_backend() == "cpu":
+        return dict(_known_cpu_options())
+    deterministic_gpu = deterministic and jax.default_backend() == "gpu"
+    return dict(_DETERMINISTIC_GPU_OPTIONS) if deterministic_gpu else {}
+
+
+@cache
+def _known_cpu_options() -> dict[str, str]:
+    """The CPU's options; none where JAX does not know them.
+
+    They are experimental: a JAX that does not know an option, or its values, compiles with its
     defaults. Results differ by rounding at most.
     """
-    if jax.default_backend() != "cpu":
-        return {}
     try:
         jax.jit(jnp.negative, compiler_options=_CPU_OPTIONS).lower(jnp.zeros(())).compile()
     except (jax.errors.JaxRuntimeError, ValueError):

@@ -15,9 +15,9 @@ from fakd_jax.models.kernels.dense import dense_conv
 
 @pytest.fixture(autouse=True)
 def forgotten() -> Iterator[None]:
-    compilation.compiler_options.cache_clear()
+    compilation._known_cpu_options.cache_clear()
     yield
-    compilation.compiler_options.cache_clear()
+    compilation._known_cpu_options.cache_clear()
 
 
 @pytest.mark.parametrize(
@@ -45,3 +45,14 @@ def test_options_keep_convolutions_from_ynnpack_and_change_rounding_alone() -> N
     assert "__ynn_fusion" not in compiled.as_text()
     expected = jax.jit(dense_conv)(x, kernel)
     np.testing.assert_allclose(compiled(x, kernel), expected, rtol=1e-5, atol=1e-4)
+
+
+def test_a_gpu_is_asked_for_the_same_bits_unless_told_otherwise(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    options = compilation.compiler_options()
+    assert options == {"xla_gpu_deterministic_ops": True}
+    assert compilation.compiler_options(deterministic=False) == {}
+    # Every build of XLA knows the option, and takes it: an unknown one is an error.
+    np.testing.assert_array_equal(jax.jit(jnp.negative, compiler_options=options)(1.0), -1.0)
