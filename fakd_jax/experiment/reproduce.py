@@ -40,7 +40,9 @@ def stored_config(workdir: Path) -> ConfigDict:
     stored = read_config(workdir)
     if stored is None or "distillation" not in stored:
         raise UserError(f"{workdir} is no run's workdir; give one that has a run's {CONFIG_FILE}")
-    values = _updated(fakd.get_config().to_dict(), stored)
+    defaults = fakd.get_config().to_dict()
+    stored = {k: v for k, v in stored.items() if k in defaults or k not in PLACE_KEYS}
+    values = _updated(defaults, stored)
     values["dtype"] = kept_dtype(workdir) or values["dtype"]
     return ConfigDict(values)
 

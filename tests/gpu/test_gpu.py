@@ -107,7 +107,7 @@ def test_a_resumed_run_and_a_second_one_have_the_same_bits(
     dtype: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     data = write_images(tmp_path / "data")
-    config = tiny_config("fakd", data, tmp_path / "cache", dtype=dtype, checkpoint_every_steps=3)
+    config = tiny_config("fakd", data, tmp_path / "cache", dtype=dtype, checkpoint_minutes=0)
     assert config.deterministic
     workdirs = [tmp_path / name for name in ("whole", "again", "resumed")]
     for workdir in workdirs:
@@ -115,14 +115,14 @@ def test_a_resumed_run_and_a_second_one_have_the_same_bits(
     for workdir in workdirs[:2]:
         run_experiment(config, workdir)
         jax.clear_caches()  # algorithms that were chosen by timing would be chosen again
-    save_last = PhaseCheckpoints.save_last
+    save = PhaseCheckpoints.save
 
-    def interrupt_after_saving(self: PhaseCheckpoints, learner, state, *others) -> None:
-        save_last(self, learner, state, *others)
+    def interrupt_after_saving(self: PhaseCheckpoints, learner, state, *others, **more) -> None:
+        save(self, learner, state, *others, **more)
         if "student" in self.last_directory.parts and int(state.step) == 6:
             signal.raise_signal(signal.SIGINT)
 
-    monkeypatch.setattr(PhaseCheckpoints, "save_last", interrupt_after_saving)
+    monkeypatch.setattr(PhaseCheckpoints, "save", interrupt_after_saving)
     with pytest.raises(KeyboardInterrupt):
         run_experiment(config, workdirs[2])
     monkeypatch.undo()
