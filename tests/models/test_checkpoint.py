@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -186,6 +188,33 @@ def test_an_interrupted_save_leaves_the_old_one(
     save_model(tmp_path / "m", model_state(Net(2)), METADATA)
     assert_same(load_model(tmp_path / "m")[0], numpy_state(2))
     assert [p.name for p in tmp_path.iterdir()] == ["m"]
+
+
+def test_a_checkpoint_is_on_the_disk_before_the_old_one_goes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    events: list[str] = []
+
+    def record(event: str, call: Callable[..., Any]) -> Callable[..., Any]:
+        def recording(path: Any, *arguments: Any, **keywords: Any) -> Any:
+            # A descriptor, of a file to be synced, by the path that it has now.
+            name = os.readlink(f"/proc/self/fd/{path}") if isinstance(path, int) else str(path)
+            events.append(f"{event} {Path(name).relative_to(tmp_path)}")
+            return call(path, *arguments, **keywords)
+
+        return recording
+
+    folder = save_tiny(tmp_path / "m")
+    monkeypatch.setattr(os, "fsync", record("sync", os.fsync))
+    monkeypatch.setattr(Path, "rename", record("rename", Path.rename))
+    monkeypatch.setattr(shutil, "rmtree", record("remove", shutil.rmtree))
+    save_tiny(folder)
+    moved = events.index("rename .m.saving")
+    synced = set(events[:moved])
+    written = [folder, *folder.rglob("*")]
+    names = [path.relative_to(tmp_path).as_posix().replace("m", ".m.saving", 1) for path in written]
+    assert {f"sync {name}" for name in names} <= synced
+    assert events[moved:] == ["rename .m.saving", "sync .", "remove .m.replaced"]
 
 
 def test_unwritable_place(tmp_path: Path) -> None:

@@ -8,7 +8,13 @@ from pathlib import Path
 import pytest
 
 from fakd_jax.errors import UserError
-from fakd_jax.runtime.atomic_files import failed_write, remove, require_writable, write_whole
+from fakd_jax.runtime.atomic_files import (
+    failed_write,
+    remove,
+    require_writable,
+    sync,
+    write_whole,
+)
 
 
 def test_text_and_bytes_replace_what_was_there(tmp_path: Path) -> None:
@@ -18,6 +24,36 @@ def test_text_and_bytes_replace_what_was_there(tmp_path: Path) -> None:
     write_whole(file, b"\x00\xff")
     assert file.read_bytes() == b"\x00\xff"
     assert os.listdir(file.parent) == ["file.txt"]
+
+
+def test_a_file_and_its_new_folders_reach_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[str] = []
+    fsync = os.fsync
+
+    def record(descriptor: int) -> None:
+        path = Path(os.readlink(f"/proc/self/fd/{descriptor}"))
+        synced.append(path.relative_to(tmp_path).as_posix().replace(str(os.getpid()), "PID"))
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", record)
+    write_whole(tmp_path / "a" / "b" / "file", "text")
+    assert synced == ["a", ".", "a/b/.file.PID.unfinished", "a/b"]
+
+
+def test_a_folder_that_cannot_be_synced_is_left_to_the_file_system(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("")
+
+    def refuse(descriptor: int) -> None:
+        raise OSError(22, "Invalid argument")
+
+    monkeypatch.setattr(os, "fsync", refuse)
+    sync(tmp_path)
+    with pytest.raises(OSError, match="Invalid argument"):
+        sync(tmp_path / "file")
 
 
 @pytest.mark.parametrize(
