@@ -104,6 +104,9 @@ def write_checkpoint(
             f"cannot write the checkpoint {directory}: {error.strerror or error}; "
             "choose a writable folder with enough room"
         ) from error
+    finally:
+        if fresh.exists():  # what a failure left, perhaps on a full disk
+            shutil.rmtree(fresh, ignore_errors=True)
 
 
 def load_metadata(directory: Path | str) -> dict[str, Any]:

@@ -65,7 +65,8 @@ def _is_checkpoint(folder: Path) -> bool:
     """Whether the folder is one; a damaged one may lack any of its files."""
     if folder.name.isdecimal() and folder.parent.name in ("best", "last"):
         return True
-    return any((folder / name).exists() for name in (METADATA_FILE, SUMS_FILE, MODEL_FOLDER))
+    names = {path.name for path in folder.iterdir()}
+    return METADATA_FILE in names or {SUMS_FILE, MODEL_FOLDER} <= names
 
 
 def _check_checkpoint(folder: Path, root: Path) -> Finding:
