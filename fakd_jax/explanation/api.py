@@ -14,7 +14,7 @@ from jaxtyping import Array, Float32, Shaped, UInt8
 from fakd_jax.data.preprocessing import decode_rgb, resize
 from fakd_jax.errors import UserError
 from fakd_jax.explanation.methods.registry import create_explainer
-from fakd_jax.explanation.result import Explainer, Explanation
+from fakd_jax.explanation.result import Explainer, Explanation, Score
 from fakd_jax.explanation.scene.builder import SceneBuilder
 from fakd_jax.inference.adapter import network_of
 from fakd_jax.inference.network import Network
@@ -34,12 +34,17 @@ class ImageExplanation(Explanation):
       probabilities: of the C classes.
       class_names: in the order of the probabilities.
       method: the method's name.
+      score: what the method explains and its attributions are of: a probability, a logit, or
+        nothing of the network (None).
+      original_size: height and width of the image before it was resized, where they are known.
     """
 
     image: UInt8[np.ndarray, "S S 3"]
     probabilities: Float32[np.ndarray, " C"]
     class_names: Sequence[str]
     method: str
+    score: Score | None
+    original_size: tuple[int, int] | None = None
 
     @property
     def target(self) -> str:
@@ -60,7 +65,7 @@ class ImageExplanation(Explanation):
           subtitle: e.g. the image's name; the method's name by default.
         """
         from fakd_jax.explanation.report.figure import (
-            describe_stability,
+            describe_reliability,
             explanation_figure,
             figure_title,
         )
@@ -71,8 +76,10 @@ class ImageExplanation(Explanation):
             top,
             title=figure_title(self.prediction, float(self.probabilities.max()), true_class),
             subtitle=subtitle or self.method.upper(),
-            remark=describe_stability(self),
+            remark=describe_reliability(self),
             class_name=self.target,
+            score=self.score,
+            original_size=self.original_size,
         )
 
 
@@ -86,7 +93,7 @@ def explain_image(
     scene_builder: SceneBuilder | None = None,
     **options: Any,
 ) -> ImageExplanation:
-    """Explains the probability that a network gives to one class of an image.
+    """Explains what a network says of one class of an image: its probability or its logit.
 
     The same image, seed and options give the same explanation as the command.
 
@@ -124,6 +131,7 @@ def explain_image(
         scene_builder or SceneBuilder(),
         class_index=None if target is None else _class_index(network, target),
         seed=seed,
+        original_size=pixels.shape[:2],
     )
 
 
@@ -135,6 +143,7 @@ def explain_prepared(
     *,
     class_index: int | None = None,
     seed: int = 0,
+    original_size: tuple[int, int] | None = None,
 ) -> ImageExplanation:
     """Explains an image of the network's input size; `class_index` None means the predicted class.
 
@@ -152,6 +161,8 @@ def explain_prepared(
         probabilities=probabilities,
         class_names=network.class_names,
         method=explainer.name,
+        score=explainer.score,
+        original_size=original_size,
     )
 
 

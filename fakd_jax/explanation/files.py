@@ -8,13 +8,20 @@ import os
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Float32, Int32
 
 from fakd_jax.errors import UserError
-from fakd_jax.explanation.result import Explanation, Sampling, top_superpixels
+from fakd_jax.explanation.result import (
+    Completeness,
+    Explanation,
+    FeatureMap,
+    Sampling,
+    top_superpixels,
+)
 from fakd_jax.runs.files import ATTRIBUTION_FILE, SEGMENTS_FILE
 from fakd_jax.runtime.hashing import sha256
 
@@ -42,6 +49,8 @@ def explanation_record(explanation: Explanation, top: int) -> dict[str, Any]:
         "local_prediction": fit.prediction if fit else None,
         "intercept": fit.intercept if fit else None,
         "stability": _sampling_record(explanation.sampling),
+        "feature_map": _map_record(explanation.feature_map),
+        "completeness": _completeness_record(explanation.completeness),
         "top": [
             {
                 "superpixel": superpixel.superpixel,
@@ -72,6 +81,21 @@ def _sampling_record(sampling: Sampling | None) -> dict[str, Any] | None:
         "target": sampling.target,
         "stable": sampling.stable,
         "ci95": np.stack([sampling.low, sampling.high], axis=1).tolist(),
+    }
+
+
+def _map_record(feature_map: FeatureMap | None) -> dict[str, Any] | None:
+    return asdict(feature_map) | {"coarse": feature_map.coarse} if feature_map else None
+
+
+def _completeness_record(completeness: Completeness | None) -> dict[str, Any] | None:
+    if completeness is None:
+        return None
+    return {
+        **asdict(completeness),
+        "error": completeness.error,
+        "relative_error": completeness.relative_error,
+        "complete": completeness.complete,
     }
 
 

@@ -6,13 +6,17 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from jaxtyping import Float, Int32
 
 from fakd_jax.explanation.scene.scene import Scene, mean_by_superpixel
 from fakd_jax.inference.network import Network
+
+Score = Literal["probability", "logit"]
+"""An output of the network for one class: its probability, or its logit, the value before softmax
+(not the log-odds, which also depend on the other classes' logits)."""
 
 NEGLIGIBLE = 1e-6
 """Less than this is rounding: probabilities are float32, whose step near 1 is 6e-8."""
@@ -61,6 +65,62 @@ class Sampling:
         return self.jaccard >= self.target
 
 
+MIN_MAP_SIDE = 5
+"""The least height and width at which a feature map can point at a lesion."""
+
+COMPLETE = 0.05
+"""The largest relative error at which Sundararajan et al. (2017) call an integral complete."""
+
+
+@dataclass(frozen=True)
+class FeatureMap:
+    """The feature map that a class activation map enlarges.
+
+    Attributes:
+      layer: its name.
+      height: positions per column.
+      width: positions per row.
+    """
+
+    layer: str
+    height: int
+    width: int
+
+    @property
+    def coarse(self) -> bool:
+        """Whether it has too few positions to point at a lesion."""
+        return min(self.height, self.width) < MIN_MAP_SIDE
+
+
+@dataclass(frozen=True)
+class Completeness:
+    """Whether attributions add up to what they should: the difference of two outputs.
+
+    Attributes:
+      attributed: the sum of the attributions.
+      difference: the output for the image less that for the baseline.
+    """
+
+    attributed: float
+    difference: float
+
+    @property
+    def error(self) -> float:
+        """The sum less what it should be."""
+        return self.attributed - self.difference
+
+    @property
+    def relative_error(self) -> float | None:
+        """The size of the error as a fraction of the difference; None where that is negligible."""
+        size = abs(self.difference)
+        return abs(self.error) / size if size >= NEGLIGIBLE else None
+
+    @property
+    def complete(self) -> bool:
+        """Whether the error is at most 5 % of the difference."""
+        return abs(self.error) <= max(NEGLIGIBLE, COMPLETE * abs(self.difference))
+
+
 @dataclass(frozen=True)
 class Explanation:
     """What in one image speaks for and against one class.
@@ -76,6 +136,8 @@ class Explanation:
       attribution: likewise by pixel.
       fit: the local linear model, if the method has one.
       sampling: how certain the weights are, if the method draws at random and estimates it.
+      feature_map: what the method enlarges, if it is a class activation map.
+      completeness: of integrated gradients.
     """
 
     class_index: int
@@ -84,6 +146,8 @@ class Explanation:
     attribution: Float[np.ndarray, "H W"]
     fit: LocalFit | None = None
     sampling: Sampling | None = None
+    feature_map: FeatureMap | None = None
+    completeness: Completeness | None = None
 
     @property
     def by_superpixel(self) -> bool:
@@ -115,13 +179,12 @@ def from_attribution(
     scene: Scene,
     class_index: int,
     attribution: Float[np.ndarray, "H W"],
-    *,
-    sampling: Sampling | None = None,
+    **facts: Any,
 ) -> Explanation:
-    """The explanation of a method that weighs pixels."""
+    """The explanation of a method that weighs pixels; `facts` are further fields."""
     attribution = attribution.astype(np.float64)
     weights = mean_by_superpixel(scene, attribution)
-    return Explanation(class_index, scene.superpixels, weights, attribution, sampling=sampling)
+    return Explanation(class_index, scene.superpixels, weights, attribution, **facts)
 
 
 class Explainer(ABC):
@@ -131,18 +194,21 @@ class Explainer(ABC):
 
     Attributes:
       name: under which it is registered.
+      score: what it explains, the unit of its attributions; None if it ignores the network.
       seeded: whether its result depends on the seed.
       libraries: whose versions its result depends on.
     """
 
     name: ClassVar[str]
+    score: ClassVar[Score | None]
     seeded: ClassVar[bool] = False
     libraries: ClassVar[tuple[str, ...]] = ()
 
     def settings(self) -> dict[str, Any]:
         """Every choice that the result depends on but scene and seed, as JSON-able values."""
         versions = {library: version(library) for library in self.libraries}
-        return {"method": self.name, **vars(self)} | ({"versions": versions} if versions else {})
+        facts = {"method": self.name, "score": self.score, **vars(self)}
+        return facts | ({"versions": versions} if versions else {})
 
     @property
     def num_predictions(self) -> int:
@@ -151,7 +217,7 @@ class Explainer(ABC):
 
     @abstractmethod
     def explain(self, scene: Scene, network: Network, class_index: int, seed: int) -> Explanation:
-        """Explains the score of one class.
+        """Explains the :data:`score` of one class.
 
         Args:
           scene: the image with its superpixels and infill.

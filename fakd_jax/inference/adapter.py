@@ -88,5 +88,7 @@ def _network(
         class_names=predictor.class_names,
         image_size=predictor.preprocessing.image_size,
         provenance=provenance,
-        gradients=Gradients(gradients.wrt_pixels, gradients.wrt_features, gradients.layers),
+        gradients=Gradients(
+            gradients.wrt_pixels, gradients.wrt_features, gradients.layers, gradients.logits
+        ),
     )

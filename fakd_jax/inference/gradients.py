@@ -1,9 +1,9 @@
-"""Gradients of a checkpoint's logits, with respect to pixels and to feature maps."""
+"""A checkpoint's logits and their gradients, with respect to pixels and to feature maps."""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Mapping
 
 import jax
 import jax.numpy as jnp
@@ -21,7 +21,7 @@ BATCH_SIZE = 8
 
 
 class LogitGradients:
-    """Gradients of one class's logit.
+    """Logits, and the gradients of one class's logit.
 
     The network is the one that predicts, :attr:`Predictor.folded`. The score is the logit, not the
     probability, which saturates near 1 and depends on the other classes' logits.
@@ -30,26 +30,30 @@ class LogitGradients:
       predictor: nothing is compiled before it is needed.
 
     Attributes:
-      layers: the feature maps of more than one position, from the first to the last.
+      layers: height and width of the feature maps of more than one position, by name, from the
+        first to the last.
     """
 
-    layers: Sequence[str]
+    layers: Mapping[str, tuple[int, int]]
 
     def __init__(self, predictor: Predictor) -> None:
         folded, preprocessing = predictor.folded, predictor.preprocessing
         self._variables = folded.variables
         side, mean, std = preprocessing.image_size, preprocessing.mean, preprocessing.std
         shapes = feature_shapes(folded.merge(self._variables), side)
-        self.layers = [name for name, (height, width, _) in shapes.items() if height * width > 1]
+        self.layers = {name: shape[:2] for name, shape in shapes.items() if shape[:2] != (1, 1)}
         self._image_shape = (side, side, 3)
         self._num_classes = predictor.num_classes
+
+        def logits(variables: list[jax.Array], grey_levels: jax.Array) -> jax.Array:
+            return folded.merge(variables)(standardise(grey_levels, mean, std))
 
         def wrt_pixels(
             variables: list[jax.Array], grey_levels: jax.Array, class_index: jax.Array
         ) -> jax.Array:
             def score(grey_levels: jax.Array) -> jax.Array:
-                logits = folded.merge(variables)(standardise(grey_levels, mean, std))
-                return logits[:, class_index].sum()  # images do not influence one another
+                # Images do not influence one another.
+                return logits(variables, grey_levels)[:, class_index].sum()
 
             return jax.grad(score)(grey_levels)
 
@@ -60,6 +64,7 @@ class LogitGradients:
             return feature_gradient(folded.merge(variables), images, layer, class_index)
 
         options = compiler_options()
+        self._logits = jax.jit(logits, compiler_options=options)
         self._wrt_pixels = jax.jit(wrt_pixels, compiler_options=options)
         self._wrt_features = jax.jit(
             wrt_features, static_argnames="layer", compiler_options=options
@@ -70,6 +75,17 @@ class LogitGradients:
         other = copy.copy(self)
         other._variables = predictor.folded.variables
         return other
+
+    def logits(self, images: Float32[np.ndarray, "N S S 3"]) -> Float32[np.ndarray, "N C"]:
+        """The logits of images given as grey levels, as in :meth:`wrt_pixels`.
+
+        Raises:
+          ValueError: another shape or dtype.
+        """
+        self._check(images)
+        return compute_in_batches(
+            lambda batch: self._logits(self._variables, batch), images, BATCH_SIZE
+        )
 
     def wrt_pixels(
         self, images: Float32[np.ndarray, "N S S 3"], class_index: int
@@ -83,11 +99,7 @@ class LogitGradients:
         Raises:
           ValueError: another shape or dtype, or no such class.
         """
-        if images.shape[1:] != self._image_shape or images.dtype != np.float32:
-            raise ValueError(
-                f"images must be float32 {['N', *self._image_shape]}, "
-                f"not {images.dtype} {list(images.shape)}"
-            )
+        self._check(images)
         index = self._checked(class_index)
         return compute_in_batches(
             lambda batch: self._wrt_pixels(self._variables, batch, index), images, BATCH_SIZE
@@ -115,6 +127,13 @@ class LogitGradients:
         index = self._checked(class_index)
         features, gradient = self._wrt_features(self._variables, image, index, layer=layer)
         return np.asarray(features)[0], np.asarray(gradient)[0]
+
+    def _check(self, images: np.ndarray) -> None:
+        if images.shape[1:] != self._image_shape or images.dtype != np.float32:
+            raise ValueError(
+                f"images must be float32 {['N', *self._image_shape]}, "
+                f"not {images.dtype} {list(images.shape)}"
+            )
 
     def _checked(self, class_index: int) -> np.int32:
         """The class for the compiled programs; JAX would clip one that is out of range."""

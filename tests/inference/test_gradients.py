@@ -117,13 +117,24 @@ def test_other_weights_have_other_gradients_and_share_programs(model: nnx.Module
     assert logit_gradients._wrt_features._cache_size() == 1
 
 
+def test_logits_are_those_of_the_unfolded_network(
+    model: nnx.Module, logit_gradients: LogitGradients
+) -> None:
+    expected = np.asarray(nnx.jit(lambda model, x: model(x))(model, standardised(GREY_LEVELS)))
+    actual = logit_gradients.logits(GREY_LEVELS)
+    np.testing.assert_allclose(actual, expected, rtol=0, atol=1e-3 * np.abs(expected).max())
+
+
 def test_layers_are_the_maps_of_more_than_one_position_in_order(
     logit_gradients: LogitGradients,
 ) -> None:
-    assert logit_gradients.layers == [f"features.{index}" for index in range(7)]
+    sides = dict(enumerate((16, 16, 8, 8, 4, 4, 4)))
+    assert logit_gradients.layers == {f"features.{i}": (side, side) for i, side in sides.items()}
+    assert list(logit_gradients.layers) == [f"features.{index}" for index in range(7)]
     resnet = create_model("tiny_resnet", num_classes=3, rngs=nnx.Rngs(0))
     layers = LogitGradients(a_predictor(resnet)).layers  # layer4 is of one position
-    assert layers == ["relu", "maxpool", "layer1", "layer2", "layer3"]
+    assert list(layers) == ["relu", "maxpool", "layer1", "layer2", "layer3"]
+    assert layers["layer1"] == (8, 8)
 
 
 def test_wrong_images_classes_and_layers_are_refused(logit_gradients: LogitGradients) -> None:

@@ -87,17 +87,18 @@ def measure(
       The explanation, and its part of the cell as JSON-able values: `metrics` by the keys of
       :data:`~fakd_jax.explanation.benchmark.metrics.METRICS`, `randomisation`, `curves`,
       `intervals`, `fit_r2`, `num_samples`, `estimated_jaccard` (the method's own estimate from its
-      first run) and `weights`.
+      first run), `feature_map`, `completeness` and `weights`. A deterministic method has neither
+      stability nor intervals.
     """
     scene, class_index = context.scene, context.class_index
     seeds = range(context.seed, context.seed + (protocol.seeds if explainer.seeded else 1))
     runs = [explainer.explain(scene, network, class_index, seed) for seed in seeds]
     first = runs[0]
-    # A deterministic method would only repeat its run.
+    # A deterministic method would only repeat its run: no seeds, no stability between them.
     weights = np.stack([run.weights for run in runs] * (1 if explainer.seeded else protocol.seeds))
     stability = stability_of(weights, protocol.top)
-    # Repeating an empty explanation is no sign of stability.
-    measure_stability = bool(without_negligible(weights).any())
+    # Repeating an empty explanation is no sign of stability either.
+    measure_stability = explainer.seeded and bool(without_negligible(weights).any())
     curves = deletion_insertion(scene, network, first.attribution, class_index)
     randomisation = _randomisation(explainer, context, weights, protocol)
     cell = {
@@ -126,6 +127,8 @@ def measure(
         "fit_r2": first.fit.r2 if first.fit else None,
         "num_samples": first.sampling.num_samples if first.sampling else None,
         "estimated_jaccard": first.sampling.jaccard if first.sampling else None,
+        "feature_map": asdict(first.feature_map) if first.feature_map else None,
+        "completeness": asdict(first.completeness) if first.completeness else None,
         "weights": first.weights.tolist(),
     }
     return first, cell

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -14,6 +14,7 @@ from fakd_jax.explanation.benchmark.metrics import BY_KEY, METRICS
 from fakd_jax.explanation.benchmark.observations import Observations, observe
 from fakd_jax.explanation.benchmark.verdicts import compare_with_controls
 from fakd_jax.explanation.quality.randomisation import Randomisation, Sanity, sanity_of
+from fakd_jax.explanation.result import COMPLETE, MIN_MAP_SIDE, Completeness, FeatureMap
 from fakd_jax.metrics.resampling import RESAMPLES, SEED, group_numbers
 
 ALL = "all images"
@@ -98,7 +99,10 @@ def summarise(
             "unit": "image" if groups is None else "duplicate group",
             "units": len(np.unique(units)),
         },
-        "notes": _notes(observed, estimates[ALL], verdicts, grouped=groups is not None),
+        "notes": [
+            *_notes(observed, estimates[ALL], verdicts, grouped=groups is not None),
+            *_notes_of_methods(cells, everyone),
+        ],
     }
 
 
@@ -125,6 +129,26 @@ def _sanity(
         if members[index] and fields is not None
     }
     return sanity_of(list(images.values()), units[list(images)], seed=seed)
+
+
+def _notes_of_methods(cells: Sequence[Mapping[str, Any]], methods: Sequence[str]) -> Iterator[str]:
+    """Maps too small to point at anything, and integrals that do not add up."""
+    for method in methods:
+        own = [cell for cell in cells if cell["method"] == method]
+        maps = [FeatureMap(**cell["feature_map"]) for cell in own if cell.get("feature_map")]
+        if maps and maps[0].coarse:
+            size = f"{maps[0].height} × {maps[0].width}"
+            yield (
+                f"{method} enlarges a map of {size} positions ({maps[0].layer}): less than "
+                f"{MIN_MAP_SIDE} × {MIN_MAP_SIDE} cannot point at a lesion; choose an earlier "
+                "--layer"
+            )
+        sums = [Completeness(**cell["completeness"]) for cell in own if cell.get("completeness")]
+        if incomplete := sum(not one.complete for one in sums):
+            yield (
+                f"{method}: on {incomplete:,} of {len(sums):,} images the attributions miss the "
+                f"difference of the logits by more than {COMPLETE:.0%}; take more --steps"
+            )
 
 
 def _notes(

@@ -34,6 +34,7 @@ class RandomControl(Explainer):
     """
 
     name: ClassVar[str] = "random"
+    score: ClassVar[None] = None
     seeded: ClassVar[bool] = True
     libraries: ClassVar[tuple[str, ...]] = ("numpy", "scipy")
 
@@ -62,6 +63,7 @@ class CentreControl(Explainer):
     """
 
     name: ClassVar[str] = "centre"
+    score: ClassVar[None] = None
     libraries: ClassVar[tuple[str, ...]] = ("numpy",)
 
     width: float = 0.25
@@ -95,6 +97,7 @@ class EdgesControl(Explainer):
     """
 
     name: ClassVar[str] = "edges"
+    score: ClassVar[None] = None
     libraries: ClassVar[tuple[str, ...]] = ("numpy", "scipy")
 
     smoothing: float = 2 / 224

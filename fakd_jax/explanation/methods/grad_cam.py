@@ -1,16 +1,20 @@
-"""Grad-CAM and Grad-CAM++: a feature map's channels, weighted by the gradient of the logit.
+"""Grad-CAM, Grad-CAM++ and HiRes-CAM: a feature map, weighted by the gradient of the logit.
 
-Both papers then clip negative values, which leaves an empty map where all are negative. Here the
-sign is kept, as with every other method: what is negative speaks against the class, and
-`max(attribution, 0)` is the papers' map. On MobileNetV3's last map (40 test MRI of a trained
-student) the papers' Grad-CAM would be empty for the least likely class of 28 images. For the
-predicted class 98 % of the map is positive, background included, so that only its differences
+The first two weigh whole channels, and take the last feature map. HiRes-CAM weighs every position
+by itself: what it highlights did change the logit, also in an earlier and larger map.
+
+The papers of the first two then clip negative values, which leaves an empty map where all are
+negative. Here the sign is kept, as with every other method: what is negative speaks against the
+class, and `max(attribution, 0)` is the papers' map. On MobileNetV3's last map (40 test MRI of a
+trained student) the papers' Grad-CAM would be empty for the least likely class of 28 images. For
+the predicted class 98 % of the map is positive, background included, so that only its differences
 are informative.
 """
 
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -18,35 +22,46 @@ import numpy as np
 from jaxtyping import Float, Float64
 
 from fakd_jax.errors import UserError
-from fakd_jax.explanation.result import Explainer, Explanation, from_attribution
+from fakd_jax.explanation.result import (
+    Explainer,
+    Explanation,
+    FeatureMap,
+    Score,
+    from_attribution,
+)
 from fakd_jax.explanation.scene.scene import Scene
 from fakd_jax.inference.network import Gradients, Network, gradients_of
 
 
 @dataclass(frozen=True)
 class _ClassActivationMap(Explainer):
-    """What the two methods share.
+    """What the methods share.
 
     Attributes:
-      layer: the feature map; None for the last that has more than one position.
+      layer: the feature map; None for the method's default.
     """
+
+    score: ClassVar[Score] = "logit"
+    default_layer: ClassVar[str] = "the last feature map"
 
     layer: str | None = None
 
-    @staticmethod
     @abstractmethod
-    def channel_weights(
-        features: Float[np.ndarray, "h w K"], gradient: Float[np.ndarray, "h w K"]
-    ) -> Float64[np.ndarray, " K"]:
-        """The weight of each channel, from a feature map and the logit's gradient."""
+    def evidence(
+        self, features: Float[np.ndarray, "h w K"], gradient: Float[np.ndarray, "h w K"]
+    ) -> Float64[np.ndarray, "h w"]:
+        """The evidence at each position, from a feature map and the logit's gradient."""
+
+    def choose_layer(self, layers: Mapping[str, tuple[int, int]], image_size: int) -> str:
+        """The default among layers in the order of computation, here the last."""
+        return list(layers)[-1]
 
     def settings(self) -> dict[str, Any]:
         """See :class:`Explainer`."""
         return super().settings() | {
-            "layer": self.layer or "the last feature map",
+            "layer": self.layer or self.default_layer,
             "rectified": False,
             "enlarged": "bilinear, half-pixel centres",
-            "score": "logit",
         }
 
     def explain(self, scene: Scene, network: Network, class_index: int, seed: int) -> Explanation:
@@ -56,15 +71,16 @@ class _ClassActivationMap(Explainer):
           UserError: the network has no gradients, or no such layer.
         """
         gradients = gradients_of(network)
-        layer = self._layer_of(gradients)
+        layer = self._layer_of(gradients, max(scene.image.shape))
         features, gradient = gradients.wrt_features(scene.image, class_index, layer)
-        evidence = features @ self.channel_weights(features, gradient)
-        return from_attribution(scene, class_index, enlarge(evidence, scene.image.shape[:2]))
+        attribution = enlarge(self.evidence(features, gradient), scene.image.shape[:2])
+        feature_map = FeatureMap(layer, *features.shape[:2])
+        return from_attribution(scene, class_index, attribution, feature_map=feature_map)
 
-    def _layer_of(self, gradients: Gradients) -> str:
+    def _layer_of(self, gradients: Gradients, image_size: int) -> str:
         if not gradients.layers:
             raise UserError(f"{self.name} needs a feature map, and this network has none")
-        layer = self.layer or gradients.layers[-1]
+        layer = self.layer or self.choose_layer(gradients.layers, image_size)
         if layer not in gradients.layers:
             raise UserError(
                 f"the network has no feature map {layer!r} for {self.name}; "
@@ -73,8 +89,25 @@ class _ClassActivationMap(Explainer):
         return layer
 
 
+class _ChannelWeights(_ClassActivationMap):
+    """Weighs channels as a whole."""
+
+    @staticmethod
+    @abstractmethod
+    def channel_weights(
+        features: Float[np.ndarray, "h w K"], gradient: Float[np.ndarray, "h w K"]
+    ) -> Float64[np.ndarray, " K"]:
+        """The weight of each channel, from a feature map and the logit's gradient."""
+
+    def evidence(
+        self, features: Float[np.ndarray, "h w K"], gradient: Float[np.ndarray, "h w K"]
+    ) -> Float64[np.ndarray, "h w"]:
+        """See :class:`_ClassActivationMap`."""
+        return features @ self.channel_weights(features, gradient)
+
+
 @dataclass(frozen=True)
-class GradCam(_ClassActivationMap):
+class GradCam(_ChannelWeights):
     """Grad-CAM (Selvaraju et al. 2017, arXiv:1610.02391), equations 1 and 2."""
 
     name: ClassVar[str] = "grad-cam"
@@ -88,7 +121,7 @@ class GradCam(_ClassActivationMap):
 
 
 @dataclass(frozen=True)
-class GradCamPlusPlus(_ClassActivationMap):
+class GradCamPlusPlus(_ChannelWeights):
     """Grad-CAM++ (Chattopadhyay et al. 2018, arXiv:1710.11063), for the score exp(logit)."""
 
     name: ClassVar[str] = "grad-cam++"
@@ -113,6 +146,29 @@ class GradCamPlusPlus(_ClassActivationMap):
             gradient**2, denominator, out=np.zeros_like(gradient), where=denominator > 0
         )
         return (alpha * np.maximum(gradient, 0)).sum(axis=(0, 1))
+
+
+@dataclass(frozen=True)
+class HiResCam(_ClassActivationMap):
+    """HiRes-CAM (Draelos & Carin 2020, arXiv:2011.08891), equation 5.
+
+    By default of the last map with a quarter of the image's side or more, as MobileNetV3's
+    `features.3` and ResNet's `layer1`: small enough to mean something, large enough to point.
+    """
+
+    name: ClassVar[str] = "hires-cam"
+    default_layer: ClassVar[str] = "the last feature map of a quarter of the image's side"
+
+    def evidence(
+        self, features: Float[np.ndarray, "h w K"], gradient: Float[np.ndarray, "h w K"]
+    ) -> Float64[np.ndarray, "h w"]:
+        """Σ_k A_k ⊙ g_k."""
+        return (features.astype(np.float64) * gradient).sum(axis=-1)
+
+    def choose_layer(self, layers: Mapping[str, tuple[int, int]], image_size: int) -> str:
+        """The last map with a quarter of the image's side or more; the first if there is none."""
+        large = [name for name, size in layers.items() if 4 * min(size) >= image_size]
+        return large[-1] if large else next(iter(layers))
 
 
 def enlarge(values: Float[np.ndarray, "h w"], size: tuple[int, int]) -> Float64[np.ndarray, "H W"]:

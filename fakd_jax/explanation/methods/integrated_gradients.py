@@ -19,7 +19,13 @@ import numpy as np
 from jaxtyping import Float64, Real
 
 from fakd_jax.errors import UserError
-from fakd_jax.explanation.result import Explainer, Explanation, from_attribution
+from fakd_jax.explanation.result import (
+    Completeness,
+    Explainer,
+    Explanation,
+    Score,
+    from_attribution,
+)
 from fakd_jax.explanation.scene.scene import Scene
 from fakd_jax.inference.network import Network, gradients_of
 
@@ -35,6 +41,7 @@ class IntegratedGradients(Explainer):
     """
 
     name: ClassVar[str] = "integrated-gradients"
+    score: ClassVar[Score] = "logit"
 
     steps: int = 64
 
@@ -47,23 +54,27 @@ class IntegratedGradients(Explainer):
         return super().settings() | {
             "rule": "Gauss-Legendre",
             "baseline": "the scene's replacement",
-            "score": "logit",
         }
 
     def explain(self, scene: Scene, network: Network, class_index: int, seed: int) -> Explanation:
-        """Explains a class's logit.
+        """Explains a class's logit, and compares the sum with the difference of the logits.
 
         Raises:
           UserError: the network has no gradients.
         """
-        wrt_pixels = gradients_of(network).wrt_pixels
+        gradients = gradients_of(network)
         attribution = integrated_gradients(
-            lambda images: wrt_pixels(images, class_index),
+            lambda images: gradients.wrt_pixels(images, class_index),
             scene.image,
             scene.replacement,
             self.steps,
         )
-        return from_attribution(scene, class_index, attribution.sum(axis=-1))
+        ends = np.stack([scene.image, scene.replacement]).astype(np.float32)
+        whole, baseline = gradients.logits(ends)[:, class_index].astype(np.float64)
+        completeness = Completeness(float(attribution.sum()), float(whole - baseline))
+        return from_attribution(
+            scene, class_index, attribution.sum(axis=-1), completeness=completeness
+        )
 
 
 def integrated_gradients(

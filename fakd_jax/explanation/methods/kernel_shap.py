@@ -4,15 +4,20 @@ A set of visible superpixels is a coalition; its value is the probability of the
 superpixel's Shapley value is what it adds to the coalitions without it, averaged over all orders
 in which superpixels may join. Shapley values are also the weights of the linear model that fits
 the coalitions' values best under the Shapley kernel (Charnes et al. 1988) and meets those of the
-empty and the full coalition exactly. That regression needs only a sample of the coalitions, drawn
-here in pairs of a coalition and its complement, as Covert & Lee advise (2021, "Improving
-KernelSHAP", section 4).
+empty and the full coalition exactly. That regression needs only some of the coalitions.
+
+As in the shap package, coalitions are taken in pairs with their complements (Covert & Lee 2021,
+"Improving KernelSHAP", section 4); those of a single superpixel all come first, then those of two
+and so on as long as a sample would hold each at least once; the rest are drawn by the kernel
+until the budget of distinct ones is spent. Each drawn one stands for as many as its chance of
+being drawn at all says (Horvitz & Thompson 1952), not for the number of times it was drawn.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
+from itertools import combinations
 from math import comb
 from typing import Any, ClassVar
 
@@ -26,7 +31,7 @@ from fakd_jax.explanation.methods.resampling import (
     SampledExplainer,
     resampled_sampling,
 )
-from fakd_jax.explanation.result import Explanation, LocalFit, from_weights
+from fakd_jax.explanation.result import Explanation, LocalFit, Score, from_weights
 from fakd_jax.explanation.scene.scene import Scene, predict_visible
 from fakd_jax.inference.network import Network
 
@@ -39,14 +44,15 @@ class KernelShapExplainer(SampledExplainer):
     """KernelSHAP, exact if all coalitions fit the budget, by sampling otherwise.
 
     Attributes:
-      num_samples: perturbed images besides the empty and the full coalition; even, at least 20.
-        If it suffices for all 2^S - 2 coalitions, the weights are exactly the Shapley values.
-        Otherwise half as many pairs are drawn; several times the number of superpixels are needed
-        (see :func:`shapley_regression`).
+      num_samples: distinct perturbed images besides the empty and the full coalition; even, at
+        least 20. If it suffices for all 2^S - 2 coalitions, the weights are exactly the Shapley
+        values. Otherwise several times the number of superpixels are needed (see
+        :func:`shapley_regression`).
       top: how many of the heaviest superpixels have to be stable.
     """
 
     name: ClassVar[str] = "kernel-shap"
+    score: ClassVar[Score] = "probability"
     libraries: ClassVar[tuple[str, ...]] = ("numpy",)
 
     num_samples: int = 1000
@@ -61,7 +67,7 @@ class KernelShapExplainer(SampledExplainer):
 
     def settings(self) -> dict[str, Any]:
         """See :class:`Explainer`."""
-        coalitions = "all where num_samples suffices, else pairs by the Shapley kernel"
+        coalitions = "distinct pairs: small sizes completely, the rest by the Shapley kernel"
         return super().settings() | {"coalitions": coalitions}
 
     @property
@@ -79,65 +85,145 @@ class KernelShapExplainer(SampledExplainer):
         coalitions = choose_coalitions(scene.count, self.num_samples, seed)
         empty, full = np.zeros((1, scene.count), bool), np.ones((1, scene.count), bool)
         visible = np.concatenate([empty, full, coalitions.visible])
-        probabilities = _probabilities(network, scene, class_index, visible)
+        probabilities = predict_visible(network, scene, visible)[:, class_index]
+        probabilities = probabilities.astype(np.float64)
         none, whole, values = float(probabilities[0]), float(probabilities[1]), probabilities[2:]
         refit = partial(shapley_regression, coalitions.visible, values, none, whole)
         weights = refit(coalitions.kernel[None])[0]
         fitted = none + coalitions.visible @ weights
         fit = LocalFit(none, whole, weighted_r2(values, fitted, coalitions.kernel))
         sampling = None
-        if coalitions.pairs is not None:
+        if coalitions.num_drawn:
             sampling = resampled_sampling(
-                refit, len(values), units=coalitions.pairs, top=self.top, seed=seed
+                lambda times: refit(coalitions.resampled(times)),
+                len(values),
+                units=coalitions.num_drawn // 2,
+                top=self.top,
+                seed=seed,
             )
         return from_weights(scene, class_index, weights, fit=fit, sampling=sampling)
 
 
 @dataclass(frozen=True)
 class Coalitions:
-    """The coalitions to query, the empty and the full one excluded.
+    """The coalitions to query, all distinct, the empty and the full one excluded.
 
     Attributes:
-      visible: which superpixels each shows.
-      kernel: the weight of each in the regression, above 0; 1 for those drawn at random, as the
-        Shapley kernel is in their distribution.
-      pairs: the same number for a coalition and its complement, which are drawn, and resampled,
-        as one. None where they are all there are.
+      visible: which superpixels each shows; a coalition and its complement are neighbours, those
+        drawn at random the last.
+      kernel: the weight of each in the regression, above 0: the Shapley kernel, divided by the
+        chance.
+      chance: that it is drawn, at most 1; 1 for those of sizes that are complete.
     """
 
     visible: Bool[np.ndarray, "N S"]
     kernel: Float[np.ndarray, " N"]
-    pairs: Int[np.ndarray, " N"] | None
+    chance: Float[np.ndarray, " N"]
+
+    @property
+    def num_drawn(self) -> int:
+        """How many were drawn at random; the others would be there with any seed."""
+        return int(np.count_nonzero(self.chance < 1))
+
+    def resampled(self, times: Float[np.ndarray, "B P"]) -> Float[np.ndarray, "B N"]:
+        """The kernel had the bootstrap drawn each of the P drawn pairs so many times.
+
+        Drawing without replacement varies less than with it, hence the factor √(1 - chance) of
+        Rao & Wu (1988, "Resampling inference with complex survey data").
+        """
+        factor = np.ones((len(times), len(self.kernel)))
+        drawn = self.chance < 1
+        factor[:, drawn] += np.sqrt(1 - self.chance[drawn]) * (times.repeat(2, axis=1) - 1)
+        return factor * self.kernel
 
 
 def choose_coalitions(count: int, num_samples: int, seed: int) -> Coalitions:
-    """All coalitions of `count` superpixels if at most `num_samples` (even), else a sample."""
-    if 2**count - 2 <= num_samples:
-        numbers = np.arange(1, 2**count - 1)
-        visible = (numbers[:, None] >> np.arange(count) & 1).astype(bool)
-        return Coalitions(visible, _shapley_kernel(count)[visible.sum(axis=1) - 1], pairs=None)
-    half = draw_coalitions(count, num_samples // 2, seed)
-    visible = np.stack([half, ~half], axis=1).reshape(num_samples, count)
-    return Coalitions(visible, np.ones(num_samples), pairs=np.arange(num_samples) // 2)
+    """`num_samples` (even) distinct coalitions of `count` superpixels, or all if these are fewer.
+
+    Sizes k and S - k are complete, from k = 1 on, if there is room for all of them and a draw by
+    the kernel would give each at least once on average (k = 1: if there is room).
+    """
+    sizes, pairs, mass = _pairs_by_size(count)
+    complete, left = 0, num_samples // 2
+    while complete < len(sizes) and pairs[complete] <= left:
+        expected = left * mass[complete] / mass[complete:].sum()
+        if complete and expected < pairs[complete]:
+            break
+        left -= pairs[complete]
+        complete += 1
+    blocks = [_all_of_size(count, k) for k in range(1, complete + 1)]
+    half = np.concatenate([np.zeros((0, count), bool), *blocks])
+    kernel, chance = _shapley_kernel(count)[half.sum(axis=1) - 1], np.ones(len(half))
+    if left and complete < len(sizes):
+        drawn, drawn_kernel, drawn_chance = draw_coalitions(count, complete + 1, left, seed)
+        half = np.concatenate([half, drawn])
+        kernel, chance = np.append(kernel, drawn_kernel), np.append(chance, drawn_chance)
+    visible = np.stack([half, ~half], axis=1).reshape(-1, count)
+    return Coalitions(visible, kernel.repeat(2), chance.repeat(2))
 
 
-def draw_coalitions(count: int, num_coalitions: int, seed: int) -> Bool[np.ndarray, "N S"]:
-    """Coalitions of at least 2 superpixels drawn by the Shapley kernel: the size, then the set."""
+def _pairs_by_size(
+    count: int,
+) -> tuple[Int[np.ndarray, " K"], list[int], Float[np.ndarray, " K"]]:
+    """Pairs of a coalition and its complement by the size of the smaller, 1 to half of `count`.
+
+    Returns:
+      The sizes, how many pairs each has, and the kernel of all their coalitions together.
+    """
+    sizes = np.arange(1, count // 2 + 1)
+    equal = 2 * sizes == count
+    pairs = [comb(count, k) // (1 + (2 * k == count)) for k in sizes.tolist()]
+    return sizes, pairs, (2 - equal) * (count - 1) / (sizes * (count - sizes))
+
+
+def _all_of_size(count: int, size: int) -> Bool[np.ndarray, "N S"]:
+    """All coalitions of a size, at most half of `count`; of two complements that with the first."""
+    members = [
+        chosen for chosen in combinations(range(count), size) if 2 * size < count or chosen[0] == 0
+    ]
+    visible = np.zeros((len(members), count), bool)
+    np.put_along_axis(visible, np.array(members), True, axis=1)
+    return visible
+
+
+def draw_coalitions(
+    count: int, smallest: int, num_coalitions: int, seed: int
+) -> tuple[Bool[np.ndarray, "N S"], Float[np.ndarray, " N"], Float[np.ndarray, " N"]]:
+    """Draws distinct coalitions, none the complement of another, by the Shapley kernel.
+
+    A size is drawn, then a set of that size; what was drawn before does not count.
+
+    Args:
+      count: S.
+      smallest: sizes are from here to half of `count`; the complements have the others.
+      num_coalitions: N, at most as many as there are.
+      seed: of the draws.
+
+    Returns:
+      The coalitions, and for each its kernel over its chance, and its chance, of being among so
+      many draws.
+    """
     random = np.random.default_rng(seed)
-    sizes = np.arange(1, count)
-    chances = 1 / (sizes * (count - sizes))  # of a size: its kernel times its coalitions
-    drawn = random.choice(sizes, size=(num_coalitions, 1), p=chances / chances.sum())
-    orders = random.permuted(np.tile(np.arange(count), (num_coalitions, 1)), axis=1)
-    return orders < drawn
-
-
-def _probabilities(
-    network: Network, scene: Scene, class_index: int, visible: Bool[np.ndarray, "N S"]
-) -> Float[np.ndarray, " N"]:
-    """The class's probability for each coalition; those drawn repeatedly are queried once."""
-    distinct, which = np.unique(visible, axis=0, return_inverse=True)
-    probabilities = predict_visible(network, scene, distinct)[:, class_index]
-    return probabilities.astype(np.float64)[which]
+    sizes, pairs, mass = _pairs_by_size(count)
+    sizes, pairs, mass = sizes[smallest - 1 :], pairs[smallest - 1 :], mass[smallest - 1 :]
+    found: dict[bytes, None] = {}
+    draws = 0
+    while len(found) < num_coalitions:
+        size = random.choice(sizes, p=mass / mass.sum())
+        one = np.zeros(count, bool)
+        one[random.permutation(count)[:size]] = True
+        if 2 * size == count and not one[0]:
+            one = ~one
+        found.setdefault(one.tobytes())
+        draws += 1
+    rows = [np.frombuffer(row, bool) for row in found]
+    visible = np.array(rows, bool).reshape(num_coalitions, count)
+    each = np.array([1 / number for number in pairs]) * mass / mass.sum()
+    once = each[visible.sum(axis=1) - smallest]
+    chance = -np.expm1(draws * np.log1p(-once))
+    # For many superpixels `once` may be 0 to all digits, but not its ratio to the chance.
+    ratio = np.divide(draws * once, chance, out=np.ones(len(once)), where=chance > 0)
+    return visible, mass.sum() / (2 * draws) * ratio, chance
 
 
 def shapley_regression(
@@ -164,8 +250,7 @@ def shapley_regression(
       values: v.
       none: f(none), the value of the empty coalition.
       whole: f(whole), the value of the full coalition.
-      sample_weights: m, never negative: the coalitions' kernel, or how often a bootstrap drew
-        each where the kernel is 1.
+      sample_weights: m, never negative: the coalitions' kernel.
 
     Returns:
       float64; every row sums to f(whole) - f(none) but for rounding.

@@ -32,6 +32,7 @@ from fakd_jax.explanation.result import (
     Explanation,
     LocalFit,
     Sampling,
+    Score,
     from_weights,
 )
 from fakd_jax.explanation.scene.scene import Scene
@@ -57,6 +58,7 @@ class LimeExplainer(SampledExplainer):
     """
 
     name: ClassVar[str] = "lime"
+    score: ClassVar[Score] = "probability"
 
     num_samples: int | None = None
     max_samples: int | None = None

@@ -10,7 +10,14 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from fakd_jax.errors import UserError
-from fakd_jax.explanation.result import NEGLIGIBLE, Explainer, Explanation, LocalFit, from_weights
+from fakd_jax.explanation.result import (
+    NEGLIGIBLE,
+    Explainer,
+    Explanation,
+    LocalFit,
+    Score,
+    from_weights,
+)
 from fakd_jax.explanation.scene.infill import mean_colours
 from fakd_jax.explanation.scene.scene import Scene
 from fakd_jax.inference.network import Network
@@ -28,6 +35,7 @@ class LimePackageExplainer(Explainer):
     """
 
     name: ClassVar[str] = "lime-package"
+    score: ClassVar[Score] = "probability"
     seeded: ClassVar[bool] = True
     libraries: ClassVar[tuple[str, ...]] = ("lime", "scikit-learn")
 

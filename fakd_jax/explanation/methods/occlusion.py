@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Bool, Float32, Int
 
 from fakd_jax.errors import UserError
-from fakd_jax.explanation.result import Explainer, Explanation, from_attribution
+from fakd_jax.explanation.result import Explainer, Explanation, Score, from_attribution
 from fakd_jax.explanation.scene.scene import Scene, predict_masks
 from fakd_jax.inference.network import Network
 
@@ -30,6 +30,7 @@ class OcclusionExplainer(Explainer):
     """
 
     name: ClassVar[str] = "occlusion"
+    score: ClassVar[Score] = "probability"
     libraries: ClassVar[tuple[str, ...]] = ("numpy",)
 
     window: float = 1 / 8

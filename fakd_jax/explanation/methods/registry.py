@@ -8,7 +8,7 @@ from typing import Any
 
 from fakd_jax.errors import UserError
 from fakd_jax.explanation.methods.controls import CentreControl, EdgesControl, RandomControl
-from fakd_jax.explanation.methods.grad_cam import GradCam, GradCamPlusPlus
+from fakd_jax.explanation.methods.grad_cam import GradCam, GradCamPlusPlus, HiResCam
 from fakd_jax.explanation.methods.integrated_gradients import IntegratedGradients
 from fakd_jax.explanation.methods.kernel_shap import KernelShapExplainer
 from fakd_jax.explanation.methods.lime import LimeExplainer
@@ -24,6 +24,7 @@ METHODS: Mapping[str, Any] = {
         KernelShapExplainer,
         GradCam,
         GradCamPlusPlus,
+        HiResCam,
         IntegratedGradients,
         OcclusionExplainer,
         RiseExplainer,

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float
 
 from fakd_jax.explanation.quality.stability import (
     STABLE,
@@ -43,7 +43,7 @@ def resampled_sampling(
     refit: Callable[[Float[np.ndarray, "B N"]], Float[np.ndarray, "B S"]],
     num_samples: int,
     *,
-    units: Int[np.ndarray, " N"] | None = None,
+    units: int | None = None,
     top: int,
     target: float = STABLE,
     seed: int,
@@ -52,20 +52,19 @@ def resampled_sampling(
     """Intervals of weights and the stability of their top, by the bootstrap.
 
     Args:
-      refit: the weights of B fits, given how often each counts every sample.
-      num_samples: N.
-      units: samples drawn as one, such as a coalition and its complement, numbered from 0
-        without gaps; None draws the samples one by one.
+      refit: the weights of B fits, given how often each counts every unit.
+      num_samples: perturbed images.
+      units: N, how many were drawn by themselves, such as a coalition with its complement; None
+        for every sample.
       top: how many superpixels count as the top.
       target: see :class:`~fakd_jax.explanation.result.Sampling`.
       seed: of the draws.
       resamples: B, at least 2.
     """
-    units = np.arange(num_samples) if units is None else units
-    count = int(units.max()) + 1
+    count = num_samples if units is None else units
     generator = np.random.default_rng([STREAM, seed])
     drawn = generator.multinomial(count, [1 / count] * count, size=resamples)
-    weights = refit(drawn.astype(np.float64)[:, units])
+    weights = refit(drawn.astype(np.float64))
     low, high = np.percentile(weights, [2.5, 97.5], axis=0)
     jaccard = mean_jaccard(top_masks(without_negligible(weights), top))
     return Sampling(num_samples, low, high, top, jaccard, target)

@@ -27,7 +27,7 @@ from fakd_jax.explanation.methods.resampling import (
     SampledExplainer,
     resampled_sampling,
 )
-from fakd_jax.explanation.result import Explanation, from_attribution
+from fakd_jax.explanation.result import Explanation, Score, from_attribution
 from fakd_jax.explanation.scene.scene import Scene, mean_by_superpixel, predict_masks
 from fakd_jax.inference.network import Network
 
@@ -47,6 +47,7 @@ class RiseExplainer(SampledExplainer):
     """
 
     name: ClassVar[str] = "rise"
+    score: ClassVar[Score] = "probability"
     libraries: ClassVar[tuple[str, ...]] = ("numpy",)
 
     num_samples: int = 4000

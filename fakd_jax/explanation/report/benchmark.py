@@ -16,7 +16,7 @@ from fakd_jax.explanation.benchmark.verdicts import (
     sanity_outcome,
 )
 from fakd_jax.explanation.quality.randomisation import DEPENDENT
-from fakd_jax.reporting.numbers import decimal
+from fakd_jax.reporting.numbers import DASH, decimal
 from fakd_jax.reporting.tables import csv_text, text_table
 
 HEADINGS: Mapping[str, str] = {
@@ -160,6 +160,8 @@ def _row(row: Mapping[str, Any], metrics: Sequence[Metric]) -> list[str]:
     values = [row["metrics"][metric.key] for metric in metrics]
     counts = sorted({value["n"] for value in values})
     images = f"{counts[0]}–{counts[-1]}" if len(counts) > 1 else str(counts[0])
+    if not counts[-1]:  # as of a deterministic method, which has no stability between seeds
+        images = DASH
     return [row["method"], images, *map(_estimate, values)]
 
 

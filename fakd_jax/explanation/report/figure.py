@@ -12,11 +12,16 @@ from jaxtyping import Bool, UInt8
 from fakd_jax.explanation.report.attribution import overlay
 from fakd_jax.explanation.result import (
     NEGLIGIBLE,
+    Completeness,
     Explanation,
+    FeatureMap,
     LocalFit,
+    Sampling,
+    Score,
     TopSuperpixel,
     top_superpixels,
 )
+from fakd_jax.reporting.numbers import decimal, percent
 from fakd_jax.reporting.numbers import probability as written_probability
 
 if TYPE_CHECKING:
@@ -24,7 +29,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 POSITIVE_COLOUR, NEGATIVE_COLOUR = "#1fd655", "#ff3b30"
-UNSTABLE = "UNSTABLE"
+ALARMS = ("UNSTABLE", "COARSE", "INCOMPLETE")
+"""Words with which a remark begins that no reader may overlook."""
+
 _ALARM_COLOUR, _QUIET_COLOUR = "#c0392b", "0.35"
 _TINT = 0.38  # shows the colour and the tissue under it
 _SIZE_INCHES = (16.0, 6.1)
@@ -43,6 +50,8 @@ def explanation_figure(
     title: str,
     subtitle: str,
     class_name: str,
+    score: Score | None,
+    original_size: tuple[int, int] | None = None,
     remark: str = "",
 ) -> Figure:
     """Draws the four panels, 16 inches wide.
@@ -58,7 +67,9 @@ def explanation_figure(
       title: see :func:`figure_title`.
       subtitle: the image's id and how it was explained.
       class_name: the explained class.
-      remark: see :func:`describe_stability`.
+      score: what the method explains, see :class:`~fakd_jax.explanation.result.Explainer`.
+      original_size: height and width before the image was resized to the network's input.
+      remark: see :func:`describe_reliability`.
     """
     import matplotlib.style
     from matplotlib.figure import Figure
@@ -66,9 +77,11 @@ def explanation_figure(
     ranked = list(enumerate(top_superpixels(explanation, len(explanation.weights)), start=1))
     positive = [(rank, superpixel) for rank, superpixel in ranked if superpixel.positive][:top]
     negative = [(rank, superpixel) for rank, superpixel in ranked if not superpixel.positive][:top]
-    empty = "" if ranked else "no superpixel changes the probability"
+    empty = "" if ranked else f"no superpixel changes the {score}"
+    if score is None and not ranked:
+        empty = "every weight is negligible"
     panels: list[tuple[str, UInt8[np.ndarray, "H W 3"], Ranked, str]] = [
-        ("Original", image, (), ""),
+        (describe_input(image.shape[:2], original_size), image, (), ""),
         (f"Positive: for {class_name}", image, positive, empty or "no positive superpixel"),
         (f"Negative: against {class_name}", image, negative, empty or "no negative superpixel"),
     ]
@@ -84,10 +97,10 @@ def explanation_figure(
         figure.subplots_adjust(left=0.01, right=0.99, bottom=0.19, top=0.83, wspace=0.03)
         for ax, (heading, picture, superpixels, note) in zip(axes, panels, strict=True):
             _draw_panel(ax, picture, explanation, superpixels)
-            ax.set_title(heading, fontsize=13, parse_math=False)
+            ax.set_title(heading, fontsize=13 if len(heading) < 45 else 11, parse_math=False)
             if note and not superpixels:
                 _label(ax, 0.5, 0.07, note, 12, transform=ax.transAxes)
-        _write_texts(figure, title, subtitle, remark, class_name)
+        _write_texts(figure, title, subtitle, remark, legend_texts(score, class_name))
     return figure
 
 
@@ -117,19 +130,77 @@ def describe_fit(fit: LocalFit | None) -> str:
     return "no local fit" if fit.r2 is None else f"local fit R² {fit.r2:.2f}"
 
 
-def describe_stability(explanation: Explanation) -> str:
-    """Whether another seed would show the same superpixels; empty where the method cannot say."""
-    weights, sampling = explanation.weights, explanation.sampling
-    if (np.abs(weights) < NEGLIGIBLE).all():
+def describe_reliability(explanation: Explanation) -> str:
+    """How far to trust an explanation, as far as its method says; empty where it says nothing.
+
+    What begins with one of :data:`ALARMS` comes first.
+    """
+    if (np.abs(explanation.weights) < NEGLIGIBLE).all():
         return "all superpixel weights are negligible"
+    remarks = [
+        _describe_sampling(explanation.sampling, len(explanation.weights)),
+        _describe_map(explanation.feature_map),
+        _describe_completeness(explanation.completeness),
+    ]
+    remarks.sort(key=lambda remark: not remark.startswith(ALARMS))
+    return "; ".join(filter(None, remarks))
+
+
+def _describe_sampling(sampling: Sampling | None, superpixels: int) -> str:
+    """Whether another seed would show the same superpixels."""
     if sampling is None:
         return ""
     facts = f"Jaccard {sampling.jaccard:.2f}, {sampling.num_samples:,} samples"
     if not sampling.stable:
-        return f"{UNSTABLE}: another seed would show another top {sampling.top} ({facts})"
-    if len(weights) <= sampling.top:  # stable with any seed
-        return f"the top includes all {len(weights)} superpixels"
+        return f"UNSTABLE: another seed would show another top {sampling.top} ({facts})"
+    if superpixels <= sampling.top:  # stable with any seed
+        return f"the top includes all {superpixels} superpixels"
     return f"top {sampling.top} stable ({facts})"
+
+
+def _describe_map(feature_map: FeatureMap | None) -> str:
+    """The size of the map that was enlarged."""
+    if feature_map is None:
+        return ""
+    size = f"{feature_map.height} × {feature_map.width}"
+    if feature_map.coarse:
+        return (
+            f"COARSE: a map of {size} positions ({feature_map.layer}) cannot point at a lesion; "
+            "choose an earlier --layer"
+        )
+    return f"map of {size} positions ({feature_map.layer})"
+
+
+def _describe_completeness(completeness: Completeness | None) -> str:
+    """Whether attributions add up to the difference of the logits."""
+    if completeness is None:
+        return ""
+    sums = f"{decimal(completeness.attributed, digits=2, signed=True)} of a difference of "
+    sums += f"{decimal(completeness.difference, digits=2, signed=True)} logits"
+    if completeness.relative_error is not None:
+        sums += f", error {percent(completeness.relative_error, digits=1)}"
+    if completeness.complete:
+        return f"attributions sum to {sums}"
+    return f"INCOMPLETE: attributions sum to {sums}; take more --steps"
+
+
+def describe_input(size: tuple[int, ...], original: tuple[int, int] | None) -> str:
+    """The heading of the network's input: its size, and that of an image of other proportions.
+
+    >>> describe_input((224, 224), (512, 512)), describe_input((64, 64), (60, 80))
+    ('Network input, 224 × 224', 'Network input, 64 × 64, squashed from 60 × 80')
+    """
+    heading = f"Network input, {size[0]} × {size[1]}"
+    if original is None or original[0] * size[1] == original[1] * size[0]:
+        return heading
+    return f"{heading}, squashed from {original[0]} × {original[1]}"
+
+
+def legend_texts(score: Score | None, class_name: str) -> tuple[str, str]:
+    """What positive and negative superpixels mean, in the unit that the method explains."""
+    if score is None:
+        return "above 0 (a control: independent of the network)", "below 0"
+    return f"raises the {score} of {class_name}", f"lowers the {score} of {class_name}"
 
 
 def shorten(text: str, length: int) -> str:
@@ -198,15 +269,17 @@ def _innermost(mask: Bool[np.ndarray, "H W"]) -> tuple[float, float]:
     return float(x), float(y)
 
 
-def _write_texts(figure: Figure, title: str, subtitle: str, remark: str, class_name: str) -> None:
+def _write_texts(
+    figure: Figure, title: str, subtitle: str, remark: str, legend: tuple[str, str]
+) -> None:
     """Writes title, subtitle, remark, legend and the intended use."""
     from matplotlib.patches import Patch
 
-    unstable = remark.startswith(UNSTABLE)
+    alarm = remark.startswith(ALARMS)
     for y, text, size, colour, weight in (
         (0.95, title, 17, "black", "bold"),
         (0.895, subtitle, 11, _QUIET_COLOUR, "normal"),
-        (0.1, remark, 13, *((_ALARM_COLOUR, "bold") if unstable else (_QUIET_COLOUR, "normal"))),
+        (0.1, remark, 13, *((_ALARM_COLOUR, "bold") if alarm else (_QUIET_COLOUR, "normal"))),
     ):
         figure.text(
             *(0.5, y, text),
@@ -217,10 +290,11 @@ def _write_texts(figure: Figure, title: str, subtitle: str, remark: str, class_n
             va="center",
             parse_math=False,  # ids and class names may contain a `$`
         )
-    legend = figure.legend(
+    colours = (POSITIVE_COLOUR, NEGATIVE_COLOUR)
+    drawn = figure.legend(
         handles=[
-            Patch(facecolor=POSITIVE_COLOUR, label=f"raises the probability of {class_name}"),
-            Patch(facecolor=NEGATIVE_COLOUR, label=f"lowers the probability of {class_name}"),
+            Patch(facecolor=colour, label=text)
+            for colour, text in zip(colours, legend, strict=True)
         ],
         loc="lower left",
         bbox_to_anchor=(0.005, 0.0),
@@ -228,7 +302,7 @@ def _write_texts(figure: Figure, title: str, subtitle: str, remark: str, class_n
         frameon=False,
         fontsize=12,
     )
-    for label in legend.get_texts():
+    for label in drawn.get_texts():
         label.set_parse_math(False)
     figure.text(
         *(

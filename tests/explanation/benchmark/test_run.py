@@ -112,7 +112,10 @@ def test_the_network_is_described_correctly(finished: Path) -> None:
     benchmark = json.loads((finished / "benchmark.json").read_text())
     rows = {row["method"]: row["metrics"] for row in benchmark["rows"] if row["class"] == ALL}
     assert list(rows) == ["lime", "occlusion", "random", "centre", "edges"]
-    assert rows["occlusion"]["rank_correlation"]["mean"] == 1
+    for key in ("rank_correlation", "jaccard", "sign_agreement"):
+        for deterministic in ("occlusion", "centre", "edges"):
+            assert rows[deterministic][key] == {"mean": None, "ci95": None, "n": 0}
+        assert rows["random"][key]["n"] == rows["lime"][key]["n"] == 12
     assert rows["lime"]["dice"]["mean"] > rows["centre"]["dice"]["mean"]
     assert rows["lime"]["dice"]["n"] == 12
     assert rows["occlusion"]["gap"]["mean"] > 0.15

@@ -49,6 +49,17 @@ def test_means_by_hand_by_class_and_over_all() -> None:
     assert row_of(report, "edges", "notumor")["metrics"]["gap"] == undefined
 
 
+def test_coarse_maps_and_incomplete_sums_are_noted() -> None:
+    def notes(**facts: Any) -> str:
+        cells = [cell(id, "grad-cam", gap=0.1) | facts for id in "ab"]
+        return " ".join(summarise(cells, ["grad-cam"], [])["notes"])
+
+    assert "2 × 7" in notes(feature_map={"layer": "l", "height": 2, "width": 7})
+    assert "5 × 7" not in notes(feature_map={"layer": "l", "height": 5, "width": 7})
+    assert "2 of 2" in notes(completeness={"attributed": 1.2, "difference": 1.0})
+    assert "steps" not in notes(completeness={"attributed": 1.0, "difference": 1.0})
+
+
 def test_every_method_and_class_has_a_row_controls_last(typical: dict[str, Any]) -> None:
     everyone = [*METHODS, *CONTROLS]
     assert typical["methods"] == everyone

@@ -1,4 +1,4 @@
-"""Grad-CAM and Grad-CAM++: by hand, against the papers' formulas written out, and enlarged."""
+"""Grad-CAM, its successors: by hand, against the papers' formulas written out, and enlarged."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from fakd_jax.errors import UserError
-from fakd_jax.explanation.methods.grad_cam import GradCam, GradCamPlusPlus, enlarge
+from fakd_jax.explanation.methods.grad_cam import GradCam, GradCamPlusPlus, HiResCam, enlarge
 from fakd_jax.explanation.scene.scene import Scene
 from fakd_jax.inference.network import Gradients, Network
 from tests.explanation.methods.scenes import that_predicts_nothing, unused
@@ -27,7 +27,8 @@ def linear_features(image: np.ndarray, class_index: int, layer: str) -> tuple:
 
 
 def a_network(layers: tuple[str, ...] = ("first", "last")) -> Network:
-    return that_predicts_nothing(Gradients(unused, linear_features, layers), SIDE)
+    sizes = dict.fromkeys(layers, (2, 2))
+    return that_predicts_nothing(Gradients(unused, linear_features, sizes, unused), SIDE)
 
 
 def a_scene() -> Scene:
@@ -106,6 +107,49 @@ def test_a_negative_channel_does_not_reverse_its_evidence() -> None:
     # Without a denominator (2 + S·g = 0, as hard-swish may leave it) or a gradient: no weight.
     gradient = np.array([[[1.0, 0.0], [1.0, 0.0]]], np.float32)
     np.testing.assert_array_equal(GradCamPlusPlus.channel_weights(features / 2, gradient), [0, 0])
+
+
+def test_hires_cam_weighs_each_position_by_hand() -> None:
+    """At the corners A₀·g₀ + A₁·g₁, which no weight per channel could give."""
+    gradient = np.array([[[1, 0], [0, 9]], [[0, 9], [-2, 9]]], np.float32)
+    np.testing.assert_array_equal(HiResCam().evidence(MAPS, gradient), [[1, 0], [0, -8]])
+    network = that_predicts_nothing(
+        Gradients(unused, lambda image, index, layer: (MAPS, gradient), {"a": (2, 2)}, unused), SIDE
+    )
+    explanation = HiResCam().explain(a_scene(), network, 0, seed=0)
+    np.testing.assert_allclose(explanation.weights, [1, -8])
+
+
+def test_of_a_pooled_linear_network_hires_cam_is_grad_cam() -> None:
+    features, gradient = linear_features(MAPS, 0, "last")
+    np.testing.assert_allclose(
+        HiResCam().evidence(features, gradient), GradCam().evidence(features, gradient)
+    )
+
+
+@pytest.mark.parametrize(
+    ("sizes", "expected"),
+    [
+        ({"a": (56, 56), "b": (56, 56), "c": (28, 28)}, "b"),
+        ({"a": (60, 57), "b": (57, 55)}, "a"),  # both sides have to be large enough
+        ({"a": (28, 28), "b": (14, 14)}, "a"),
+    ],
+)
+def test_hires_cam_takes_the_last_map_of_a_quarter_of_the_side(
+    sizes: dict[str, tuple[int, int]], expected: str
+) -> None:
+    assert HiResCam().choose_layer(sizes, 224) == expected
+    assert GradCam().choose_layer(sizes, 224) == list(sizes)[-1]
+
+
+@pytest.mark.parametrize(("size", "coarse"), [((4, 9), True), ((9, 4), True), ((5, 5), False)])
+def test_the_size_of_the_map_is_recorded(size: tuple[int, int], coarse: bool) -> None:
+    maps = np.ones((*size, 2), np.float32)
+    gradients = Gradients(unused, lambda *arguments: (maps, maps), {"only": size}, unused)
+    network = that_predicts_nothing(gradients, SIDE)
+    found = GradCamPlusPlus().explain(a_scene(), network, 0, seed=0).feature_map
+    assert found is not None
+    assert (found.layer, found.height, found.width, found.coarse) == ("only", *size, coarse)
 
 
 def test_enlarging_has_half_pixel_centres() -> None:

@@ -10,6 +10,7 @@ from fakd_jax.explanation.methods.integrated_gradients import (
     IntegratedGradients,
     integrated_gradients,
 )
+from fakd_jax.explanation.result import Completeness
 from fakd_jax.explanation.scene.infill import INFILLS
 from fakd_jax.explanation.scene.scene import Scene
 from fakd_jax.inference.network import Gradients
@@ -61,6 +62,36 @@ def test_completeness_of_a_function_with_kinks(steps: int, gap: float) -> None:
     assert abs(attribution.sum() - (image - baseline)) < gap * np.abs(attribution).sum()
 
 
+@pytest.mark.parametrize(("wrong_by", "complete"), [(0.0, True), (0.04, True), (0.06, False)])
+def test_the_completeness_error_is_recorded(wrong_by: float, complete: bool) -> None:
+    """Class 1 has the logit w·x, of which gradients `wrong_by` too large are integrated."""
+
+    def logits(images: np.ndarray) -> np.ndarray:
+        assert images.dtype == np.float32
+        return np.stack([np.zeros(len(images)), (images * WEIGHTS).sum(axis=(1, 2, 3))], axis=1)
+
+    def wrt_pixels(images: np.ndarray, class_index: int) -> np.ndarray:
+        return np.broadcast_to(WEIGHTS * (1 + wrong_by), images.shape)
+
+    network = that_predicts_nothing(Gradients(wrt_pixels, unused, {}, logits), SIDE)
+    scene = a_scene()
+    explanation = IntegratedGradients(steps=4).explain(scene, network, 1, seed=0)
+    found = explanation.completeness
+    assert found is not None
+    expected = (WEIGHTS * (scene.image.astype(float) - scene.replacement)).sum()
+    assert found.difference == pytest.approx(expected, rel=1e-5)
+    assert found.attributed == pytest.approx(explanation.attribution.sum(), rel=1e-12)
+    assert found.error == pytest.approx(wrong_by * expected, abs=1e-4 * abs(expected))
+    assert found.relative_error == pytest.approx(wrong_by, abs=1e-4)
+    assert found.complete == complete
+
+
+def test_a_difference_of_nothing_has_no_relative_error() -> None:
+    assert Completeness(attributed=0.5, difference=0.0).relative_error is None
+    assert not Completeness(attributed=0.5, difference=0.0).complete
+    assert Completeness(attributed=0.0, difference=0.0).complete
+
+
 def a_scene(hide: str = "blur") -> Scene:
     """Two superpixels beside a background."""
     superpixels = np.full((SIDE, SIDE), -1, np.int32)
@@ -77,7 +108,9 @@ def test_the_explanation_sums_over_channels_and_excludes_the_background(hide: st
         queried.append(class_index)
         return np.broadcast_to(WEIGHTS, images.shape).astype(np.float32)
 
-    network = that_predicts_nothing(Gradients(wrt_pixels, unused, ()), SIDE)
+    network = that_predicts_nothing(
+        Gradients(wrt_pixels, unused, {}, lambda images: np.zeros((len(images), 2))), SIDE
+    )
     scene = a_scene(hide)
     explanation = IntegratedGradients(steps=3).explain(scene, network, 1, seed=0)
     expected = (WEIGHTS * (IMAGE.astype(float) - scene.replacement)).sum(axis=-1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from itertools import permutations
+from math import comb
 
 import numpy as np
 import pytest
@@ -78,11 +79,12 @@ def test_weights_sum_to_the_difference_of_the_ends(seed: int, count: int, half: 
 
 
 def test_more_samples_come_closer_at_the_rate_of_their_root() -> None:
-    game, count = smooth_game(12, 3), 12
+    """At least so fast: of few coalitions, that none is drawn twice helps more and more."""
+    game, count = smooth_game(14, 3), 14
     exact = explain(game, count, 2**count).weights
 
     def error(num_samples: int) -> float:
-        runs = [explain(game, count, num_samples, seed).weights for seed in range(20)]
+        runs = [explain(game, count, num_samples, seed).weights for seed in range(12)]
         return float(np.sqrt(np.mean((np.array(runs) - exact) ** 2)))
 
     few, more, many = error(160), error(640), error(2560)
@@ -100,12 +102,11 @@ def test_additive_games_are_recovered_exactly_from_few_samples(seed: int) -> Non
     assert explanation.fit.r2 == pytest.approx(1)
 
 
-def test_barely_enough_pairs_recover_an_additive_game() -> None:
+def test_single_superpixels_are_enough_for_an_additive_game() -> None:
     weights = np.random.default_rng(0).normal(size=20)
-    pairs = choose_coalitions(20, 44, 2).visible[::2]
-    assert np.linalg.matrix_rank(pairs - pairs.mean(axis=1, keepdims=True)) == 19
-    found = explain(additive_game(weights), 20, 44, 2).weights
-    np.testing.assert_allclose(found, weights, atol=1e-9)
+    explanation = explain(additive_game(weights), 20, 40)
+    np.testing.assert_allclose(explanation.weights, weights, atol=1e-9)
+    assert explanation.sampling is None  # every seed has the same coalitions
 
 
 def test_with_too_few_pairs_it_is_the_best_fit_nearest_to_equal_shares() -> None:
@@ -154,31 +155,72 @@ def test_a_sample_weight_counts_as_repetitions() -> None:
     np.testing.assert_allclose(weighted, copied, atol=1e-10)
 
 
-def test_all_coalitions_by_hand_and_pairs_with_one_sample_less() -> None:
+def test_all_coalitions_by_hand_and_all_pairs_but_one() -> None:
     coalitions = choose_coalitions(4, 14, 0)
-    assert coalitions.pairs is None
+    assert coalitions.num_drawn == 0
     assert len(np.unique(coalitions.visible, axis=0)) == 14
     by_size = {1: 3 / (4 * 1 * 3), 2: 3 / (6 * 2 * 2), 3: 3 / (4 * 3 * 1)}
     expected = [by_size[size] for size in coalitions.visible.sum(axis=1).tolist()]
     np.testing.assert_allclose(coalitions.kernel, expected)
-    drawn = choose_coalitions(4, 12, 0)
-    np.testing.assert_array_equal(drawn.pairs, np.arange(12) // 2)
-    np.testing.assert_array_equal(drawn.visible[::2], ~drawn.visible[1::2])
-    np.testing.assert_array_equal(drawn.kernel, np.ones(12))
+    fewer = choose_coalitions(4, 12, 0)
+    np.testing.assert_array_equal(fewer.visible[::2], ~fewer.visible[1::2])
+    np.testing.assert_array_equal(fewer.visible[:8].sum(axis=1), [1, 3] * 4)  # complete
+    np.testing.assert_allclose(fewer.kernel[:8], 1 / 4)
+    assert fewer.num_drawn == 4  # two of the three pairs of size 2
 
 
-def test_sizes_are_drawn_by_the_kernel_and_members_are_equally_likely() -> None:
-    from scipy.stats import chisquare
+@pytest.mark.parametrize(
+    ("count", "num_samples", "complete"),
+    [(45, 1000, 1), (45, 90, 1), (45, 88, 0), (12, 1000, 2), (11, 2044, 4), (2000, 20, 0)],
+)
+def test_small_sizes_are_complete_and_the_budget_is_spent_on_distinct_coalitions(
+    count: int, num_samples: int, complete: int
+) -> None:
+    """12 superpixels: 488 pairs are left for 66 of size 2, then 422 for 220 of size 3, of which
+    the kernel would draw only 141."""
+    coalitions = choose_coalitions(count, num_samples, 3)
+    visible = coalitions.visible
+    assert len(visible) == len(np.unique(visible, axis=0)) == num_samples
+    sizes = np.minimum(visible.sum(axis=1), count - visible.sum(axis=1))
+    for size in range(1, complete + 1):
+        assert (sizes == size).sum() == 2 * comb(count, size)
+    assert coalitions.num_drawn == (sizes > complete).sum()
+    assert (coalitions.kernel > 0).all()
+    assert np.isfinite(coalitions.kernel).all()
 
-    visible = draw_coalitions(6, 20_000, 0)
-    chances = np.array([1 / (k * (6 - k)) for k in range(1, 6)])
-    met = np.bincount(visible.sum(axis=1), minlength=7)
-    assert met[0] == met[6] == 0
-    assert chisquare(met[1:6], 20_000 * chances / chances.sum()).pvalue > 1e-3
-    pairs = visible[visible.sum(axis=1) == 2]
-    _, times = np.unique(pairs, axis=0, return_counts=True)
-    assert len(times) == 15
-    assert chisquare(times).pvalue > 1e-3
+
+def test_chances_and_kernels_are_those_of_many_draws() -> None:
+    """4 of the 25 pairs of sizes 2 (1/8 each by size) and 3 (1/9, half of them): on average, a
+    coalition's kernel over its chance is its kernel, and it is drawn as often as its chance says.
+    """
+    weights, times, expected = np.zeros(64), np.zeros(64), np.zeros(64)
+    runs = 1500
+    for seed in range(runs):
+        visible, kernel, chance = draw_coalitions(6, 2, 4, seed)
+        numbers = visible @ 2 ** np.arange(6)
+        assert len(set(numbers.tolist())) == 4
+        weights[numbers] += kernel / runs
+        times[numbers] += 1
+        expected[numbers] += chance
+    members = np.flatnonzero(times)
+    assert len(members) == 15 + 10
+    sizes = np.array([bin(number).count("1") for number in members])
+    exact = np.array([5 / (comb(6, k) * k * (6 - k)) for k in sizes.tolist()])
+    for size in (2, 3):
+        mean = weights[members][sizes == size].mean()
+        assert mean == pytest.approx(exact[sizes == size][0], rel=0.06)
+    spread = times[members][sizes == 2]
+    assert spread.std() < 2.5 * np.sqrt(spread.mean())  # members are equally likely
+
+
+def test_the_bootstrap_leaves_complete_sizes_alone() -> None:
+    coalitions = choose_coalitions(45, 1000, 0)
+    times = np.zeros((1, coalitions.num_drawn // 2))
+    resampled = coalitions.resampled(times)[0]
+    np.testing.assert_array_equal(resampled[:90], coalitions.kernel[:90])
+    factor = resampled[90:] / coalitions.kernel[90:]
+    np.testing.assert_allclose(factor, 1 - np.sqrt(1 - coalitions.chance[90:]), atol=1e-12)
+    np.testing.assert_allclose(coalitions.resampled(times + 1)[0], coalitions.kernel)
 
 
 def test_fit_by_hand() -> None:

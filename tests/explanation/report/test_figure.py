@@ -4,19 +4,34 @@ from __future__ import annotations
 
 import io
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
+from matplotlib.text import Text
 from PIL import Image
 
+from fakd_jax.explanation.methods.registry import EXPLAINERS
 from fakd_jax.explanation.report.figure import (
+    ALARMS,
     describe_fit,
-    describe_stability,
+    describe_input,
+    describe_reliability,
     explanation_figure,
     figure_png,
     figure_title,
+    legend_texts,
 )
-from fakd_jax.explanation.result import Explanation, LocalFit, Sampling, painted
+from fakd_jax.explanation.result import (
+    Completeness,
+    Explanation,
+    FeatureMap,
+    LocalFit,
+    Sampling,
+    Score,
+    painted,
+)
 
 
 def test_titles_mark_wrong_predictions() -> None:
@@ -46,7 +61,7 @@ def stability(
     if jaccard is not None:
         sampling = Sampling(1500, np.zeros(4), np.ones(4), top, jaccard, 0.8)
     fit = LocalFit(0.1, 0.6, r2)
-    return describe_stability(
+    return describe_reliability(
         Explanation(1, segments, values, painted(segments, values), fit, sampling)
     )
 
@@ -82,10 +97,66 @@ def an_explanation(weights: list[float]) -> Explanation:
 MIXED = an_explanation([0.3, -0.2, 0.0, 0.1])
 
 
-def draw(explanation: Explanation = MIXED, top: int = 3, **texts: str) -> bytes:
+def figure_of(explanation: Explanation = MIXED, top: int = 3, **options: Any) -> Figure:
     image = np.full((32, 32, 3), 90, np.uint8)
-    texts = {"title": "t", "subtitle": "s", "class_name": "bright"} | texts
-    return figure_png(explanation_figure(image, explanation, top, **texts))
+    texts = {"title": "t", "subtitle": "s", "class_name": "bright", "score": "probability"}
+    return explanation_figure(image, explanation, top, **texts | options)
+
+
+def draw(explanation: Explanation = MIXED, top: int = 3, **options: Any) -> bytes:
+    return figure_png(figure_of(explanation, top, **options))
+
+
+def texts_of(figure: Figure) -> str:
+    """All that is written in a figure."""
+    return "\n".join(text.get_text() for text in figure.findobj(Text))
+
+
+@pytest.mark.parametrize("method", EXPLAINERS)
+def test_a_legend_speaks_of_what_its_method_explains(method: str) -> None:
+    score = EXPLAINERS[method].score
+    legend = " ".join(legend_texts(score, "bright"))
+    assert ("control" if score is None else f"raises the {score} of bright") in legend
+    for other in {"probability", "logit"} - {score}:
+        assert other not in legend
+
+
+@pytest.mark.parametrize("score", ["probability", "logit", None])
+def test_no_other_score_is_written_anywhere_in_a_figure(score: Score | None) -> None:
+    written = texts_of(figure_of(an_explanation([0.0] * 4), score=score))
+    assert legend_texts(score, "bright")[0] in written
+    for other in {"probability", "logit"} - {score}:
+        assert other not in written
+
+
+def test_the_first_panel_is_the_networks_input_not_the_original() -> None:
+    assert describe_input((32, 32), None) == describe_input((32, 32), (64, 64))
+    written = texts_of(figure_of(original_size=(36, 40)))
+    assert "Network input, 32 × 32, squashed from 36 × 40" in written
+    assert "Original" not in written
+
+
+def test_a_coarse_map_is_an_alarm_and_its_size_is_always_written() -> None:
+    fine = describe_reliability(replace(MIXED, feature_map=FeatureMap("layer1", 8, 5)))
+    assert "8 × 5" in fine
+    assert "layer1" in fine
+    assert not fine.startswith(ALARMS)
+    coarse = describe_reliability(replace(MIXED, feature_map=FeatureMap("layer4", 2, 7)))
+    assert coarse.startswith("COARSE")
+    assert "2 × 7" in coarse
+
+
+def test_incomplete_attributions_are_an_alarm_and_the_error_is_always_written() -> None:
+    complete = describe_reliability(replace(MIXED, completeness=Completeness(2.02, 2.0)))
+    assert "error 1.0 %" in complete
+    assert not complete.startswith(ALARMS)
+    incomplete = describe_reliability(replace(MIXED, completeness=Completeness(-3.0, 2.0)))
+    assert incomplete.startswith("INCOMPLETE")
+    assert "−3.00" in incomplete
+    assert "error 250.0 %" in incomplete
+    assert describe_reliability(replace(MIXED, completeness=Completeness(1.0, 0.0))).startswith(
+        "INCOMPLETE"
+    )
 
 
 def panels_of(png: bytes) -> list[np.ndarray]:
