@@ -50,13 +50,19 @@ def make_parser() -> CommandParser:
     add("--num-samples", type=int, metavar="N", help=samples)
     add("--max-samples", type=int, metavar="N", help="limit until LIME's top is stable [4000]")
     add("--kernel-width", type=float, metavar="W", help="of LIME's exponential kernel [0.25]")
-    add("--layer", metavar="NAME", help="Grad-CAM's feature map [the last larger than 1 × 1]")
+    layer = "feature map of CAMs [the last above 1 × 1; hires-cam: of a quarter of the side]"
+    add("--layer", metavar="NAME", help=layer)
+    add("--steps", type=int, metavar="N", help="gradients of integrated-gradients [64]")
     paper = "paper: quickshift, mean-colour infill, background included, 1000 samples [default]"
     add("--preset", choices=("default", "paper"), default="default", help=paper)
     add("--segmenter", metavar="NAME", help="slic or quickshift [slic]")
     add("--superpixels", type=int, metavar="N", help="approximate number for slic [48]")
     add("--hide", metavar="HOW", help="infill of hidden superpixels: mean, blur or inpaint [blur]")
     add("--whole-image", action="store_true", help="include the background around the head")
+    figures = "leave out figure.png, most of the space and time of many explanations"
+    add("--no-figures", action="store_true", help=figures)
+    restart = "explain all images again where --output has explanations by other settings"
+    add("--restart", action="store_true", help=restart)
     add("--top", type=integer(1), default=3, help="superpixels to show [3]")
     compare = "compare methods: stability, faithfulness, dependence on weights, localisation"
     add("--benchmark", action="store_true", help=compare)
@@ -88,7 +94,7 @@ def main(argv: list[str]) -> None:
         hide=flags.hide,
         whole_image=flags.whole_image,
     )
-    options = ("num_samples", "max_samples", "kernel_width", "layer")
+    options = ("num_samples", "max_samples", "kernel_width", "layer", "steps")
     explainers = choose_explainers(
         flags.method or (list(METHODS) if flags.benchmark else ["lime"]),
         flags.preset,
@@ -126,6 +132,10 @@ def _require_consistent(flags: argparse.Namespace) -> None:
         raise UserError(f"{', '.join(given)} can only be used with --benchmark")
     if flags.masks and not flags.data:
         raise UserError("--masks can only be used with --data")
+    explain_only = [name for name in ("no_figures", "restart") if getattr(flags, name)]
+    if explain_only and flags.benchmark:
+        names = ", ".join(f"--{name.replace('_', '-')}" for name in explain_only)
+        raise UserError(f"{names} cannot be used with --benchmark")
     if not flags.benchmark and len(flags.method or []) > 1:
         raise UserError("give one --method; --benchmark compares several")
 
@@ -142,7 +152,7 @@ def _explain(
     """Explains the images with one method."""
     from fakd_jax.explanation.progress import Progress
     from fakd_jax.explanation.run import explain_images
-    from fakd_jax.runs.files import EXPLANATIONS_FILE
+    from fakd_jax.runs.files import EXPLANATIONS_FILE, EXPLANATIONS_PAGE
 
     with Progress(len(subjects), explainer.num_predictions + 1) as progress:
         explain_images(
@@ -154,10 +164,13 @@ def _explain(
             top=flags.top,
             seed=flags.seed,
             data=data,
+            figures=not flags.no_figures,
+            restart=flags.restart,
             on_predictions=progress.on_predictions,
+            on_known=progress.on_known,
             on_done=progress.on_done,
         )
-    print(f"explanations: {output} (list: {output / EXPLANATIONS_FILE})")
+    print(f"explanations: {output / EXPLANATIONS_PAGE} (list: {output / EXPLANATIONS_FILE})")
 
 
 def _benchmark(

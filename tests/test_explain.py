@@ -40,6 +40,11 @@ def data_flags(workdir: Path, data: Path) -> list[object]:
     return ["--checkpoint", workdir, "--data", data, "--cache-dir", data.with_name("cache")]
 
 
+def listed(output: Path) -> list[dict[str, object]]:
+    lines = (output / "explanations.jsonl").read_text().splitlines()
+    return [json.loads(line) for line in lines]
+
+
 def run(*arguments: object) -> int:
     """Runs the command and returns its exit code."""
     try:
@@ -52,14 +57,16 @@ def run(*arguments: object) -> int:
 def test_image_files_are_explained_into_the_workdir(
     workdir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    shutil.copytree(workdir / "student", tmp_path / "run" / "student")
+    workdir = tmp_path / "run"
     files = [write_image(tmp_path / name, seed) for seed, name in enumerate(("a.png", "b.jpg"))]
     assert run("--checkpoint", workdir, "--image", *files, files[0], *QUICK) == 0
     captured = capsys.readouterr()
     assert captured.err == ""
     assert "[1/2]" in captured.out
-    index = json.loads((workdir / "explanation" / "explanations.json").read_text())
-    assert [entry["id"] for entry in index["explanations"]] == [str(file) for file in files]
-    for entry in index["explanations"]:
+    entries = listed(workdir / "explanation")
+    assert [entry["id"] for entry in entries] == [str(file) for file in files]
+    for entry in entries:
         record = json.loads((workdir / "explanation" / entry["explanation"]).read_text())
         assert record["true_class"] is None
         assert record["image"]["original_size"] == [36, 40]
@@ -77,27 +84,43 @@ def test_a_teacher_is_explained_beside_its_student(workdir: Path, tmp_path: Path
     shutil.copytree(workdir / "student", own / "teacher")
     image = write_image(tmp_path / "a.png", 1)
     assert run("--checkpoint", own / "teacher", "--image", image, *QUICK) == 0
-    assert (own / "explanation" / "teacher" / "explanations.json").is_file()
-    assert not (own / "explanation" / "explanations.json").exists()
+    assert len(listed(own / "explanation" / "teacher")) == 1
+    assert not (own / "explanation" / "explanations.jsonl").exists()
+
+
+def test_a_repeated_command_continues_and_another_is_refused_until_it_restarts(
+    data_flags: list[object], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flags = [*data_flags, *QUICK, "--no-figures", "--output", tmp_path]
+    assert run(*flags) == 0
+    before = contents(tmp_path)
+    capsys.readouterr()
+    assert run(*flags) == 0
+    assert "2 of 2 images were explained before" in capsys.readouterr().out
+    assert contents(tmp_path) == before
+    assert run(*flags, "--superpixels", 9) == 2
+    assert "--restart" in capsys.readouterr().err
+    assert contents(tmp_path) == before
+    assert run(*flags, "--superpixels", 9, "--restart") == 0
+    assert contents(tmp_path) != before
 
 
 def test_some_test_images_of_each_class_are_explained(
     data_flags: list[object], tmp_path: Path
 ) -> None:
-    indices = []
-    for count in (2, 1):
-        output = tmp_path / str(count)
-        assert run(*data_flags, *QUICK, "--per-class", count, "--output", output) == 0
-        indices.append(json.loads((output / "explanations.json").read_text()))
-    two, one = indices
-    assert [entry["true_class"] for entry in two["explanations"]] == ["glioma"] * 2 + ["notumor"]
-    assert all(entry["id"].startswith("Testing/") for entry in two["explanations"])
-    assert two["data"]["split"] == "test"
-    assert len(two["data"]["fingerprint"]) == 64
+    outputs = [tmp_path / str(count) for count in (2, 1)]
+    for count, output in zip((2, 1), outputs, strict=True):
+        flags = ["--no-figures", "--per-class", count, "--output", output]
+        assert run(*data_flags, *QUICK, *flags) == 0
+    two, one = map(listed, outputs)
+    assert [entry["true_class"] for entry in two] == ["glioma"] * 2 + ["notumor"]
+    assert all(entry["id"].startswith("Testing/") for entry in two)
+    settings = json.loads((outputs[0] / "settings.json").read_text())
+    assert settings["data"]["split"] == "test"
+    assert len(settings["data"]["fingerprint"]) == 64
     # With fewer per class, the images are among those above, and explained to the same bytes.
-    assert one["explanations"][0] == two["explanations"][0]
-    folder = Path(one["explanations"][0]["figure"]).parent
-    few, more = (contents(tmp_path / count / folder) for count in "12")
+    assert one[0] == two[0]
+    few, more = (contents(tmp_path / count / one[0]["folder"]) for count in "12")
     few["explanation.json"] = few["explanation.json"].replace(b'"per_class": 1', b'"per_class": 2')
     assert few == more
 
@@ -118,6 +141,8 @@ def test_some_test_images_of_each_class_are_explained(
         (["--image", "IMAGE", "--method", "lime-package"], "--preset paper"),
         (["--image", "IMAGE", "--hide", "black"], "black"),
         (["--image", "IMAGE", "--seeds", "3"], "--benchmark"),
+        (["--image", "IMAGE", "--restart", "--benchmark"], "--restart"),
+        (["--image", "IMAGE", "--method", "lime", "--steps", "9"], "steps"),
         (["--image", "IMAGE", "--benchmark", "--method", "edges"], "edges"),
         (["--image", "IMAGE", "--benchmark", "--masks", "FOLDER"], "--data"),
         (["--image", "IMAGE", "--output", "BROKEN"], "--output"),

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, Self
 
-from fakd_jax.explanation.report.figure import describe_fit, describe_stability
+from fakd_jax.explanation.report.figure import describe_fit, describe_reliability
 from fakd_jax.explanation.result import Explanation
 from fakd_jax.reporting.numbers import probability
 
@@ -45,11 +45,19 @@ class Progress(_Bar):
 
     def __init__(self, images: int, predictions_per_image: int, log: Log | None = None) -> None:
         super().__init__(images * predictions_per_image, " predictions", log)
-        self._images, self._per_image, self._done = images, predictions_per_image, 0
+        self._images, self._per_image = images, predictions_per_image
+        self._done = self._known = 0
 
     def on_predictions(self, count: int) -> None:
         """Advances the bar."""
         self._bar.update(count)
+
+    def on_known(self, count: int) -> None:
+        """Counts the images that were explained before."""
+        self._done = self._known = count
+        if count:
+            self._bar.update(count * self._per_image)
+            self._log(f"{count:,} of {self._images:,} images were explained before")
 
     def on_done(self, entry: Mapping[str, Any], explanation: Explanation) -> None:
         """Prints an image's decision, how reliable its explanation is, and the time left."""
@@ -60,10 +68,10 @@ class Progress(_Bar):
         parts = [
             f"{entry['prediction']} {probability(entry['probability'])}{truth}",
             describe_fit(explanation.fit),
-            describe_stability(explanation),
+            describe_reliability(explanation),
         ]
         left = self._images - self._done
-        seconds = (time.monotonic() - self._start) / self._done * left
+        seconds = (time.monotonic() - self._start) / (self._done - self._known) * left
         self._log(
             f"[{self._done}/{self._images}] {entry['id']}: {', '.join(filter(None, parts))}"
             + (f" (about {seconds:.0f} s left)" if left else "")

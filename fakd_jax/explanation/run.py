@@ -1,4 +1,4 @@
-"""Explains images one by one and writes each as soon as it is done."""
+"""Explains images one by one, writes each as soon as it is done, and continues where it stopped."""
 
 from __future__ import annotations
 
@@ -9,16 +9,24 @@ from typing import Any
 from fakd_jax.data.preprocessing import resize
 from fakd_jax.errors import UserError
 from fakd_jax.explanation.api import ImageExplanation, explain_prepared, image_seed
+from fakd_jax.explanation.benchmark.code import measured_by
 from fakd_jax.explanation.files import (
     array_bytes,
     decision_record,
     explanation_record,
-    folder_names,
     json_bytes,
     label_map_bytes,
     require_utf8,
 )
-from fakd_jax.explanation.report.figure import describe_fit, figure_png, shorten
+from fakd_jax.explanation.journal import open_journal, read_entries
+from fakd_jax.explanation.report.figure import (
+    describe_fit,
+    describe_reliability,
+    figure_png,
+    shorten,
+)
+from fakd_jax.explanation.report.index import write_index
+from fakd_jax.explanation.report.thumbnails import thumbnail_of
 from fakd_jax.explanation.result import Explainer, Explanation
 from fakd_jax.explanation.scene.builder import SceneBuilder
 from fakd_jax.explanation.subjects import Subject
@@ -27,22 +35,15 @@ from fakd_jax.runs.files import (
     ATTRIBUTION_FILE,
     EXPLANATION_FIGURE_FILE,
     EXPLANATION_FILE,
-    EXPLANATIONS_FILE,
     SEGMENTS_FILE,
+    THUMBNAIL_FILE,
 )
 from fakd_jax.runtime.atomic_files import remove, write_whole
 from fakd_jax.runtime.hashing import sha256
 
-FORMAT_VERSION = 2
-_INDEX_KEYS = (
-    "id",
-    "true_class",
-    "prediction",
-    "probability",
-    "explained_class",
-    "fidelity_r2",
-    "stability",
-)
+FORMAT_VERSION = 3
+_LISTED = ("id", "true_class", "prediction", "probability", "explained_class", "fidelity_r2")
+"""What an entry of the list takes from the record."""
 
 
 def explain_images(
@@ -55,17 +56,23 @@ def explain_images(
     top: int = 3,
     seed: int = 0,
     data: Mapping[str, Any] | None = None,
+    figures: bool = True,
+    restart: bool = False,
     on_predictions: Callable[[int], None] | None = None,
+    on_known: Callable[[int], None] | None = None,
     on_done: Callable[[Mapping[str, Any], Explanation], None] | None = None,
-) -> dict[str, Any]:
+) -> None:
     """Explains each image's predicted class and writes the explanations.
 
     Images are first resized to the network's input, as in training. Every image gets a folder
-    under `output` with `figure.png`, `segments.png` (label map, 16 bits: 0 is background,
-    superpixel s is s + 1), for methods that weigh pixels `attribution.npy` (float32 ``[S, S]``),
-    and `explanation.json`; `output/explanations.json` lists what is done so far. Files are
-    replaced whole and `explanation.json` is removed first and written last: after an
-    interruption, a folder that has it is complete.
+    under `output` with `figure.png`, `thumbnail.png`, `segments.png` (label map, 16 bits: 0 is
+    background, superpixel s is s + 1), for methods that weigh pixels `attribution.npy` (float32
+    ``[S, S]``), and `explanation.json`. Files are replaced whole and `explanation.json` is removed
+    first and written last: after an interruption, a folder that has it is complete.
+
+    Then a line is appended to `output/explanations.jsonl`. Images listed there are not explained
+    again, unless a loose file has changed since, so that an interrupted call is continued by
+    repeating it. When all are done, pages of HTML from `output/index.html` on show them.
 
     Args:
       subjects: the images; their ids must differ.
@@ -77,15 +84,15 @@ def explain_images(
       seed: not negative. Each image's own seed derives from it and the image's pixels, so that
         neither order nor names matter.
       data: where the images come from, as JSON-able values; None for loose files.
+      figures: whether to draw `figure.png`, which takes most of the space and often of the time.
+      restart: explain all images, and forget what the folder lists.
       on_predictions: called with the number of images just predicted.
-      on_done: called after each image with its entry of the index and its explanation.
-
-    Returns:
-      The index, as written.
+      on_known: called at the beginning with the number of images explained before.
+      on_done: called after each image with its entry of the list and its explanation.
 
     Raises:
-      UserError: a setting out of range, an image that cannot be read, or an output that
-        cannot be written.
+      UserError: a setting out of range, an image that cannot be read, an output that cannot be
+        written, or one with explanations by other settings.
     """
     if top < 1:
         raise UserError(f"top is {top}; show at least 1 superpixel")
@@ -101,42 +108,99 @@ def explain_images(
         "checkpoint": dict(network.provenance),
         "data": dict(data) if data is not None else None,
     }
-    entries: list[dict[str, Any]] = []
-    index = {**common, "explanations": entries}
-    # Written at once, to find out early whether the folder can be.
-    write_whole(output / EXPLANATIONS_FILE, json_bytes(index))
-    names = folder_names([subject.id for subject in subjects])
-    for subject, name in zip(subjects, names, strict=True):
-        original = subject.read()
-        image = resize(original, network.image_size)
-        explanation = explain_prepared(network, image, explainer, scene_builder, seed=seed)
-        record = {
-            "id": subject.id,
-            **decision_record(explanation.probabilities, network.class_names, subject.true_class),
-            "explained_class": explanation.target,
-            **explanation_record(explanation, top),
-            "image": {
-                "original_size": list(original.shape[:2]),
-                "explained_size": list(image.shape[:2]),
-                "sha256": sha256(image.tobytes()),
-            },
-            **common,
-            "config": {**config, "image_seed": image_seed(seed, image)},
-        }
-        _write(output / name, record, explanation)
-        paths = {
-            "explanation": f"{name}/{EXPLANATION_FILE}",
-            "figure": f"{name}/{EXPLANATION_FIGURE_FILE}",
-        }
-        entries.append({key: record[key] for key in _INDEX_KEYS} | paths)
-        write_whole(output / EXPLANATIONS_FILE, json_bytes(index))
-        if on_done is not None:
-            on_done(entries[-1], explanation)
-    return index
+    # Of data, the fingerprint says that its images are the same.
+    forget = _changed(subjects, output, network.image_size) if data is None else []
+    settings = _settings(common, figures)
+    with open_journal(output, settings, forget=forget, restart=restart) as journal:
+        folders = journal.folders([subject.id for subject in subjects])
+        todo = [
+            (subject, folder)
+            for subject, folder in zip(subjects, folders, strict=True)
+            if subject.id not in journal
+        ]
+        if on_known is not None:
+            on_known(len(subjects) - len(todo))
+        for subject, folder in todo:
+            original = subject.read()
+            image = resize(original, network.image_size)
+            explanation = explain_prepared(
+                network,
+                image,
+                explainer,
+                scene_builder,
+                seed=seed,
+                original_size=original.shape[:2],
+            )
+            record = {
+                "id": subject.id,
+                **decision_record(
+                    explanation.probabilities, network.class_names, subject.true_class
+                ),
+                "explained_class": explanation.target,
+                **explanation_record(explanation, top),
+                "image": {
+                    "original_size": list(original.shape[:2]),
+                    "explained_size": list(image.shape[:2]),
+                    "sha256": sha256(image.tobytes()),
+                },
+                **common,
+                "config": {**config, "image_seed": image_seed(seed, image)},
+            }
+            _write(output / folder, record, explanation, figures)
+            entry = {
+                **{key: record[key] for key in _LISTED},
+                "jaccard": explanation.sampling.jaccard if explanation.sampling else None,
+                "reliability": describe_reliability(explanation),
+                "image_sha256": record["image"]["sha256"],
+                "folder": folder,
+                "explanation": f"{folder}/{EXPLANATION_FILE}",
+                "figure": f"{folder}/{EXPLANATION_FIGURE_FILE}" if figures else None,
+                "thumbnail": f"{folder}/{THUMBNAIL_FILE}",
+            }
+            journal.append(entry)
+            if on_done is not None:
+                on_done(entry, explanation)
+        write_index(output)
 
 
-def _write(folder: Path, record: Mapping[str, Any], explanation: ImageExplanation) -> None:
+def _settings(common: Mapping[str, Any], figures: bool) -> dict[str, Any]:
+    """What all explanations of a folder have in common: not how many images were asked for."""
+    data = common["data"]
+    if data is not None:
+        data = {key: value for key, value in data.items() if key != "per_class"}
+    return {**common, "data": data, "figures": figures, "measured_by": measured_by()}
+
+
+def _changed(subjects: Sequence[Subject], output: Path, side: int) -> list[str]:
+    """The ids of images that are listed, but were other images then."""
+    digests = {entry.get("id"): entry.get("image_sha256") for entry in read_entries(output)}
+    return [
+        subject.id
+        for subject in subjects
+        if subject.id in digests
+        and sha256(resize(subject.read(), side).tobytes()) != digests[subject.id]
+    ]
+
+
+def _write(
+    folder: Path, record: Mapping[str, Any], explanation: ImageExplanation, figures: bool
+) -> None:
     """Writes the files of one image."""
+    remove(folder / EXPLANATION_FILE)
+    if figures:
+        write_whole(folder / EXPLANATION_FIGURE_FILE, _figure(record, explanation))
+    else:
+        remove(folder / EXPLANATION_FIGURE_FILE)
+    write_whole(folder / SEGMENTS_FILE, label_map_bytes(explanation.segments))
+    write_whole(folder / THUMBNAIL_FILE, thumbnail_of(explanation.image, explanation.attribution))
+    if explanation.by_superpixel:
+        remove(folder / ATTRIBUTION_FILE)  # of an earlier run by another method
+    else:
+        write_whole(folder / ATTRIBUTION_FILE, array_bytes(explanation.attribution))
+    write_whole(folder / EXPLANATION_FILE, json_bytes(record))
+
+
+def _figure(record: Mapping[str, Any], explanation: ImageExplanation) -> bytes:
     config = record["config"]
     subtitle = (
         shorten(record["id"], 70),
@@ -149,11 +213,4 @@ def _write(folder: Path, record: Mapping[str, Any], explanation: ImageExplanatio
         true_class=record["true_class"],
         subtitle=" · ".join(filter(None, subtitle)),
     )
-    remove(folder / EXPLANATION_FILE)
-    write_whole(folder / EXPLANATION_FIGURE_FILE, figure_png(figure))
-    write_whole(folder / SEGMENTS_FILE, label_map_bytes(explanation.segments))
-    if explanation.by_superpixel:
-        remove(folder / ATTRIBUTION_FILE)  # of an earlier run by another method
-    else:
-        write_whole(folder / ATTRIBUTION_FILE, array_bytes(explanation.attribution))
-    write_whole(folder / EXPLANATION_FILE, json_bytes(record))
+    return figure_png(figure)

@@ -30,11 +30,14 @@ RELIABILITY_FILE = "reliability.png"
 RISK_COVERAGE_FILE = "risk_coverage.png"
 
 # Explanations, and the folder of each.
-EXPLANATIONS_FILE = "explanations.json"
+EXPLANATIONS_FILE = "explanations.jsonl"
+EXPLANATION_SETTINGS_FILE = "settings.json"
+EXPLANATIONS_PAGE = "index.html"
 EXPLANATION_FILE = "explanation.json"
 EXPLANATION_FIGURE_FILE = "figure.png"
 SEGMENTS_FILE = "segments.png"
 ATTRIBUTION_FILE = "attribution.npy"
+THUMBNAIL_FILE = "thumbnail.png"
 
 # The benchmark of explanations.
 BENCHMARK_FILE = "benchmark.json"

@@ -1,19 +1,27 @@
-"""Explaining a list of images: records, reproducibility, interruption."""
+"""Explaining a list of images: records, reproducibility, interruption, resumption, pages."""
 
 from __future__ import annotations
 
 import io
 import json
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from html import unescape
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from fakd_jax.errors import UserError
+from fakd_jax.explanation.journal import open_journal
 from fakd_jax.explanation.methods.lime import LimeExplainer
 from fakd_jax.explanation.methods.rise import RiseExplainer
+from fakd_jax.explanation.report import index
 from fakd_jax.explanation.run import explain_images
 from fakd_jax.explanation.scene.builder import PAPER
 from fakd_jax.explanation.subjects import Subject
@@ -49,8 +57,14 @@ def subjects(*seeds: int, prefix: str = "") -> list[Subject]:
 def run(
     output: Path, what: list[Subject], network: Network | None = None, **options: Any
 ) -> dict[str, bytes]:
+    """Explains without figures, which take most of the time."""
+    options = {"figures": False, **options}
     explain_images(what, network or a_network(), LimeExplainer(20), PAPER, output, **options)
     return contents(output)
+
+
+def listed(files: dict[str, bytes]) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in files["explanations.jsonl"].splitlines()]
 
 
 def record_of(files: dict[str, bytes], name: str = "Testing_bright_1") -> dict[str, Any]:
@@ -58,19 +72,20 @@ def record_of(files: dict[str, bytes], name: str = "Testing_bright_1") -> dict[s
 
 
 def test_equal_runs_write_equal_bytes_and_another_seed_other_weights(tmp_path: Path) -> None:
-    first = run(tmp_path / "a", subjects(1))
-    assert first == run(tmp_path / "b", subjects(1))
+    first = run(tmp_path / "a", subjects(1), figures=True)
+    assert first == run(tmp_path / "b", subjects(1), figures=True)
     other = run(tmp_path / "c", subjects(1), seed=1)
     assert record_of(first)["weights"] != record_of(other)["weights"]
-    files = {
-        f"Testing_bright_1/{name}" for name in ("explanation.json", "figure.png", "segments.png")
-    }
-    assert set(first) == {"explanations.json"} | files
+    names = ("explanation.json", "figure.png", "segments.png", "thumbnail.png")
+    files = {f"Testing_bright_1/{name}" for name in names}
+    common = {"settings.json", "explanations.jsonl", "index.html", ".lock"}
+    assert set(first) == common | files
+    assert set(other) == set(first) - {"Testing_bright_1/figure.png"}
 
 
 def test_neither_order_nor_name_changes_an_explanation(tmp_path: Path) -> None:
     forward, backward = run(tmp_path / "a", subjects(1, 2)), run(tmp_path / "b", subjects(2, 1))
-    for name in forward.keys() - {"explanations.json"}:
+    for name in forward.keys() - {"explanations.jsonl", "index.html"}:
         assert forward[name] == backward[name]
     renamed = run(tmp_path / "c", subjects(1, prefix="elsewhere/"))
     other = record_of(renamed, "elsewhere_Testing_bright_1")
@@ -112,11 +127,14 @@ def test_record_holds_decision_superpixels_fidelity_and_config(tmp_path: Path) -
     assert (low <= high).all()
     assert len(low) == len(record["weights"])
 
-    index = json.loads(files["explanations.json"])
-    (entry,) = index["explanations"]
+    (entry,) = listed(files)
     assert entry["fidelity_r2"] == record["fidelity_r2"]
-    assert (tmp_path / entry["figure"]).is_file()
-    assert (tmp_path / entry["explanation"]).is_file()
+    assert entry["image_sha256"] == record["image"]["sha256"]
+    assert entry["figure"] is None
+    for key in ("thumbnail", "explanation"):
+        assert (tmp_path / entry[key]).is_file()
+    assert record["config"]["score"] == "probability"
+    assert record["feature_map"] is record["completeness"] is None
 
 
 def test_the_network_gets_one_shape_and_progress_adds_up(tmp_path: Path) -> None:
@@ -131,36 +149,178 @@ def test_the_network_gets_one_shape_and_progress_adds_up(tmp_path: Path) -> None
     assert sum(counts) == LimeExplainer(20).num_predictions + 1
 
 
-def test_interruption_leaves_whole_files_of_what_was_done(tmp_path: Path) -> None:
-    calls = 0
+def stopping(after: int, error: type[BaseException] = KeyboardInterrupt) -> Callable[..., None]:
+    """A callback that stops the run after so many images."""
+    done = []
 
-    def interrupted(images: np.ndarray) -> np.ndarray:
-        nonlocal calls
-        calls += 1
-        if calls > 6:
-            raise KeyboardInterrupt
-        return left_half(images)
+    def on_done(*arguments: object) -> None:
+        done.append(arguments)
+        if len(done) == after:
+            raise error
 
+    return on_done
+
+
+def test_an_interrupted_run_continues_to_the_same_bytes(tmp_path: Path) -> None:
+    whole = run(tmp_path / "whole", subjects(1, 2, 3, 4))
+    output = tmp_path / "parts"
     with pytest.raises(KeyboardInterrupt):
-        run(tmp_path, subjects(1, 2, 3), a_network(interrupted))
-    files = contents(tmp_path)
-    index = json.loads(files["explanations.json"])
-    assert [entry["id"] for entry in index["explanations"]] == ["Testing/bright/1.png"]
-    assert sum(name.endswith("explanation.json") for name in files) == 1
-    assert not [name for name in files if "partial" in name]
+        run(output, subjects(1, 2, 3, 4), on_done=stopping(2))
+    assert [entry["id"] for entry in listed(contents(output))] == [
+        "Testing/bright/1.png",
+        "Testing/bright/2.png",
+    ]
+    known, done = [], []
+    continued = run(
+        output,
+        subjects(1, 2, 3, 4),
+        on_known=known.append,
+        on_done=lambda entry, explanation: done.append(entry["id"]),
+    )
+    assert known == [2]
+    assert done == ["Testing/bright/3.png", "Testing/bright/4.png"]
+    assert continued == whole
 
 
-def test_a_second_run_replaces_the_first(tmp_path: Path) -> None:
-    explain_images(subjects(1), a_network(), RiseExplainer(num_samples=30), PAPER, tmp_path)
+@pytest.mark.parametrize("damage", ["torn", "no newline", "twice", "no record", "not JSON"])
+def test_a_list_cut_off_anywhere_neither_doubles_nor_loses_an_image(
+    tmp_path: Path, damage: str
+) -> None:
+    whole = run(tmp_path, subjects(1, 2, 3))
+    path = tmp_path / "explanations.jsonl"
+    first, second, third = path.read_bytes().splitlines(keepends=True)
+    if damage == "torn":
+        path.write_bytes(first + second + third[:40])
+    elif damage == "no newline":
+        path.write_bytes(first + second + third[:-1])
+    elif damage == "twice":
+        path.write_bytes(first + second + third + second)
+    elif damage == "no record":
+        (tmp_path / json.loads(third)["explanation"]).unlink()
+    else:
+        path.write_bytes(first + second + b"[1]\n\xff\n" + third)
+    assert run(tmp_path, subjects(1, 2, 3)) == whole
+
+
+def test_the_list_is_appended_to_never_rewritten(tmp_path: Path) -> None:
+    path, seen = tmp_path / "explanations.jsonl", []
+
+    def look(entry: dict[str, Any], explanation: object) -> None:
+        seen.append((path.stat().st_ino, path.read_bytes()))
+
+    run(tmp_path, subjects(1, 2, 3), on_done=look)
+    assert len({inode for inode, _ in seen}) == 1
+    for (_, before), (_, after) in pairwise(seen):
+        assert after.startswith(before)
+        assert len(after) > len(before)
+
+
+def test_other_settings_are_refused_and_restarted_on_request(tmp_path: Path) -> None:
+    before = run(tmp_path, subjects(1, 2))
+    with pytest.raises(UserError, match=r"2 explanations by other settings.*seed: 0, now 1"):
+        run(tmp_path, subjects(1, 2, 3), seed=1)
+    assert contents(tmp_path) == before
+    after = run(tmp_path, subjects(2), seed=1, restart=True)
+    assert [entry["id"] for entry in listed(after)] == ["Testing/bright/2.png"]
+    assert json.loads(after["settings.json"])["config"]["seed"] == 1
+
+
+def test_settings_of_a_run_that_explained_nothing_do_not_bind(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="broken"):
+        run(tmp_path, [Subject("a", None, raising(UserError("broken")))])
+    assert len(listed(run(tmp_path, subjects(1), seed=1))) == 1
+
+
+def raising(error: Exception) -> Callable[[], np.ndarray]:
+    def read() -> np.ndarray:
+        raise error
+
+    return read
+
+
+def test_more_images_per_class_are_added(tmp_path: Path) -> None:
+    facts = {"name": "n", "fingerprint": "f", "split": "test"}
+    run(tmp_path, subjects(1), data=facts | {"per_class": 1})
+    read_again = [replace(subjects(1)[0], read=raising(AssertionError("read again")))]
+    files = run(tmp_path, read_again + subjects(2), data=facts | {"per_class": 2})
+    assert len(listed(files)) == 2
+    with pytest.raises(UserError, match="fingerprint"):
+        run(tmp_path, subjects(1), data=facts | {"fingerprint": "g", "per_class": 1})
+
+
+def test_a_loose_file_that_changed_is_explained_again(tmp_path: Path) -> None:
+    run(tmp_path, subjects(1, 2))
+    other = replace(subjects(3)[0], id="Testing/bright/1.png")
+    files = run(tmp_path, [other, *subjects(2)])
+    entries = {entry["id"]: entry for entry in listed(files)}
+    assert len(entries) == len(listed(files)) == 2
+    record = record_of(files)
+    assert entries["Testing/bright/1.png"]["image_sha256"] == record["image"]["sha256"]
+    assert record["weights"] == record_of(run(tmp_path / "new", [other]))["weights"]
+
+
+def test_images_of_a_later_call_never_share_a_folder(tmp_path: Path) -> None:
+    alike = [
+        replace(subject, id=id)
+        for subject, id in zip(subjects(1, 2), ("a/x.png", "A_x.jpg"), strict=True)
+    ]
+    for subject in alike:
+        files = run(tmp_path, [subject])
+    first, second = listed(files)
+    assert first["folder"] == "a_x"
+    assert second["folder"].startswith("A_x-")
+    assert record_of(files, "a_x")["id"] == "a/x.png"
+    assert run(tmp_path, alike) == files
+
+
+def test_a_second_process_is_refused(tmp_path: Path) -> None:
+    with (
+        open_journal(tmp_path, {}),
+        pytest.raises(UserError, match="another process is explaining"),
+    ):
+        run(tmp_path, subjects(1))
+    run(tmp_path, subjects(1))
+
+
+def test_a_failed_image_leaves_no_record_of_another_run(tmp_path: Path) -> None:
+    explain_images(
+        subjects(1), a_network(), RiseExplainer(num_samples=30), PAPER, tmp_path, figures=False
+    )
     folder = tmp_path / "Testing_bright_1"
     assert (folder / "attribution.npy").exists()
-    run(tmp_path, subjects(1))
+    run(tmp_path, subjects(1), restart=True)
     assert not (folder / "attribution.npy").exists()
     (folder / "segments.png").unlink()
     (folder / "segments.png").mkdir()
     with pytest.raises(UserError, match=r"segments.png"):
-        run(tmp_path, subjects(1), seed=1)
+        run(tmp_path, subjects(1), seed=1, restart=True)
     assert not (folder / "explanation.json").exists(), "it would describe another run's files"
+
+
+def test_pages_link_to_pictures_beside_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(index, "PER_PAGE", 2)
+    hostile = replace(subjects(9)[0], id="<b>&%41.png", true_class="neither")
+    files = run(tmp_path, [*subjects(1, 2, 3, 4), hostile])
+    pages = {name: files[name].decode() for name in files if name.endswith(".html")}
+    assert set(pages) == {"index.html", "index-2.html", "index-3.html"}
+    links = {
+        name: [unquote(unescape(link)) for link in re.findall('(?:href|src)="([^"]*)"', page)]
+        for name, page in pages.items()
+    }
+    shown = [link for found in links.values() for link in found if link.endswith(".png")]
+    assert sorted(shown) == sorted(entry["thumbnail"] for entry in listed(files))
+    for found in links.values():
+        assert all((tmp_path / link).is_file() for link in found)
+    assert {"index.html", "index-3.html"} <= set(links["index-2.html"])
+    assert "index-2.html" in links["index.html"]
+    for page in pages.values():
+        assert "base64" not in page
+        assert "<b>" not in page
+    assert "WRONG" in pages["index-3.html"]
+    fewer = run(tmp_path, [hostile], restart=True)
+    assert [name for name in fewer if name.endswith(".html")] == ["index.html"]
 
 
 @pytest.mark.parametrize(("option", "value"), [("top", 0), ("seed", -1)])

@@ -23,7 +23,8 @@ from fakd_jax.explanation.files import decision_record, folder_names, json_bytes
 from fakd_jax.explanation.report.attribution import overlay
 from fakd_jax.explanation.report.benchmark import benchmark_csv, benchmark_table, class_tables
 from fakd_jax.explanation.report.benchmark_figure import plot_benchmark
-from fakd_jax.explanation.report.gallery import gallery
+from fakd_jax.explanation.report.gallery import write_gallery
+from fakd_jax.explanation.report.thumbnails import thumbnail
 from fakd_jax.explanation.result import Explainer
 from fakd_jax.explanation.scene.builder import SceneBuilder
 from fakd_jax.explanation.scene.masks import read_mask
@@ -35,12 +36,11 @@ from fakd_jax.runs.files import (
     BENCHMARK_FILE,
     BENCHMARK_ROWS_FILE,
     BENCHMARK_TABLE_FILE,
-    GALLERY_FILE,
 )
 from fakd_jax.runtime.atomic_files import require_writable, write_whole
 from fakd_jax.runtime.hashing import sha256_of_array
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 TYPICAL_IMAGES, FEW_IMAGES = 32, 12
 
 
@@ -145,7 +145,7 @@ class _Benchmark:
             "true_class": subject.true_class,
             "seed": seed,
         }
-        _draw(folder / "image.png", image, np.zeros(image.shape[:2]), lesion)
+        _draw(folder, "image", image, np.zeros(image.shape[:2]), lesion)
         context: ImageContext | None = None
         cells = []
         for explainer in (*self.plan.methods, *self.plan.controls):
@@ -170,7 +170,7 @@ class _Benchmark:
             cell, attribution = stored
             if is_degenerate(cell["weights"]):  # rounding errors are not worth showing
                 attribution = np.zeros_like(attribution)
-            _draw(folder / f"{explainer.name}.png", image, attribution, lesion)
+            _draw(folder, explainer.name, image, attribution, lesion)
             cells.append(cell)
             if on_cell is not None:
                 on_cell(subject.id, explainer.name, known)
@@ -216,10 +216,11 @@ def run_benchmark(
     require_writable(output)
     typical = typical_images(subjects, network.image_size)
     benchmark = _Benchmark(plan, network.in_batches(on_predictions), typical)
-    folders = {id: output / CELLS / name for id, name in zip(ids, folder_names(ids), strict=True)}
+    folders = dict(zip(ids, folder_names(ids), strict=True))
     cells: list[dict[str, Any]] = []
     for subject in subjects:
-        cells += benchmark.measure_image(subject, folders[subject.id], on_cell)
+        folder = output / CELLS / folders[subject.id]
+        cells += benchmark.measure_image(subject, folder, on_cell)
     config = plan.record()
     report = {
         "format_version": FORMAT_VERSION,
@@ -229,17 +230,11 @@ def run_benchmark(
         **summarise(cells, list(config["methods"]), list(config["controls"]), groups=groups),
     }
     plot_benchmark(report, output / BENCHMARK_FIGURE_FILE)
-    page = gallery(
-        report,
-        cells,
-        lambda id, method: (folders[id] / f"{method or 'image'}.png").read_bytes(),
-        benchmark_figure=(output / BENCHMARK_FIGURE_FILE).read_bytes(),
-    )
+    write_gallery(report, cells, output, folders)
     for name, text in {
         BENCHMARK_FILE: json_bytes(report).decode(),
         BENCHMARK_TABLE_FILE: f"{benchmark_table(report)}\n\n{class_tables(report)}",
         BENCHMARK_ROWS_FILE: benchmark_csv(report),
-        GALLERY_FILE: page,
     }.items():
         write_whole(output / name, text)
     return report
@@ -258,9 +253,13 @@ def typical_images(
 
 
 def _draw(
-    path: Path,
+    folder: Path,
+    name: str,
     image: UInt8[np.ndarray, "S S 3"],
     attribution: Float[np.ndarray, "S S"],
     lesion: Bool[np.ndarray, "S S"] | None,
 ) -> None:
-    write_whole(path, png_bytes(overlay(image, attribution, mask=lesion)))
+    """Writes the picture of an explanation, and its thumbnail."""
+    picture = overlay(image, attribution, mask=lesion)
+    write_whole(folder / f"{name}.png", png_bytes(picture))
+    write_whole(folder / "thumbnails" / f"{name}.png", thumbnail(picture))

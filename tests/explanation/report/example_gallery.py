@@ -5,11 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
 from fakd_jax.explanation.benchmark.metrics import BY_KEY
 from fakd_jax.explanation.benchmark.summary import ALL
-from fakd_jax.reporting.images import png_bytes
 
 METHODS, CONTROLS = ["lime", "grad-cam", "centre"], ["centre"]
 UP, DOWN = [0.1, 0.2, 0.3, 0.4], [0.4, 0.3, 0.2, 0.1]
@@ -42,6 +39,9 @@ def cell(id: str, method: str, **changes: Any) -> dict[str, Any]:
             "deletion": [0.625, 0.5, 0.25],
             "insertion": [0.25, 0.5, 0.625],
         },
+        "intervals": {"low": UP, "high": UP},
+        "feature_map": None,
+        "completeness": None,
         "weights": UP,
     } | changes
 
@@ -84,6 +84,11 @@ def report(*, localised: bool = False, **changes: Any) -> dict[str, Any]:
             {"key": key, "name": metric.name, "better": metric.better}
             for key, metric in BY_KEY.items()
         ],
+        "config": {
+            "methods": {"lime": {"score": "probability"}, "grad-cam": {"score": "logit"}},
+            "controls": {"centre": {"score": None}},
+        },
+        "notes": ["a note on the statistics"],
         "methods": METHODS,
         "controls": CONTROLS,
         "rows": [
@@ -107,9 +112,3 @@ def verdict(method: str, metric: str, words: str | None, by: float = -0.25) -> d
         "n": 3,
         "verdict": words,
     }
-
-
-def read_picture(id: str, method: str | None) -> bytes:
-    """A picture of one grey per method."""
-    grey = {None: 10, "lime": 60, "grad-cam": 120, "centre": 200}[method]
-    return png_bytes(np.full((8, 8, 3), grey, np.uint8))

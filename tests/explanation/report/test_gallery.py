@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import base64
 import io
 import re
 from collections.abc import Sequence
 from html import unescape
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
+from urllib.parse import unquote
 
 import numpy as np
 import pytest
@@ -16,22 +18,16 @@ from PIL import Image
 from fakd_jax.data.phantom.dataset import phantom
 from fakd_jax.explanation.report import gallery as gallery_module
 from fakd_jax.explanation.report.attribution import overlay
-from fakd_jax.explanation.report.gallery import (
-    CASES_OPEN,
+from fakd_jax.explanation.report.gallery import CASES_OPEN, remarks, write_gallery
+from fakd_jax.explanation.report.thumbnails import (
     THUMBNAIL_SIDE,
     compact_png,
-    gallery,
     thumbnail,
+    thumbnail_of,
 )
-from fakd_jax.reporting.images import png_bytes
-from tests.explanation.report.example_gallery import (
-    DOWN,
-    METHODS,
-    image,
-    read_picture,
-    report,
-    verdict,
-)
+from fakd_jax.runtime.atomic_files import write_whole
+from fakd_jax.runtime.hashing import sha256
+from tests.explanation.report.example_gallery import DOWN, METHODS, image, report, verdict
 
 HOSTILE = 'a/<script>alert(1)</script>&".png'
 
@@ -50,17 +46,38 @@ def drawn_curves() -> None:
 
 
 def render(*images: Sequence[dict[str, Any]], **changes: Any) -> str:
+    """The only page of a gallery."""
+    (page,) = render_all(*images, **changes).values()
+    return page
+
+
+def render_all(*images: Sequence[dict[str, Any]], **changes: Any) -> dict[str, str]:
+    """All pages by file name, from a gallery on disk, whose links are checked."""
     cells = [cell for cells in images for cell in cells]
-    return gallery(report(**changes), cells, read_picture)
+    folders = {cell["id"]: f"of {sha256(cell['id'])[:8]}%" for cell in cells}
+    with TemporaryDirectory() as name:
+        output = Path(name)
+        for folder in folders.values():
+            for method in ("image", *METHODS):
+                write_whole(output / "cells" / folder / f"{method}.png", b"")
+                write_whole(output / "cells" / folder / "thumbnails" / f"{method}.png", b"")
+        write_whole(output / "benchmark.png", b"")
+        write_gallery(report(**changes), cells, output, folders)
+        pages = {path.name: path.read_text() for path in sorted(output.glob("*.html"))}
+        for page in pages.values():
+            assert all((output / link).is_file() for link in links(page))
+    return pages
+
+
+def links(page: str) -> list[str]:
+    """The files that a page shows or leads to."""
+    found = [unquote(unescape(link)) for link in re.findall('(?:src|href)="([^"]*)"', page)]
+    return [link for link in found if not link.startswith(("#", "data:"))]
 
 
 def words(page: str) -> str:
     """The text of a page, separated by single spaces."""
     return " ".join(unescape(re.sub("<[^>]*>", " ", page[page.index("<body>") :])).split())
-
-
-def pictures(page: str) -> list[bytes]:
-    return [base64.b64decode(found) for found in re.findall('base64,([^"]+)"', page)]
 
 
 def captions(page: str, method: str) -> list[str]:
@@ -71,23 +88,39 @@ def captions(page: str, method: str) -> list[str]:
 
 
 def test_every_image_has_the_picture_of_every_method_worst_first() -> None:
-    read: list[tuple[str, str | None]] = []
-
-    def recorded(id: str, method: str | None) -> bytes:
-        read.append((id, method))
-        return read_picture(id, method)
-
-    cells = [*image("a"), *image("b", prediction="notumor"), *image("c", DOWN)]
-    page = gallery(report(), cells, recorded)
-    assert read == [(id, method) for id in "bca" for method in (None, *METHODS)]
-    embedded = pictures(page)
-    for method in (None, *METHODS):
-        assert embedded.count(thumbnail(read_picture("a", method))) == 3
+    page = render(image("a"), image("b", prediction="notumor"), image("c", DOWN))
+    shown = [link for link in links(page) if "/thumbnails/" in link]
+    assert [Path(link).stem for link in shown] == ["image", *METHODS] * 3
+    assert len(set(shown)) == len(shown)
+    assert {link.replace("/thumbnails", "") for link in shown} <= set(links(page))
     text = words(page)
     assert "Wrong predictions (1) 1. glioma, predicted as notumor (62.5 %) b " in text
     assert "Correct predictions (2) 2. glioma, correctly predicted (62.5 %) c " in text
     assert "3. glioma, correctly predicted (62.5 %) a " in text
     assert "True class unknown" not in text
+
+
+def test_many_images_are_shown_in_pages_without_losing_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(gallery_module, "PER_PAGE", 2)
+    pages = render_all(
+        *(image(id, prediction="notumor" if id > "c" else "glioma") for id in "abcde")
+    )
+    assert list(pages) == ["gallery-2.html", "gallery-3.html", "gallery.html"]
+    ids = {name: re.findall(r"<p><code>(\w)</code></p>", page) for name, page in pages.items()}
+    assert ids == {
+        "gallery.html": ["d", "e"],
+        "gallery-2.html": ["a", "b"],
+        "gallery-3.html": ["c"],
+    }
+    first, second, third = (pages[f"gallery{end}.html"] for end in ("", "-2", "-3"))
+    assert "All images together" in words(first)
+    for page in (second, third):
+        assert "All images together" not in words(page)
+        assert "Correct predictions (3)" in words(page)
+    assert {"gallery.html", "gallery-3.html"} <= set(links(second))
+    assert "page 3 of 3" in words(third)
 
 
 def test_the_lead_counts_predictions() -> None:
@@ -122,17 +155,38 @@ def test_unstable_and_degenerate_explanations_are_marked() -> None:
     assert "No two methods can be compared." in words(page)
 
 
+def test_deterministic_methods_are_called_so_and_all_name_their_score() -> None:
+    page = render(image("a", jaccard=None, intervals=None))
+    (lime,), (cam,), (control,) = (captions(page, method) for method in METHODS)
+    assert lime.startswith("lime of the probability deterministic")
+    assert cam.startswith("grad-cam of the logit deterministic")
+    assert control.startswith("centre (control) deterministic")
+
+
+def test_coarse_maps_and_incomplete_sums_are_marked() -> None:
+    fine = {"feature_map": {"layer": "l", "height": 7, "width": 9}}
+    coarse = {"feature_map": {"layer": "l", "height": 2, "width": 2}}
+    assert remarks(image("a", **fine)[0]) == [("map of 7 × 9 (l)", False)]
+    assert remarks(image("a", **coarse)[0]) == [("COARSE: map of 2 × 2 (l)", True)]
+    for attributed, alarm in ((1.04, False), (1.06, True)):
+        sums = {"completeness": {"attributed": attributed, "difference": 1.0}}
+        ((text, found),) = remarks(image("a", **sums)[0])
+        assert found == alarm
+        assert f"{100 * attributed - 100:.1f}" in text
+    assert "<strong>COARSE" in render(image("a", **coarse))
+
+
 def test_captions_have_gap_fit_agreement_and_background() -> None:
     page = render(image("a", DOWN, gap=-0.125, local_fidelity=0.75, background=0.347))
     assert captions(page, "lime") == [
-        "lime stable (Jaccard 0.90) gap −0.12, R² 0.75 agreement with others −1.00 "
-        "35 % outside the head"
+        "lime of the probability stable (Jaccard 0.90) gap −0.12, R² 0.75 "
+        "agreement with others −1.00 35 % outside the head"
     ]
     (control,) = captions(page, "centre (control)")
     assert "agreement" not in control
     page = render(image("a", local_fidelity=None, gap=None, background=None))
     assert captions(page, "lime") == [
-        "lime stable (Jaccard 0.90) gap – agreement with others +1.00"
+        "lime of the probability stable (Jaccard 0.90) gap – agreement with others +1.00"
     ]
 
 
@@ -171,6 +225,7 @@ def test_means_verdicts_and_sanity_are_tabulated() -> None:
         "weights ↑ evidence outside head ↓ lime 0.50 [0.25, 0.75]" in text
     )
     assert "centre (control) 0.50 [0.25, 0.75]" in text
+    assert "a note on the statistics" in text
     assert "lime better than centre grad-cam worse than centre" in text
     assert "lime centre insertion − deletion +0.25 [+0.15, +0.35] 3 grad-cam centre" in text
     assert "lime 0.70 [0.60, 0.80] yes 3 grad-cam 0.00 NO: much the same" in text
@@ -185,10 +240,8 @@ def test_what_was_not_measured_is_left_out() -> None:
     assert "Comparison with the controls" not in words(render(image("a"), verdicts=[]))
 
 
-def test_the_benchmark_figure_is_embedded() -> None:
-    drawn = png_bytes(np.full((3, 4, 3), 77, np.uint8))
-    page = gallery(report(), image("a"), read_picture, benchmark_figure=drawn)
-    assert drawn in pictures(page)
+def test_the_benchmark_figure_is_shown() -> None:
+    assert "benchmark.png" in links(render(image("a")))
 
 
 def test_later_cases_are_folded() -> None:
@@ -205,8 +258,7 @@ def test_ids_and_names_cannot_become_markup_and_nothing_is_fetched() -> None:
     assert "<b>" not in page
     assert HOSTILE in words(page)
     assert not re.search("https?:", page)
-    for source in re.findall(r'(?:src|href)="([^"]*)"', page):
-        assert source.startswith(("data:image/png;base64,", "#"))
+    assert page.count("base64") == 1  # the colour bar
 
 
 def test_the_page_does_not_depend_on_the_order_of_the_images() -> None:
@@ -215,15 +267,13 @@ def test_the_page_does_not_depend_on_the_order_of_the_images() -> None:
 
 
 @pytest.mark.usefixtures("drawn_curves")
-def test_a_page_stays_small() -> None:
-    """A picture takes 25 kB at most, so that 32 images by 10 methods stay below 8 MB."""
+def test_pages_and_thumbnails_stay_small() -> None:
+    """A page grows by the words of its cases alone; a picture takes 25 kB at most."""
     head = phantom(0, "glioma", 224).image
     attribution = np.cos(np.linspace(0, 9, head[..., 0].size)).reshape(head.shape[:2])
-    picture = png_bytes(overlay(head, attribution))
-    page = gallery(report(), image("a"), lambda id, method: picture)
-    assert max(map(len, pictures(page))) < 25_000
-    share = np.mean([len(one) for one in pictures(page)[1:]]) * 4 / 3
-    assert share * 32 * (1 + 10 + 1) < 8_000_000
+    assert len(thumbnail_of(head, attribution)) < 25_000
+    one, two = render(image("a")), render(image("a"), image("b"))
+    assert len(two) - len(one) < 6_000
 
 
 def test_thumbnails_are_shrunk_never_enlarged_and_keep_grey_grey() -> None:
@@ -231,8 +281,8 @@ def test_thumbnails_are_shrunk_never_enlarged_and_keep_grey_grey() -> None:
     y, x = np.mgrid[: picture.shape[0], : picture.shape[1]]
     near = [np.exp(-((x - at) ** 2 + (y - at) ** 2) / 900) for at in (90.0, 150.0)]
     picture = overlay(picture, near[0] - near[1])
-    assert max(pixels(thumbnail(png_bytes(picture))).shape) == THUMBNAIL_SIDE
-    assert pixels(thumbnail(png_bytes(np.zeros((5, 9, 3), np.uint8)))).shape == (5, 9, 3)
+    assert max(pixels(thumbnail(picture)).shape) == THUMBNAIL_SIDE
+    assert pixels(thumbnail(np.zeros((5, 9, 3), np.uint8))).shape == (5, 9, 3)
     after = pixels(compact_png(picture))
     assert np.abs(after - picture).mean() < 4
     grey = np.ptp(picture, axis=-1) == 0

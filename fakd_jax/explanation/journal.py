@@ -1,0 +1,168 @@
+"""The list of the explanations in a folder: appended to, and continued after an interruption."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+from fakd_jax.errors import UserError
+from fakd_jax.explanation.files import folder_names, json_bytes
+from fakd_jax.runs.files import EXPLANATION_SETTINGS_FILE, EXPLANATIONS_FILE, LOCK_FILE
+from fakd_jax.runtime.atomic_files import require_writable, write_whole, writing
+from fakd_jax.runtime.hashing import sha256
+
+DIFFERENCES_SHOWN = 4
+
+
+class Journal:
+    """The explanations listed in a folder; from :func:`open_journal`.
+
+    Args:
+      folder: of the explanations.
+      kept: the entries that still stand, in their order.
+      file: of the list, open for appending.
+    """
+
+    def __init__(self, folder: Path, kept: Mapping[str, Mapping[str, Any]], file: BinaryIO) -> None:
+        self._path, self._file = folder / EXPLANATIONS_FILE, file
+        # Not whole entries: there may be a hundred thousand.
+        self._folders = {id: entry["folder"] for id, entry in kept.items()}
+
+    def __contains__(self, id: str) -> bool:
+        """Whether the image was listed when the list was opened."""
+        return id in self._folders
+
+    def folders(self, ids: Sequence[str]) -> list[str]:
+        """The folder of each id: that of an earlier explanation, or a new one of its own."""
+        new = [id for id in ids if id not in self._folders]
+        taken = {folder.casefold() for folder in self._folders.values()}
+        names = {
+            id: f"{name}-{sha256(id)[:8]}" if name.casefold() in taken else name
+            for id, name in zip(new, folder_names(new), strict=True)
+        }
+        return [self._folders.get(id) or names[id] for id in ids]
+
+    def append(self, entry: Mapping[str, Any]) -> None:
+        """Adds an entry, with one write.
+
+        Raises:
+          UserError: it cannot be written.
+        """
+        with writing(self._path):
+            self._file.write(_line(entry))
+            self._file.flush()
+
+
+@contextmanager
+def open_journal(
+    folder: Path, settings: Mapping[str, Any], *, forget: Sequence[str] = (), restart: bool = False
+) -> Iterator[Journal]:
+    """Opens the list of a folder, creating both if needed, for one process at a time.
+
+    `settings.json` holds what all explanations of the folder have in common. An entry stands if it
+    is whole and its `explanation.json` exists; what follows an interruption is explained again.
+
+    Args:
+      folder: of the explanations.
+      settings: JSON-able values.
+      forget: ids whose entries no longer stand.
+      restart: begin a new list, whatever is there.
+
+    Raises:
+      UserError: explanations by other settings, unless `restart`; another process at work there;
+        or a folder that cannot be written.
+    """
+    require_writable(folder)
+    path = folder / EXPLANATIONS_FILE
+    with _opened(folder / LOCK_FILE, "wb") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise UserError(
+                f"another process is explaining into {folder}; wait for it, or give --output"
+            ) from error
+        kept = {} if restart else _kept(folder, settings, set(forget))
+        lines = b"".join(map(_line, kept.values()))
+        if not path.is_file() or path.read_bytes() != lines:
+            write_whole(path, lines)
+        write_whole(folder / EXPLANATION_SETTINGS_FILE, json_bytes(settings))
+        with _opened(path, "ab") as file:
+            yield Journal(folder, kept, file)
+
+
+def _opened(path: Path, mode: str) -> BinaryIO:
+    with writing(path):
+        return cast("BinaryIO", path.open(mode))
+
+
+def read_entries(folder: Path) -> Iterator[dict[str, Any]]:
+    """The whole entries of a folder's list, one by one; none if there is no list."""
+    path = folder / EXPLANATIONS_FILE
+    if not path.is_file():
+        return
+    with path.open("rb") as file:
+        for line in file:
+            try:
+                entry = json.loads(line)
+            except ValueError:  # cut off, or damaged
+                continue
+            if line.endswith(b"\n") and isinstance(entry, dict):
+                yield entry
+
+
+def read_settings(folder: Path) -> dict[str, Any]:
+    """The settings of a folder's explanations; empty where they are not known.
+
+    Raises:
+      UserError: the file cannot be read.
+    """
+    path = folder / EXPLANATION_SETTINGS_FILE
+    try:
+        settings: dict[str, Any] = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise UserError(f"cannot read {path}: {error}; give --restart or --output") from error
+    return settings
+
+
+def _kept(folder: Path, settings: Mapping[str, Any], forget: set[str]) -> dict[str, dict[str, Any]]:
+    """The entries that stand, by id.
+
+    Raises:
+      UserError: there are some, by other settings.
+    """
+    kept: dict[str, dict[str, Any]] = {}
+    for entry in read_entries(folder):
+        id = entry.get("id")
+        whole = {"id", "folder", "image_sha256", "explanation"} <= entry.keys()
+        if whole and id not in forget and (folder / entry["explanation"]).is_file():
+            kept.setdefault(entry["id"], entry)
+    if kept and (changes := differences(read_settings(folder), json.loads(json_bytes(settings)))):
+        more = len(changes) - DIFFERENCES_SHOWN
+        shown = "; ".join(changes[:DIFFERENCES_SHOWN]) + (f"; and {more} more" if more > 0 else "")
+        raise UserError(
+            f"{folder} has {len(kept):,} explanations by other settings ({shown}): give "
+            "another --output, or --restart to explain anew"
+        )
+    return kept
+
+
+def differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> list[str]:
+    """What differs between two nested mappings of JSON-able values, e.g. `config.top: 3, now 5`."""
+    found = []
+    for key in {**old, **new}:
+        before, after = old.get(key), new.get(key)
+        if isinstance(before, Mapping) and isinstance(after, Mapping):
+            found += differences(before, after, f"{prefix}{key}.")
+        elif before != after:
+            found.append(f"{prefix}{key}: {json.dumps(before)}, now {json.dumps(after)}")
+    return found
+
+
+def _line(entry: Mapping[str, Any]) -> bytes:
+    return f"{json.dumps(entry, ensure_ascii=False, allow_nan=False)}\n".encode()
