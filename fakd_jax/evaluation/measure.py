@@ -9,7 +9,7 @@ import numpy as np
 from fakd_jax.evaluation.baseline import compare_with_baseline
 from fakd_jax.evaluation.collect import Collected
 from fakd_jax.metrics.classification import add_validation, classification_metrics
-from fakd_jax.metrics.resampling import group_numbers
+from fakd_jax.metrics.resampling import group_numbers, number_units
 from fakd_jax.metrics.subsets import subset_rows
 
 
@@ -24,7 +24,9 @@ def measure(collected: Collected) -> dict[str, Any]:
     groups = None if duplicates is None else group_numbers(predictions.ids, duplicates.groups)
     metrics = classification_metrics(predictions, names, negative, groups=groups)
     if collected.validation is not None:
-        metrics = add_validation(metrics, predictions, collected.validation, negative)
+        metrics = add_validation(
+            metrics, predictions, collected.validation, negative, groups=groups
+        )
     subsets = comparison = None
     if duplicates is not None:
         rows = None
@@ -34,7 +36,7 @@ def measure(collected: Collected) -> dict[str, Any]:
             rows = subset_rows(tested, names, negative, duplicates.groups, duplicates.training_ids)
         subsets = {"audit": duplicates.audit, "rows": rows}
     if collected.baseline is not None:
-        units = np.arange(len(predictions.ids)) if groups is None else groups
+        units = np.arange(len(predictions.ids)) if groups is None else number_units(groups)
         comparison = compare_with_baseline(
             collected.baseline, predictions.ids, ~predictions.wrong, units
         )

@@ -1,4 +1,4 @@
-"""Calibration of probabilities, and temperature scaling."""
+"""Scores of probabilities, and temperature scaling."""
 
 from __future__ import annotations
 
@@ -7,82 +7,63 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
-from fakd_jax.metrics.resampling import proportion
+from fakd_jax.metrics.calibration_error import calibration_error
+from fakd_jax.metrics.linearised import log_interval, standard_error
 
-CALIBRATION_BINS = 15
 LOWEST_TEMPERATURE, HIGHEST_TEMPERATURE = 0.1, 10.0
 INVERSE_TEMPERATURE_TOLERANCE = 1e-10
 
 
-def expected_calibration_error(
-    probabilities: Float[np.ndarray, "N C"],
-    labels: Int[np.ndarray, " N"],
-    bins: int = CALIBRATION_BINS,
-) -> float:
-    """Top-label ECE over equal-width bins (lower, upper] of confidence (Guo et al. 2017, eq. 3).
-
-    The mean over examples of |accuracy - mean confidence| of their bin, in [0, 1].
-    """
-    _, confidence, right = _binned(probabilities, labels, bins)
-    return float(np.abs(right - confidence).sum() / len(labels))
-
-
-def reliability_bins(
-    probabilities: Float[np.ndarray, "N C"],
-    labels: Int[np.ndarray, " N"],
-    bins: int = CALIBRATION_BINS,
-) -> list[dict[str, Any]]:
-    """The reliability diagram over the bins of the ECE: accuracy by confidence.
-
-    Returns:
-      One dict per bin (`low`, `high`]: `n`, mean `confidence`, `accuracy` and its Wilson interval
-      `accuracy_ci95`; the last three are None in an empty bin.
-    """
-    edges = np.linspace(0, 1, bins + 1)
-    rows = []
-    for low, high, n, confidence, right in zip(
-        edges[:-1], edges[1:], *_binned(probabilities, labels, bins), strict=True
-    ):
-        accuracy = proportion(int(right), int(n))
-        rows.append(
-            {
-                "low": float(low),
-                "high": float(high),
-                "n": int(n),
-                "confidence": float(confidence / n) if n else None,
-                "accuracy": accuracy["rate"],
-                "accuracy_ci95": accuracy["ci95"],
-            }
-        )
-    return rows
-
-
-def negative_log_likelihood(
+def log_losses(
     probabilities: Float[np.ndarray, "N C"], labels: Int[np.ndarray, " N"]
-) -> float:
-    """Mean of -log p(true class), in nats.
+) -> Float[np.ndarray, " N"]:
+    """-log p(true class) of each example, in nats; its mean is the negative log-likelihood.
 
     Probabilities are at least the smallest normal float32: one example costs at most 87.3 nats.
     """
     picked = probabilities[np.arange(len(labels)), labels].astype(np.float64)
-    return float(-np.log(np.maximum(picked, np.finfo(np.float32).tiny)).mean())
+    losses: Float[np.ndarray, " N"] = -np.log(np.maximum(picked, np.finfo(np.float32).tiny))
+    return losses
 
 
-def brier_score(probabilities: Float[np.ndarray, "N C"], labels: Int[np.ndarray, " N"]) -> float:
-    """Mean over examples of Σ_c (p_c - [c is true])², in [0, 2] (Brier 1950)."""
-    truth = np.eye(probabilities.shape[1])[labels]
-    return float(np.square(probabilities - truth).sum(axis=1).mean())
+def squared_errors(
+    probabilities: Float[np.ndarray, "N C"], labels: Int[np.ndarray, " N"]
+) -> Float[np.ndarray, " N"]:
+    """Σ_c (p_c - [c is true])² of each example, in [0, 2]; the mean is Brier's score (1950)."""
+    errors = probabilities.astype(np.float64)
+    errors[np.arange(len(labels)), labels] -= 1
+    squares: Float[np.ndarray, " N"] = np.square(errors, out=errors).sum(axis=1)
+    return squares
 
 
 def calibration_scores(
-    probabilities: Float[np.ndarray, "N C"], labels: Int[np.ndarray, " N"]
-) -> dict[str, float]:
-    """`ece`, `nll` and `brier`."""
+    probabilities: Float[np.ndarray, "N C"],
+    labels: Int[np.ndarray, " N"],
+    units: Int[np.ndarray, " N"],
+) -> dict[str, Any]:
+    """`ece`, `nll` and `brier` with their intervals (`…_ci95`), and `ece_if_calibrated`.
+
+    Args:
+      probabilities: rows sum to 1.
+      labels: class indices.
+      units: of each image, from 0 on without gaps; images of one unit are not independent.
+    """
+    error = calibration_error(probabilities, labels, units)
     return {
-        "ece": expected_calibration_error(probabilities, labels),
-        "nll": negative_log_likelihood(probabilities, labels),
-        "brier": brier_score(probabilities, labels),
+        "ece": error.value,
+        "ece_ci95": error.ci95,
+        "ece_if_calibrated": error.if_calibrated,
+        **_mean("nll", log_losses(probabilities, labels), units),
+        **_mean("brier", squared_errors(probabilities, labels), units),
     }
+
+
+def _mean(
+    name: str, values: Float[np.ndarray, " N"], units: Int[np.ndarray, " N"]
+) -> dict[str, float | list[float] | None]:
+    mean, count = float(values.mean()), int(units.max()) + 1
+    error = standard_error((values - mean) / len(values), units)
+    return {name: mean, f"{name}_ci95": log_interval(mean, error, count)}
 
 
 class TemperatureFit(NamedTuple):
@@ -135,15 +116,3 @@ def scale_logits(logits: Float[np.ndarray, "N C"], temperature: float) -> Float[
 
     scaled: Float[np.ndarray, "N C"] = softmax(logits.astype(np.float64) / temperature, axis=1)
     return scaled
-
-
-def _binned(
-    probabilities: Float[np.ndarray, "N C"], labels: Int[np.ndarray, " N"], bins: int
-) -> tuple[Int[np.ndarray, " B"], Float[np.ndarray, " B"], Float[np.ndarray, " B"]]:
-    """For each bin of confidence: examples, the sum of their confidences, correct predictions."""
-    confidence = probabilities.max(axis=1).astype(np.float64)
-    right = probabilities.argmax(axis=1) == labels
-    # `right=True`: a value on an inner edge belongs to the bin below it.
-    bin_of = np.digitize(confidence, np.linspace(0, 1, bins + 1)[1:-1], right=True)
-    sums = [np.bincount(bin_of, weights, minlength=bins) for weights in (confidence, right)]
-    return np.bincount(bin_of, minlength=bins), sums[0], sums[1]

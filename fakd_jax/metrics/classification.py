@@ -15,15 +15,16 @@ from fakd_jax.errors import UserError
 from fakd_jax.metrics.calibration import (
     calibration_scores,
     fit_temperature,
-    reliability_bins,
     scale_logits,
 )
-from fakd_jax.metrics.confusion import accuracy_statistics, confusion_matrix, confusion_metrics
+from fakd_jax.metrics.calibration_error import reliability_bins
+from fakd_jax.metrics.confusion import accuracy_intervals, confusion_matrix, confusion_metrics
 from fakd_jax.metrics.predictions import Predictions
-from fakd_jax.metrics.ranking import ranking_statistics
-from fakd_jax.metrics.resampling import RESAMPLES, SEED, bootstrap, point_estimates
+from fakd_jax.metrics.ranking import aurocs
+from fakd_jax.metrics.resampling import RESAMPLES, SEED, number_units
 from fakd_jax.metrics.selective import (
     area_under_risk_coverage,
+    aurc_interval,
     choose_threshold,
     curve_rows,
     reject_option,
@@ -51,12 +52,14 @@ def classification_metrics(
       predictions: for N > 0 images.
       class_names: C names.
       negative_class: the class without a tumour, if there is one.
-      groups: the duplicate group of each image, for the bootstrap; None if unknown.
+      groups: of each image; the images of one are duplicates, hence not independent. None if
+        unknown.
 
     Returns:
       JSON-able: the keys of :func:`fakd_jax.metrics.confusion.confusion_metrics`, and
-      `balanced_accuracy_ci95`, `accuracy_ci95_grouped`, `auroc` (in `per_class` too), `ece`,
-      `nll`, `brier`, `calibration`, `selective`, `bootstrap`. What needs other images is None:
+      `balanced_accuracy_ci95`, `accuracy_ci95_grouped`, `auroc` (in `per_class` too), those of
+      :func:`fakd_jax.metrics.calibration.calibration_scores`, `calibration`, `selective`,
+      `bootstrap`. What needs other images is None:
       `calibration.temperature` and `selective.reject` (see :func:`add_validation`).
 
     Raises:
@@ -68,15 +71,15 @@ def classification_metrics(
     counted = confusion_metrics(
         confusion_matrix(labels, predictions.classes, classes), class_names, negative_class
     )
-    units = np.arange(len(labels)) if groups is None else groups
-    accuracy = bootstrap(accuracy_statistics(labels, predictions.classes, classes), units)
-    statistics = ranking_statistics(probabilities, labels, _index(class_names, negative_class))
-    areas, intervals = point_estimates(statistics, len(labels)), bootstrap(statistics, units)
+    units = _units(groups, len(labels))
+    accuracy = accuracy_intervals(labels, predictions.classes, classes, units)
+    areas = aurocs(probabilities, labels, _index(class_names, negative_class), units)
     auroc_by_class = {
-        name: {"auroc": areas[f"class {c}"], "auroc_ci95": intervals[f"class {c}"]}
+        name: {"auroc": areas[f"class {c}"].value, "auroc_ci95": areas[f"class {c}"].ci95}
         for c, name in enumerate(class_names)
     }
-    curve = risk_coverage(predictions.confidence, predictions.wrong)
+    confidence, wrong = predictions.confidence, predictions.wrong
+    curve = risk_coverage(confidence, wrong)
     return {
         **counted,
         "balanced_accuracy_ci95": accuracy["balanced_accuracy"],
@@ -85,23 +88,24 @@ def classification_metrics(
             name: metrics | auroc_by_class[name] for name, metrics in counted["per_class"].items()
         },
         "auroc": {
-            "macro": areas["macro"],
-            "macro_ci95": intervals["macro"],
-            "tumour": areas["tumour"],
-            "tumour_ci95": intervals["tumour"],
+            "macro": areas["macro"].value,
+            "macro_ci95": areas["macro"].ci95,
+            "tumour": areas["tumour"].value,
+            "tumour_ci95": areas["tumour"].ci95,
         },
-        **calibration_scores(probabilities, labels),
+        **calibration_scores(probabilities, labels, units),
         "calibration": {"bins": reliability_bins(probabilities, labels), "temperature": None},
         "selective": {
             "curve": curve_rows(curve),
             "aurc": area_under_risk_coverage(curve),
+            "aurc_ci95": aurc_interval(curve, confidence, wrong, units),
             "reject": None,
         },
         "bootstrap": {
             "resamples": RESAMPLES,
             "seed": SEED,
             "unit": "image" if groups is None else "duplicate group",
-            "units": len(np.unique(units)),
+            "units": int(units.max()) + 1,
         },
     }
 
@@ -111,6 +115,8 @@ def add_validation(
     test: Predictions,
     validation: Predictions,
     negative_class: str | None = None,
+    *,
+    groups: Int[np.ndarray, " N"] | None = None,
 ) -> dict[str, Any]:
     """Adds what is chosen on validation images and then measured on others.
 
@@ -119,6 +125,7 @@ def add_validation(
       test: the predictions measured.
       validation: for images that are not in `test` and that the weights were not fitted to.
       negative_class: as for `metrics`.
+      groups: as for `metrics`.
 
     Returns:
       `metrics` with `calibration.temperature` and `selective.reject`, which stays None, with a
@@ -133,11 +140,12 @@ def add_validation(
 
     value, note = fit_temperature(validation.logits, validation.labels)
     scaled = scale_logits(test.logits, value)
+    after = calibration_scores(scaled, test.labels, _units(groups, len(test.labels)))
     temperature = {
         "value": value,
         "fitted_on": source,
-        "before": {key: metrics[key] for key in ("ece", "nll", "brier")},
-        "after": calibration_scores(scaled, test.labels),
+        "before": {key: metrics[key] for key in after},
+        "after": after,
         "bins_after": reliability_bins(scaled, test.labels),
     }
     notes = [note] if note else []
@@ -155,6 +163,11 @@ def add_validation(
         "selective": {**metrics["selective"], "reject": reject},
         "notes": [*metrics["notes"], *notes],
     }
+
+
+def _units(groups: Int[np.ndarray, " N"] | None, n: int) -> Int[np.ndarray, " N"]:
+    """The independent units of n images: their groups, or the images themselves."""
+    return np.arange(n) if groups is None else number_units(groups)
 
 
 def _index(class_names: Sequence[str], negative_class: str | None) -> int | None:

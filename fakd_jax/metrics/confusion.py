@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Int
 
 from fakd_jax.errors import UserError
-from fakd_jax.metrics.resampling import Statistics, proportion
+from fakd_jax.metrics.resampling import (
+    percentile_interval,
+    proportion,
+    resampled_sums,
+    sums_by_unit,
+)
 
 
 def confusion_matrix(
@@ -70,27 +75,33 @@ def confusion_metrics(
     }
 
 
-def accuracy_statistics(
-    labels: Int[np.ndarray, " N"], predictions: Int[np.ndarray, " N"], num_classes: int
-) -> Statistics:
-    """`accuracy` and `balanced_accuracy` of weighted images, for the bootstrap.
+def accuracy_intervals(
+    labels: Int[np.ndarray, " N"],
+    predictions: Int[np.ndarray, " N"],
+    num_classes: int,
+    units: Int[np.ndarray, " N"],
+) -> dict[str, list[float] | None]:
+    """Bootstrap intervals of `accuracy` and `balanced_accuracy`.
 
-    Balanced accuracy is over the classes that have images, and NaN where all weights of one of
-    them are 0: the mean over fewer classes would be another metric.
+    Balanced accuracy is over the classes that have images, and undefined in a resample without one
+    of them: the mean over fewer classes would be another metric.
+
+    Args:
+      labels: class indices.
+      predictions: class indices.
+      num_classes: C.
+      units: of the bootstrap, from 0 on without gaps.
     """
-    cells = np.eye(num_classes**2)[_cells(labels, predictions, num_classes)]
+    right = labels == predictions
+    sums = resampled_sums(sums_by_unit(units, 2 * labels + right, 2 * num_classes))
+    wrong, correct = sums[:, 0::2], sums[:, 1::2]
+    support = wrong + correct
+    recall = np.divide(correct, support, out=np.full_like(support, np.nan), where=support > 0)
     present = np.bincount(labels, minlength=num_classes) > 0
-
-    def statistics(weights: Float[np.ndarray, "R N"]) -> Mapping[str, Float[np.ndarray, " R"]]:
-        matrices = (weights @ cells).reshape(-1, num_classes, num_classes)
-        correct, support = matrices.diagonal(axis1=1, axis2=2), matrices.sum(axis=2)
-        recall = np.divide(correct, support, out=np.full_like(support, np.nan), where=support > 0)
-        return {
-            "accuracy": correct.sum(axis=1) / support.sum(axis=1),
-            "balanced_accuracy": recall[:, present].mean(axis=1),
-        }
-
-    return statistics
+    return {
+        "accuracy": percentile_interval(correct.sum(axis=1) / support.sum(axis=1)),
+        "balanced_accuracy": percentile_interval(recall[:, present].mean(axis=1)),
+    }
 
 
 def missed_tumours(

@@ -1,4 +1,4 @@
-"""Intervals: Wilson's for a proportion, the percentile bootstrap for any other metric."""
+"""Intervals: Wilson's for a proportion, and the percentile bootstrap of whole units."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ CONFIDENCE = 0.95
 RESAMPLES, SEED = 2_000, 0
 MIN_DEFINED = 0.9
 WEIGHTS_AT_ONCE = 4_000_000  # 32 MB, whatever the size of the data
+MOST_UNITS = 10_000
 
 # What is bootstrapped: named metrics of weighted images, one value per row of weights. A weight is
 # how often an image was drawn.
@@ -52,6 +53,50 @@ def group_numbers(ids: Sequence[str], groups: Mapping[str, int]) -> Int[np.ndarr
     """The duplicate group of each image; an id that `groups` lacks is a group of its own."""
     free = max(groups.values(), default=-1) + 1
     return np.array([groups.get(id, free + i) for i, id in enumerate(ids)], np.int64)
+
+
+def number_units(units: Int[np.ndarray, " N"]) -> Int[np.ndarray, " N"]:
+    """The same units, numbered from 0 on without gaps."""
+    return np.unique(units, return_inverse=True)[1]
+
+
+def sums_by_unit(
+    units: Int[np.ndarray, " N"],
+    columns: Int[np.ndarray, " N"],
+    num_columns: int,
+    values: Float[np.ndarray, " N"] | None = None,
+) -> Float[np.ndarray, "U F"]:
+    """The sums that a metric is computed from, for each unit: what the bootstrap resamples.
+
+    More than `MOST_UNITS` are first joined at random into as many of about equal size, which
+    are independent too (the random group method: Wolter 2007, chapter 2): time and memory no
+    longer grow, and a standard error is known to 0.7 % still.
+
+    Args:
+      units: of each image, from 0 on without gaps.
+      columns: the column that each image is added to, in `[0, num_columns)`.
+      num_columns: F.
+      values: what it adds; None for 1.
+    """
+    count = int(units.max()) + 1
+    if count > MOST_UNITS:
+        joined = np.random.default_rng(SEED).permutation(count) % MOST_UNITS
+        units, count = joined[units], MOST_UNITS
+    cells = units * num_columns + columns
+    return np.bincount(cells, values, count * num_columns).reshape(count, -1).astype(np.float64)
+
+
+def resampled_sums(
+    sums: Float[np.ndarray, "U F"], *, resamples: int = RESAMPLES, seed: int = SEED
+) -> Float[np.ndarray, "R F"]:
+    """The sums over resamples of as many units as there are, drawn with replacement."""
+    random = np.random.default_rng(seed)
+    at_once = max(1, WEIGHTS_AT_ONCE // len(sums))
+    parts = [
+        _times_drawn(random, min(at_once, resamples - start), len(sums)) @ sums
+        for start in range(0, resamples, at_once)
+    ]
+    return np.concatenate(parts)
 
 
 def bootstrap(
@@ -94,17 +139,20 @@ def bootstrap(
         for name, values in statistics(times[:, unit_of]).items():
             drawn[name].append(values)
     return {
-        name: _percentile_interval(np.concatenate(parts), confidence)
+        name: percentile_interval(np.concatenate(parts), confidence)
         for name, parts in drawn.items()
     }
 
 
-def point_estimates(statistics: Statistics, n: int) -> dict[str, float | None]:
-    """The metrics of the n images themselves; None for what is undefined."""
-    return {
-        name: None if np.isnan(value[0]) else float(value[0])
-        for name, value in statistics(np.ones((1, n))).items()
-    }
+def percentile_interval(
+    values: Float[np.ndarray, " R"], confidence: float = CONFIDENCE
+) -> list[float] | None:
+    """The interval of a metric from its values in resamples; None as :func:`bootstrap` says."""
+    defined = values[~np.isnan(values)]
+    if len(defined) < MIN_DEFINED * len(values) or np.ptp(defined) == 0:
+        return None
+    tail = 50 * (1 - confidence)
+    return np.percentile(defined, [tail, 100 - tail]).tolist()
 
 
 def _times_drawn(random: np.random.Generator, rows: int, count: int) -> Float[np.ndarray, "R U"]:
@@ -113,11 +161,3 @@ def _times_drawn(random: np.random.Generator, rows: int, count: int) -> Float[np
     # As floats: the statistics multiply them, which is fast for floats alone.
     times = np.bincount(draws.ravel(), minlength=rows * count).astype(np.float64)
     return times.reshape(rows, count)
-
-
-def _percentile_interval(values: Float[np.ndarray, " R"], confidence: float) -> list[float] | None:
-    defined = values[~np.isnan(values)]
-    if len(defined) < MIN_DEFINED * len(values) or np.ptp(defined) == 0:
-        return None
-    tail = 50 * (1 - confidence)
-    return np.percentile(defined, [tail, 100 - tail]).tolist()

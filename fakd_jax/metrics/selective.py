@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from fakd_jax.metrics.confusion import missed_tumours
+from fakd_jax.metrics.linearised import log_interval, standard_error
 from fakd_jax.metrics.predictions import Predictions
 from fakd_jax.metrics.resampling import proportion
 
@@ -55,6 +56,38 @@ def area_under_risk_coverage(curve: RiskCoverage) -> float:
     """
     newly_kept = np.diff(curve.kept, prepend=0)
     return float(newly_kept @ (curve.wrong / curve.kept) / curve.kept[-1])
+
+
+def aurc_interval(
+    curve: RiskCoverage,
+    confidence: Float[np.ndarray, " N"],
+    wrong: Bool[np.ndarray, " N"],
+    units: Int[np.ndarray, " N"],
+) -> list[float] | None:
+    """The 95 % interval of the AURC, by :func:`fakd_jax.metrics.linearised.log_interval`.
+
+    A prediction of confidence c changes the area through its own risk and, if it is wrong, through
+    the risk of every prediction that is no more confident: with risk r(t) and number kept k(t) at
+    threshold t, its influence is r(c) - AURC + Σ_{t ≤ c} ([wrong] - r(t)) / k(t), over N.
+
+    Args:
+      curve: of the N predictions.
+      confidence: of each.
+      wrong: which are wrong.
+      units: of each image, from 0 on without gaps.
+
+    Returns:
+      [low, high]; None without errors.
+    """
+    newly_kept, risk = np.diff(curve.kept, prepend=0), curve.wrong / curve.kept
+    per_kept = newly_kept / curve.kept
+    less_confident = np.cumsum(per_kept[::-1])[::-1]
+    their_risk = np.cumsum((per_kept * risk)[::-1])[::-1]
+    at = np.searchsorted(-curve.thresholds, -confidence)
+    area = area_under_risk_coverage(curve)
+    influence = risk[at] - area + wrong * less_confident[at] - their_risk[at]
+    error = standard_error(influence / len(at), units)
+    return log_interval(area, error, int(units.max()) + 1)
 
 
 def curve_rows(curve: RiskCoverage, points: int = CURVE_POINTS) -> list[dict[str, Any]]:

@@ -9,13 +9,13 @@ import numpy as np
 from jaxtyping import Bool
 
 from fakd_jax.metrics.confusion import (
-    accuracy_statistics,
+    accuracy_intervals,
     confusion_matrix,
     confusion_metrics,
     missed_tumours,
 )
 from fakd_jax.metrics.predictions import Predictions
-from fakd_jax.metrics.resampling import bootstrap, group_numbers
+from fakd_jax.metrics.resampling import group_numbers, number_units
 
 FROM_COUNTS = ("n", "accuracy", "accuracy_ci95", "balanced_accuracy")
 
@@ -56,11 +56,11 @@ def subset_rows(
             return dict.fromkeys(undefined) | sizes
         matrix = confusion_matrix(true, predicted, len(class_names))
         counted = confusion_metrics(matrix, class_names)
-        statistics = accuracy_statistics(true, predicted, len(class_names))
+        intervals = accuracy_intervals(true, predicted, len(class_names), number_units(units))
         return {
             **sizes,
             **{key: counted[key] for key in FROM_COUNTS},
-            "accuracy_ci95_grouped": bootstrap(statistics, units)["accuracy"],
+            "accuracy_ci95_grouped": intervals["accuracy"],
             "missed_tumour": missed_tumours(true, predicted, negative),
         }
 

@@ -40,6 +40,18 @@ def curve_point(n: int, wrong: int) -> dict[str, Any]:
     }
 
 
+def calibration_scores(ece: float, nll: float, brier: float) -> dict[str, Any]:
+    return {
+        "ece": ece,
+        "ece_ci95": [0.0, ece + 0.02],
+        "ece_if_calibrated": 0.0613,
+        "nll": nll,
+        "nll_ci95": [nll - 0.1, nll + 0.15],
+        "brier": brier,
+        "brier_ci95": [brier - 0.05, brier + 0.07],
+    }
+
+
 def subset(name: str, n: int, right: int) -> dict[str, Any]:
     return {
         "name": name,
@@ -64,7 +76,7 @@ def example_metrics() -> dict[str, Any]:
             "auroc": 0.9321 if name == "astro" else 0.95,
             "auroc_ci95": [0.88, 0.97],
         }
-    scores = {"ece": 0.0812, "nll": 0.6543, "brier": 0.3219}
+    scores = calibration_scores(0.0812, 0.6543, 0.3219)
     source = {"split": "val", "n": 24}
     metrics |= {
         "balanced_accuracy_ci95": [0.6789, 0.9012],
@@ -83,7 +95,7 @@ def example_metrics() -> dict[str, Any]:
                 "value": 1.37,
                 "fitted_on": source,
                 "before": scores,
-                "after": {"ece": 0.0345, "nll": 0.6001, "brier": 0.3102},
+                "after": calibration_scores(0.0345, 0.6001, 0.3102),
                 "bins_after": reliability_bins(
                     (0, 0, 0), (8, 0.4, 3), (12, 0.65, 10), (20, 0.93, 19)
                 ),
@@ -92,6 +104,7 @@ def example_metrics() -> dict[str, Any]:
         "selective": {
             "curve": [curve_point(10, 0), curve_point(20, 1), curve_point(40, 8)],
             "aurc": 0.0777,
+            "aurc_ci95": [0.0444, 0.1357],
             "reject": {
                 "threshold": 0.7654,
                 "rule": "the lowest threshold whose validation risk is at most 5 %",
@@ -124,6 +137,8 @@ def example_metrics() -> dict[str, Any]:
             "mcnemar_p": 0.7539,
             "difference": -0.05,
             "difference_ci95": [-0.2, 0.1],
+            "sign_flip_p": 0.8125,
+            "verdict": "unsettled",
         },
         "latency": [
             {

@@ -68,4 +68,5 @@ def test_a_comparison_draws_the_duplicate_groups_too() -> None:
     pairs = Duplicates({id: i // 2 for i, id in enumerate(IDS)}, "f00d", [])
     grouped = measured(baseline=baseline, duplicates=pairs)["comparison"]
     assert grouped["difference_ci95"] != alone["difference_ci95"]
-    assert grouped["mcnemar_p"] == alone["mcnemar_p"]
+    assert grouped["mcnemar_p"] == alone["mcnemar_p"] == alone["sign_flip_p"]
+    assert grouped["sign_flip_p"] != alone["sign_flip_p"]

@@ -13,43 +13,31 @@ from sklearn.metrics import brier_score_loss, log_loss
 from fakd_jax.metrics.calibration import (
     HIGHEST_TEMPERATURE,
     LOWEST_TEMPERATURE,
-    brier_score,
     calibration_scores,
-    expected_calibration_error,
     fit_temperature,
-    negative_log_likelihood,
-    reliability_bins,
+    log_losses,
     scale_logits,
+    squared_errors,
 )
-from fakd_jax.metrics.resampling import wilson_interval
 from tests.evaluation.predictions import random_logits, random_predictions
 
 
-def test_calibration_error_by_hand() -> None:
-    # Bins of width 1/15: .95 and .97 share the last, .70 is on its own and .60 too.
-    probabilities = np.array([[0.95, 0.05], [0.97, 0.03], [0.3, 0.7], [0.6, 0.4]])
-    labels = np.array([0, 1, 1, 1])
-    expected = (abs(1 - 0.95 + 0 - 0.97) + abs(1 - 0.7) + abs(0 - 0.6)) / 4
-    assert expected_calibration_error(probabilities, labels) == pytest.approx(expected)
-    # An edge belongs to the bin below: of 2 bins, .5 and .4 lie in (0, .5], both right.
-    probabilities = np.array([[0.5, 0.25, 0.25], [0.3, 0.3, 0.4], [0.9, 0.1, 0.0]])
-    error = expected_calibration_error(probabilities, np.array([0, 2, 1]), bins=2)
-    assert error == pytest.approx((0.5 + 0.6 + 0.9) / 3)
-
-
 def test_certainty_is_calibrated_if_right_and_costs_a_finite_amount_if_wrong() -> None:
-    assert calibration_scores(np.eye(4), np.arange(4)) == {"ece": 0, "nll": 0, "brier": 0}
+    scores = calibration_scores(np.eye(4), np.arange(4), np.arange(4))
+    numbers = dict.fromkeys(("ece", "ece_if_calibrated", "nll", "brier"), 0)
+    assert scores == numbers | dict.fromkeys(("ece_ci95", "nll_ci95", "brier_ci95"))
     certain = np.eye(2, dtype=np.float32)
-    cost = negative_log_likelihood(certain, np.array([1, 1]))
-    assert cost == pytest.approx(-math.log(np.finfo(np.float32).tiny) / 2)
-    assert brier_score(certain, np.array([1, 0])) == 2
+    costs = log_losses(certain, np.array([1, 1]))
+    assert costs == pytest.approx([-math.log(np.finfo(np.float32).tiny), 0])
+    assert squared_errors(certain, np.array([1, 0])).tolist() == [2, 2]
+    assert certain.tolist() == [[1, 0], [0, 1]]
 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_scores_agree_with_scikit_learn(seed: int) -> None:
     random = random_predictions(seed)
     probabilities, labels = random.probabilities, random.labels
-    scores = calibration_scores(probabilities, labels)
+    scores = calibration_scores(probabilities, labels, np.arange(200))
     assert scores["nll"] == pytest.approx(log_loss(labels, probabilities))
     assert scores["brier"] == pytest.approx(
         brier_score_loss(labels, probabilities, scale_by_half=False)
@@ -60,30 +48,32 @@ def test_scores_agree_with_scikit_learn(seed: int) -> None:
 def test_scores_have_bounds_and_no_order(seed: int, n: int, sharpness: float) -> None:
     logits, labels = random_logits(seed, n)
     probabilities = scale_logits(logits, 1 / sharpness)
-    scores = calibration_scores(probabilities, labels)
+    scores = calibration_scores(probabilities, labels, np.arange(n))
     assert 0 <= scores["ece"] <= 1
     assert 0 <= scores["brier"] <= 2
     assert scores["nll"] >= 0
+    for name in ("ece", "nll", "brier"):
+        low, high = scores[f"{name}_ci95"] or (scores[name], scores[name])
+        assert 0 <= low <= scores[name] <= high
     order = np.random.default_rng(seed).permutation(n)
-    assert calibration_scores(probabilities[order], labels[order]) == pytest.approx(scores)
+    reordered = calibration_scores(probabilities[order], labels[order], np.arange(n))
+    for name in ("ece", "nll", "brier", "nll_ci95", "brier_ci95"):
+        assert reordered[name] == pytest.approx(scores[name])
 
 
-def test_the_bins_are_those_of_the_calibration_error() -> None:
-    random = random_predictions(0)
-    probabilities, labels = random.probabilities, random.labels
-    bins = reliability_bins(probabilities, labels)
-    assert len(bins) == 15
-    assert (bins[0]["low"], bins[-1]["high"]) == (0, 1)
-    assert sum(row["n"] for row in bins) == 200
-    filled = [row for row in bins if row["n"]]
-    gap = sum(row["n"] * abs(row["accuracy"] - row["confidence"]) for row in filled) / 200
-    assert gap == pytest.approx(expected_calibration_error(probabilities, labels))
-    for row in filled:
-        assert row["low"] < row["confidence"] <= row["high"]
-        right = round(row["accuracy"] * row["n"])
-        assert row["accuracy_ci95"] == list(wilson_interval(right, row["n"]))
-    # The first bin is empty: of four classes one has at least 1/4.
-    assert list(bins[0].values())[2:] == [0, None, None, None]
+def test_copies_count_once_in_groups_and_again_as_images() -> None:
+    once = random_predictions(0)
+    labels, probabilities = (np.repeat(x, 4, axis=0) for x in (once.labels, once.probabilities))
+    of_one = calibration_scores(once.probabilities, once.labels, np.arange(200))
+    grouped = calibration_scores(probabilities, labels, np.arange(800) // 4)
+    naive = calibration_scores(probabilities, labels, np.arange(800))
+    for name in ("nll", "brier"):
+        assert grouped[f"{name}_ci95"] == pytest.approx(of_one[f"{name}_ci95"])
+        half = np.ptp(of_one[f"{name}_ci95"]) / 2
+        assert np.ptp(naive[f"{name}_ci95"]) == pytest.approx(half, rel=0.05)
+    expected = of_one["ece_if_calibrated"]
+    assert grouped["ece_if_calibrated"] == pytest.approx(expected, rel=0.05)
+    assert naive["ece_if_calibrated"] == pytest.approx(expected / 2, rel=0.05)
 
 
 @pytest.mark.parametrize("known", [0.3, 1.0, 2.5])
@@ -105,7 +95,7 @@ def test_no_other_temperature_is_better() -> None:
     best = fit_temperature(logits, labels).value
 
     def nll(temperature: float) -> float:
-        return negative_log_likelihood(scale_logits(logits, temperature), labels)
+        return float(log_losses(scale_logits(logits, temperature), labels).mean())
 
     tried = [nll(temperature) for temperature in np.geomspace(0.1, 10, 200)]
     assert nll(best) <= min(tried)

@@ -36,10 +36,13 @@ def test_the_metrics_are_consistent() -> None:
         (metrics, "balanced_accuracy"),
         (metrics["auroc"], "macro"),
         (metrics["auroc"], "tumour"),
+        (metrics, "nll"),
+        (metrics, "brier"),
+        (metrics["selective"], "aurc"),
     ):
         low, high = values[f"{key}_ci95"]
         assert low < values[key] < high
-    assert calibration_scores(probabilities, labels).items() <= metrics.items()
+    assert calibration_scores(probabilities, labels, np.arange(200)).items() <= metrics.items()
     everything = metrics["selective"]["curve"][-1]
     assert everything["risk"] == pytest.approx(1 - metrics["accuracy"])
     assert metrics["selective"]["aurc"] < 1 - metrics["accuracy"]
@@ -64,6 +67,8 @@ def test_groups_are_the_bootstraps_units() -> None:
     for narrow, wide in (
         (alone["balanced_accuracy_ci95"], grouped["balanced_accuracy_ci95"]),
         (alone["auroc"]["macro_ci95"], grouped["auroc"]["macro_ci95"]),
+        (alone["nll_ci95"], grouped["nll_ci95"]),
+        (alone["selective"]["aurc_ci95"], grouped["selective"]["aurc_ci95"]),
         (alone["accuracy_ci95"], grouped["accuracy_ci95_grouped"]),
     ):
         assert np.ptp(wide) / np.ptp(narrow) == pytest.approx(2, rel=0.1)
@@ -77,9 +82,9 @@ def test_thresholds_chosen_on_validation_images_are_measured_on_the_others() -> 
     source, temperature = {"split": "val", "n": 500}, metrics["calibration"]["temperature"]
     assert temperature["value"] == fit_temperature(validation.logits, validation.labels).value > 1
     assert temperature["fitted_on"] == source
-    assert temperature["before"] == {key: plain[key] for key in ("ece", "nll", "brier")}
+    assert temperature["before"] == {key: plain[key] for key in temperature["after"]}
     scaled = scale_logits(test.logits, temperature["value"])
-    assert temperature["after"] == calibration_scores(scaled, test.labels)
+    assert temperature["after"] == calibration_scores(scaled, test.labels, np.arange(300))
     assert temperature["after"]["nll"] < temperature["before"]["nll"]
     assert temperature["after"]["ece"] < temperature["before"]["ece"]
     assert sum(row["n"] for row in temperature["bins_after"]) == 300

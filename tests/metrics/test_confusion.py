@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
 import sklearn.metrics
 
 from fakd_jax.metrics.confusion import (
-    accuracy_statistics,
+    accuracy_intervals,
     confusion_matrix,
     confusion_metrics,
     missed_tumours,
 )
-from fakd_jax.metrics.resampling import point_estimates, proportion, wilson_interval
+from fakd_jax.metrics.resampling import bootstrap, proportion, resampled_sums, wilson_interval
 from tests.evaluation.predictions import NAMES, PAPER, random_predictions
 
 
@@ -125,26 +127,28 @@ def test_labels_and_predictions_that_do_not_fit_are_refused() -> None:
         confusion_matrix(labels[1:], predictions, 3)
 
 
-def test_weighted_shares_are_those_of_the_copies() -> None:
-    random = random_predictions(0)
+def test_intervals_are_those_of_the_metrics_of_resampled_images(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    random, units = random_predictions(0, 60), np.arange(60) // 2
     labels, predictions = random.labels, random.classes
-    statistics = accuracy_statistics(labels, predictions, 4)
-    plain = confusion_metrics(confusion_matrix(labels, predictions, 4), NAMES)
-    for key, value in point_estimates(statistics, 200).items():
-        assert value == pytest.approx(plain[key])
-    times = np.random.default_rng(5).integers(0, 3, 200)
-    copied = confusion_metrics(
-        confusion_matrix(np.repeat(labels, times), np.repeat(predictions, times), 4), NAMES
-    )
-    for key, value in statistics(times[None].astype(float)).items():
-        assert value == pytest.approx([copied[key]])
 
+    def statistics(weights: np.ndarray) -> dict[str, np.ndarray]:
+        found = [
+            confusion_metrics(
+                confusion_matrix(np.repeat(labels, times), np.repeat(predictions, times), 4), NAMES
+            )
+            for times in weights.astype(int)
+        ]
+        keys = ("accuracy", "balanced_accuracy")
+        return {key: np.array([metrics[key] for metrics in found]) for key in keys}
 
-def test_balanced_accuracy_without_one_of_its_classes_is_undefined() -> None:
-    labels = np.array([0, 0, 1])
-    statistics = accuracy_statistics(labels, labels, 3)
-    drawn = statistics(np.array([[1.0, 1.0, 1.0], [3.0, 0.0, 0.0]]))
-    np.testing.assert_equal(drawn["balanced_accuracy"], [1, np.nan])  # class 2 was never there
+    expected = bootstrap(statistics, units, resamples=50)
+    few = partial(resampled_sums, resamples=50)
+    monkeypatch.setattr("fakd_jax.metrics.confusion.resampled_sums", few)
+    found = accuracy_intervals(labels, predictions, 4, units)
+    for key, interval in expected.items():
+        assert found[key] == pytest.approx(interval)
 
 
 @pytest.mark.parametrize(

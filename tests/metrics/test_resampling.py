@@ -12,11 +12,14 @@ from scipy.stats import binom
 from statsmodels.stats.proportion import proportion_confint
 
 from fakd_jax.metrics import resampling
-from fakd_jax.metrics.confusion import accuracy_statistics
+from fakd_jax.metrics.confusion import accuracy_intervals
 from fakd_jax.metrics.resampling import (
-    Statistics,
     bootstrap,
     group_numbers,
+    number_units,
+    percentile_interval,
+    resampled_sums,
+    sums_by_unit,
     wilson_interval,
 )
 
@@ -53,9 +56,9 @@ def test_an_unknown_id_is_a_group_of_its_own() -> None:
     assert len(set(group_numbers(["a", "b"], {}))) == 2
 
 
-def accuracy_of(right: np.ndarray) -> Statistics:
-    """Accuracy as the metrics bootstrap it: two classes, the truth always the first."""
-    return accuracy_statistics(np.zeros(len(right), int), (~right).astype(int), 2)
+def accuracy_interval(right: np.ndarray, units: np.ndarray) -> list[float] | None:
+    """Of two classes, the truth always the first."""
+    return accuracy_intervals(np.zeros(len(right), int), (~right).astype(int), 2, units)["accuracy"]
 
 
 def test_the_bootstraps_spread_is_the_standard_error_of_a_mean() -> None:
@@ -94,23 +97,58 @@ def test_every_image_of_a_unit_is_drawn_with_it() -> None:
     assert (weights[:, [0, 1, 3]].sum(axis=1) == 3).all()  # as many units as there are
 
 
+def test_sums_are_resampled_as_images_are() -> None:
+    units, values = np.arange(50) // 3, np.random.default_rng(0).exponential(size=50)
+
+    def mean(weights: np.ndarray) -> Mapping[str, np.ndarray]:
+        return {"mean": weights @ values / weights.sum(axis=1)}
+
+    sums = np.hstack([sums_by_unit(units, units * 0, 1, values), sums_by_unit(units, units * 0, 1)])
+    drawn = resampled_sums(sums)
+    interval = percentile_interval(drawn[:, 0] / drawn[:, 1])
+    assert interval == pytest.approx(bootstrap(mean, units)["mean"])
+
+
+def test_sums_by_hand() -> None:
+    units, columns = np.array([0, 1, 0, 2]), np.array([1, 0, 1, 2])
+    expected = [[0, 2, 0], [1, 0, 0], [0, 0, 1]]
+    assert sums_by_unit(units, columns, 3).tolist() == expected
+    values = np.array([0.5, 2.0, 1.0, -4.0])
+    assert sums_by_unit(units, columns, 3, values).tolist() == [[0, 1.5, 0], [2, 0, 0], [0, 0, -4]]
+
+
+def test_many_units_are_joined_whole_and_leave_the_interval_as_it_is(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    random = np.random.default_rng(0)
+    units = np.repeat(np.arange(6000), 2)
+    values = random.exponential(size=6000)[units]
+    each = sums_by_unit(units, units * 0, 1, values)
+    monkeypatch.setattr(resampling, "MOST_UNITS", 500)
+    joined = sums_by_unit(units, units * 0, 1, values)
+    assert sums_by_unit(units, units * 0, 1)[:, 0].tolist() == [24] * 500  # copies stay together
+    assert joined.sum() == pytest.approx(each.sum())
+    assert resampled_sums(joined).std() == pytest.approx(resampled_sums(each).std(), rel=0.1)
+
+
 def test_the_bits_depend_on_the_seed_and_not_on_the_memory_limit(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    statistics, units = accuracy_of(np.arange(50) < 41), np.arange(50) // 2
-    first = bootstrap(statistics, units, seed=1)
-    assert bootstrap(statistics, units, seed=2) != first
+    sums = sums_by_unit(np.arange(50) // 2, (np.arange(50) < 41).astype(int), 2)
+    first = resampled_sums(sums, seed=1)
+    assert (resampled_sums(sums, seed=2) != first).any()
     monkeypatch.setattr(resampling, "WEIGHTS_AT_ONCE", 333)
-    assert bootstrap(statistics, units, seed=1) == first
+    np.testing.assert_array_equal(resampled_sums(sums, seed=1), first)
 
 
+@pytest.mark.slow
 def test_intervals_cover_the_accuracy_only_if_the_copies_of_a_slice_are_drawn_together() -> None:
     random, draws, copies = np.random.default_rng(0), 200, 6
     groups, covered = np.repeat(np.arange(80), copies), np.zeros(2)
-    for seed in range(draws):
+    for _ in range(draws):
         right = np.repeat(random.random(80) < 0.9, copies)
         for which, units in enumerate((groups, np.arange(len(groups)))):
-            low, high = bootstrap(accuracy_of(right), units, resamples=300, seed=seed)["accuracy"]
+            low, high = accuracy_interval(right, units)
             covered[which] += low <= 0.9 <= high
     grouped, plain = covered / draws
     assert grouped > 0.89
@@ -122,16 +160,20 @@ def test_no_interval_where_a_class_is_often_absent() -> None:
     # 1.5 %.
     labels = np.array([0] * 20 + [1] * 4)
     predictions = np.array([0] * 15 + [1] * 8 + [0])
-    often = bootstrap(accuracy_statistics(labels[:21], predictions[:21], 2), np.arange(21))
+    often = accuracy_intervals(labels[:21], predictions[:21], 2, np.arange(21))
     assert often["balanced_accuracy"] is None
     assert often["accuracy"] is not None
-    rarely = bootstrap(accuracy_statistics(labels, predictions, 2), np.arange(24))
+    rarely = accuracy_intervals(labels, predictions, 2, np.arange(24))
     low, high = rarely["balanced_accuracy"]
     assert 0 < low < 0.75 < high <= 1
 
 
 def test_no_interval_where_all_resamples_agree() -> None:
-    assert bootstrap(accuracy_of(np.ones(30, bool)), np.arange(30))["accuracy"] is None
-    assert bootstrap(accuracy_of(np.arange(30) < 9), np.zeros(30, int))["accuracy"] is None
+    assert accuracy_interval(np.ones(30, bool), np.arange(30)) is None
+    assert accuracy_interval(np.arange(30) < 9, np.zeros(30, int)) is None
     with pytest.raises(ValueError, match="no images"):
-        bootstrap(accuracy_of(np.ones(0, bool)), np.arange(0))
+        bootstrap(lambda weights: {}, np.arange(0))
+
+
+def test_units_are_numbered_from_0_on() -> None:
+    assert number_units(np.array([7, -3, 7, 5])).tolist() == [2, 0, 2, 1]

@@ -6,16 +6,19 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import t as student
 
 from fakd_jax.metrics.predictions import Predictions
 from fakd_jax.metrics.resampling import proportion, wilson_interval
 from fakd_jax.metrics.selective import (
     area_under_risk_coverage,
+    aurc_interval,
     choose_threshold,
     curve_rows,
     reject_option,
     risk_coverage,
 )
+from tests.evaluation.predictions import random_predictions
 
 CONFIDENCE = np.array([0.9, 0.6, 0.8, 0.6, 0.7])
 WRONG = np.array([False, True, False, False, True])
@@ -47,6 +50,20 @@ def test_the_area_is_a_mean_of_risks(rows: list[tuple[int, bool]], data: st.Data
     assert 0 <= area(confidence, wrong) <= 1
     order = np.array(data.draw(st.permutations(range(len(rows)))))
     assert area(confidence[order], wrong[order]) == area(confidence, wrong)
+
+
+def test_the_areas_interval_is_that_of_its_jackknife() -> None:
+    predictions = random_predictions(0, 300)
+    confidence, wrong = np.round(predictions.confidence, 2), predictions.wrong  # with ties
+    units = np.arange(300) // 2
+    whole = area(confidence, wrong)
+    left_out = [area(confidence[units != unit], wrong[units != unit]) for unit in range(150)]
+    error = np.sqrt(149 / 150 * np.sum((np.array(left_out) - np.mean(left_out)) ** 2))
+    low, high = aurc_interval(risk_coverage(confidence, wrong), confidence, wrong, units)
+    assert np.sqrt(low * high) == pytest.approx(whole)
+    assert np.log(high / low) / 2 / student.ppf(0.975, 149) * whole == pytest.approx(
+        error, rel=0.05
+    )
 
 
 def test_a_long_curve_is_thinned_and_keeps_its_ends() -> None:

@@ -15,6 +15,7 @@ from fakd_jax.evaluation.report.plots import (
     plot_reliability,
     plot_risk_coverage,
 )
+from fakd_jax.evaluation.report.text import verdict_sentence
 from fakd_jax.metrics.classification import NOT_ASKED_FOR, WHY_NO_THRESHOLD
 from fakd_jax.reporting.figures import save_figure
 from fakd_jax.reporting.pages import render
@@ -100,6 +101,7 @@ def html_report(
         / metrics["n"],
         not_asked_for=NOT_ASKED_FOR in metrics["notes"],
         why_no_threshold=WHY_NO_THRESHOLD,
+        verdict=metrics["comparison"] and verdict_sentence(metrics["comparison"]),
         flat=flat,
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from fakd_jax.metrics.comparison import BETTER, SIGNIFICANCE, WORSE
 from fakd_jax.reporting.numbers import (
     DASH,
     count,
@@ -94,7 +95,8 @@ def _summary(metrics: Mapping[str, Any]) -> str:
     if "ece" in metrics:
         pairs += _of_probabilities(metrics)
     if metrics.get("comparison"):
-        pairs.append(("comparison", _comparison(metrics["comparison"])))
+        unit = metrics["bootstrap"]["unit"]
+        pairs.append(("comparison", _comparison(metrics["comparison"], unit)))
     return "\n".join([text_pairs(pairs), *(f"note: {note}" for note in metrics["notes"])])
 
 
@@ -118,9 +120,13 @@ def _of_probabilities(metrics: Mapping[str, Any]) -> list[tuple[str, str]]:
             f"{decimal(auroc['macro'], auroc['macro_ci95'])} (macro), "
             f"{decimal(auroc['tumour'], auroc['tumour_ci95'])} (tumour or not)",
         ),
-        ("calibration error", f"{percent(metrics['ece'])}  (ECE, 15 bins)"),
-        ("neg. log-likelihood", f"{decimal(metrics['nll'])} nats"),
-        ("Brier score", f"{decimal(metrics['brier'])}  (0 to 2)"),
+        (
+            "calibration error",
+            f"{percent(metrics['ece'], metrics['ece_ci95'])}  (ECE, 15 bins; "
+            f"{percent(metrics['ece_if_calibrated'])} expected if calibrated)",
+        ),
+        ("neg. log-likelihood", f"{decimal(metrics['nll'], metrics['nll_ci95'])} nats"),
+        ("Brier score", f"{decimal(metrics['brier'], metrics['brier_ci95'])}  (0 to 2)"),
     ]
     if temperature:
         after = temperature["after"]
@@ -142,15 +148,29 @@ def _of_probabilities(metrics: Mapping[str, Any]) -> list[tuple[str, str]]:
     return pairs
 
 
-def _comparison(comparison: Mapping[str, Any]) -> str:
-    """The difference to another model, and whether chance could cause it."""
-    other = comparison["with"]
+def verdict_sentence(comparison: Mapping[str, Any]) -> str:
+    """The verdict of `comparison` of `metrics.json` in words."""
+    if comparison["verdict"] == BETTER:
+        return "This network is the more accurate one."
+    if comparison["verdict"] == WORSE:
+        return "The other network is the more accurate one."
+    interval = comparison["difference_ci95"]
+    if interval and (interval[0] <= 0 <= interval[1]) != (
+        comparison["sign_flip_p"] >= SIGNIFICANCE
+    ):
+        return "Test and interval disagree: the data do not settle which network is more accurate."
+    return "The data do not settle which network is more accurate."
+
+
+def _comparison(comparison: Mapping[str, Any], unit: str) -> str:
+    """The difference to another model, its test, and whether they settle which is better."""
+    other, below = comparison["with"], f"\n{'':20} "
     return (
         f"{points(comparison['difference'], comparison['difference_ci95'])} points to "
-        f"{other['arch']} ({other['config']}):\n{'':20} "
+        f"{other['arch']} ({other['config']}):{below}"
         f"{count(comparison['only_this_right'])} right only here, "
-        f"{count(comparison['only_other_right'])} there; McNemar "
-        f"{p_value(comparison['mcnemar_p'], named=True)}"
+        f"{count(comparison['only_other_right'])} there; exact test by {unit}: "
+        f"{p_value(comparison['sign_flip_p'], named=True)}{below}{verdict_sentence(comparison)}"
     )
 
 

@@ -97,8 +97,9 @@ def test_every_metric_is_there_with_its_interval() -> None:
         "macro average 40 80.56 %",
         # Calibration: (4 * 0.4 + 10 * 0.65 + 26 * 0.93) / 40.
         "80.70 % confident and 80.00 % right",
-        "as predicted 8.12 % 0.6543 0.3219",
-        "with temperature 1.37 3.45 % 0.6001 0.3102",
+        "as predicted 8.12 % [0.00, 10.12] 6.13 % 0.6543 [0.5543, 0.8043] 0.3219 [0.2719, 0.3919]",
+        "with temperature 1.37 3.45 % [0.00, 5.45] 6.13 % 0.6001 [0.5001, 0.7501] 0.3102",
+        "(AURC): 0.0777 [0.0444, 0.1357]",
         # Selective prediction.
         "below a confidence of 76.54 %",
         "30 of 40 images (75.00 %) and abstains on 10",
@@ -154,8 +155,19 @@ def test_the_page_is_self_contained_with_alternative_texts_and_its_bytes_repeat(
             "[3.46, 25.62] are wrong",
         ),
         # Chance.
-        ({"comparison.mcnemar_p": 0.01}, "0.010. Chance alone rarely", "0.754. Chance alone can"),
+        (
+            {"comparison.verdict": "better"},
+            "This network is the more accurate one",
+            "do not settle",
+        ),
+        ({"comparison.verdict": "worse"}, "The other network is the more acc", "do not settle"),
+        (
+            {"comparison.sign_flip_p": 0.044},
+            "p = 0.044. Test and interval disagree: the data do not settle",
+            "p = 0.812. The data do not settle",
+        ),
         ({"comparison.difference_ci95": None}, "no interval", "−20.00 to +10.00"),
+        ({"bootstrap.unit": "image"}, "McNemar’s exact test", "a duplicate group change sides"),
         ({"bootstrap.unit": "image"}, "all images as independent; where", "keep duplicates"),
         ({"per_class.astro.support": 100}, None, "astro has 16 images"),
         ({"per_class.negative.support": 0}, None, "negative has 12 images: one more or one fewer"),
