@@ -1,9 +1,10 @@
-"""`predictions.csv`: one row per image with its label, its predicted class and probabilities."""
+"""`predictions.csv`, one row per image evaluated, and `duplicate_groups.csv`, their groups."""
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,6 +13,7 @@ from fakd_jax.metrics.predictions import Predictions
 from fakd_jax.reporting.tables import csv_text
 
 COLUMNS = ("id", "label", "prediction")
+GROUP_COLUMNS = ("id", "group")
 
 
 class NamedPrediction(NamedTuple):
@@ -42,12 +44,32 @@ def read_predictions(file: Path) -> dict[str, NamedPrediction]:
     Raises:
       UserError: it cannot be read, or is not a `predictions.csv`.
     """
+    rows = _read_columns(file, COLUMNS, "predictions.csv")
+    return {id: NamedPrediction(label, prediction) for id, label, prediction in rows}
+
+
+def groups_csv(ids: Sequence[str], groups: Mapping[str, int]) -> str:
+    """The images that are duplicates of other images in `ids`, each with its group's number."""
+    sizes = Counter(groups[id] for id in ids if id in groups)
+    rows = ((id, groups[id]) for id in ids if sizes[groups.get(id, -1)] > 1)
+    return csv_text(GROUP_COLUMNS, rows)
+
+
+def read_groups(file: Path) -> dict[str, str]:
+    """The group of each image in a file by its id; images that are not in it have none.
+
+    Raises:
+      UserError: it cannot be read, or is not a `duplicate_groups.csv`.
+    """
+    return dict(_read_columns(file, GROUP_COLUMNS, "duplicate_groups.csv"))
+
+
+def _read_columns(file: Path, columns: Sequence[str], what: str) -> list[list[str]]:
     try:
         with file.open(encoding="utf-8", newline="") as lines:
-            rows = [[row[column] for column in COLUMNS] for row in csv.DictReader(lines)]
+            return [[row[column] for column in columns] for row in csv.DictReader(lines)]
     except (OSError, UnicodeDecodeError, csv.Error, KeyError) as error:
         raise UserError(
-            f"{file} is not the predictions.csv of an evaluation ({error!r}); give one that "
+            f"{file} is not the {what} of an evaluation ({error!r}); give one that "
             "python -m fakd_jax.evaluate wrote"
         ) from error
-    return {id: NamedPrediction(label, prediction) for id, label, prediction in rows}

@@ -39,7 +39,8 @@ def evaluate_checkpoint(
 
     Writes `metrics.json`, `predictions.csv`, `table2.txt`, `report.html`, `confusion_matrix.png`,
     `reliability.png` and `risk_coverage.png`; `val_predictions.csv` where the run's validation
-    images are known; `curves.png` where the workdir has `metrics.jsonl`.
+    images are known; `duplicate_groups.csv` where the data was audited; `curves.png` where the
+    workdir has `metrics.jsonl`.
 
     Args:
       checkpoint: a workdir (its best student), or any checkpoint in it.

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from fakd_jax.evaluation.collect import Collected, Setup, audit_command
-from fakd_jax.evaluation.predictions_file import predictions_csv
+from fakd_jax.evaluation.predictions_file import groups_csv, predictions_csv
 from fakd_jax.evaluation.report.mistakes import worst_mistakes
 from fakd_jax.evaluation.report.page import write_report
 from fakd_jax.evaluation.report.text import table2
 from fakd_jax.runs.files import (
+    DUPLICATE_GROUPS_FILE,
     METRICS_FILE,
     PREDICTIONS_FILE,
     TABLE_FILE,
@@ -38,6 +39,11 @@ def write_evaluation(
         remove(validation_file)  # of an earlier evaluation
     else:
         write_whole(validation_file, predictions_csv(collected.validation, names))
+    groups_file = folder / DUPLICATE_GROUPS_FILE
+    if collected.duplicates is None:
+        remove(groups_file)
+    else:
+        write_whole(groups_file, groups_csv(predictions.ids, collected.duplicates.groups))
     mistakes = worst_mistakes(
         setup.dataset,
         predictions.ids,

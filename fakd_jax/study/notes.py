@@ -84,7 +84,7 @@ def _test_images(same: Mapping[str, bool]) -> list[str]:
     if shared := [split for split, is_same in same.items() if is_same]:
         notes.append(
             f"{', '.join(shared)}: intervals over seeds are about other seeds on these test "
-            "images; McNemar's test is about these two networks on other images, seed by seed: "
+            "images; the exact test is about these two networks on other images, seed by seed: "
             "pooling would count the same images again"
         )
     if drawn := [split for split, is_same in same.items() if not is_same]:

@@ -6,12 +6,14 @@ import dataclasses
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from fakd_jax.errors import UserError
-from fakd_jax.evaluation.predictions_file import read_predictions
+from fakd_jax.evaluation.predictions_file import read_groups, read_predictions
 from fakd_jax.runs.files import (
     CELL_FILE,
+    DUPLICATE_GROUPS_FILE,
     FAILED_FILE,
     METRICS_FILE,
     PREDICTIONS_FILE,
@@ -27,12 +29,16 @@ METRICS = ("accuracy", "balanced_accuracy", "missed_tumour_rate", "ece")
 
 @dataclasses.dataclass(frozen=True)
 class CellResult:
-    """A finished cell: its `metrics.json`, and by id which test images it classified correctly."""
+    """A finished cell: its `metrics.json`, and by id which test images it classified correctly.
+
+    `groups` has the duplicate group of each image that has duplicates among them, by id.
+    """
 
     cell: Cell
     evaluation: Mapping[str, Any]
     right: Mapping[str, bool]
     seconds: float
+    groups: Mapping[str, str] = MappingProxyType({})
 
     @property
     def data_fingerprint(self) -> str:
@@ -59,11 +65,13 @@ class Replicate:
       cell: without a fold.
       metrics: by the names in `METRICS`; for a k-fold split their means over the folds.
       right: as in :class:`CellResult`; a k-fold split tests every image in one fold.
+      groups: likewise.
     """
 
     cell: Cell
     metrics: Mapping[str, float | None]
     right: Mapping[str, bool]
+    groups: Mapping[str, str]
 
 
 def is_finished(study: Study, cell: Cell) -> bool:
@@ -154,7 +162,8 @@ def replicates(results: Sequence[CellResult], cells: Sequence[Cell]) -> dict[Cel
             found = [by_cell[part] for part in parts]
             metrics = {name: _mean([result.metrics[name] for result in found]) for name in METRICS}
             right = {id: known for result in found for id, known in result.right.items()}
-            joined[whole] = Replicate(whole, metrics, right)
+            groups = {id: group for result in found for id, group in result.groups.items()}
+            joined[whole] = Replicate(whole, metrics, right, groups)
     return joined
 
 
@@ -181,7 +190,9 @@ def _read(study: Study, cell: Cell) -> CellResult:
             raise ValueError(f"{report} is not of the weights, data and images that it names")
         predictions = read_predictions(report / PREDICTIONS_FILE)
         right = {id: prediction.right for id, prediction in predictions.items()}
-        return CellResult(cell, evaluation, right, finished["seconds"])
+        groups_file = report / DUPLICATE_GROUPS_FILE  # of audited data
+        groups = read_groups(groups_file) if groups_file.is_file() else {}
+        return CellResult(cell, evaluation, right, finished["seconds"], groups)
     except (OSError, ValueError, KeyError, UserError) as error:
         raise UserError(
             f"the results of the cell {cell} are damaged ({error}); delete {file} to have it "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from fakd_jax.errors import UserError
-from fakd_jax.metrics.comparison import mcnemar_exact
+from fakd_jax.metrics.comparison import mcnemar_exact, sign_flip_test
 from fakd_jax.study.cells import Cell, Study
 from fakd_jax.study.notes import notes_on
 from fakd_jax.study.results import METRICS, CellResult, Replicate, replicates, require_same_data
@@ -29,8 +30,9 @@ def summarise(
       `study` (methods, seeds, splits, baseline), `losses` (by method), `cells` (one row per
       finished cell), `missing` (the others, with a `reason` if they failed), `summary` (per split
       and method: metrics over the seeds), `differences` (likewise, from the baseline, with one
-      McNemar test per seed), `same_test_images` (by split, whether its seeds share them), `notes`,
-      `package_version`. Undefined values are None.
+      test per seed: McNemar's `p` and, with duplicates kept together, `sign_flip_p`),
+      `same_test_images` (by split, whether its seeds share them), `notes`, `package_version`.
+      Undefined values are None.
 
     Raises:
       UserError: cells ran on different data, or two cells to be compared were tested on different
@@ -154,11 +156,15 @@ def _mcnemar_row(this: Replicate, baseline: Replicate) -> dict[str, Any]:
             f"{this.cell} and {baseline.cell} were tested on different images and cannot be "
             "compared; choose another --workdir"
         )
-    only_this = sum(this.right[id] and not right for id, right in baseline.right.items())
-    only_baseline = sum(right and not this.right[id] for id, right in baseline.right.items())
+    gains = {id: int(this.right[id]) - int(right) for id, right in baseline.right.items()}
+    by_unit: Counter[str | tuple[str]] = Counter()
+    for id, gain in gains.items():
+        by_unit[baseline.groups.get(id, (id,))] += gain
+    only_this, only_baseline = (list(gains.values()).count(sign) for sign in (1, -1))
     return {
         "seed": this.cell.seed,
         "only_this_right": only_this,
         "only_baseline_right": only_baseline,
         "p": mcnemar_exact(only_this, only_baseline),
+        "sign_flip_p": sign_flip_test(np.array(list(by_unit.values()))),
     }

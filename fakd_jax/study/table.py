@@ -55,11 +55,13 @@ def _differences(baseline: str, rows: Sequence[Mapping[str, Any]]) -> str:
         f"minus {baseline}, paired by seed: points, mean ± standard deviation [95 % interval], "
         "p of the paired t test"
     )
-    header = ["method", "accuracy", "p", "missed tumours", "p", "McNemar's exact p, by seed"]
+    header = ["method", "accuracy", "p", "missed tumours", "p", "exact p, by seed"]
     body = []
     for row in rows:
         accuracy, missed = row["metrics"]["accuracy"], row["metrics"]["missed_tumour_rate"]
-        by_seed = ", ".join(f"{test['seed']}: {p_value(test['p'])}" for test in row["mcnemar"])
+        by_seed = ", ".join(
+            f"{test['seed']}: {p_value(test['sign_flip_p'])}" for test in row["mcnemar"]
+        )
         body.append(
             [
                 row["method"],

@@ -59,6 +59,7 @@ def test_metrics_with_and_without_duplicates(
     files = workdir / "evaluation"
     assert (COPIED in (files / "predictions.csv").read_text()) == (kind == "official")
     assert "no duplicate" in (files / "table2.txt").read_text(encoding="utf-8")
+    assert (files / "duplicate_groups.csv").read_text().startswith("id,group\n")
 
 
 def test_without_an_audit_a_note_gives_the_command(

@@ -51,8 +51,23 @@ def test_a_cell_counts_once_it_is_marked(study, method, report):
     (result,) = read_results(study)
     assert (result.cell, result.seconds) == (cell, 12.5)
     assert result.right == {"a/1.png": True, "b/1.png": False}
+    assert result.groups == {}
     assert list(result.metrics.values()) == [0.5, 0.4, None, 0.2]
     assert tuple(result.metrics) == METRICS
+
+
+def test_the_duplicates_of_audited_data_are_read(study):
+    write_cell(study, CELL)
+    file = study.folder(CELL) / "evaluation" / "duplicate_groups.csv"
+    file.write_text("id,group\na/1.png,3\nb/1.png,3\n")
+    mark_finished(study, CELL, 1.0)
+    (result,) = read_results(study)
+    assert result.groups == {"a/1.png": "3", "b/1.png": "3"}
+    (whole,) = replicates([result], [CELL]).values()
+    assert whole.groups == result.groups
+    file.write_text("id\na/1.png\n")
+    with pytest.raises(UserError, match="duplicate_groups"):
+        read_results(study)
 
 
 def test_a_resumed_cell_takes_the_time_of_its_records(study):

@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -62,6 +63,19 @@ def test_mcnemar_counts_the_images_that_one_of_two_gets_right(results):
     assert first["p"] == pytest.approx(1.0)
     assert (second["only_this_right"], second["only_baseline_right"]) == (4, 6)
     assert second["p"] == pytest.approx(scipy.stats.binomtest(4, 10).pvalue)
+    assert second["sign_flip_p"] == second["p"]
+
+
+def test_duplicates_change_sides_together(make_result):
+    """All of five images right only with one method: p = 2 / 2**5, but they are two slices."""
+    groups = {f"None/{place}.png": "7" if place < 3 else "8" for place in range(5)}
+    cells = [
+        replace(make_result(method, seed, right), groups=groups)
+        for method, right in (("kd", "11111"), ("student", "00000"))
+        for seed in (0, 1)
+    ]
+    tests = row(summarise(study(), cells), "differences", "kd")["mcnemar"]
+    assert [(test["p"], test["sign_flip_p"]) for test in tests] == [(2 / 32, 2 / 4)] * 2
 
 
 def test_an_unfinished_study_reports_what_it_has(results):

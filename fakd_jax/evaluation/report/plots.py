@@ -42,6 +42,8 @@ STYLES: dict[str, dict[str, Any]] = {
 MIN_LOSS_RATIO = 6.0
 # Below this coverage the risk jumps between 0 and 100 %, and would flatten the rest of the curve.
 STEADY_COVERAGE = 0.1
+# The numbers of more classes would be too small to read, and each takes time to draw.
+MOST_CLASSES_WRITTEN = 24
 # Below the axes, where it covers no curve.
 LEGEND_BELOW: dict[str, Any] = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.14)}
 
@@ -71,16 +73,18 @@ def plot_curves(records: Iterable[Mapping[str, Any]]) -> Figure:
 def plot_confusion_matrix(metrics: Mapping[str, Any]) -> Figure:
     """Draws counts, and shares of each true class, by truth and prediction (the paper's Fig. 3).
 
+    Of more than `MOST_CLASSES_WRITTEN` classes only the shares, as colours.
+
     Args:
       metrics: what `metrics.json` holds.
     """
     matrix, names = np.array(metrics["confusion_matrix"]), metrics["class_names"]
     shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
-    side = max(4.5, 1.1 * len(names))
+    side = min(max(4.5, 1.1 * len(names)), 1.1 * MOST_CLASSES_WRITTEN)
     figure = new_figure(width=side + 1.5, height=side + 0.5)
     ax = figure.subplots()
     image = ax.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    for row, column in np.ndindex(matrix.shape):
+    for row, column in np.ndindex(matrix.shape if len(names) <= MOST_CLASSES_WRITTEN else (0, 0)):
         ax.text(
             column,
             row,

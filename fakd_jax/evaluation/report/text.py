@@ -131,8 +131,8 @@ def _of_probabilities(metrics: Mapping[str, Any]) -> list[tuple[str, str]]:
     if temperature:
         after = temperature["after"]
         text = (
-            f"ECE {percent(after['ece'])}, {decimal(after['nll'])} nats, Brier "
-            f"{decimal(after['brier'])}  (T = {temperature['value']:.3f}, fitted on "
+            f"ECE {percent(after['ece'], after['ece_ci95'])}, {decimal(after['nll'])} nats, Brier "
+            f"{decimal(after['brier'])}  (T = {temperature['value']:.3f} from "
             f"{count(temperature['fitted_on']['n'])} validation images)"
         )
         pairs.append(("with temperature", text))

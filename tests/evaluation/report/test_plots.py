@@ -73,6 +73,15 @@ def test_the_confusion_matrix_shows_counts_and_shares(tmp_path: Path) -> None:
         assert not any(tick.get_parse_math() for tick in ticks)
 
 
+def test_a_matrix_of_many_classes_stays_small_and_has_no_numbers() -> None:
+    names = [f"c{index}" for index in range(200)]
+    figure = plot_confusion_matrix(
+        example_metrics() | {"confusion_matrix": np.eye(200, dtype=int), "class_names": names}
+    )
+    assert not figure.axes[0].texts
+    assert max(figure.get_size_inches()) < 30
+
+
 def test_reliability_has_a_point_and_a_bar_for_each_bin_that_has_images() -> None:
     calibration = example_metrics()["calibration"]
     before, after, counts_before, counts_after = plot_reliability(calibration).axes
