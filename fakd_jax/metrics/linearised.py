@@ -15,6 +15,9 @@ from jaxtyping import Float, Int
 from fakd_jax.metrics.resampling import CONFIDENCE
 
 
+LARGEST_EXPONENT = 300.0  # no interval that wide says more
+
+
 def standard_error(influence: Float[np.ndarray, " N"], units: Int[np.ndarray, " N"]) -> float:
     """The standard error of a metric from its N images' influences, which sum to about 0.
 
@@ -43,7 +46,7 @@ def log_interval(value: float, error: float, units: int) -> list[float] | None:
     """
     if not (value > 0 and error > 0 and units > 1):
         return None
-    reach = math.exp(_quantile(units) * error / value)
+    reach = _reach(error / value, units)
     return [value / reach, value * reach]
 
 
@@ -51,12 +54,14 @@ def logit_interval(value: float, error: float, units: int) -> list[float] | None
     """As :func:`log_interval`, for a metric within (0, 1) and symmetric in its logit."""
     if not (0 < value < 1 and error > 0 and units > 1):
         return None
-    reach = math.exp(_quantile(units) * error / (value * (1 - value)))
+    reach = _reach(error / value / (1 - value), units)
     odds = value / (1 - value)
     return [odds / (odds + reach), odds / (odds + 1 / reach)]
 
 
-def _quantile(units: int) -> float:
+def _reach(error: float, units: int) -> float:
+    """The factor between a value and an end of its interval, from the error of its logarithm."""
     from scipy.stats import t as student
 
-    return float(student.ppf((1 + CONFIDENCE) / 2, units - 1))
+    quantile = float(student.ppf((1 + CONFIDENCE) / 2, units - 1))
+    return math.exp(min(quantile * error, LARGEST_EXPONENT))

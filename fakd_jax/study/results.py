@@ -6,7 +6,6 @@ import dataclasses
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 from fakd_jax.errors import UserError
@@ -38,7 +37,7 @@ class CellResult:
     evaluation: Mapping[str, Any]
     right: Mapping[str, bool]
     seconds: float
-    groups: Mapping[str, str] = MappingProxyType({})
+    groups: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     @property
     def data_fingerprint(self) -> str:

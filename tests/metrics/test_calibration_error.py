@@ -56,7 +56,7 @@ def test_what_is_expected_of_a_calibrated_network_by_hand() -> None:
     probabilities, labels = two_classes(confidence, np.array([True, True, False]))
     expected = np.mean(2 * confidence * (1 - confidence))
     error = calibration_error(probabilities, labels, np.arange(3))
-    assert error.if_calibrated == pytest.approx(expected, rel=0.03)
+    assert error.if_calibrated == pytest.approx(expected, rel=0.05)
     # E|B - 90| / 100 of a binomial count of 100 images, by its distribution.
     probabilities, labels = two_classes(np.full(100, 0.9), np.arange(100) < 80)
     error = calibration_error(probabilities, labels, np.arange(100))

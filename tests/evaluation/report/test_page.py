@@ -86,7 +86,8 @@ def test_every_metric_is_there_with_its_interval() -> None:
         "missed tumours 14.29 % [5.70, 31.49] 4 of 28 tumours predicted as negative: 3 astro, 1 z",
         "false alarms 16.67 % [4.70, 44.80] 2 of 12",
         "tumour or not 0.9123 [0.8500, 0.9600]",
-        "2,000 bootstrap resamples of 37 duplicate groups (seed 0)",
+        "All others take the 37 duplicate groups as independent",
+        "2,000 bootstrap resamples (seed 0)",
         # With and without a duplicate in training.
         "all images 40 39 80.00 % [65.24, 89.50] 80.00 % [70.00, 90.00]",
         "with a duplicate in training 6 5 100.00 %",
