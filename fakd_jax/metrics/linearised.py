@@ -14,7 +14,6 @@ from jaxtyping import Float, Int
 
 from fakd_jax.metrics.resampling import CONFIDENCE
 
-
 LARGEST_EXPONENT = 300.0  # no interval that wide says more
 
 

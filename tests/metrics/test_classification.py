@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import time
+import tracemalloc
 from dataclasses import replace
 
 import numpy as np
@@ -143,3 +145,23 @@ def test_inconsistent_inputs_are_refused(
         classification_metrics(
             Predictions(("0",), probabilities, probabilities, np.array(labels)), names, negative
         )
+
+
+@pytest.mark.slow
+def test_a_hundred_thousand_predictions_of_twenty_classes_take_seconds_and_little_memory() -> None:
+    random, n, classes = np.random.default_rng(0), 100_000, 20
+    labels = random.integers(classes, size=n)
+    logits = (
+        random.standard_normal((n, classes), np.float32)
+        + 5 * np.eye(classes, dtype=np.float32)[labels]
+    )
+    predictions = predictions_of(logits, labels)
+    tracemalloc.start()
+    start = time.process_time()
+    classification_metrics(
+        predictions, tuple("abcdefghijklmnopqrst"), "a", groups=np.arange(n) // 3
+    )
+    seconds, (_, peak) = time.process_time() - start, tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert seconds < 60
+    assert peak < 12 * 8 * n * classes  # one-hot confusion cells alone were n * classes**2 floats
