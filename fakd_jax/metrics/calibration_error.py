@@ -20,6 +20,7 @@ CALIBRATION_BINS = 15
 SIMULATIONS = 1_000
 LEAST_SIMULATIONS = 100
 LOWEST_PERCENTILE, HIGHEST_PERCENTILE = 50 * (1 - CONFIDENCE), 50 * (1 + CONFIDENCE)
+ROUNDING = 1e-12
 MOST_SIMULATED = 200_000_000  # labels in all: seconds, whatever the number of images
 
 
@@ -28,8 +29,8 @@ class CalibrationError(NamedTuple):
 
     Attributes:
       value: of the sample. It exceeds the network's own, most of all where images are few.
-      ci95: of the network's own; it contains `value`. None where no prediction is wrong, or none
-        is right.
+      ci95: of the network's own; it contains `value`. None where no prediction is wrong, none is
+        right, or all resamples agree.
       if_calibrated: the mean ECE of samples of a network that has these confidences and is
         calibrated.
     """
@@ -88,7 +89,9 @@ def calibration_error(
 
     The interval inverts a test. Of the networks whose gaps are s times those observed it contains
     the ECE of those for which the ECE observed is no outlier, the gaps' errors taken from a
-    bootstrap of units. It reaches down to 0 where a calibrated network's is no outlier.
+    bootstrap of units. It reaches down to 0 where a calibrated network's is no outlier, and up as
+    if the ECE were at least what these errors alone make of it (a power-constrained limit: Cowan et
+    al. 2011): an ECE that is small by luck gives no small upper end.
 
     Args:
       probabilities: rows sum to 1.
@@ -100,7 +103,9 @@ def calibration_error(
     calibrated = _simulate_calibrated(binned, units)
     errors = _resampled_gaps(binned, units) - gaps
     is_outlier = bool(value > np.percentile(calibrated, HIGHEST_PERCENTILE))
-    interval = _interval(value, gaps, errors, is_outlier) if _varies(binned) else None
+    varied = np.abs(errors).max() > ROUNDING
+    known = varied and binned.right.any() and not binned.right.all()
+    interval = _interval(value, gaps, errors, is_outlier) if known else None
     return CalibrationError(value, interval, float(calibrated.mean()))
 
 
@@ -143,11 +148,6 @@ def _binned(
     return _Binned(confidence, right, bin_of, bins)
 
 
-def _varies(binned: _Binned) -> bool:
-    """Whether some images are right and some wrong: else their errors cannot be estimated."""
-    return bool(binned.right.any() and not binned.right.all())
-
-
 def _simulate_calibrated(binned: _Binned, units: Int[np.ndarray, " N"]) -> Float[np.ndarray, " S"]:
     """The ECE of samples whose labels are drawn from the confidences, one draw per unit."""
     n, count = len(units), int(units.max()) + 1
@@ -185,15 +185,21 @@ def _interval(
     """The ECEs of the networks whose gaps are scaled and that the ECE observed is no outlier of."""
     from scipy.optimize import brentq
 
-    def beyond(scale: float, percentile: float) -> float:
-        """How far a percentile of the ECE of samples lies above the ECE observed."""
-        samples = np.abs(scale * gaps + errors).sum(axis=1)
-        return float(np.percentile(samples, percentile)) - value
+    spread = errors.std(axis=0)
+    pattern = gaps / value if value else spread / spread.sum()
 
-    low, high = 0.0, 1.0
-    if is_outlier and beyond(0, HIGHEST_PERCENTILE) < 0 < beyond(1, HIGHEST_PERCENTILE):
-        low = brentq(beyond, 0, 1, args=(HIGHEST_PERCENTILE,))
-    if beyond(1, LOWEST_PERCENTILE) < 0:
-        farthest = 2 + float(np.abs(errors).sum(axis=1).max()) / value
-        high = brentq(beyond, 1, farthest, args=(LOWEST_PERCENTILE,))
-    return [low * value, min(high * value, 1.0)]
+    def beyond(error: float, percentile: float, observed: float) -> float:
+        """How far a percentile of samples' ECEs lies above an ECE, given the network's own."""
+        samples = np.abs(error * pattern + errors).sum(axis=1)
+        return float(np.percentile(samples, percentile)) - observed
+
+    noise, low = np.abs(errors).sum(axis=1), 0.0
+    least, largest = (0.0, HIGHEST_PERCENTILE, value), (value, HIGHEST_PERCENTILE, value)
+    if is_outlier and beyond(*least) < 0 < beyond(*largest):
+        low = brentq(beyond, 0, value, args=largest[1:])
+    # An ECE that is small by luck does not make the network's own smaller than can be seen.
+    seen = max(value, float(np.median(noise)))
+    high = value
+    if beyond(value, LOWEST_PERCENTILE, seen) < 0:
+        high = brentq(beyond, value, seen + float(noise.max()), args=(LOWEST_PERCENTILE, seen))
+    return [low, min(high, 1.0)]

@@ -82,6 +82,17 @@ def test_an_error_that_chance_explains_reaches_down_to_0() -> None:
     error = calibration_error(probabilities, labels, np.arange(100))
     assert error.ci95[0] == 0 < error.value <= error.ci95[1]
     assert calibration_error(probabilities, labels * 0, np.arange(100)).ci95 is None
+    assert calibration_error(probabilities, labels, np.zeros(100, int)).ci95 is None
+
+
+def test_an_error_that_is_small_by_luck_has_no_small_upper_end() -> None:
+    """60 of 80 right with a confidence of 3/4: the accuracy's standard error is 4.8 points."""
+    for confidence in (0.75, 0.7500001):
+        probabilities, labels = two_classes(np.full(80, confidence), np.arange(80) < 60)
+        error = calibration_error(probabilities, labels, np.arange(80))
+        assert error.value < 1e-6
+        assert error.ci95[0] == 0
+        assert 0.09 < error.ci95[1] < 0.15
 
 
 @pytest.mark.slow
