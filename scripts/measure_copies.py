@@ -20,6 +20,7 @@ from copies.measuring import draw_different, search, summarise
 from fakd_jax.audit.matching.appearance import read_thumbnails
 from fakd_jax.audit.record import audit_duplicates
 from fakd_jax.cli.runner import CommandParser, integer, run_command, use_compilation_cache
+from fakd_jax.data.cache import data_cache_folder
 from fakd_jax.data.dataset import ImageDataset
 from fakd_jax.data.sources import open_dataset
 from fakd_jax.runtime.atomic_files import require_writable, write_whole
@@ -36,23 +37,38 @@ def main(argv: list[str]) -> None:
     parser.add_argument(
         "--seed", type=int, default=0, help="of the choice of images and the noise [0]"
     )
+    parser.add_argument(
+        "--search",
+        choices=("exact", "approximate"),
+        default="exact",
+        help="compare all pairs, or neighbours alone as among more than 10,000 images [exact]",
+    )
+    parser.add_argument(
+        "--among",
+        type=integer(0),
+        default=0,
+        help="number of further images of the data that are searched with them [0]",
+    )
     parser.add_argument("--output", type=Path, help=f"folder for {FILE}")
     flags = parser.parse_args(argv)
     if flags.output:
         require_writable(flags.output)
     use_compilation_cache()
     dataset = open_dataset(flags.data)
-    originals = draw_different(dataset, groups_of(dataset), flags.images, flags.seed)
-    known = read_thumbnails(originals)
+    drawn = draw_different(dataset, groups_of(dataset), flags.images + flags.among, flags.seed)
+    originals, known = drawn.first(flags.images), read_thumbnails(drawn)
+    scratch = data_cache_folder() if flags.search == "approximate" else None
     found = []
     for kind in KINDS:
         start = time.monotonic()
-        found.append(search(originals, known, kind, flags.seed))
+        found.append(search(originals, known, kind, flags.seed, scratch))
         print(f"searched: {kind.name}, {time.monotonic() - start:.0f} s", flush=True)
     record = {
         "source": dataset.source,
         "fingerprint": dataset.fingerprint,
         "seed": flags.seed,
+        "search": flags.search,
+        "among": flags.among,
         **summarise(found, flags.images),
     }
     print(table(record))
@@ -71,7 +87,7 @@ def table(record: Mapping[str, Any]) -> str:
     """The result as Markdown, with its limits."""
     lines = [
         f"{record['images']} images of {record['source']}, one copy of each and kind, "
-        f"seed {record['seed']}",
+        f"seed {record['seed']}, {record['search']} search among {record['among']} more images",
         "",
         "| kind of copy | used in tuning | found | recall | 95 % interval | wrong pairs |",
         "|---|---|---:|---:|---:|---:|",

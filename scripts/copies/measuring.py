@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -32,6 +33,10 @@ class Pictures:
     def read_encoded(self, index: int) -> bytes:
         """The bytes of one image's file."""
         return self.encoded[index]
+
+    def first(self, count: int) -> Pictures:
+        """The first ones."""
+        return Pictures(self.examples[:count], self.encoded[:count])
 
 
 @dataclass(frozen=True)
@@ -65,7 +70,7 @@ def draw_different(
     if len(members) < count:
         raise UserError(
             f"{dataset.source} has {len(members):,} images without duplicates, "
-            f"fewer than --images {count}; choose at most {len(members)}"
+            f"fewer than --images and --among together, {count}; choose at most {len(members)}"
         )
     rng = np.random.default_rng(seed)
     numbers = sorted(members)
@@ -86,13 +91,22 @@ def copies_of(originals: Pictures, kind: Kind, seed: int) -> Pictures:
     return Pictures(originals.examples, tuple(encoded))
 
 
-def search(originals: Pictures, known: Thumbnails, kind: Kind, seed: int) -> Found:
+def search(
+    originals: Pictures, known: Thumbnails, kind: Kind, seed: int, scratch: Path | None = None
+) -> Found:
     """Searches originals and copies of one kind together, as an audit does.
 
-    `known` are the originals' thumbnails.
+    Args:
+      originals: the images that are copied.
+      known: thumbnails of the originals, and then of other images to search among.
+      kind: of the copies.
+      seed: of random alterations.
+      scratch: see :func:`fakd_jax.audit.matching.search.find_duplicates`.
     """
+    count = len(originals)
     copies = read_thumbnails(copies_of(originals, kind, seed), _quietly)
-    return count_found(kind, find_duplicates(joined(known, copies), _quietly).groups)
+    groups = find_duplicates(joined(known, copies), _quietly, scratch).groups
+    return count_found(kind, np.concatenate([groups[:count], groups[-count:]]))
 
 
 def count_found(kind: Kind, groups: Int[np.ndarray, " 2*n"]) -> Found:

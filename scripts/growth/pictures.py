@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
@@ -46,16 +47,18 @@ def write_pictures(folder: Path, count: int, copies: int) -> None:
 
     One process per CPU draws them; equal arguments give equal files.
     """
-    for id in (name(number) for number in range(4) for name in (original_id, copy_id)):
-        (folder / id).parent.mkdir(parents=True, exist_ok=True)
     starts = range(0, count - copies, PART)
-    with ProcessPoolExecutor(os.cpu_count()) as pool:
-        write = partial(_write_part, folder, count - copies, copies)
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(os.cpu_count(), mp_context=context) as pool:
+        write = partial(write_part, folder, count - copies, copies)
         for _ in pool.map(write, starts):
             pass
 
 
-def _write_part(folder: Path, originals: int, copies: int, start: int) -> None:
+def write_part(folder: Path, originals: int, copies: int, start: int) -> None:
+    """Writes the pictures of `PART` phantoms, from the one numbered `start` on."""
+    for id in (name(number) for number in range(4) for name in (original_id, copy_id)):
+        (folder / id).parent.mkdir(parents=True, exist_ok=True)
     for number in range(start, min(start + PART, originals)):
         image = Image.fromarray(phantom(number, number % 4, SIZE).image[..., 0])
         image.save(folder / original_id(number), compress_level=1)

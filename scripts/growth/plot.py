@@ -1,4 +1,4 @@
-"""Draws how time and memory grow with the number of images.
+"""Draws how processor time and memory grow with the number of images.
 
     python scripts/growth/plot.py DIR [FILE.json ...]
 
@@ -46,7 +46,7 @@ def draw(rows: Sequence[Row], file: Path) -> None:
     figure = Figure(figsize=(10, 4), layout="constrained")
     panels = figure.subplots(1, 2)
     for panel, key, label in zip(
-        panels, ("seconds", "peak_rss_gib"), ("time, s", "peak memory, GiB"), strict=True
+        panels, ("seconds", "peak_rss_gib"), ("processor time, s", "peak memory, GiB"), strict=True
     ):
         for what in sorted({row["what"] for row in rows}):
             chosen = sorted((row["n"], row[key]) for row in rows if row["what"] == what)

@@ -205,6 +205,10 @@ def test_copies_are_found_and_told(script, alterations, tmp_path, monkeypatch, c
     record = json.loads((tmp_path / "out" / "copies.json").read_text())
     assert [row["count"] for row in record["kinds"]] == [6, 6]
     assert record["precision"]["wrong"] == 0
+    script.main([*flags[:2], "--images", "4", "--among", "4", "--search", "approximate"])
+    printed = capsys.readouterr().out
+    assert "approximate search among 4 more images" in printed
+    assert "| mirrored | no | 4 of 4 |" in printed
 
 
 @pytest.mark.parametrize(

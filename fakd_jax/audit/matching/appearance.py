@@ -9,7 +9,6 @@ sharpened duplicate looks like its original.
 from __future__ import annotations
 
 import os
-import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -20,9 +19,9 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Bool, Float32, Int, Shaped, UInt8
 
+from fakd_jax.audit.matching.progress import Progress
 from fakd_jax.data.dataset import Example
 from fakd_jax.data.preprocessing import decode_rgb
-from fakd_jax.reporting.numbers import count, duration
 from fakd_jax.runtime.hashing import sha256
 from fakd_jax.runtime.scratch import scratch_array
 
@@ -33,8 +32,6 @@ COARSE_SIDE = SIDE // 2
 
 PART = 256
 """Images filtered at a time, each part in a thread of its own."""
-
-PROGRESS_SECONDS = 10.0
 
 AHEAD = 256
 """Images read ahead at most."""
@@ -94,15 +91,12 @@ def read_thumbnails(
     total = len(dataset.examples)
     shape = (total, SIDE, SIDE)
     grey = np.empty(shape, np.float32) if scratch is None else scratch_array(scratch, shape, "u1")
-    logged = start = time.monotonic()
+    progress = Progress(log, "read", total)
     facts = []
     for index, (picture, *fact) in enumerate(_in_threads(_thumbnail, dataset, total)):
         grey[index] = picture if scratch is None else np.rint(picture)
         facts.append(fact)
-        if time.monotonic() - logged > PROGRESS_SECONDS:
-            logged = time.monotonic()
-            left = (logged - start) * (total / (index + 1) - 1)
-            log(f"audit: read {count(index + 1, total)} images, about {duration(left)} left")
+        progress(index + 1)
     digests, sizes, coloured = zip(*facts, strict=True)
     return Thumbnails(grey, digests, sizes, np.array(coloured))
 

@@ -8,6 +8,7 @@ correlate as a whole *and* in nearly every part of the picture.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -96,6 +97,7 @@ def register_coarsely(
     side: int,
     pairs: Candidates,
     steps: int = STEPS,
+    progress: Callable[[int], object] = lambda done: None,
 ) -> tuple[Float[np.ndarray, " P"], Float32[np.ndarray, "P 4"]]:
     """Registers the second picture of every pair to the first, at low resolution.
 
@@ -107,6 +109,7 @@ def register_coarsely(
       side: see `boxes`.
       pairs: the pairs.
       steps: of Gauss–Newton.
+      progress: called with the number of pairs done.
 
     Returns:
       The correlation and the transform of the better result; the correlation is -1 where the
@@ -126,6 +129,7 @@ def register_coarsely(
         transform[at] = np.where(better[:, None], tried[1][1], tried[0][1])
         reached = np.where(better, tried[1][0], tried[0][0])
         correlation[at] = np.where(_plausible(transform[at]), reached, -1.0)
+        progress(start + len(part))
     return correlation, transform
 
 
@@ -133,23 +137,34 @@ def compare_registered(
     fine: Float[np.ndarray, "N S S"],
     pairs: Candidates,
     transform: Float32[np.ndarray, "P 4"],
+    promising: float = -1.0,
+    progress: Callable[[int], object] = lambda done: None,
 ) -> Comparison:
     """Compares the pictures of every pair after refining the registration of the second.
+
+    Two Gauss–Newton steps; with `promising`, pairs that correlate less after one end there.
 
     Args:
       fine: contrasts of all images.
       pairs: the pairs.
       transform: of each second picture, see :func:`register_coarsely`.
+      promising: see above; the parts of a pair that ends early are not compared and count as -1.
+      progress: called with the number of pairs done.
     """
     whole, parts = np.full(len(pairs), -1.0), np.full(len(pairs), -1.0)
     transform = transform.copy()
     for start in range(0, len(pairs), CHUNK):
-        at = slice(start, start + CHUNK)
+        at = np.arange(start, min(start + CHUNK, len(pairs)))
         part = pairs.take(at)
         one, other = _of(fine, part.first), _oriented(fine, part)
+        if promising > -1:
+            whole[at], transform[at] = register(one, other, transform[at], steps=1)
+            kept = whole[at] >= promising
+            at, one, other = at[kept], one[kept], other[kept]
         whole[at], transform[at] = register(one, other, transform[at], steps=2)
         moved, inside = warp_all(other, transform[at])
         parts[at] = correlation_of_parts(one * inside, moved * inside)
+        progress(start + len(part))
     return Comparison(whole, parts, transform)
 
 

@@ -44,15 +44,15 @@ def import_faiss() -> ModuleType:
 
 def find_neighbours(
     descriptors: Float32[np.ndarray, "N D"],
-    least: float = LEAST_CORRELATION,
     progress: Callable[[int], object] = lambda done: None,
+    least: float = LEAST_CORRELATION,
 ) -> Candidates:
     """Finds each image's nearest neighbours, in any orientation.
 
     Args:
       descriptors: see :func:`fakd_jax.audit.matching.descriptors.describe`.
-      least: smallest product of two descriptors at which a pair is kept.
       progress: called after every block with the number of images searched so far.
+      least: smallest product of two descriptors at which a pair is kept.
 
     Returns:
       At most `NEIGHBOURS` pairs per image; a pair may occur in several orientations, and twice if

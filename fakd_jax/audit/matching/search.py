@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float, Float32, Int, Shaped
+from jaxtyping import Bool, Float, Float32, Int, Shaped
 
 from fakd_jax.audit.matching.appearance import (
     COARSE_SIDE,
@@ -35,6 +35,7 @@ from fakd_jax.audit.matching.descriptors import LENGTH, describe
 from fakd_jax.audit.matching.neighbours import BLOCK, find_neighbours
 from fakd_jax.audit.matching.orientations import ORIENTATIONS
 from fakd_jax.audit.matching.pairs import DIFFERENT, IDENTICAL, LEVELS, MOVED, REENCODED, Pair
+from fakd_jax.audit.matching.progress import Progress
 from fakd_jax.audit.matching.registration import STEPS
 from fakd_jax.runtime.scratch import scratch_array
 
@@ -65,8 +66,11 @@ REJECTED_KEPT = 2000
 SIMILAR_UNMOVED = 0.85
 """Least correlation, coarse, of candidates that an approximate search compares as they are."""
 
-REGISTERED = 4
-"""Pairs per image that an approximate search registers in full."""
+REGISTERED, REFINED = 8, 4
+"""Pairs per image that an approximate search registers, coarsely and then finely."""
+
+PROMISING = 0.75
+"""Least correlation after one fine step of those that it takes further."""
 
 
 @dataclass(frozen=True)
@@ -113,22 +117,40 @@ def find_duplicates(
     groups = _groups(len(thumbnails.grey), found)
     # Pairs within a group need no second look; the others may be moved or resized.
     apart = candidates.take(groups[candidates.first] != groups[candidates.second])
+    if scratch is not None:
+        apart = apart.take(_best(apart, apart.correlation, REGISTERED, "similar", log))
     log(f"audit: registering {len(apart):,} pairs")
     side = views.fine.shape[-1]
-    correlation, transform = register_coarsely(views.coarse, views.boxes, side, apart, steps)
-    worth = correlation >= WORTH_REGISTERING
+    correlation, transform = register_coarsely(
+        views.coarse, views.boxes, side, apart, steps, Progress(log, "registered", len(apart))
+    )
+    worth = np.flatnonzero(correlation >= WORTH_REGISTERING)
     if scratch is not None:
-        best = among_best(apart, correlation, REGISTERED)
-        log(
-            f"audit: refining {(worth & best).sum():,} of {worth.sum():,} promising pairs, those "
-            f"among the {REGISTERED} most similar of either image"
-        )
-        worth &= best
+        worth = worth[_best(apart.take(worth), correlation[worth], REFINED, "registered", log)]
     apart = apart.take(worth)
-    registered = compare_registered(views.fine, apart, transform[worth])
+    registered = compare_registered(
+        *(views.fine, apart, transform[worth]),
+        promising=-1.0 if scratch is None else PROMISING,
+        progress=Progress(log, "refined", len(apart)),
+    )
     found = _best_of_each_pair([*found, *_confirmed(thumbnails, apart, registered)])
     groups = _groups(len(thumbnails.grey), found)
     return Search(tuple(found), tuple(_nearest_rejected(apart, registered, groups)), groups)
+
+
+def _best(
+    pairs: Candidates,
+    values: Float[np.ndarray, " P"],
+    most: int,
+    what: str,
+    log: Callable[[str], object],
+) -> Bool[np.ndarray, " P"]:
+    """See :func:`among_best`; logs how many pairs are left out."""
+    best = among_best(pairs, values, most)
+    log(
+        f"audit: {best.sum():,} of {len(best):,} {what} pairs are among the {most} best of an image"
+    )
+    return best
 
 
 def _views(grey: Shaped[np.ndarray, "N S S"]) -> tuple[_Views, Float32[np.ndarray, "N C C"]]:
@@ -162,16 +184,21 @@ def _compare_neighbours(
     )
     whole, cropped = (np.empty((count, LENGTH), np.float32) for _ in range(2))
     log(f"audit: describing {count:,} images")
+    described = Progress(log, "described", count)
     for start in range(0, count, BLOCK):
         at = slice(start, start + BLOCK)
         part, heads = _views(thumbnails.grey[at])
         views.boxes[at], views.fine[at], views.coarse[at] = part.boxes, part.fine, part.coarse
         whole[at], cropped[at] = describe(part.coarse), describe(heads)
+        described(min(start + BLOCK, count))
     # Of identical files one stands for all, which would fill each other's neighbourhoods.
     firsts = np.unique(np.array(thumbnails.digests), return_index=True)[1]
     firsts.sort()
     log(f"audit: searching the neighbours of {len(firsts):,} different files")
-    found = merge_candidates(*(find_neighbours(each[firsts]) for each in (whole, cropped)))
+    found = merge_candidates(
+        find_neighbours(whole[firsts], Progress(log, "searched whole", len(firsts))),
+        find_neighbours(cropped[firsts], Progress(log, "searched cropped", len(firsts))),
+    )
     first, second, *others = found.columns()
     return views, Candidates(firsts[first], firsts[second], *others)
 

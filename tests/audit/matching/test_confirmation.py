@@ -171,6 +171,21 @@ def test_scratch_files_of_half_precision_compare_alike(moved):
     np.testing.assert_allclose(halved.transform, exact.transform, atol=2e-3)
 
 
+def test_pairs_that_promise_little_end_after_one_step(moved):
+    contrasts, _ = moved
+    contrasts = np.concatenate([contrasts, smooth(1, 56, 1.2, seed=9)])
+    pairs = pairs_of([0, 0, 1], [1, 9, 9], [0, 0, 0])
+    shift = np.array([1, 1, 6 / 56, -5 / 56], np.float32)
+    transform = np.stack([shift, IDENTITY, IDENTITY])
+    compared = compare_registered(contrasts, pairs, transform, promising=0.75)
+    assert compared.is_duplicate().tolist() == [True, False, False]
+    assert (compared.whole[1:] < 0.75).all()
+    assert compared.parts[1:].tolist() == [-1, -1]
+    every = compare_registered(contrasts, pairs, transform)
+    assert every.is_duplicate().tolist() == [True, False, False]
+    assert (every.parts[1:] > -1).all()
+
+
 def test_no_pairs_give_no_comparison():
     nothing = pairs_of([], [], []).take(np.zeros(0, int))
     pictures = smooth(2, 28, 1.5)

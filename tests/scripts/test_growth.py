@@ -1,0 +1,53 @@
+"""The measurement of growth: planted copies, rows and the figure."""
+
+from __future__ import annotations
+
+import importlib
+import json
+from pathlib import Path
+
+import pytest
+
+from fakd_jax.data.preprocessing import decode_rgb
+
+SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
+
+
+@pytest.fixture(autouse=True)
+def _scripts_on_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(SCRIPTS))
+
+
+def test_pictures_are_phantoms_and_altered_copies_of_the_first(tmp_path):
+    pictures = importlib.import_module("growth.pictures")
+    pictures.write_part(tmp_path, originals=6, copies=4, start=0)
+    files = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.*")}
+    assert files == {
+        *map(pictures.original_id, range(6)),
+        *map(pictures.copy_id, range(4)),
+    }
+    jpeg = decode_rgb(tmp_path / pictures.copy_id(0), "copy").astype(int)
+    assert abs(jpeg - decode_rgb(tmp_path / pictures.original_id(0), "original")).mean() < 8
+    assert len(pictures.PLANTED) == 8
+
+
+def test_rows_replace_those_of_the_same_number_and_are_drawn(tmp_path):
+    plot = importlib.import_module("growth.plot")
+    rows = [{"what": "audit", "n": n, "seconds": n / 10, "peak_rss_gib": 1.0} for n in (100, 10)]
+    plot.keep_rows(tmp_path, rows)
+    plot.keep_rows(tmp_path, [rows[0] | {"seconds": 99.0}, rows[0] | {"what": "evaluation"}])
+    kept = json.loads((tmp_path / "growth.json").read_text())
+    assert [(row["what"], row["n"], row["seconds"]) for row in kept] == [
+        *(("audit", 10, 1.0), ("audit", 100, 99.0), ("evaluation", 100, 10.0))
+    ]
+    assert (tmp_path / "growth.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.slow
+def test_planted_copies_are_found(tmp_path):
+    measured = importlib.import_module("growth.audit").measure(tmp_path, 400)
+    preparation, audit = measured
+    assert (preparation["what"], preparation["n"]) == ("preparation", 400)
+    assert (audit["copies"], audit["found"]) == (4, 4)
+    assert audit["wrong"] == 0
+    assert 0 < audit["peak_rss_gib"] < 8
