@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from importlib import metadata
 from pathlib import Path
 
 import hypothesis
@@ -17,7 +18,8 @@ jaxtyping.install_import_hook("fakd_jax", f"{array_checks.__name__}.check")
 from tests.tiny import register_tiny_models  # noqa: E402
 
 # A quarter of Hypothesis' own number; `--hypothesis-profile=default` draws all.
-hypothesis.settings.register_profile("short", max_examples=25)
+# No deadline: a busy machine is no failure.
+hypothesis.settings.register_profile("short", max_examples=25, deadline=None)
 hypothesis.settings.load_profile("short")
 
 
@@ -26,8 +28,11 @@ def pytest_configure(config: pytest.Config) -> None:
 
     Compilation takes most of the tests' time, and their arrays are small.
     """
+    flags = "--xla_backend_optimization_level=0"
+    if metadata.version("jaxlib").startswith("0.10."):  # later ones do not know this flag
+        flags += " --xla_cpu_use_fusion_emitters=false"
     if "gpu" not in config.option.markexpr.replace("not gpu", ""):
-        os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
+        os.environ.setdefault("XLA_FLAGS", flags)
 
 
 REPOSITORY = Path(__file__).resolve().parent.parent

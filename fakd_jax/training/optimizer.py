@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
 
@@ -12,6 +13,7 @@ import optax
 SCHEDULES = ("cosine_epoch", "cosine_step", "constant")
 
 
+@functools.cache
 def learning_rate_schedule(
     kind: str, *, learning_rate: float, steps_per_epoch: int, num_epochs: int
 ) -> Callable[[jax.Array | int], jax.Array]:
@@ -46,6 +48,7 @@ def learning_rate_schedule(
     return schedule
 
 
+@functools.cache
 def adamw(
     schedule: Callable[[jax.Array | int], jax.Array], *, weight_decay: float
 ) -> optax.GradientTransformation:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -70,6 +71,10 @@ def make_steps(
 ) -> Steps:
     """Builds the jitted steps of a phase.
 
+    Phases that differ in their arrays alone share the functions of the last few: the runs of a
+    study are traced and compiled once. That needs the very same optimizer, as of
+    :func:`fakd_jax.training.optimizer.adamw`.
+
     Args:
       learner: gives the structure; its variables are in the :class:`TrainState`.
       teacher_graphdef: the frozen teacher's structure; None if the objective needs no teacher.
@@ -89,6 +94,30 @@ def make_steps(
     train_graphdef = nnx.split(learner, nnx.Param, nnx.BatchStat)[0]
     learner.eval()
     eval_graphdef = nnx.split(learner, nnx.Param, nnx.BatchStat)[0]
+    return _jitted(
+        train_graphdef,
+        eval_graphdef,
+        teacher_graphdef,
+        objective,
+        optimizer,
+        preprocessing,
+        augmentation,
+        steps_per_epoch,
+    )
+
+
+@functools.lru_cache(maxsize=8)
+def _jitted(
+    train_graphdef: nnx.GraphDef,
+    eval_graphdef: nnx.GraphDef,
+    teacher_graphdef: nnx.GraphDef | None,
+    objective: Objective,
+    optimizer: optax.GradientTransformation,
+    preprocessing: Preprocessing,
+    augmentation: Augmentation,
+    steps_per_epoch: int,
+) -> Steps:
+    """The jitted steps, see :func:`make_steps`."""
 
     def normalised(images: jax.Array) -> jax.Array:
         return jnp.asarray(normalise(images, preprocessing.mean, preprocessing.std))
