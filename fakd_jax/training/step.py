@@ -103,6 +103,7 @@ def make_steps(
         preprocessing,
         augmentation,
         steps_per_epoch,
+        deterministic,
     )
 
 
@@ -116,6 +117,7 @@ def _jitted(
     preprocessing: Preprocessing,
     augmentation: Augmentation,
     steps_per_epoch: int,
+    deterministic: bool,
 ) -> Steps:
     """The jitted steps, see :func:`make_steps`."""
 
