@@ -31,20 +31,20 @@ from tests.tiny import tiny_config, write_images
 
 pytestmark = pytest.mark.gpu
 
-# By default a GPU multiplies float32 matrices in TF32, with 10 bits of mantissa.
+# The largest error, relative to a feature map's root mean square: a wrong layer is off by 1.
+# By default a GPU multiplies float32 matrices in TF32, with 10 bits of mantissa; bfloat16 has 7.
 PRECISIONS = {
     "float32": ("float32", "highest", 1e-4),
-    "float32 in TF32": ("float32", "default", 2e-2),
-    "bfloat16": ("bfloat16", "default", 1e-1),
+    "float32 in TF32": ("float32", "default", 5e-2),
+    "bfloat16": ("bfloat16", "default", 3e-1),
 }
 
 
 @pytest.fixture(autouse=True, scope="module")
-def gpu() -> jax.Device:
-    """The first GPU; skips without one."""
+def gpu() -> None:
+    """Skips without a GPU."""
     if jax.default_backend() != "gpu":
         pytest.skip(f"there is no GPU: JAX runs on {jax.default_backend()}")
-    return jax.devices()[0]
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)
@@ -132,10 +132,8 @@ def test_a_resumed_run_and_a_second_one_have_the_same_bits(
             assert comparison.is_same, f"{other.name}: {comparison}"
 
 
-def test_a_step_of_the_paper_fits_a_small_gpu(gpu: jax.Device) -> None:
+def test_a_step_of_the_paper_fits_a_small_gpu() -> None:
     """Batch 32 at 224 pixels in bfloat16: weights, optimizer and activations below 6 GiB."""
-    if (gpu.memory_stats() or {}).get("peak_bytes_in_use") is None:
-        pytest.skip("this device does not report its memory")
     student = create_model(
         "mobilenet_v3_large", num_classes=4, dtype=jnp.bfloat16, rngs=nnx.Rngs(0)
     )
@@ -156,10 +154,9 @@ def test_a_step_of_the_paper_fits_a_small_gpu(gpu: jax.Device) -> None:
     batch = {"image": jnp.asarray(images), "label": jnp.asarray(np.arange(32) % 4)}
     key = jax.random.key(0)
     state = initial_state(learner, optimizer)
-    for _ in range(2):
-        state, loss = steps.train(state, teacher.variables, batch, key)
-    assert np.isfinite(loss)
     compiled = steps.train.lower(state, teacher.variables, batch, key).compile()
     memory = compiled.memory_analysis()
     needed = memory.argument_size_in_bytes + memory.temp_size_in_bytes
     assert needed < 6 << 30, f"a step needs {needed / 2**30:.1f} GiB"
+    _, loss = compiled(state, teacher.variables, batch, key)
+    assert np.isfinite(loss)
