@@ -5,8 +5,10 @@ class UserError(Exception):
     """Something the user can mend: a wrong path, a broken image, weights that do not fit.
 
     Its message is one line that says what is wrong and what to do. Commands print it without a
-    traceback and exit with code 2 (:func:`fakd_jax.cli.runner.run_command`).
+    traceback and exit with its code (:func:`fakd_jax.cli.runner.run_command`).
     """
+
+    exit_code = 2
 
 
 class NotFiniteError(UserError):
@@ -15,3 +17,9 @@ class NotFiniteError(UserError):
 
 class DamagedError(UserError):
     """A file is not as it was written: it is incomplete, or its content has changed."""
+
+
+class LostProcessError(UserError):
+    """Another process of a job over several processes has ended or cannot be reached."""
+
+    exit_code = 3

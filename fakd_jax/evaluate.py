@@ -11,6 +11,7 @@ from fakd_jax.cli.runner import (
     run_command,
     use_compilation_cache,
 )
+from fakd_jax.runtime.distributed import refuse_several_processes
 
 FUNCTION = "fakd_jax.evaluation.run:evaluate_checkpoint"
 
@@ -44,6 +45,7 @@ def make_parser() -> CommandParser:
 def main(argv: list[str]) -> None:
     """Evaluates as the flags ask and prints the report."""
     flags = make_parser().parse_args(argv)
+    refuse_several_processes("fakd evaluate")
     use_compilation_cache()
     from fakd_jax.evaluation.run import evaluate_checkpoint
 

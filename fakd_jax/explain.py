@@ -20,6 +20,7 @@ from fakd_jax.cli.runner import (
     use_compilation_cache,
 )
 from fakd_jax.errors import UserError
+from fakd_jax.runtime.distributed import refuse_several_processes
 
 if TYPE_CHECKING:
     from fakd_jax.explanation.result import Explainer
@@ -103,6 +104,7 @@ def main(argv: list[str]) -> None:
     )
     subjects = subjects_from_files(flags.image or [])
 
+    refuse_several_processes("fakd explain")
     use_compilation_cache()
     from fakd_jax.inference.adapter import network_of
     from fakd_jax.inference.predictor import Predictor

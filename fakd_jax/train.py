@@ -13,13 +13,19 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ml_collections import ConfigDict
+
 from fakd_jax.cli import config_flags
 from fakd_jax.cli.runner import (
     CallableModule,
     CommandParser,
+    exit_code_of,
+    integer,
     run_command,
     use_compilation_cache,
 )
+from fakd_jax.runtime.distributed import JobFlags, join_job, leave_job, lost_process
+from fakd_jax.runtime.supervision import supervise
 
 FUNCTION = "fakd_jax.train:train"
 
@@ -28,8 +34,8 @@ DIFFERENT_EXIT_CODE = 1
 """Of `--reproduce`, if the new run differs from the original."""
 
 
-def main(argv: list[str]) -> None:
-    """Trains as the flags ask."""
+def make_parser() -> CommandParser:
+    """The flags of `fakd train`."""
     parser = config_flags.config_parser(
         "fakd train", "trains a teacher, a student, or both, and evaluates on test"
     )
@@ -41,11 +47,56 @@ def main(argv: list[str]) -> None:
         "split, losses, weights and metrics; --config.data.source=SOURCE if the data has moved; "
         f"exit code {DIFFERENT_EXIT_CODE} if anything differs",
     )
+    job = parser.add_argument_group("devices and processes (detected under SLURM and on Cloud TPU)")
+    add = job.add_argument
+    add("--platform", choices=("cpu", "gpu", "tpu"), default="", help="(default: JAX's choice)")
+    devices = "the devices of this process to train on, e.g. 0,1 (default: all)"
+    add("--devices", type=_device_numbers, default=(), metavar="N,...", help=devices)
+    add("--coordinator-address", default="", metavar="HOST:PORT", help="of process 0")
+    add("--num-processes", type=integer(1), metavar="N", help="in the job")
+    add("--process-id", type=integer(0), metavar="N", help="of this process, from 0")
+    return parser
+
+
+def _device_numbers(text: str) -> tuple[int, ...]:
+    return tuple(map(integer(0), text.split(",")))
+
+
+def main(argv: list[str], *, supervised: bool = True) -> None:
+    """Trains as the flags ask.
+
+    Args:
+      argv: arguments after the command's name.
+      supervised: whether a process of a job may fork, see :func:`supervise`.
+    """
+    parser = make_parser()
     arguments, overrides = parser.parse_known_args(argv)
+    job = JobFlags(**{field: getattr(arguments, field) for field in JobFlags.__annotations__})
+    job.check()
     if arguments.reproduce is not None:
+        if job.is_job():
+            parser.error("--reproduce runs as one process")
+        join_job(job)
         _reproduce(parser, arguments, overrides)
         return
     config, workdir = config_flags.read_config(parser, arguments, overrides)
+
+    def run() -> None:
+        join_job(job)
+        try:
+            _run(config, workdir)
+        except (RuntimeError, ValueError) as error:
+            if (lost := lost_process(error)) is None:
+                raise
+            raise lost from error
+        leave_job()
+
+    if supervised and job.is_job():
+        supervise(lambda: exit_code_of(run), last=lambda: leave_job(failed=True))
+    run()
+
+
+def _run(config: ConfigDict, workdir: Path) -> None:
     use_compilation_cache()
     from fakd_jax.experiment.run import train_and_evaluate
     from fakd_jax.experiment.settings import parse
@@ -92,7 +143,7 @@ def train(
       UserError: as the command.
     """
     flags = [f"--config.{key}={value}" for key, value in (overrides or {}).items()]
-    main([f"--config={config}", f"--workdir={workdir}", *flags])
+    main([f"--config={config}", f"--workdir={workdir}", *flags], supervised=False)
 
 
 sys.modules[__name__].__class__ = CallableModule  # `fakd_jax.train(...)` is :func:`train`

@@ -14,9 +14,8 @@ from typing import Any, NoReturn
 
 from fakd_jax.errors import UserError
 from fakd_jax.runtime.allocator import use_allocator_settings
+from fakd_jax.runtime.supervision import INTERRUPTED_EXIT_CODE
 
-USER_ERROR_EXIT_CODE = 2
-INTERRUPTED_EXIT_CODE = 130
 # Flags that have another name now; the old one is still accepted.
 RENAMED_FLAGS = {"--redraws": "--reinitialisations"}
 
@@ -102,8 +101,7 @@ def use_compilation_cache() -> None:
 def run_command(main: Callable[[list[str]], None], argv: list[str] | None = None) -> None:
     """Runs a command's `main(argv)` and exits with its code if it fails.
 
-    Exit codes: 0 done; 2 a :class:`UserError` or a wrong flag, printed on one line; 130
-    interrupted with Ctrl-C. Anything else is a bug and keeps its traceback.
+    Exit codes: see :func:`exit_code_of`.
 
     Args:
       main: takes the arguments after the command's name.
@@ -113,11 +111,23 @@ def run_command(main: Callable[[list[str]], None], argv: list[str] | None = None
     if argv is None:
         use_allocator_settings()
         argv = sys.argv[1:]
+    if code := exit_code_of(lambda: main(argv)):
+        sys.exit(code)
+
+
+def exit_code_of(run: Callable[[], None]) -> int:
+    """Runs a command, prints why it fails on one line and returns its exit code.
+
+    Returns:
+      0 done; 2 a :class:`UserError` or a wrong flag; 3 another process of the job was lost; 130
+      interrupted with Ctrl-C. Anything else is a bug and is raised.
+    """
     try:
-        main(argv)
+        run()
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
-        sys.exit(USER_ERROR_EXIT_CODE)
+        return error.exit_code
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
-        sys.exit(INTERRUPTED_EXIT_CODE)
+        return INTERRUPTED_EXIT_CODE
+    return 0

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import UInt8
@@ -23,6 +23,7 @@ Batch = dict[str, np.ndarray]
 
 MAX_THREADS = 16
 BATCHES_AHEAD_PER_THREAD = 2
+ALL_ROWS = slice(None)
 
 
 @runtime_checkable
@@ -134,6 +135,7 @@ def train_iterator(
     batch_size: int,
     image_size: int,
     seed: int,
+    rows: slice = ALL_ROWS,
     num_threads: int | None = None,
 ) -> grain.DatasetIterator[Batch]:
     """An endless iterator over training batches, reshuffled every epoch.
@@ -149,11 +151,13 @@ def train_iterator(
       batch_size: B.
       image_size: S, the side that images are resized to.
       seed: of the shuffling, any non-negative integer.
+      rows: those of every batch that are read; one of several processes reads its own. Neither the
+        batches nor the iterator's state depend on it.
       num_threads: threads that read and resize; None for one per CPU, at most 16.
 
     Returns:
       Iterator over dicts of `image` uint8 `[B, S, S, 3]`, `label` int32 `[B]` and `index` int32
-      `[B]` (into the data set's examples).
+      `[B]` (into the data set's examples), where B is the number of `rows`.
 
     Raises:
       UserError: the examples do not fill one batch.
@@ -166,8 +170,8 @@ def train_iterator(
     chain = (
         grain.MapDataset.source([dataset.index_of(id) for id in ids])
         .shuffle(seed=shuffle_seed)
-        .map(_Read(dataset, image_size))
         .batch(batch_size, drop_remainder=True)
+        .map(_Read(dataset, image_size, rows))
         .repeat(reseed_each_epoch=True)
     )
     return iter(chain.to_iter_dataset(_read_options(num_threads)))
@@ -179,6 +183,7 @@ def eval_batches(
     *,
     batch_size: int,
     image_size: int,
+    rows: slice = ALL_ROWS,
     num_threads: int | None = None,
 ) -> Iterator[Batch]:
     """Batches of the examples in the order of `ids`, each once, all of one shape.
@@ -188,6 +193,7 @@ def eval_batches(
       ids: of the examples.
       batch_size: B.
       image_size: S, the side that images are resized to.
+      rows: as of :func:`train_iterator`.
       num_threads: as of :func:`train_iterator`.
 
     Returns:
@@ -205,26 +211,29 @@ def eval_batches(
         raise UserError(f"batch_size is {batch_size}; give 1 or more")
     chain = (
         grain.MapDataset.source([dataset.index_of(id) for id in ids])
-        .map(_Read(dataset, image_size))
         .batch(batch_size, drop_remainder=False)
-        .map(_Pad(batch_size))
+        .map(_Read(dataset, image_size, rows))
+        .map(_Pad(len(range(*rows.indices(batch_size)))))
     )
     return iter(chain.to_iter_dataset(_read_options(num_threads)))
 
 
 class _Read:
-    """Index → resized image with its label."""
+    """Indices of a batch → its `rows`: resized images with their labels."""
 
-    def __init__(self, dataset: ImageSource, image_size: int) -> None:
+    def __init__(self, dataset: ImageSource, image_size: int, rows: slice) -> None:
         self._dataset = dataset
         self._image_size = image_size
+        self._rows = rows
 
-    def __call__(self, index: int) -> dict[str, Any]:
-        return {
-            "image": resize(self._dataset.read(index), self._image_size),
-            "label": np.int32(self._dataset.examples[index].label),
-            "index": np.int32(index),
-        }
+    def __call__(self, indices: np.ndarray) -> Batch:
+        indices = indices[self._rows].astype(np.int32)
+        size = self._image_size
+        images = np.empty((len(indices), size, size, 3), np.uint8)
+        for image, index in zip(images, indices, strict=True):
+            image[:] = resize(self._dataset.read(int(index)), size)
+        labels = [self._dataset.examples[index].label for index in indices]
+        return {"image": images, "label": np.array(labels, np.int32), "index": indices}
 
 
 class _Pad:

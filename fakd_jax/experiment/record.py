@@ -11,6 +11,7 @@ from typing import Any
 from fakd_jax.errors import UserError
 from fakd_jax.runs.files import ENVIRONMENT_FILE
 from fakd_jax.runtime.atomic_files import write_whole
+from fakd_jax.runtime.distributed import is_writer
 from fakd_jax.runtime.environment import describe_environment, environment_differences
 from fakd_jax.training.metric_log import LOGGER
 
@@ -93,5 +94,7 @@ class RunRecord:
         self._write()
 
     def _write(self) -> None:
+        if not is_writer():
+            return
         values = {"inputs": self.inputs, "starts": self.starts}
         write_whole(self.file, json.dumps(values, indent=2) + "\n")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fcntl
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from fakd_jax.errors import UserError
@@ -12,11 +12,16 @@ from fakd_jax.evaluation.report.plots import plot_curves
 from fakd_jax.evaluation.run import evaluate_checkpoint
 from fakd_jax.experiment.resume import PLACE_KEYS
 from fakd_jax.experiment.settings import ExperimentConfig
-from fakd_jax.experiment.teacher_and_student import ExperimentData, run_experiment
+from fakd_jax.experiment.teacher_and_student import (
+    ExperimentData,
+    ExperimentResult,
+    run_experiment,
+)
 from fakd_jax.reporting.figures import save_figure
 from fakd_jax.runs.files import CURVES_FILE, LOCK_FILE, PHASES, evaluation_folder
 from fakd_jax.runs.workdir import read_records
 from fakd_jax.runtime.atomic_files import require_writable
+from fakd_jax.runtime.coordination import from_writer
 from fakd_jax.training.metric_log import LOGGER
 
 
@@ -34,7 +39,7 @@ def train_and_evaluate(
     """Trains and evaluates the networks of a config, or resumes an earlier run of it.
 
     A given teacher is evaluated on the run's data. If that fails, it is logged and not raised:
-    the run itself has succeeded.
+    the run itself has succeeded. Of several processes, process 0 holds the workdir and evaluates.
 
     Args:
       config: of the run.
@@ -51,30 +56,42 @@ def train_and_evaluate(
       UserError: config, data and weights do not fit together; another process uses the workdir.
       KeyboardInterrupt: interrupted, after saving.
     """
-    with _locked(workdir):
+    with ExitStack() as stack:
+        from_writer(lambda: stack.enter_context(_locked(workdir)))
         result = run_experiment(config, workdir, data, place_keys, inputs)
-        save_figure(plot_curves(read_records(workdir)), workdir / CURVES_FILE)
-        teacher_given = config.train == "student" and bool(config.teacher.checkpoint)
-        for role, checkpoint in (("teacher", result.teacher), ("student", result.student)):
-            if checkpoint is None or role not in roles:
-                continue
-            LOGGER.info("evaluating the %s on the test images", role)
-            given = role == "teacher" and teacher_given
-            try:
-                evaluate_checkpoint(
-                    checkpoint,
-                    source=config.data.source,
-                    output=evaluation_folder(workdir, role),
-                    batch_size=config.eval_batch_size,
-                    cache_dir=config.data.cache_dir,
-                    allow_untrained=given and config.teacher.allow_untrained,
-                    latency=latency,
-                    log=log_report,
-                )
-            except UserError as error:
-                if not given:
-                    raise
-                LOGGER.info("the given teacher was not evaluated: %s", error)
+        from_writer(lambda: _evaluate(config, workdir, result, roles, latency, log_report))
+
+
+def _evaluate(
+    config: ExperimentConfig,
+    workdir: Path,
+    result: ExperimentResult,
+    roles: Sequence[str],
+    latency: bool,
+    log_report: Callable[[str], object],
+) -> None:
+    save_figure(plot_curves(read_records(workdir)), workdir / CURVES_FILE)
+    teacher_given = config.train == "student" and bool(config.teacher.checkpoint)
+    for role, checkpoint in (("teacher", result.teacher), ("student", result.student)):
+        if checkpoint is None or role not in roles:
+            continue
+        LOGGER.info("evaluating the %s on the test images", role)
+        given = role == "teacher" and teacher_given
+        try:
+            evaluate_checkpoint(
+                checkpoint,
+                source=config.data.source,
+                output=evaluation_folder(workdir, role),
+                batch_size=config.eval_batch_size,
+                cache_dir=config.data.cache_dir,
+                allow_untrained=given and config.teacher.allow_untrained,
+                latency=latency,
+                log=log_report,
+            )
+        except UserError as error:
+            if not given:
+                raise
+            LOGGER.info("the given teacher was not evaluated: %s", error)
 
 
 @contextmanager

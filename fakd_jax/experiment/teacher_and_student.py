@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,8 @@ from fakd_jax.models.state import model_state
 from fakd_jax.models.torch_weights.pretrained import load_pretrained
 from fakd_jax.runs.files import SPLIT_FILE
 from fakd_jax.runs.learnt_images import METADATA_KEY, LearntImages
-from fakd_jax.runtime.hashing import sha256_of_tree
+from fakd_jax.runtime.coordination import from_writer, require_same, writer_first
+from fakd_jax.runtime.hashing import sha256_of_json, sha256_of_tree
 from fakd_jax.runtime.precision import compute_dtype
 from fakd_jax.training.loop import run_phase
 from fakd_jax.training.metric_log import LOGGER
@@ -98,22 +100,42 @@ def run_experiment(
       UserError: config, data and weights do not fit together.
       KeyboardInterrupt: interrupted, after saving.
     """
-    config = resume_config(config, workdir, place_keys)
-    data = data or open_experiment_data(config)
-    _warn_of_unknown_negative_class(config.data.negative_class, data.dataset)
-    split = _kept_split(data.dataset, workdir)
-    write_config(config.to_dict(), workdir)  # after the split's data is known to be the same
-    record = RunRecord(workdir, inputs)
-    record.begin({"dtype": config.dtype, "data": data.dataset.source})
-    record.pin("data.source", data.dataset.fingerprint)
-    split = split or _new_split(config, data.dataset, workdir)
-    _log_data(data.dataset, split)
-    learnt = learnt_images(config, data.dataset, split)
-    experiment = _Experiment(config, workdir, data.dataset, data.images, split, record, learnt)
+    resume = functools.partial(resume_config, config, workdir, place_keys)
+    config = dataclasses.replace(config, dtype=from_writer(lambda: resume().dtype))
+    data = data or writer_first(lambda: open_experiment_data(config))
+    dataset = data.dataset
+    _warn_of_unknown_negative_class(config.data.negative_class, dataset)
+    from_writer(lambda: _begin(config, dataset, workdir, inputs))
+    split = _kept_split(dataset, workdir)
+    if split is None:
+        raise UserError(
+            f"process 0 wrote {workdir / SPLIT_FILE}, and this process does not find it; give a "
+            "--workdir on a file system that all processes share"
+        )
+    identity = sha256_of_json([dataset.fingerprint, dataclasses.asdict(split)])
+    require_same("data set or split", identity)
+    record = RunRecord(workdir)
+    learnt = learnt_images(config, dataset, split)
+    experiment = _Experiment(config, workdir, dataset, data.images, split, record, learnt)
     if config.train == "teacher":
         return ExperimentResult(experiment.train_teacher(), None)
     checkpoint, teacher = experiment.teacher() if config.needs_teacher else (None, None)
     return ExperimentResult(checkpoint, experiment.train_student(teacher))
+
+
+def _begin(
+    config: ExperimentConfig,
+    dataset: ImageDataset,
+    workdir: Path,
+    inputs: Mapping[str, str] | None,
+) -> None:
+    """Writes what belongs to a run and not to a phase: config, environment and split."""
+    split = _kept_split(dataset, workdir)
+    write_config(config.to_dict(), workdir)  # after the split's data is known to be the same
+    record = RunRecord(workdir, inputs)
+    record.begin({"dtype": config.dtype, "data": dataset.source})
+    record.pin("data.source", dataset.fingerprint)
+    _log_data(dataset, split or _new_split(config, dataset, workdir))
 
 
 def _warn_of_unknown_negative_class(negative_class: str, dataset: ImageDataset) -> None:
@@ -240,7 +262,8 @@ class _Experiment:
             self.record.pin(key, ABSENT)
             LOGGER.info("%s: %s initialised at random", role, config.arch)
         else:
-            report = load_pretrained(network, config.arch, config.pretrained)
+            load = functools.partial(load_pretrained, network, config.arch, config.pretrained)
+            report = writer_first(load)
             self.record.pin(key, str(report.sha256))
             LOGGER.info("%s: %s", role, report.summary())
         return network

@@ -272,7 +272,9 @@ def write_arrays(folder: Path, state: dict[str, Any]) -> None:
     """Writes a tree of NumPy arrays, which have no placement, with Orbax."""
     import orbax.checkpoint as ocp
 
-    with ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as checkpointer:
+    alone = _this_process_alone()
+    handler = ocp.PyTreeCheckpointHandler(multiprocessing_options=alone)
+    with ocp.Checkpointer(handler, multiprocessing_options=alone) as checkpointer:
         checkpointer.save(folder, state)
 
 
@@ -283,11 +285,20 @@ def read_arrays(folder: Path) -> dict[str, Any]:
 
     if not folder.is_dir():
         raise FileNotFoundError(f"there is no {folder.name}/ folder in it")
-    handler = ocp.PyTreeCheckpointHandler()
+    alone = _this_process_alone()
+    handler = ocp.PyTreeCheckpointHandler(multiprocessing_options=alone)
     described = handler.metadata(epath.Path(folder)).tree  # raises; a Checkpointer would only log
     as_numpy = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), described)
-    with ocp.Checkpointer(handler) as checkpointer:
+    with ocp.Checkpointer(handler, multiprocessing_options=alone) as checkpointer:
         return checkpointer.restore(folder, args=ocp.args.PyTreeRestore(restore_args=as_numpy))
+
+
+def _this_process_alone() -> Any:
+    """Options of Orbax under which it does not wait for the other processes of a job."""
+    import orbax.checkpoint as ocp
+
+    this = jax.process_index()
+    return ocp.options.MultiprocessingOptions(primary_host=this, active_processes={this})
 
 
 def _changed_arrays(folder: Path, expected: Mapping[str, str]) -> list[str]:

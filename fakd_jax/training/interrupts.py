@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM between two steps: save first, then stop."""
+"""Ctrl-C, SIGTERM and SIGUSR1 between two steps: save first, then stop, all processes together."""
 
 from __future__ import annotations
 
@@ -8,31 +8,57 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+from fakd_jax.runtime.coordination import StopVote
+from fakd_jax.runtime.distributed import process_count
+
+# SIGUSR1 is what the parent of a job's process sends, and `sbatch --signal=USR1@60`.
+_ASK_ONCE = signal.SIGUSR1
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, _ASK_ONCE)
+
 
 class StopRequest:
-    """Whether the user or the system has asked the process to stop."""
+    """Whether training stops because the user or the system has asked a process to.
 
-    def __init__(self) -> None:
+    Args:
+      steps_ahead: see :class:`StopVote`.
+
+    Attributes:
+      requested: with several processes, True from the step on that they have agreed on.
+    """
+
+    def __init__(self, steps_ahead: int) -> None:
         self.requested = False
+        self._asked = False
+        self._vote = StopVote(steps_ahead)
 
     def handle(self, number: int, frame: FrameType | None) -> None:
-        """Handles the first signal by setting `requested`, the second by interrupting."""
-        if self.requested:
+        """Handles the first signal by asking to stop, the second by interrupting."""
+        if self._asked and number != _ASK_ONCE:
             raise KeyboardInterrupt
-        self.requested = True
+        self._asked = True
+        if process_count() == 1:
+            self.requested = True
+
+    def vote(self, step: int) -> None:
+        """Agrees with the other processes, after each step that was sent."""
+        self.requested = self.requested or self._vote.agreed(self._asked, step)
+
+    def vote_at_end(self, step: int) -> None:
+        """Agrees with the other processes after the last step."""
+        self.requested = self._vote.agreed_at_end(self._asked, step)
 
 
 @contextmanager
-def deferred_interrupts() -> Iterator[StopRequest]:
-    """Turns the first SIGINT or SIGTERM into a request to stop.
+def deferred_interrupts(steps_ahead: int = 0) -> Iterator[StopRequest]:
+    """Turns the first SIGINT, SIGTERM or SIGUSR1 into a request to stop.
 
     A step donates its state, so an exception during a step would leave nothing to save: the loop
     checks the request after each step instead. Outside the main thread, where Python delivers no
     signals, nothing is changed.
     """
-    stop = StopRequest()
+    stop = StopRequest(steps_ahead)
     in_main_thread = threading.current_thread() is threading.main_thread()
-    numbers = (signal.SIGINT, signal.SIGTERM) if in_main_thread else ()
+    numbers = _SIGNALS if in_main_thread else ()
     previous = {number: signal.signal(number, stop.handle) for number in numbers}
     try:
         yield stop

@@ -9,11 +9,11 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-import jax
-
 from fakd_jax.data.pipeline import ImageSource, steps_per_epoch, train_iterator
 from fakd_jax.data.splits import Split
 from fakd_jax.runtime.async_dispatch import steps_ahead
+from fakd_jax.runtime.coordination import require_same, wait_for_all, writer_first
+from fakd_jax.runtime.distributed import is_writer
 from fakd_jax.training.checkpoints import PhaseCheckpoints
 from fakd_jax.training.early_stopping import EarlyStopping
 from fakd_jax.training.interrupts import deferred_interrupts
@@ -29,6 +29,8 @@ from fakd_jax.training.validation import Validation, epoch_means
 
 def run_phase(phase: Phase, dataset: ImageSource, split: Split, workdir: Path) -> Path:
     """Trains a phase to its end, resuming from its last checkpoint if there is one.
+
+    Of several processes, process 0 writes and each trains on its rows of every batch.
 
     Args:
       phase: what to train and how.
@@ -54,21 +56,22 @@ def run_phase(phase: Phase, dataset: ImageSource, split: Split, workdir: Path) -
         batch_size=phase.batch_size,
         image_size=phase.preprocessing.image_size,
         seed=derive_seed(phase.seed, phase.name, "order"),
+        rows=placement.rows(phase.batch_size),
     )
 
     # ---------------------------------------------------------------- state, new or resumed
     checkpoints = PhaseCheckpoints(workdir / phase.name, minutes=phase.checkpoint_minutes)
     stopping = EarlyStopping(phase.patience)
     state = initial_state(phase.learner, phase.optimizer)
-    if restored := checkpoints.restore_last(phase.learner, state):
+    if restored := writer_first(lambda: checkpoints.restore_last(phase.learner, state)):
         state, position = restored
         stopping = EarlyStopping(**position["early_stopping"])
         iterator.set_state(position["iterator"])
     step = int(state.step)
+    require_same("step to resume from", f"{phase.name} {step}")
     state = placement.copy(state)
     teacher_variables = placement.copy(phase.teacher.variables) if phase.teacher else None
-    key = jax.random.key(derive_seed(phase.seed, phase.name, "augmentation and dropout"))
-    key = placement.copy(key)
+    key = placement.key(derive_seed(phase.seed, phase.name, "augmentation and dropout"))
 
     # ---------------------------------------------------------------- steps, validation, log
     steps = make_steps(
@@ -80,9 +83,10 @@ def run_phase(phase: Phase, dataset: ImageSource, split: Split, workdir: Path) -
         phase.augmentation,
         steps_per_epoch=epoch_steps,
         deterministic=phase.deterministic,
+        placement=placement,
     )
     validation = Validation(phase, dataset, split.val, placement, steps, teacher_variables)
-    metric_log = MetricLog(workdir, phase.name, resume_step=step)
+    metric_log = MetricLog(workdir, phase.name, resume_step=step, enabled=is_writer())
 
     def metadata() -> dict[str, Any]:
         source = {"phase": phase.name, "step": step, "epoch": -(-step // epoch_steps)}
@@ -90,6 +94,8 @@ def run_phase(phase: Phase, dataset: ImageSource, split: Split, workdir: Path) -
         return phase.metadata | {"source": phase.metadata["source"] | source}
 
     def save(*, is_best: bool = False) -> None:
+        if not is_writer():
+            return
         position = {
             "early_stopping": dataclasses.asdict(stopping),
             "iterator": iterator.get_state(),
@@ -100,7 +106,7 @@ def run_phase(phase: Phase, dataset: ImageSource, split: Split, workdir: Path) -
     finished = stopping.is_finished(phase.num_epochs)
     if step and not finished:
         LOGGER.info("%s: resumed at step %d", phase.name, step)
-    with deferred_interrupts() as stop, closing(checkpoints):
+    with deferred_interrupts(steps_ahead()) as stop, closing(checkpoints):
         while not (finished or stop.requested):
             epoch = step // epoch_steps + 1
             end = epoch * epoch_steps
@@ -118,7 +124,9 @@ def run_phase(phase: Phase, dataset: ImageSource, split: Split, workdir: Path) -
                     state, loss = steps.train(state, teacher_variables, device_batch, key)
                     step += 1
                     progress.add(step, loss)
-                    if step < end and (stop.requested or checkpoints.is_due()):
+                    stop.vote(step)
+                    is_due = is_writer() and checkpoints.is_due()
+                    if step < end and (stop.requested or is_due):
                         progress.wait()  # a state that is not finite must not be saved
                         save()
                         if stop.requested:
@@ -138,6 +146,7 @@ def run_phase(phase: Phase, dataset: ImageSource, split: Split, workdir: Path) -
             finished = stopping.is_finished(phase.num_epochs)
             _log_epoch(phase, stopping, metrics, is_best)
             save(is_best=is_best)
+        stop.vote_at_end(step)
     if stop.requested:  # after the last epoch too: what follows the phase must not begin
         _interrupt(phase, step)
     metric_log.close()
@@ -148,6 +157,7 @@ def run_phase(phase: Phase, dataset: ImageSource, split: Split, workdir: Path) -
         stopping.best_epoch,
         stopping.last_epoch,
     )
+    wait_for_all()  # process 0 has written what all read next
     return checkpoints.best(stopping.best_step)
 
 
@@ -175,5 +185,6 @@ def _log_epoch(
 
 
 def _interrupt(phase: Phase, step: int) -> None:
+    wait_for_all()  # process 0 has saved
     LOGGER.info("%s: saved at step %d; run the same command to resume", phase.name, step)
     raise KeyboardInterrupt

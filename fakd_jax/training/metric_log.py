@@ -14,6 +14,7 @@ from typing import Any
 from fakd_jax.runs.files import LOG_FILE, RECORDS_FILE
 from fakd_jax.runs.workdir import read_records
 from fakd_jax.runtime.atomic_files import sync_file, write_whole, writing
+from fakd_jax.runtime.distributed import is_writer
 
 LOGGER = logging.getLogger("fakd_jax")
 
@@ -21,6 +22,8 @@ LOGGER = logging.getLogger("fakd_jax")
 @contextmanager
 def logging_to(workdir: Path, file_name: str = LOG_FILE, *, console: bool = True) -> Iterator[None]:
     """Sends the package's log to a file, with times and debug messages, and to the console.
+
+    Of several processes, process 0 alone logs; the others print warnings.
 
     Args:
       workdir: created if missing.
@@ -30,14 +33,16 @@ def logging_to(workdir: Path, file_name: str = LOG_FILE, *, console: bool = True
     Raises:
       UserError: the workdir cannot be written.
     """
-    with writing(workdir):
-        workdir.mkdir(parents=True, exist_ok=True)
-        file = logging.FileHandler(workdir / file_name, encoding="utf-8")
-    file.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%Y-%m-%d %H:%M:%S"))
-    handlers: list[logging.Handler] = [file]
+    handlers: list[logging.Handler] = []
+    if is_writer():
+        with writing(workdir):
+            workdir.mkdir(parents=True, exist_ok=True)
+            file = logging.FileHandler(workdir / file_name, encoding="utf-8")
+        file.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%Y-%m-%d %H:%M:%S"))
+        handlers.append(file)
     if console:
         screen = logging.StreamHandler(sys.stdout)
-        screen.setLevel(logging.INFO)
+        screen.setLevel(logging.INFO if is_writer() else logging.WARNING)
         handlers.append(screen)
     LOGGER.setLevel(logging.DEBUG)
     LOGGER.propagate = False
@@ -48,7 +53,7 @@ def logging_to(workdir: Path, file_name: str = LOG_FILE, *, console: bool = True
     finally:
         for handler in handlers:
             LOGGER.removeHandler(handler)
-        file.close()
+            handler.close()
 
 
 class MetricLog:
@@ -58,11 +63,17 @@ class MetricLog:
       workdir: of the run.
       phase: "teacher" or "student".
       resume_step: later records of this phase are dropped; they will be written again.
+      enabled: False if another process writes the log.
     """
 
-    def __init__(self, workdir: Path, phase: str, *, resume_step: int) -> None:
+    def __init__(
+        self, workdir: Path, phase: str, *, resume_step: int, enabled: bool = True
+    ) -> None:
         self.workdir = workdir
         self.phase = phase
+        self.enabled = enabled
+        if not enabled:
+            return
         kept = [
             record
             for record in read_records(workdir)
@@ -94,6 +105,8 @@ class MetricLog:
         Raises:
           UserError: no space, or no permission.
         """
+        if not self.enabled:
+            return
         line = {"phase": self.phase, "kind": kind, "step": step, "epoch": epoch, **values}
         with writing(self.workdir):
             with (self.workdir / RECORDS_FILE).open("a", encoding="utf-8") as file:

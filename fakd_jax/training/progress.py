@@ -12,12 +12,14 @@ import jax
 
 from fakd_jax.errors import NotFiniteError
 from fakd_jax.runtime.async_dispatch import wait_until_done
+from fakd_jax.runtime.distributed import is_writer
 
 
 def progress_bar(*, total: int, description: str, initial: int = 0) -> Any:
     """A bar that counts images and shows images/s and the time left.
 
-    If standard error is not a terminal, it prints a line every half minute.
+    If standard error is not a terminal, it prints a line every half minute. Of several processes,
+    process 0 alone shows it.
     """
     from tqdm import tqdm
 
@@ -29,6 +31,7 @@ def progress_bar(*, total: int, description: str, initial: int = 0) -> Any:
         mininterval=0.2 if sys.stderr.isatty() else 30.0,
         dynamic_ncols=True,
         leave=False,
+        disable=not is_writer(),
     )
 
 

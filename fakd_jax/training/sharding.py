@@ -1,4 +1,4 @@
-"""Data parallelism: one mesh over the local devices; batches are split, the rest is replicated."""
+"""Data parallelism: one mesh over the job's devices; batches are split, the rest is replicated."""
 
 from __future__ import annotations
 
@@ -6,24 +6,31 @@ from typing import Any
 
 import jax
 import numpy as np
-from jax.sharding import AxisType, NamedSharding, PartitionSpec
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from fakd_jax.errors import UserError
+from fakd_jax.runtime.distributed import mesh_devices
 
 
 class Placement:
-    """Splits batches evenly over all local devices and replicates everything else.
+    """Splits batches evenly over the devices of all processes and replicates everything else.
 
     Batch statistics, losses and gradients are those of the whole batch: the result of a jitted
     function does not depend on where its arrays are.
+
+    Attributes:
+      num_devices: of all processes.
+      split: the sharding of batches, along their first axis.
+      replicated: the sharding of everything else.
     """
 
     def __init__(self) -> None:
-        devices = jax.local_devices()
-        mesh = jax.make_mesh((len(devices),), ("data",), (AxisType.Auto,), devices=devices)
+        devices = mesh_devices()
+        # Devices in the order of their processes: each process holds consecutive rows of a batch.
+        mesh = Mesh(np.array(devices), ("data",))
         self.num_devices = len(devices)
-        self._split = NamedSharding(mesh, PartitionSpec("data"))
-        self._replicated = NamedSharding(mesh, PartitionSpec())
+        self.split = NamedSharding(mesh, PartitionSpec("data"))
+        self.replicated = NamedSharding(mesh, PartitionSpec())
 
     def require_divisible(self, batch_size: int, *, name: str) -> None:
         """Checks that a batch can be split evenly.
@@ -37,10 +44,50 @@ class Placement:
                 "choose a multiple"
             )
 
-    def batch(self, batch: dict[str, np.ndarray]) -> dict[str, jax.Array]:
-        """Places a batch, split along its first axis."""
-        return jax.device_put(batch, self._split)
+    def rows(self, batch_size: int) -> slice:
+        """The rows of every batch that this process reads and places."""
+        return process_rows(batch_size, jax.process_index(), jax.process_count())
+
+    def batch(self, rows: Any) -> Any:
+        """Places a batch, split along its first axis.
+
+        Args:
+          rows: pytree of NumPy arrays, this process's :meth:`rows` of the batch.
+        """
+        if jax.process_count() == 1:
+            return jax.device_put(rows, self.split)
+        return jax.tree.map(
+            lambda array: jax.make_array_from_process_local_data(self.split, array), rows
+        )
+
+    def local_rows(self, batch: Any) -> Any:
+        """The inverse of :meth:`batch`, for arrays that are split along their first axis."""
+        return jax.tree.map(_local_rows, batch)
 
     def copy(self, tree: Any) -> Any:
-        """Places a pytree whole on every device."""
-        return jax.device_put(tree, self._replicated)
+        """Places a pytree, the same on every process, whole on every device."""
+        return jax.device_put(tree, self.replicated)
+
+    def key(self, seed: int) -> jax.Array:
+        """A random key on every device."""
+        data = self.copy(np.asarray(jax.random.key_data(jax.random.key(seed))))
+        return jax.random.wrap_key_data(data)
+
+
+def process_rows(batch_size: int, process: int, num_processes: int) -> slice:
+    """The consecutive rows of a batch that belong to one of several processes.
+
+    Args:
+      batch_size: a multiple of `num_processes`.
+      process: its number, from 0.
+      num_processes: in the job.
+    """
+    count = batch_size // num_processes
+    return slice(process * count, (process + 1) * count)
+
+
+def _local_rows(array: jax.Array) -> np.ndarray:
+    if array.is_fully_addressable:
+        return np.asarray(array)
+    shards = sorted(array.addressable_shards, key=lambda shard: shard.index[0].start)
+    return np.concatenate([np.asarray(shard.data) for shard in shards])

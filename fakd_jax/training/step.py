@@ -16,6 +16,7 @@ from fakd_jax.data.preprocessing import Preprocessing, normalise
 from fakd_jax.distillation.objective import Objective, TeacherOutputs
 from fakd_jax.models import forward
 from fakd_jax.models.kernels.compilation import compiler_options
+from fakd_jax.training.sharding import Placement
 from fakd_jax.training.state import Learner, TrainState, zero_sums
 
 Batch = dict[str, jax.Array]
@@ -68,6 +69,7 @@ def make_steps(
     *,
     steps_per_epoch: int,
     deterministic: bool = True,
+    placement: Placement | None = None,
 ) -> Steps:
     """Builds the jitted steps of a phase.
 
@@ -84,6 +86,8 @@ def make_steps(
       augmentation: of the training images, on the device.
       steps_per_epoch: after this many steps the sums start again from zero.
       deterministic: see :func:`fakd_jax.models.kernels.compilation.compiler_options`.
+      placement: of states and sums, replicated, and of the teacher's outputs, split; None leaves
+        them where the arguments are.
 
     Raises:
       ValueError: the objective needs a teacher and there is none.
@@ -189,9 +193,11 @@ def _jitted(
         student = nnx.merge(eval_graphdef, state.params, state.batch_stats, copy=True)
         return loss_and_sums(student, normalised(batch["image"]), batch, teacher)[1]
 
+    whole = placement.replicated if placement else None
+    split = placement.split if placement else None
     options = compiler_options(deterministic=deterministic)
     return Steps(
-        train=jax.jit(train, donate_argnums=0, compiler_options=options),
-        teach=jax.jit(teach, compiler_options=options),
-        validate=jax.jit(validate, compiler_options=options),
+        train=jax.jit(train, donate_argnums=0, compiler_options=options, out_shardings=whole),
+        teach=jax.jit(teach, compiler_options=options, out_shardings=split),
+        validate=jax.jit(validate, compiler_options=options, out_shardings=whole),
     )

@@ -8,19 +8,19 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import jax
-import numpy as np
 
 from fakd_jax.data.pipeline import ImageSource, eval_batches
 from fakd_jax.distillation.objective import Objective, TeacherOutputs
 from fakd_jax.runtime.async_dispatch import wait_for_room, wait_until_done
+from fakd_jax.runtime.distributed import process_count
 from fakd_jax.training.phase import Phase
 from fakd_jax.training.progress import progress_bar
 from fakd_jax.training.sharding import Placement
 from fakd_jax.training.state import TrainState
 from fakd_jax.training.step import Batch, Steps
 
-# A frozen teacher has the same outputs at every epoch: they are kept on the host up to this size
-# (layer3 of 1,142 images at 224 pixels takes 0.9 GB).
+# A frozen teacher has the same outputs at every epoch: each process keeps its rows on the host up
+# to this size (layer3 of 1,142 images at 224 pixels takes 0.9 GB).
 MAX_CACHE_BYTES = 2 << 30
 
 
@@ -39,7 +39,7 @@ class Validation:
     placement: Placement
     steps: Steps
     teacher_variables: Any
-    _cached_outputs: list[TeacherOutputs] = field(default_factory=list)
+    _cached_outputs: list[Any] = field(default_factory=list)
 
     def run(self, state: TrainState) -> dict[str, float]:
         """Returns the means over all validation images, see :func:`epoch_means`."""
@@ -57,6 +57,7 @@ class Validation:
             self.ids,
             batch_size=self.phase.eval_batch_size,
             image_size=self.phase.preprocessing.image_size,
+            rows=self.placement.rows(self.phase.eval_batch_size),
         )
         description = f"{self.phase.name} validation"
         with progress_bar(total=len(self.ids), description=description) as bar:
@@ -69,14 +70,13 @@ class Validation:
         if self.teacher_variables is None:
             return None
         if number < len(self._cached_outputs):
-            return self._cached_outputs[number]
+            return self.placement.batch(self._cached_outputs[number])
         outputs = self.steps.teach(self.teacher_variables, batch)
         num_batches = math.ceil(len(self.ids) / self.phase.eval_batch_size)
         num_bytes = num_batches * sum(leaf.nbytes for leaf in jax.tree.leaves(outputs))
-        if num_bytes <= MAX_CACHE_BYTES:
+        if num_bytes // process_count() <= MAX_CACHE_BYTES:
             wait_until_done(outputs)
-            outputs = jax.tree.map(np.asarray, outputs)
-            self._cached_outputs.append(outputs)
+            self._cached_outputs.append(self.placement.local_rows(outputs))
         return outputs
 
 

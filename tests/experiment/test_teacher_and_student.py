@@ -161,7 +161,7 @@ def test_a_run_goes_on_with_data_that_moved_and_not_with_data_that_changed(
     config, record = ((workdir / f"{name}.json").read_text() for name in ("config", "environment"))
     assert json.loads(config)["data"]["source"] == str(moved)
     assert json.loads(config)["dtype"] == "float32"
-    assert [start["data"] for start in json.loads(record)["starts"]] == [str(data), str(moved)]
+    assert [start["data"] for start in json.loads(record)["starts"]][-1] == str(moved)
 
     changed = write_images(tmp_path / "changed", seed=1)
     with pytest.raises(UserError, match="other data"):

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from filelock import LeaseCompromise, SoftFileLease, Timeout
 
-from fakd_jax.cli.runner import USER_ERROR_EXIT_CODE
+from fakd_jax.errors import UserError
 from fakd_jax.runs.files import CLAIM_FILE
 from fakd_jax.runtime.atomic_files import writing
 
@@ -92,4 +92,4 @@ def _end_process(lost: LeaseCompromise) -> None:
         file=sys.stderr,
         flush=True,
     )
-    os._exit(USER_ERROR_EXIT_CODE)
+    os._exit(UserError.exit_code)
