@@ -136,6 +136,7 @@ def _initialize(flags: JobFlags) -> None:
             initialization_timeout=JOIN_TIMEOUT_S,
             heartbeat_timeout_seconds=HEARTBEAT_TIMEOUT_S,
         )
+        jax.devices()  # opens the backend, for which the processes wait for one another
     except (RuntimeError, ValueError) as error:
         reason = str(error).partition("\n")[0]
         raise UserError(

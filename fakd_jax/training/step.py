@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import optax
 from flax import nnx
+from jax.sharding import NamedSharding
 
 from fakd_jax.data.augment import Augmentation, augment_batch
 from fakd_jax.data.preprocessing import Preprocessing, normalise
@@ -108,6 +109,8 @@ def make_steps(
         augmentation,
         steps_per_epoch,
         deterministic,
+        placement.replicated if placement else None,
+        placement.split if placement else None,
     )
 
 
@@ -122,6 +125,8 @@ def _jitted(
     augmentation: Augmentation,
     steps_per_epoch: int,
     deterministic: bool,
+    whole: NamedSharding | None,
+    split: NamedSharding | None,
 ) -> Steps:
     """The jitted steps, see :func:`make_steps`."""
 
@@ -193,8 +198,6 @@ def _jitted(
         student = nnx.merge(eval_graphdef, state.params, state.batch_stats, copy=True)
         return loss_and_sums(student, normalised(batch["image"]), batch, teacher)[1]
 
-    whole = placement.replicated if placement else None
-    split = placement.split if placement else None
     options = compiler_options(deterministic=deterministic)
     return Steps(
         train=jax.jit(train, donate_argnums=0, compiler_options=options, out_shardings=whole),

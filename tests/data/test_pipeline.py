@@ -10,6 +10,7 @@ import pytest
 from fakd_jax.data.pipeline import CachedImages, eval_batches, steps_per_epoch, train_iterator
 from fakd_jax.data.preprocessing import resize
 from fakd_jax.errors import UserError
+from fakd_jax.training.sharding import process_rows
 
 SIZE = 16
 
@@ -105,6 +106,27 @@ def test_state_resumes_with_the_very_batches(dataset: Noise, ids: list[str], don
     assert equal(rest, take(second, 9))
     first.set_state(state)  # back in time, with batches already read ahead
     assert equal(rest, take(first, 9))
+
+
+@pytest.mark.parametrize("processes", [2, 4])
+def test_processes_read_their_rows_of_the_same_batches(
+    dataset: Noise, ids: list[str], processes: int
+) -> None:
+    arguments = {"batch_size": 8, "image_size": SIZE}
+    rows = [process_rows(8, process, processes) for process in range(processes)]
+    whole = train_iterator(dataset, ids, **arguments, seed=3)
+    parts = [train_iterator(dataset, ids, **arguments, seed=3, rows=part) for part in rows]
+    before = whole.get_state()
+    for batch in take(whole, 5):
+        joined = [next(part) for part in parts]
+        assert equal([batch], [{key: np.concatenate([p[key] for p in joined]) for key in batch}])
+    states = [json.dumps(iterator.get_state()) for iterator in (whole, *parts)]
+    assert len(set(states)) == 1
+    assert states[0] != json.dumps(before)
+
+    joined = [list(eval_batches(dataset, ids, **arguments, rows=part)) for part in rows]
+    for batch, *split in zip(eval_batches(dataset, ids, **arguments), *joined, strict=True):
+        assert equal([batch], [{key: np.concatenate([p[key] for p in split]) for key in batch}])
 
 
 def test_too_few_examples_are_refused(dataset: Noise) -> None:
