@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -23,7 +24,7 @@ def require_writable(folder: Path) -> None:
     Raises:
       UserError: no permission, a full disk, or a file where the folder is needed.
     """
-    probe = folder / f".{os.getpid()}.probe"
+    probe = folder / f".{secrets.token_hex(8)}.probe"
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
         probe.write_bytes(b"")
@@ -68,7 +69,7 @@ def remove(path: Path, *, advice: str = ADVICE) -> None:
 
 
 def write_whole(path: Path, content: str | bytes, *, advice: str = ADVICE) -> None:
-    """Writes a file atomically, even with several writers, and creates its folders.
+    """Writes a file atomically, even with writers on several machines, and creates its folders.
 
     It has reached the disk when this returns. Text is encoded as UTF-8. `advice` is what the user
     can do if the write fails.
@@ -76,7 +77,7 @@ def write_whole(path: Path, content: str | bytes, *, advice: str = ADVICE) -> No
     Raises:
       UserError: no permission, a full disk, or a file where a folder is needed.
     """
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.unfinished")
+    unfinished = path.with_name(f".{path.name}.{secrets.token_hex(8)}.unfinished")
     with writing(path, advice=advice):
         make_folders(path.parent)
         try:

@@ -100,6 +100,10 @@ class RayEngine:
     def _ray(self) -> ModuleType:
         return _connect(self._options)
 
+    @functools.cached_property
+    def _resources(self) -> dict[str, Any]:
+        return _resources(self._ray, self._options)
+
     def compute_dtype(self, name: str) -> str:
         """The precision called `name`; "auto" is that of a worker, which has the GPU.
 
@@ -108,7 +112,7 @@ class RayEngine:
         """
         if name != "auto":
             return name
-        task = self._ray.remote(max_calls=1, **_resources(self._ray, self._options))
+        task = self._ray.remote(max_calls=1, **self._resources)
         return str(self._ray.get(task(_compute_dtype).remote(name)))
 
     def run(self, study: Study) -> None:
@@ -123,11 +127,10 @@ class RayEngine:
         study = dataclasses.replace(study, workdir=study.workdir.absolute())
         if not unfinished(study):
             return
-        resources = _resources(self._ray, self._options)
         try:
             with _probe(study) as probe:
                 job = _Job(study, self._options.config, probe, Path.cwd(), __version__)
-                _Scheduler(self._ray, job, resources).run()
+                _Scheduler(self._ray, job, self._resources).run()
         finally:
             self._ray.shutdown()
 
@@ -320,7 +323,9 @@ def _resources(ray: ModuleType, options: RayOptions) -> dict[str, Any]:
             f"most {most_gpus:g} GPUs, and {most_cpus} CPUs beside {gpus:g}); lower "
             "--cpus-per-cell or --gpus-per-cell"
         )
-    LOGGER.info("Ray: %d machines; a cell takes %d CPUs and %g GPUs", len(machines), cpus, gpus)
+    LOGGER.info(
+        "machines in Ray: %d; each cell takes CPUs: %d, GPUs: %g", len(machines), cpus, gpus
+    )
     environment = {"NPROC": str(cpus)}  # XLA's number of threads
     if tunables := allocator_environment(os.environ):
         environment["GLIBC_TUNABLES"] = tunables["GLIBC_TUNABLES"]

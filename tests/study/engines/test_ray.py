@@ -255,3 +255,14 @@ def test_wrong_flags_are_one_line(capsys, tmp_path, arguments, words):
     errors = capsys.readouterr().err
     assert errors.count("\n") == 1
     assert all(word in errors for word in words), errors
+
+
+def test_the_precision_is_that_of_a_worker_and_asked_only_where_it_is_open(monkeypatch):
+    ray = FakeRay(pytest.fail, [{"CPU": 4.0, "GPU": 1.0}])
+    monkeypatch.setattr(engine, "import_extra", lambda *names: ray)
+    monkeypatch.setattr(ray, "give", lambda name: name)
+    monkeypatch.setattr(ray, "get", lambda name: "a worker's " + name)
+    assert RayEngine(RayOptions("study")).compute_dtype("float32") == "float32"
+    assert ray.options == {}
+    assert RayEngine(RayOptions("study")).compute_dtype("auto") == "a worker's auto"
+    assert ray.options["num_gpus"] == 1
