@@ -73,7 +73,12 @@ def _processor_name() -> str:
 
 
 def _usable_cpus() -> int:
-    """The processors that this process may use: a container may allow fewer than there are."""
+    """The processors that this process may use: `NPROC`, or a container, may allow fewer.
+
+    XLA has as many threads, on which the last bits of its sums depend.
+    """
+    if (reserved := os.environ.get("NPROC", "")).isdecimal():
+        return int(reserved)
     if hasattr(os, "sched_getaffinity"):  # on Linux only
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

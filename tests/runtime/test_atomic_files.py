@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -34,12 +35,12 @@ def test_a_file_and_its_new_folders_reach_the_disk(
 
     def record(descriptor: int) -> None:
         path = Path(os.readlink(f"/proc/self/fd/{descriptor}"))
-        synced.append(path.relative_to(tmp_path).as_posix().replace(str(os.getpid()), "PID"))
+        synced.append(re.sub(r"[0-9a-f]{16}", "RANDOM", path.relative_to(tmp_path).as_posix()))
         fsync(descriptor)
 
     monkeypatch.setattr(os, "fsync", record)
     write_whole(tmp_path / "a" / "b" / "file", "text")
-    assert synced == ["a", ".", "a/b/.file.PID.unfinished", "a/b"]
+    assert synced == ["a", ".", "a/b/.file.RANDOM.unfinished", "a/b"]
 
 
 def test_a_folder_that_cannot_be_synced_is_left_to_the_file_system(

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+
 import jax
+import pytest
 
 from fakd_jax.runtime.environment import (
     LIBRARIES,
@@ -19,6 +22,13 @@ def test_it_names_devices_flags_and_versions() -> None:
     assert here["device"]
     assert set(LIBRARIES) <= here.keys()
     assert all(isinstance(value, str | int) for value in here.values())
+
+
+def test_the_processors_are_those_that_xla_may_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NPROC", "3")
+    assert describe_environment()["cpu_count"] == 3
+    monkeypatch.delenv("NPROC")
+    assert describe_environment()["cpu_count"] == len(os.sched_getaffinity(0))
 
 
 def test_differences_are_those_of_keys_that_both_know() -> None:

@@ -66,6 +66,7 @@ def test_of_two_processes_on_one_study_the_other_finishes_when_one_is_killed(
     wait_for(lambda: within_a_phase(cells / "fakd"), processes.values())
     killed = processes.pop(claimant(cells / "fakd"))
     killed.kill()
+    killed.wait()  # else it is a zombie, which counts as alive
     (other,) = processes.values()
     assert other.wait(900) == 0
     log = (workdir / "study.log").read_text()
@@ -77,36 +78,40 @@ def test_of_two_processes_on_one_study_the_other_finishes_when_one_is_killed(
     assert without_times(report) == without_times(whole[1])
 
 
-def test_the_cell_of_a_killed_ray_worker_is_done_again(whole, tmp_path, start_study):
+@pytest.fixture
+def one_thread(tmp_path, start_study, monkeypatch):
+    """The report of a local study with as many threads of XLA as a cell of the Ray studies."""
+    monkeypatch.setenv("NPROC", "1")
+    assert start_study(f"--workdir={tmp_path / 'local'}").wait(900) == 0
+    return json.loads((tmp_path / "local" / "study.json").read_text())
+
+
+def test_a_ray_study_survives_a_kill_and_an_interrupt(one_thread, tmp_path, start_study):
     pytest.importorskip("ray")
     workdir = tmp_path / "study"
     cells = workdir / "official" / "seed0"
-    study = start_study("--engine=ray", "--cpus-per-cell=1")
-    wait_for(lambda: within_a_phase(cells / "fakd"), [study])
-    killed = claimant(cells / "fakd")
+    flags = ("--engine=ray", "--cpus-per-cell=1")
+
+    study = start_study(*flags)
+    wait_for(lambda: within_a_phase(cells / "teacher"), [study])
+    killed = claimant(cells / "teacher")
     assert killed != study.pid
     os.kill(killed, signal.SIGKILL)
-    assert study.wait(900) == 0
-    log = (workdir / "study.log").read_text()
-    print(log)
-    given = {method: log.count(f"seed 0, {method}: given") for method in SMALL_STUDY["methods"]}
-    assert given == {"teacher": 1, "student": 1, "fakd": 2}
-    assert log.count(": finished in") == 3
-    assert "fakd: its worker was lost" in log
-    report = json.loads((workdir / "study.json").read_text())
-    assert without_times(report) == without_times(whole[1])
-
-
-def test_an_interrupted_ray_study_saves_and_resumes(whole, tmp_path, start_study):
-    pytest.importorskip("ray")
-    workdir = tmp_path / "study"
-    cells = workdir / "official" / "seed0"
-    study = start_study("--engine=ray", "--cpus-per-cell=1")
     wait_for(lambda: within_a_phase(cells / "fakd"), [study])
     study.send_signal(signal.SIGINT)
     assert study.wait(300) == 130
-    assert "2 of 3 cells are finished" in (workdir / "study.log").read_text()
-    assert start_study("--engine=ray", "--cpus-per-cell=1").wait(900) == 0
-    assert "resumed" in (cells / "fakd" / "train.log").read_text()
+    log = (workdir / "study.log").read_text()
+    given = {method: log.count(f"seed 0, {method}: given") for method in SMALL_STUDY["methods"]}
+    assert given == {"teacher": 2, "student": 1, "fakd": 1}
+    assert "teacher: its worker was lost" in log
+    assert "2 of 3 cells are finished" in log
+
+    assert start_study(*flags).wait(900) == 0
+    log = (workdir / "study.log").read_text()
+    print(log)
+    finished = [log.count(f"{method}: finished in") for method in SMALL_STUDY["methods"]]
+    assert finished == [1, 1, 1]
+    for method in ("teacher", "fakd"):
+        assert "resumed at step" in (cells / method / "train.log").read_text()
     report = json.loads((workdir / "study.json").read_text())
-    assert without_times(report) == without_times(whole[1])
+    assert without_times(report) == without_times(one_thread)
