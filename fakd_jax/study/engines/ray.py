@@ -37,6 +37,7 @@ LOCAL = "local"
 DEFAULT_CPUS = 4
 MAX_LOST_WORKERS = 10  # for one cell, after which something else than chance kills them
 POLL_SECONDS = 5.0
+CONNECT_SECONDS = 10.0
 STOP_SECONDS = 60.0  # to save after an interrupt
 VISIBLE_SECONDS = 120.0  # until a shared disk shows a file from another machine
 OBJECT_STORE_BYTES = 200 * 2**20  # settings are all that it holds
@@ -292,17 +293,27 @@ def _connect(options: RayOptions) -> ModuleType:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     here = {"include_dashboard": False, "object_store_memory": OBJECT_STORE_BYTES}
     try:
+        _require_open_port(options.address)
         ray.init(
             address=options.address,
             logging_level=logging.ERROR,
             log_to_driver=False,
             **(here if options.address == LOCAL else {}),
         )
-    except (ConnectionError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError, RuntimeError) as error:
         raise UserError(
-            f"cannot connect to Ray at {options.address}: {' '.join(str(error).split())}"
+            f"cannot connect to Ray at {options.address} ({' '.join(str(error).split())}); start "
+            "it there with `ray start --head`, or leave out --ray-address and unset RAY_ADDRESS to "
+            "start it on this machine"
         ) from error
     return ray
+
+
+def _require_open_port(address: str) -> None:
+    """Raises an OSError if nothing listens at HOST:PORT; Ray would try again for minutes."""
+    host, _, port = address.rpartition(":")
+    if port.isdecimal() and "/" not in host:
+        socket.create_connection((host, int(port)), timeout=CONNECT_SECONDS).close()
 
 
 def _resources(ray: ModuleType, options: RayOptions) -> dict[str, Any]:
