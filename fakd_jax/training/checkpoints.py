@@ -174,7 +174,9 @@ class PhaseCheckpoints:
                 continue
             if damages:
                 LOGGER.warning(
-                    "%s: going on from the one before, %s", "; ".join(damages), folders[number]
+                    "resuming from %s, because what is newer is damaged: %s",
+                    folders[number],
+                    "; ".join(damages),
                 )
             self._note_intact(folders[: number + 1])
             return restored

@@ -388,7 +388,7 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_is_resumed(
     shutil.copytree(whole[0], workdir)
     (workdir / "student" / "last" / "8" / "position.json").write_text("{")
     resumed = run("fakd", workdir)
-    (warning,) = [line for line in caplog.messages if "going on from the one before" in line]
+    (warning,) = [line for line in caplog.messages if "what is newer is damaged" in line]
     assert "last/8 is damaged or incomplete: position.json changed" in warning
     assert metrics_of(workdir) == metrics_of(whole[0])
     assert_same_weights(resumed.student, whole[1].student)
