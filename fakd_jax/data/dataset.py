@@ -164,6 +164,10 @@ class ImageDataset:
         """The index of the example with this id; KeyError if there is none."""
         return self._indices[id]
 
+    def contents(self, ids: Iterable[str]) -> dict[str, str]:
+        """The content of each image by id, see :func:`content_of`."""
+        return {id: self.examples[self.index_of(id)].content for id in ids}
+
     def ids(self, split: str) -> tuple[str, ...]:
         """The ids of one split, sorted; empty if the source has no such split."""
         return tuple(example.id for example in self.examples if example.split == split)

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Int
 
+from fakd_jax.data.matching import match_by_content
 from fakd_jax.errors import UserError
-from fakd_jax.evaluation.predictions_file import NamedPrediction, read_predictions
+from fakd_jax.evaluation.predictions_file import NamedPrediction, read_contents, read_predictions
 from fakd_jax.metrics.comparison import compare_predictions
 from fakd_jax.models.checkpoint import resolve_checkpoint
-from fakd_jax.runs.files import METRICS_FILE, PREDICTIONS_FILE
+from fakd_jax.runs.files import IMAGES_FILE, METRICS_FILE, PREDICTIONS_FILE
 from fakd_jax.runs.workdir import checkpoint_name, default_output, find_workdir
 
 IDENTITY = ("arch", "config", "checkpoint", "weights_sha256")
@@ -23,12 +24,21 @@ IDENTITY = ("arch", "config", "checkpoint", "weights_sha256")
 
 @dataclass(frozen=True)
 class Baseline:
-    """Another model's predictions by image id, its identity and the fingerprint of its data."""
+    """Another model's evaluation.
+
+    Attributes:
+      file: with its predictions.
+      predictions: by image id.
+      identity: of the model.
+      data_fingerprint: of its data; None if unknown.
+      contents: of its images by id, see :func:`fakd_jax.data.dataset.content_of`; None if unknown.
+    """
 
     file: Path
     predictions: dict[str, NamedPrediction]
     identity: dict[str, Any]
     data_fingerprint: str | None = None
+    contents: dict[str, str] | None = None
 
 
 def open_baseline(path: Path | str) -> Baseline:
@@ -41,34 +51,55 @@ def open_baseline(path: Path | str) -> Baseline:
       UserError: no such evaluation, or files that are not an evaluation's.
     """
     file = _find_predictions(Path(path).expanduser())
-    return Baseline(file, read_predictions(file), *_provenance(file))
+    contents = read_contents(file.with_name(IMAGES_FILE))
+    return Baseline(file, read_predictions(file), *_provenance(file), contents)
 
 
-def require_same_images(
-    baseline: Baseline, ids: Sequence[str], labels: Sequence[str], data_fingerprint: str
-) -> None:
-    """Refuses a comparison with a baseline for other images than those evaluated now.
+def of_same_images(
+    baseline: Baseline, contents: Mapping[str, str], labels: Sequence[str], data_fingerprint: str
+) -> Baseline:
+    """Finds a baseline's predictions for the images evaluated now.
+
+    In the same data, images are known by their ids; in other data, such as the same with images
+    renamed or added elsewhere, by their content.
+
+    Args:
+      baseline: the other evaluation.
+      contents: of the images evaluated now, by id.
+      labels: the names of their classes, in that order.
+      data_fingerprint: of the data evaluated now.
+
+    Returns:
+      The baseline with the predictions by the ids evaluated now.
 
     Raises:
-      UserError: the fingerprint of its data, its image ids or the names of their classes differ.
+      UserError: it is of other images or of other labels, or of other data and without contents.
     """
-    if baseline.data_fingerprint not in (None, data_fingerprint):
+    if baseline.data_fingerprint in (None, data_fingerprint):
+        pairs = {id: id for id in contents if id in baseline.predictions}
+    elif baseline.contents is None or baseline.contents.keys() != baseline.predictions.keys():
         raise UserError(
             f"{baseline.file} is of other data (fingerprint {baseline.data_fingerprint:.12} there, "
-            f"{data_fingerprint:.12} here); compare evaluations of the same data"
+            f"{data_fingerprint:.12} here), and no {IMAGES_FILE} beside it identifies its images; "
+            "compare evaluations of the same data, or evaluate that model again"
         )
-    if differing := baseline.predictions.keys() ^ set(ids):
+    else:
+        pairs = match_by_content(contents, baseline.contents)
+    lacking = (contents.keys() - pairs.keys()) | (baseline.predictions.keys() - pairs.values())
+    if lacking:
         raise UserError(
             f"{baseline.file} is of other images ({len(baseline.predictions):,} there, "
-            f"{len(ids):,} here; {min(differing)} is in only one); compare evaluations of the same "
-            "split of the same data"
+            f"{len(contents):,} here; {min(lacking)} is in only one); compare evaluations of the "
+            "same split of the same data"
         )
-    for id, label in zip(ids, labels, strict=True):
-        if baseline.predictions[id].label != label:
+    predictions = {id: baseline.predictions[pairs[id]] for id in contents}
+    for id, label in zip(contents, labels, strict=True):
+        if predictions[id].label != label:
             raise UserError(
-                f"{id} is labelled {baseline.predictions[id].label} in {baseline.file} and {label} "
-                "in this data; compare evaluations of the same data"
+                f"{id} is labelled {predictions[id].label} in {baseline.file} and {label} in this "
+                "data; compare evaluations of the same data"
             )
+    return replace(baseline, predictions=predictions)
 
 
 def compare_with_baseline(

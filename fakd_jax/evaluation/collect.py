@@ -13,7 +13,7 @@ from fakd_jax.audit.findings import duplicates_in_training
 from fakd_jax.audit.record import find_audit
 from fakd_jax.data.dataset import ImageDataset
 from fakd_jax.errors import UserError
-from fakd_jax.evaluation.baseline import Baseline, open_baseline, require_same_images
+from fakd_jax.evaluation.baseline import Baseline, of_same_images, open_baseline
 from fakd_jax.inference.predictor import Predictor, softmax
 from fakd_jax.metrics.classification import NOT_ASKED_FOR
 from fakd_jax.metrics.predictions import Predictions
@@ -132,10 +132,10 @@ def collect(setup: Setup, *, calibration: bool, compare: Path | str | None, log:
     predictor, dataset, ids = setup.predictor, setup.dataset, setup.images.ids
     baseline = None
     if compare:  # before any time is spent on predictions
-        baseline = open_baseline(compare)
         labels = [dataset.examples[dataset.index_of(id)].label for id in ids]
         names = [dataset.class_names[label] for label in labels]
-        require_same_images(baseline, ids, names, dataset.fingerprint)
+        contents = dataset.contents(ids)
+        baseline = of_same_images(open_baseline(compare), contents, names, dataset.fingerprint)
     validation_ids, calibration_notes = _validation_ids(setup, calibration)
     log(f"evaluation: {predictor.arch} on {len(ids):,} images ({setup.split} of {dataset.name})")
     predictions = predict(predictor, dataset, ids, "evaluating")

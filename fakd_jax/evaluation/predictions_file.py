@@ -1,4 +1,4 @@
-"""`predictions.csv`, one row per image evaluated, and `duplicate_groups.csv`, their groups."""
+"""The tables of an evaluation, one row per image: predictions, contents, duplicate groups."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from fakd_jax.errors import UserError
 from fakd_jax.metrics.predictions import Predictions
 from fakd_jax.reporting.tables import csv_text
 
+CONTENT_COLUMNS = ("id", "content")
 COLUMNS = ("id", "label", "prediction")
 GROUP_COLUMNS = ("id", "group")
 
@@ -62,6 +63,22 @@ def read_groups(file: Path) -> dict[str, str]:
       UserError: it cannot be read, or is not a `duplicate_groups.csv`.
     """
     return dict(_read_columns(file, GROUP_COLUMNS, "duplicate_groups.csv"))
+
+
+def contents_csv(contents: Mapping[str, str]) -> str:
+    """The text of `images.csv`: every image's content by id."""
+    return csv_text(CONTENT_COLUMNS, contents.items())
+
+
+def read_contents(file: Path) -> dict[str, str] | None:
+    """The content of the images of an evaluation, by id; None if there is no such file.
+
+    Raises:
+      UserError: it cannot be read, or is not an `images.csv`.
+    """
+    if not file.is_file():
+        return None
+    return {row[0]: row[1] for row in _read_columns(file, CONTENT_COLUMNS, "images.csv")}
 
 
 def _read_columns(file: Path, columns: Sequence[str], what: str) -> list[list[str]]:

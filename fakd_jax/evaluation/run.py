@@ -37,10 +37,10 @@ def evaluate_checkpoint(
 ) -> dict[str, Any]:
     """Evaluates a checkpoint on one split of the data and writes the report.
 
-    Writes `metrics.json`, `predictions.csv`, `table2.txt`, `report.html`, `confusion_matrix.png`,
-    `reliability.png` and `risk_coverage.png`; `val_predictions.csv` where the run's validation
-    images are known; `duplicate_groups.csv` where the data was audited; `curves.png` where the
-    workdir has `metrics.jsonl`.
+    Writes `metrics.json`, `predictions.csv`, `images.csv`, `table2.txt`, `report.html`,
+    `confusion_matrix.png`, `reliability.png` and `risk_coverage.png`; `val_predictions.csv` where
+    the run's validation images are known; `duplicate_groups.csv` where the data was audited;
+    `curves.png` where the workdir has `metrics.jsonl`.
 
     Args:
       checkpoint: a workdir (its best student), or any checkpoint in it.

@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from fakd_jax.evaluation.collect import Collected, Setup, audit_command
-from fakd_jax.evaluation.predictions_file import groups_csv, predictions_csv
+from fakd_jax.evaluation.predictions_file import contents_csv, groups_csv, predictions_csv
 from fakd_jax.evaluation.report.mistakes import worst_mistakes
 from fakd_jax.evaluation.report.page import write_report
 from fakd_jax.evaluation.report.text import table2
 from fakd_jax.runs.files import (
     DUPLICATE_GROUPS_FILE,
+    IMAGES_FILE,
     METRICS_FILE,
     PREDICTIONS_FILE,
     TABLE_FILE,
@@ -33,6 +34,7 @@ def write_evaluation(
     predictions, names, table = collected.predictions, collected.class_names, table2(metrics)
     write_whole(folder / METRICS_FILE, json.dumps(metrics, indent=2, allow_nan=False) + "\n")
     write_whole(folder / PREDICTIONS_FILE, predictions_csv(predictions, names))
+    write_whole(folder / IMAGES_FILE, contents_csv(setup.dataset.contents(predictions.ids)))
     write_whole(folder / TABLE_FILE, table)
     validation_file = folder / VALIDATION_PREDICTIONS_FILE
     if collected.validation is None:

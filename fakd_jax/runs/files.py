@@ -22,6 +22,7 @@ LOCK_FILE = ".lock"
 # An evaluation.
 METRICS_FILE = "metrics.json"
 PREDICTIONS_FILE = "predictions.csv"
+IMAGES_FILE = "images.csv"
 VALIDATION_PREDICTIONS_FILE = "val_predictions.csv"
 DUPLICATE_GROUPS_FILE = "duplicate_groups.csv"
 TABLE_FILE = "table2.txt"

@@ -10,12 +10,14 @@ import numpy as np
 import pytest
 
 from fakd_jax.errors import UserError
-from fakd_jax.evaluation.baseline import compare_with_baseline, open_baseline, require_same_images
+from fakd_jax.evaluation.baseline import compare_with_baseline, of_same_images, open_baseline
+from fakd_jax.evaluation.predictions_file import contents_csv
 from fakd_jax.metrics.comparison import mcnemar_exact
 
 ROWS = {"a": ("glioma", "glioma"), "b": ("glioma", "notumor"), "c": ("notumor", "notumor")}
 IDENTITY = {"arch": "resnet50", "config": "teacher", "checkpoint": "?", "weights_sha256": "0a"}
 HERE = "ab" * 32
+CONTENTS = {"a": "0a", "b": "0b", "c": "0c"}
 
 
 def write_evaluation(folder: Path, checkpoint: str, **provenance: Any) -> Path:
@@ -97,7 +99,8 @@ def test_predictions_of_nobody_known(workdir: Path, content: str | None) -> None
 
 def test_the_same_images_in_another_order_are_the_same(workdir: Path) -> None:
     baseline = open_baseline(workdir)
-    require_same_images(baseline, ["c", "a", "b"], ["notumor", "glioma", "glioma"], HERE)
+    contents = {id: CONTENTS[id] for id in "cab"}
+    baseline = of_same_images(baseline, contents, ["notumor", "glioma", "glioma"], HERE)
     compared = compare_with_baseline(
         baseline, ["c", "a", "b"], np.array([False, True, True]), np.arange(3)
     )
@@ -119,10 +122,35 @@ def test_other_images_or_labels_are_refused(
     workdir: Path, ids: str, labels: list[str], message: str
 ) -> None:
     with pytest.raises(UserError, match=message):
-        require_same_images(open_baseline(workdir), list(ids), labels, HERE)
+        of_same_images(open_baseline(workdir), dict.fromkeys(ids, ""), labels, HERE)
 
 
 @pytest.mark.parametrize("data", [None, {}, {"fingerprint": None}, {"fingerprint": HERE}])
 def test_data_that_is_the_same_or_not_named(tmp_path: Path, data: dict | None) -> None:
     baseline = open_baseline(write_evaluation(tmp_path / "report", "student/best/7", data=data))
-    require_same_images(baseline, list(ROWS), [label for label, _ in ROWS.values()], HERE)
+    assert of_same_images(baseline, CONTENTS, LABELS, HERE).predictions == ROWS
+
+
+LABELS = [label for label, _ in ROWS.values()]
+RENAMED = {"x": "0a", "y": "0b", "c": "0c"}
+
+
+def test_images_of_changed_data_are_paired_by_content(tmp_path: Path) -> None:
+    file = write_evaluation(tmp_path, "student/best/7", data={"fingerprint": "cd" * 32})
+    with pytest.raises(UserError, match=r"no images\.csv beside it"):
+        of_same_images(open_baseline(file), CONTENTS, LABELS, HERE)
+    (tmp_path / "images.csv").write_text(contents_csv(CONTENTS))
+    baseline = open_baseline(file)
+    assert of_same_images(baseline, CONTENTS, LABELS, HERE).predictions == ROWS
+    assert of_same_images(baseline, RENAMED, LABELS, HERE).predictions == {
+        "x": ROWS["a"],
+        "y": ROWS["b"],
+        "c": ROWS["c"],
+    }
+    with pytest.raises(UserError, match=r"other images \(3 there, 3 here; b is in only one\)"):
+        of_same_images(baseline, RENAMED | {"y": "0d"}, LABELS, HERE)
+    with pytest.raises(UserError, match="x is labelled glioma"):
+        of_same_images(baseline, RENAMED, ["notumor", *LABELS[1:]], HERE)
+    (tmp_path / "images.csv").write_text("id,what\na,0a\n")
+    with pytest.raises(UserError, match=r"not the images\.csv of an evaluation"):
+        open_baseline(file)
