@@ -36,6 +36,7 @@ def get_config(variant: str = "") -> ConfigDict:
     # "official" (the paper's), "deduplicated", "grouped" or "kfold": see fakd_jax/data/splits.py.
     # All but the first keep duplicates together; the data is audited for them if necessary.
     data.split = "official"
+    data.groups = ""  # a CSV file with path and group, such as patients: kept together as well
     data.folds = 5  # of "kfold"
     data.fold = 0  # of "kfold": the part that is the test set, from 0
     data.validation_fraction = 0.2  # of the training images, stratified by class (paper: 80/20)

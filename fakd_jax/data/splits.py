@@ -44,6 +44,7 @@ class Split:
       content: of every image in `train`, `val`, `test` and `apart`, by id, see
         :func:`fakd_jax.data.dataset.content_of`; empty in a file of an earlier version.
       groups: the group of every image that had to stay together with others, by id.
+      given_groups: fingerprint of the groups that the user gave; None if none were.
     """
 
     train: tuple[str, ...]
@@ -59,6 +60,7 @@ class Split:
     fold: int | None = None
     content: dict[str, str] = field(default_factory=dict)
     groups: dict[str, int] = field(default_factory=dict)
+    given_groups: str | None = None
 
     def ids(self, name: str) -> tuple[str, ...]:
         """The ids of `train`, `val` or `test`.
@@ -150,6 +152,7 @@ def make_split(
     seed: int,
     groups: Mapping[str, int] | None = None,
     audit: str | None = None,
+    given_groups: str | None = None,
     folds: int = 5,
     fold: int = 0,
 ) -> Split:
@@ -178,8 +181,10 @@ def make_split(
         allow.
       seed: of the draws. They depend on the seed and the ids alone, not on the machine or the
         version of NumPy.
-      groups: the group of duplicates of every id; needed by all kinds but `official`.
+      groups: the group of every id, of duplicates or joined with others that must stay together;
+        needed by all kinds but `official`.
       audit: fingerprint of the audit that found the groups.
+      given_groups: fingerprint of the groups that the audit's were joined with.
       folds: of `kfold`, at least 2.
       fold: of `kfold`, from 0.
 
@@ -246,6 +251,7 @@ def make_split(
         fold=fold if kind == "kfold" else None,
         content={example.id: example.content for example in dataset.examples if example.id in used},
         groups=clusters.shared(),
+        given_groups=given_groups if kind in NEED_GROUPS else None,
     )
 
 

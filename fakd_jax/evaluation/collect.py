@@ -12,6 +12,7 @@ import numpy as np
 from fakd_jax.audit.findings import duplicates_in_training
 from fakd_jax.audit.record import find_audit
 from fakd_jax.data.dataset import ImageDataset
+from fakd_jax.data.groups import join_groups
 from fakd_jax.errors import UserError
 from fakd_jax.evaluation.baseline import Baseline, of_same_images, open_baseline
 from fakd_jax.inference.predictor import Predictor, softmax
@@ -52,7 +53,8 @@ class Duplicates:
     """What an audit of the data found.
 
     Attributes:
-      groups: the duplicate group by id; ids absent from it have no duplicate.
+      groups: the duplicate group by id, joined with the groups that the run was given; ids absent
+        from it are alone.
       audit: the audit's fingerprint.
       training_ids: images that the run trained on or selected its epoch by; None if unknown.
       set_apart: predictions for test images that only the subsets count, because they have a
@@ -220,13 +222,16 @@ def _duplicates(setup: Setup) -> tuple[Duplicates | None, list[str]]:
             f"{missing:,} images that the run learnt from are not in the data: their duplicates "
             "are not counted"
         )
+    groups = audit.groups
+    if own.stored.given_groups:
+        groups = join_groups(groups, own.found.groups)
     training_ids = (*own.found.train, *own.found.val)
     ids, set_apart = setup.images.ids, None
     if (apart := own.found.apart) and setup.split == "test":
         set_apart = predict(setup.predictor, setup.dataset, apart, "images set apart")
     found = duplicates_in_training(audit, ids, set(training_ids).difference(ids))
     in_training = {id: duplicate.training for id, duplicate in found.items()}
-    return Duplicates(audit.groups, audit.fingerprint, training_ids, set_apart, in_training), notes
+    return Duplicates(groups, audit.fingerprint, training_ids, set_apart, in_training), notes
 
 
 def _negative_class(predictor: Predictor) -> tuple[str | None, list[str]]:

@@ -19,7 +19,7 @@ from ml_collections import ConfigDict
 from fakd_jax.data.augment import Augmentation
 from fakd_jax.data.preparation import UNREADABLE
 from fakd_jax.data.preprocessing import Preprocessing
-from fakd_jax.data.splits import KINDS
+from fakd_jax.data.splits import KINDS, NEED_GROUPS
 from fakd_jax.distillation.objective import Objective
 from fakd_jax.errors import UserError
 from fakd_jax.runtime.precision import DTYPES
@@ -61,6 +61,7 @@ class DataConfig:
 
     source: Annotated[str, (bool, "kaggle, phantom, a folder or an archive")]
     split: Annotated[str, one_of(*KINDS)]
+    groups: str
     folds: Annotated[int, (lambda value: value >= 2, "at least 2")]
     fold: Annotated[int, NOT_NEGATIVE]
     validation_fraction: Annotated[
@@ -195,6 +196,11 @@ def parse(config: ConfigDict, prefix: str = "config.") -> ExperimentConfig:
     settings: ExperimentConfig = _parse(ExperimentConfig, config.to_dict(), "", problems)
     if settings and settings.train == "teacher" and settings.teacher.num_epochs == 0:
         problems.append("teacher.num_epochs=0 trains nothing; it must be at least 1")
+    if settings and settings.data.groups and settings.data.split not in NEED_GROUPS:
+        problems.append(
+            f"data.groups has no effect with data.split={settings.data.split}; use "
+            f"{', '.join(NEED_GROUPS)}"
+        )
     if problems:
         raise UserError("; ".join(f"{prefix}{problem}" for problem in problems))
     return settings

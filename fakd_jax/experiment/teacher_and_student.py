@@ -14,6 +14,7 @@ from flax import nnx
 
 from fakd_jax.audit.record import audit_duplicates
 from fakd_jax.data.dataset import ImageDataset
+from fakd_jax.data.groups import fingerprint_of_groups, join_groups, read_groups
 from fakd_jax.data.pipeline import CachedImages, steps_per_epoch
 from fakd_jax.data.sources import open_dataset
 from fakd_jax.data.splits import NEED_GROUPS, Split, make_split
@@ -130,12 +131,14 @@ def _begin(
     inputs: Mapping[str, str] | None,
 ) -> None:
     """Writes what belongs to a run and not to a phase: config, environment and split."""
+    given = _given_groups(config, dataset)
     split = _kept_split(dataset, workdir)
     write_config(config.to_dict(), workdir)  # after the split's data is known to be the same
     record = RunRecord(workdir, inputs)
     record.begin({"dtype": config.dtype, "data": dataset.source})
     record.pin("data.source", dataset.fingerprint)
-    _log_data(dataset, split or _new_split(config, dataset, workdir))
+    record.pin("data.groups", fingerprint_of_groups(given) if given else ABSENT)
+    _log_data(dataset, split or _new_split(config, dataset, workdir, given))
 
 
 def _warn_of_unknown_negative_class(negative_class: str, dataset: ImageDataset) -> None:
@@ -148,23 +151,35 @@ def _warn_of_unknown_negative_class(negative_class: str, dataset: ImageDataset) 
         )
 
 
+def _given_groups(config: ExperimentConfig, dataset: ImageDataset) -> dict[str, str] | None:
+    """The groups of `config.data.groups`; None if there are none."""
+    groups = config.data.groups
+    return read_groups(groups, dataset, LOGGER.info) if groups else None
+
+
 def _kept_split(dataset: ImageDataset, workdir: Path) -> Split | None:
     """The split of a resumed run; None for a new run."""
     file = workdir / SPLIT_FILE
     return Split.load(file, dataset) if file.is_file() else None
 
 
-def _new_split(config: ExperimentConfig, dataset: ImageDataset, workdir: Path) -> Split:
+def _new_split(
+    config: ExperimentConfig, dataset: ImageDataset, workdir: Path, given: Mapping[str, str] | None
+) -> Split:
     """Makes and stores the split of a new run."""
     grouped = config.data.split in NEED_GROUPS
     audit = audit_duplicates(dataset, config.data.cache_dir, LOGGER.info) if grouped else None
+    groups = audit.groups if audit else None
+    if groups and given:
+        groups = join_groups(groups, given)
     split = make_split(
         dataset,
         kind=config.data.split,
         validation_fraction=config.data.validation_fraction,
         seed=derive_seed(config.seed, "split"),
-        groups=audit.groups if audit else None,
+        groups=groups,
         audit=audit.fingerprint if audit else None,
+        given_groups=fingerprint_of_groups(given) if given else None,
         folds=config.data.folds,
         fold=config.data.fold,
     )

@@ -13,6 +13,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from fakd_jax.data.dataset import SPLITS
+from fakd_jax.data.groups import fingerprint_of_groups
+from fakd_jax.data.splits import Split
 from fakd_jax.errors import NotFiniteError, UserError
 from fakd_jax.experiment.teacher_and_student import run_experiment
 from fakd_jax.models.checkpoint import (
@@ -117,6 +120,31 @@ def test_a_teacher_copied_alone_is_refused_if_a_test_image_was_among_its_own(
     for what, overrides in refused.items():
         with pytest.raises(UserError, match=f"{what} .* has learnt from 1 of the 17 test images"):
             run("fakd", tmp_path / "run", data=other, **overrides)
+
+
+def test_groups_of_ones_own_stay_together_and_may_move_but_not_change(run, data, tmp_path):
+    workdir, table = tmp_path / "run", tmp_path / "patients.csv"
+    ids = sorted(path.relative_to(data).as_posix() for path in data.rglob("*.png"))
+    patients = {id: str(number // 2) for number, id in enumerate(ids)}
+    rows = [f"{id},{patient}\n" for id, patient in patients.items()]
+
+    def start(rows):
+        table.write_text("".join(["path,group\n", *rows]))
+        groups = {"data.split": "grouped", "data.groups": str(table)}
+        run("teacher", workdir, **groups, **{"teacher.arch": "resnet51"})  # fails after the split
+
+    with pytest.raises(UserError, match="resnet51"):
+        start(rows)
+    split = Split.load(workdir / "split.json")
+    train, val, test = ({patients[id] for id in split.ids(part)} for part in SPLITS)
+    assert len(train) + len(val) + len(test) == len(train | val | test)
+    assert split.given_groups == fingerprint_of_groups(patients)
+    (workdir / "teacher" / "last" / "1").mkdir(parents=True)  # as if it had trained
+    table = tmp_path / "moved.csv"
+    with pytest.raises(UserError, match="resnet51"):
+        start(reversed(rows))
+    with pytest.raises(UserError, match=r"config\.data\.groups gives other content"):
+        start([*rows[:-1], f"{ids[-1]},0\n"])
 
 
 def test_every_epoch_is_recorded_with_the_terms_in_use(whole):
