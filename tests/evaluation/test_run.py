@@ -22,10 +22,14 @@ from fakd_jax.evaluation.latency import measure_latency
 from fakd_jax.inference.adapter import weights_sha256
 from fakd_jax.metrics.calibration import fit_temperature
 from tests.evaluation.runs import NAMES, evaluate, silent, write_images, write_run
-from tests.tiny import edit_metadata
+from tests.tiny import edit_metadata, write_image
 
-FILES = {"metrics.json", "predictions.csv", "val_predictions.csv", "table2.txt", "report.html"}
-REPORT = FILES | {"confusion_matrix.png", "reliability.png", "risk_coverage.png", "curves.png"}
+FILES = {"metrics.json", "predictions.csv", "val_predictions.csv", "images.csv", "table2.txt"}
+REPORT = (
+    FILES
+    | {"report.html"}
+    | {"confusion_matrix.png", "reliability.png", "risk_coverage.png", "curves.png"}
+)
 
 
 @pytest.fixture(scope="module")
@@ -222,8 +226,33 @@ def test_other_data_of_the_same_classes(workdir: Path, cache: Path, tmp_path: Pa
     assert "no split.json of a run names validation images" in metrics["notes"][-1]
     with pytest.raises(UserError, match="belongs to other data"):
         evaluate(workdir, source=str(other), cache_dir=cache, split="train")
-    with pytest.raises(UserError, match="is of other data"):
+    with pytest.raises(UserError, match="is of other images"):
         evaluate(workdir, compare=report)
+
+
+def test_changed_data_are_evaluated_and_compared_by_content(
+    evaluated: Evaluated, data: Path, cache: Path, tmp_path: Path
+) -> None:
+    changed = tmp_path / "changed"
+    shutil.copytree(data, changed)
+    tested = changed / "Testing" / NAMES[0] / "1.png"
+    with Image.open(tested) as image:
+        image.save(tested.with_name("renamed.bmp"))
+    tested.rename(changed / "Training" / NAMES[0] / "moved.png")  # a copy now, still a test image
+    write_image(changed / "Testing" / NAMES[1] / "new.png", 99)
+    metrics = evaluate(
+        evaluated.workdir,
+        source=str(changed),
+        cache_dir=cache,
+        output=tmp_path / "report",
+        compare=evaluated.workdir,
+    )
+    assert (metrics["n"], metrics["accuracy"]) == (9, evaluated.metrics["accuracy"])
+    comparison = metrics["comparison"]
+    assert (comparison["only_this_right"], comparison["only_other_right"]) == (0, 0)
+    (note,) = (note for note in metrics["notes"] if "data differ" in note)
+    assert "of its 9 test images" in note
+    assert "0 are missing; 2 images of the data are in no part" in note
 
 
 def test_data_of_other_classes_are_refused(trained: Path, cache: Path, tmp_path: Path) -> None:
