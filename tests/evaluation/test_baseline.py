@@ -136,10 +136,10 @@ RENAMED = {"x": "0a", "y": "0b", "c": "0c"}
 
 
 def test_images_of_changed_data_are_paired_by_content(tmp_path: Path) -> None:
-    file = write_evaluation(tmp_path, "student/best/7", data={"fingerprint": "cd" * 32})
+    file = write_evaluation(tmp_path / "report", "student/best/7", data={"fingerprint": "cd" * 32})
     with pytest.raises(UserError, match=r"no images\.csv beside it"):
         of_same_images(open_baseline(file), CONTENTS, LABELS, HERE)
-    (tmp_path / "images.csv").write_text(contents_csv(CONTENTS))
+    file.with_name("images.csv").write_text(contents_csv(CONTENTS))
     baseline = open_baseline(file)
     assert of_same_images(baseline, CONTENTS, LABELS, HERE).predictions == ROWS
     assert of_same_images(baseline, RENAMED, LABELS, HERE).predictions == {
@@ -151,6 +151,6 @@ def test_images_of_changed_data_are_paired_by_content(tmp_path: Path) -> None:
         of_same_images(baseline, RENAMED | {"y": "0d"}, LABELS, HERE)
     with pytest.raises(UserError, match="x is labelled glioma"):
         of_same_images(baseline, RENAMED, ["notumor", *LABELS[1:]], HERE)
-    (tmp_path / "images.csv").write_text("id,what\na,0a\n")
+    file.with_name("images.csv").write_text("id,what\na,0a\n")
     with pytest.raises(UserError, match=r"not the images\.csv of an evaluation"):
         open_baseline(file)
