@@ -24,12 +24,9 @@ from fakd_jax.metrics.calibration import fit_temperature
 from tests.evaluation.runs import NAMES, evaluate, silent, write_images, write_run
 from tests.tiny import edit_metadata, write_image
 
-FILES = {"metrics.json", "predictions.csv", "val_predictions.csv", "images.csv", "table2.txt"}
-REPORT = (
-    FILES
-    | {"report.html"}
-    | {"confusion_matrix.png", "reliability.png", "risk_coverage.png", "curves.png"}
-)
+TABLES = {"predictions.csv", "val_predictions.csv", "images.csv"}
+FIGURES = {"confusion_matrix.png", "reliability.png", "risk_coverage.png", "curves.png"}
+REPORT = {"metrics.json", "table2.txt", "report.html"} | TABLES | FIGURES
 
 
 @pytest.fixture(scope="module")
