@@ -20,7 +20,13 @@ def notes_on(report: Mapping[str, Any]) -> list[str]:
         if row["reason"]:
             cell = Cell(row["split"], row["seed"], row["method"], row["fold"])
             notes.append(f"{cell} failed: {row['reason']}")
-    notes.append(_seeds(max(len(row["seeds"]) for row in report["summary"])))
+    seeds = max(len(row["seeds"]) for row in report["summary"])
+    notes.append(_seeds(seeds))
+    if seeds:
+        notes.append(
+            "the ECE is biased upwards, more so with few images; ece_if_calibrated in a cell's "
+            "metrics.json is what is expected of a calibrated network with the same confidences"
+        )
     if study["baseline"] not in study["methods"]:
         notes.append(
             f"no differences: the baseline {study['baseline']} is not among the methods "
