@@ -42,6 +42,9 @@ def test_every_query_reaches_the_network(network: Network) -> None:
     np.testing.assert_allclose(masked, whole, atol=1e-6)
     assert list(network.gradients.layers)[-1] == "features.6"
     assert network.gradients.wrt_pixels(IMAGES.astype(np.float32), 1).shape == IMAGES.shape
+    odds = np.exp(network.gradients.logits(IMAGES.astype(np.float32)).astype(np.float64))
+    softmax = odds / odds.sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(softmax, network.predict_proba(IMAGES), atol=1e-5)
 
 
 def test_the_digest_depends_on_the_weights_alone(predictor: Predictor) -> None:

@@ -117,14 +117,6 @@ def test_other_weights_have_other_gradients_and_share_programs(model: nnx.Module
     assert logit_gradients._wrt_features._cache_size() == 1
 
 
-def test_logits_are_those_of_the_unfolded_network(
-    model: nnx.Module, logit_gradients: LogitGradients
-) -> None:
-    expected = np.asarray(nnx.jit(lambda model, x: model(x))(model, standardised(GREY_LEVELS)))
-    actual = logit_gradients.logits(GREY_LEVELS)
-    np.testing.assert_allclose(actual, expected, rtol=0, atol=1e-3 * np.abs(expected).max())
-
-
 def test_layers_are_the_maps_of_more_than_one_position_in_order(
     logit_gradients: LogitGradients,
 ) -> None:
