@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from fakd_jax.explanation.benchmark.summary import ALL
 from fakd_jax.explanation.methods.controls import CentreControl, EdgesControl, RandomControl
 from fakd_jax.explanation.methods.lime import LimeExplainer
 from fakd_jax.explanation.methods.occlusion import OcclusionExplainer
+from fakd_jax.explanation.report import gallery
 from fakd_jax.explanation.scene.builder import SceneBuilder
 from fakd_jax.explanation.scene.superpixels import Slic
 from fakd_jax.explanation.subjects import Subject
@@ -67,6 +68,15 @@ def a_network() -> Network:
     reinitialised = network_of(lambda images: brightness(images[:, HALF:, HALF:]))
     original = network_of(lambda images: brightness(images[:, :HALF, :HALF]))
     return replace(original, reinitialise=lambda seed, images: reinitialised)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _blank_curves() -> Iterator[None]:
+    """Curves take a third of a second to draw; the tests of the figures look at them."""
+    blank = np.full((2, 2, 3), 255, np.uint8)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(gallery, "draw_curves", lambda cells, controls: blank)
+        yield
 
 
 @pytest.fixture(scope="module")
