@@ -79,9 +79,9 @@ def main(argv: list[str], *, supervised: bool = True) -> None:
         join_job(job)
         _reproduce(parser, arguments, overrides)
         return
-    config, workdir = config_flags.read_config(parser, arguments, overrides)
 
     def run() -> None:
+        config, workdir = config_flags.read_config(parser, arguments, overrides)
         join_job(job)
         try:
             _run(config, workdir)
