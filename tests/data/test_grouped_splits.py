@@ -6,7 +6,7 @@ import math
 from collections import Counter
 
 import pytest
-from hypothesis import given, reject, settings
+from hypothesis import given, reject
 from hypothesis import strategies as st
 
 from fakd_jax.data.dataset import ImageDataset
@@ -52,7 +52,6 @@ SEEDS = st.integers(0, 2**32)
 FRACTIONS = st.floats(0.1, 0.5)
 
 
-@settings(deadline=None)
 @given(data=grouped_data(), seed=SEEDS, fraction=FRACTIONS, kind=st.sampled_from(["grouped", "k"]))
 def test_no_group_is_torn_apart(data, seed, fraction, kind):
     dataset, groups = data
@@ -69,7 +68,6 @@ def test_no_group_is_torn_apart(data, seed, fraction, kind):
     assert split.audit == "the audit"
 
 
-@settings(deadline=None)
 @given(data=grouped_data(largest=4), seed=SEEDS, fraction=FRACTIONS)
 def test_deduplicated_sets_test_images_with_duplicates_apart(data, seed, fraction):
     dataset, groups = data
@@ -85,7 +83,6 @@ def test_deduplicated_sets_test_images_with_duplicates_apart(data, seed, fractio
     assert list(split.apart) == sorted(split.apart)
 
 
-@settings(deadline=None)
 @given(
     data=grouped_data(largest=4),
     seed=SEEDS,
@@ -136,7 +133,6 @@ def test_validation_sets_of_the_folds_overlap_no_more_than_they_must():
         assert sum(len(split.train) for split in splits) == 5 * 100 - sum(sizes)
 
 
-@settings(deadline=None)
 @given(data=grouped_data(largest=4), seed=SEEDS, kind=st.sampled_from(["deduplicated", "grouped"]))
 def test_the_same_seed_gives_the_same_split_in_whatever_order_the_groups_are(data, seed, kind):
     dataset, groups = data

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from fakd_jax.data.groups import fingerprint_of_groups, join_groups, read_groups
@@ -89,7 +89,6 @@ GROUPINGS = st.lists(
 )
 
 
-@settings(deadline=None)
 @given(GROUPINGS)
 def test_joined_groups_are_the_connected_components(groupings: list[dict[str, int]]) -> None:
     joined = join_groups(*groupings)

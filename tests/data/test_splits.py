@@ -5,7 +5,7 @@ import math
 from collections import Counter
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from fakd_jax.data.splits import Split, make_split
@@ -17,7 +17,6 @@ def labels(ids: tuple[str, ...]) -> Counter[str]:
     return Counter(id.split("/")[1] for id in ids)
 
 
-@settings(deadline=None)
 @given(
     numbers=st.lists(st.integers(2, 60), min_size=1, max_size=5),
     fraction=st.floats(0.01, 0.99),

@@ -4,7 +4,7 @@ import math
 from collections import Counter
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from fakd_jax.data.stratified import Clusters, deal, draw
@@ -28,7 +28,6 @@ def clusters_of(*sizes: list[int]) -> tuple[Clusters, list[str], dict[str, int]]
     return Clusters(dataset, groups), [example.id for example in dataset.examples], groups
 
 
-@settings(deadline=None)
 @given(sizes=SIZES, share=st.floats(0.01, 0.99), seed=SEEDS)
 def test_whole_clusters_are_drawn_as_near_to_the_share_as_they_allow(sizes, share, seed):
     clusters, ids, groups = clusters_of(sizes)
@@ -44,7 +43,6 @@ def test_whole_clusters_are_drawn_as_near_to_the_share_as_they_allow(sizes, shar
         assert len(drawn) == min(sizes)
 
 
-@settings(deadline=None)
 @given(sizes=st.lists(SIZES, min_size=1, max_size=3), seed=SEEDS, parts=st.integers(2, 5))
 def test_dealing_keeps_clusters_whole_and_parts_level(sizes, seed, parts):
     sizes = [of_class + [1] * parts for of_class in sizes]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from fakd_jax.audit.matching.registration import (
@@ -70,7 +70,6 @@ BOXES = st.tuples(
 ).map(lambda drawn: np.array([[drawn[0], drawn[0] + drawn[1], drawn[2], drawn[2] + drawn[3]]]))
 
 
-@settings(deadline=None)
 @given(box=BOXES, other=BOXES)
 def test_one_box_is_mapped_onto_the_other_and_an_equal_box_stays(box, other):
     side = 100

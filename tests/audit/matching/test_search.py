@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageEnhance
 
@@ -159,7 +159,6 @@ def test_components_by_hand():
     assert connect(0, []).tolist() == []
 
 
-@settings(deadline=None)
 @given(st.data())
 def test_components_are_numbered_by_their_first_members(data):
     count = data.draw(st.integers(1, 12))

@@ -61,7 +61,7 @@ def explain(game: Game, count: int, num_samples: int = 1000, seed: int = 0) -> E
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 4, 5])
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(seed=seeds)
 def test_all_coalitions_give_the_shapley_values_exactly(count: int, seed: int) -> None:
     game = random_game(count, seed)
@@ -69,7 +69,7 @@ def test_all_coalitions_give_the_shapley_values_exactly(count: int, seed: int) -
     np.testing.assert_allclose(explain(game, count).weights, expected, atol=1e-12)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(seed=seeds, count=st.integers(5, 40), half=st.integers(10, 40))
 def test_weights_sum_to_the_difference_of_the_ends(seed: int, count: int, half: int) -> None:
     game = smooth_game(count, seed)
@@ -92,7 +92,7 @@ def test_more_samples_come_closer_at_the_rate_of_their_root() -> None:
     assert 1.4 < more / many < 3
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(seed=seeds)
 def test_additive_games_are_recovered_exactly_from_few_samples(seed: int) -> None:
     weights = np.random.default_rng(seed).normal(size=20)
@@ -129,7 +129,7 @@ def test_equal_players_weigh_the_same_and_useless_ones_nothing() -> None:
     np.testing.assert_allclose(explain(game, 5).weights, [0.1, 0.1, 0.2, 0.2, 0], atol=1e-12)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(seed=seeds, count=st.integers(2, 8))
 def test_the_regression_solves_the_constrained_normal_equations(seed: int, count: int) -> None:
     random = np.random.default_rng(seed)

@@ -37,7 +37,7 @@ def test_the_default_is_an_eighth_of_the_image_in_steps_of_half_a_window() -> No
 fractions = st.floats(0.05, 1)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     shape=st.tuples(st.integers(1, 40), st.integers(1, 40)),
     window=fractions,

@@ -66,7 +66,7 @@ def test_each_step_takes_an_equal_share_and_returns_nothing(
     )
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(attributions)
 def test_opacities_are_the_expected_ones_over_all_orders_of_ties(attribution: np.ndarray) -> None:
     random = np.random.default_rng(0)

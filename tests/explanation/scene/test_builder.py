@@ -83,7 +83,7 @@ def test_the_papers_superpixels_are_those_of_limes_defaults() -> None:
     assert scene.foreground.all()
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.sampled_from(["mean", "blur", "inpaint"]), st.integers(0, 50))
 def test_background_is_never_replaced(hide: str, seed: int) -> None:
     image, _ = a_head(seed)
