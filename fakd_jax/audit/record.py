@@ -15,6 +15,7 @@ from fakd_jax.data.dataset import ImageDataset
 from fakd_jax.errors import UserError
 from fakd_jax.runtime.atomic_files import write_whole
 from fakd_jax.runtime.hashing import sha256_of_json
+from fakd_jax.runtime.json_text import parse_json
 
 if TYPE_CHECKING:
     from fakd_jax.audit.matching.appearance import Thumbnails
@@ -73,7 +74,7 @@ def find_audit(dataset: ImageDataset, cache_dir: Path | str | None = None) -> Au
     """
     file = _file(dataset, cache_dir)
     try:
-        values = json.loads(file.read_text(encoding="utf-8"))
+        values = parse_json(file.read_text(encoding="utf-8"))
         if set(values["groups"]) != {example.id for example in dataset.examples}:
             raise ValueError("its groups are of other images")
         return Audit(

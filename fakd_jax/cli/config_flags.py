@@ -92,10 +92,12 @@ def read_config(
     if arguments.config is None:
         parser.error("--config is missing")
     target, _, variant = arguments.config.partition(":")
-    with _one_line_errors(parser):
+    with _one_line_errors(parser), _own_code(target):
         config = load_config_module(target).get_config(*([variant] if variant else []))
+    if not isinstance(config, ConfigDict):
+        parser.error(f"get_config of {target} must return a ConfigDict, not {config!r:.40}")
     override(parser, config, overrides)
-    name = config.get("name", Path(target).stem)
+    name = str(config.get("name", Path(target).stem))
     return config, arguments.workdir or Path("runs", "-".join(filter(None, (name, variant))))
 
 
@@ -122,6 +124,20 @@ def _one_line_errors(parser: CommandParser) -> Iterator[None]:
     except (flags.Error, AttributeError, LookupError, ValueError, TypeError, OSError) as error:
         message = error.args[0] if isinstance(error, KeyError) and error.args else error
         parser.error(" ".join(str(message).split()))
+
+
+@contextmanager
+def _own_code(target: str) -> Iterator[None]:
+    """Tells on one line how a user's config file fails."""
+    try:
+        yield
+    except (UserError, flags.Error, AttributeError, LookupError, ValueError, TypeError, OSError):
+        raise  # their words are enough
+    except (Exception, SystemExit) as error:
+        raise UserError(
+            f"the config {target} cannot be run ({type(error).__name__}: "
+            f"{' '.join(str(error).split())}); mend it"
+        ) from error
 
 
 def _packaged() -> list[str]:

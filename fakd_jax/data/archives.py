@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import lzma
+import errno
 import re
 import shutil
 import stat
 import tarfile
 import zipfile
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Protocol, runtime_checkable
+from typing import Protocol, Self, runtime_checkable
 
 from fakd_jax.errors import UserError
 
@@ -22,6 +21,14 @@ MAX_EXPANSION = 100
 SMALL_ENOUGH_BYTES = 2**30
 MAX_MEMBERS = 2_000_000
 _CHUNK_BYTES = 2**20
+_MAX_EXTENSION_BYTES = 2**20
+_EXTENSIONS = (
+    tarfile.XHDTYPE,
+    tarfile.XGLTYPE,
+    tarfile.SOLARIS_XHDTYPE,
+    tarfile.GNUTYPE_LONGNAME,
+    tarfile.GNUTYPE_LONGLINK,
+)
 
 
 @runtime_checkable
@@ -33,16 +40,46 @@ class _Readable(Protocol):
 
 @dataclass(frozen=True)
 class _Member:
-    """A regular file of an archive: its name, its declared size, and its content."""
+    """A member of an archive: its name and, of a file, its declared size and its content."""
 
     name: str
-    size: int
-    content: _Readable
+    size: int = 0
+    content: _Readable | None = None
+
+
+class _TarHeader(tarfile.TarInfo):
+    """A header that declares no more than an honest one would.
+
+    `tarfile` reads long names and attributes into memory, whatever size their header declares,
+    which in a compressed archive costs the sender nothing.
+    """
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str | None, errors: str) -> Self:
+        header = super().frombuf(buf, encoding, errors)
+        if header.size < 0 or (header.type in _EXTENSIONS and header.size > _MAX_EXTENSION_BYTES):
+            raise tarfile.ReadError(f"a header declares {header.size:,} bytes")
+        return header
 
 
 def is_archive(path: Path) -> bool:
     """Whether a file is a zip or tar archive, compressed or not, by its content."""
-    return tarfile.is_tarfile(path) or zipfile.is_zipfile(path)
+    try:
+        return _is_tar(path) or zipfile.is_zipfile(path)
+    except OSError as error:
+        if error.errno is not None:
+            raise
+        return True
+    except Exception:  # it begins as a compressed tar does; unpacking it tells what is wrong
+        return True
+
+
+def _is_tar(path: Path) -> bool:
+    try:
+        with tarfile.open(path, tarinfo=_TarHeader):
+            return True
+    except tarfile.TarError:
+        return False
 
 
 def extract_archive(archive: Path, folder: Path) -> None:
@@ -74,31 +111,28 @@ def extract_archive(archive: Path, folder: Path) -> None:
                         f"no room to unpack {archive} in {folder.parent}; make room or choose "
                         "another folder for prepared data with FAKD_JAX_CACHE=<folder>"
                     )
-                _write(member, target, archive)
-    except (
-        EOFError,
-        NotImplementedError,  # zipfile's error for an unknown compression
-        lzma.LZMAError,
-        tarfile.TarError,
-        zipfile.BadZipFile,
-        zlib.error,
-    ) as error:
-        raise _broken(archive, str(error)) from error
+                if member.content is not None:
+                    _write(member, member.content, target, archive)
+    except UserError:
+        raise
     except OSError as error:
-        if error.errno is not None:  # of the disk
+        if error.errno not in (None, errno.EINVAL):  # of the disk
             raise
-        raise _broken(archive, str(error)) from error  # of gzip or bz2
+        raise _broken(archive, str(error)) from error  # of gzip, bz2, or a wrong offset
+    except Exception as error:  # a broken archive makes zipfile and tarfile raise nearly anything
+        raise _broken(archive, str(error)) from error
 
 
 def _broken(archive: Path, why: str) -> UserError:
-    return UserError(f"{archive} is broken or truncated ({why}); download it again")
+    reason = " ".join(why.split())
+    return UserError(f"{archive} is broken or truncated ({reason}); download it again")
 
 
 @contextmanager
 def _opened(archive: Path) -> Iterator[Iterator[_Member]]:
-    """The regular files of an archive, one after the other."""
-    if tarfile.is_tarfile(archive):  # first: a tar whose last file is a zip looks like a zip too
-        with tarfile.open(archive) as tar:
+    """The members of an archive, one after the other."""
+    if _is_tar(archive):  # first: a tar whose last file is a zip looks like a zip too
+        with tarfile.open(archive, tarinfo=_TarHeader) as tar:
             yield _tar_members(tar, archive)
     elif zipfile.is_zipfile(archive):
         with zipfile.ZipFile(archive) as zipped:
@@ -118,6 +152,7 @@ def not_an_archive(file: Path) -> UserError:
 def _zip_members(zipped: zipfile.ZipFile, archive: Path) -> Iterator[_Member]:
     for info in zipped.infolist():
         if info.is_dir():
+            yield _Member(info.filename)
             continue
         kind = stat.S_IFMT(info.external_attr >> 16)
         if kind not in (0, stat.S_IFREG):
@@ -130,7 +165,9 @@ def _zip_members(zipped: zipfile.ZipFile, archive: Path) -> Iterator[_Member]:
 
 def _tar_members(tar: tarfile.TarFile, archive: Path) -> Iterator[_Member]:
     for info in tar:
+        tar.members = []  # which would keep them all in memory
         if info.isdir():
+            yield _Member(info.name)
             continue
         content = tar.extractfile(info) if info.isreg() else None
         if content is None:
@@ -158,15 +195,19 @@ def _safe_path(name: str, archive: Path) -> PurePosixPath:
     return path
 
 
-def _write(member: _Member, target: Path, archive: Path) -> None:
+def _write(member: _Member, content: _Readable, target: Path, archive: Path) -> None:
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with target.open("xb") as file:
             left = member.size
-            while chunk := member.content.read(min(_CHUNK_BYTES, left)):
+            while chunk := content.read(min(_CHUNK_BYTES, left)):
                 file.write(chunk)
                 left -= len(chunk)
     except (FileExistsError, NotADirectoryError) as error:
         raise _refused(archive, member.name, "is there twice") from error
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:
+            raise
+        raise _refused(archive, f"{member.name[:40]}…", "has too long a name") from error
     if left:
         raise _broken(archive, f"{member.name} has {member.size - left} of {member.size} bytes")

@@ -14,6 +14,7 @@ from jaxtyping import UInt8
 from fakd_jax.data.preprocessing import decode_rgb
 from fakd_jax.errors import UserError
 from fakd_jax.runtime.hashing import sha256, sha256_of_array
+from fakd_jax.runtime.json_text import parse_json, require_shape
 
 SPLITS = ("train", "val", "test")
 DESCRIPTION_FILE = "dataset.json"
@@ -35,6 +36,16 @@ class Example:
     label: int
     split: str
     content: str
+
+
+_SHAPE = {
+    "class_names": [str],
+    "fingerprint": str,
+    "records": str,
+    "files": {str: int},
+    "examples": [list],
+}
+_ROW = {"id": str, "label": int, "split": str, "content": str}
 
 
 @dataclass(frozen=True)
@@ -67,14 +78,17 @@ class Description:
           UserError: a file is missing or has another size.
         """
         try:
-            values = json.loads((folder / DESCRIPTION_FILE).read_text(encoding="utf-8"))
+            values = parse_json((folder / DESCRIPTION_FILE).read_text(encoding="utf-8"))
+            require_shape(values, _SHAPE)
             examples = [
                 (id, label, split, content) for id, label, split, content in values.pop("examples")
             ]
+            for row in examples:
+                require_shape(dict(zip(_ROW, row, strict=True)), _ROW)
             description = cls(**values, examples=examples)
             if record_files(folder / description.records) != description.files:
                 raise ValueError("files of another size")
-        except (KeyError, OSError, TypeError, ValueError) as error:
+        except (OSError, TypeError, ValueError) as error:
             raise UserError(
                 f"the prepared data in {folder} is damaged ({error}); "
                 "delete that folder and run again"

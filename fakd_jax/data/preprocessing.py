@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import functools
 import io
+import math
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import ModuleType
@@ -26,6 +28,9 @@ if TYPE_CHECKING:
 
 MAX_PIXELS = 64_000_000
 """Larger images are refused before decoding: 8,000 × 8,000 is not a slice of an MRI."""
+
+MAX_SIDE = 8_000
+"""Of the square that images are resized to."""
 
 MIN_SIDE = 8
 """Images with a shorter side are refused: they show nothing of a head."""
@@ -50,9 +55,10 @@ class Preprocessing:
     interpolation: str = "bilinear"
 
     def __post_init__(self) -> None:
-        if self.image_size < 1:
-            raise UserError(f"image_size is {self.image_size}; give a positive number of pixels")
-        if len(self.mean) != 3 or len(self.std) != 3 or min(self.std) <= 0:
+        if not 1 <= self.image_size <= MAX_SIDE:
+            raise UserError(f"image_size is {self.image_size}; give 1 to {MAX_SIDE:,} pixels")
+        finite = all(map(math.isfinite, (*self.mean, *self.std)))
+        if len(self.mean) != 3 or len(self.std) != 3 or not finite or min(self.std) <= 0:
             raise UserError(
                 f"mean {self.mean} and std {self.std} must be three numbers each, std positive"
             )
@@ -110,11 +116,26 @@ def decode_rgb(source: Path | bytes, name: str) -> UInt8[np.ndarray, "H W 3"]:
       UserError: the file is missing, broken, not an image, or has more than `MAX_PIXELS` pixels or
         a side shorter than `MIN_SIDE`.
     """
+    with opened_image(source, name) as image:
+        return _to_rgb(image, name)
+
+
+@contextmanager
+def opened_image(source: Path | bytes, name: str) -> Iterator[Image.Image]:
+    """Opens an image file; whatever is wrong with it, then or in decoding, is a `UserError`.
+
+    Args:
+      source: the file, or its content.
+      name: the image's name in errors.
+
+    Raises:
+      UserError: as :func:`decode_rgb`.
+    """
     Image = _pillow()
     try:
         with Image.open(source if isinstance(source, Path) else io.BytesIO(source)) as image:
             _check_size(image.size, name)
-            return _to_rgb(image, name)
+            yield image
     except UserError:
         raise
     except FileNotFoundError as error:
@@ -124,7 +145,8 @@ def decode_rgb(source: Path | bytes, name: str) -> UInt8[np.ndarray, "H W 3"]:
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
         raise UserError(f"{name}: more than {MAX_PIXELS:,} pixels; scale it down") from error
     except Exception as error:  # a broken file makes Pillow's decoders raise nearly anything
-        raise UserError(f"{name}: broken image file ({error}); replace or remove it") from error
+        reason = " ".join(str(error).split())
+        raise UserError(f"{name}: broken image file ({reason}); replace or remove it") from error
 
 
 def _check_size(size: tuple[int, int], name: str) -> None:

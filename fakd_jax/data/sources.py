@@ -18,8 +18,18 @@ from fakd_jax.data.scanning import EXPECTED_LAYOUT, scan_folder
 from fakd_jax.errors import UserError
 from fakd_jax.runtime.atomic_files import write_whole
 from fakd_jax.runtime.hashing import sha256_of_file, sha256_of_json
+from fakd_jax.runtime.json_text import parse_json, require_shape
 
 PREPARED_FILE = "prepared.json"
+_PREPARED_SHAPE = {
+    "format": str,
+    "records": str,
+    "name": str,
+    "version": (str, None),
+    "source": str,
+    "folder": str,
+    "report": {},
+}
 Log = Callable[[str], object]
 
 
@@ -118,12 +128,16 @@ def save_prepared(dataset: ImageDataset, cache_dir: Path) -> None:
 
 
 def _open_prepared(root: Path) -> ImageDataset:
-    values = _read_json(root / PREPARED_FILE) or {}
-    if values.pop("format", None) != RECORDS_FORMAT:
+    values = _read_json(root / PREPARED_FILE)
+    try:
+        require_shape(values, _PREPARED_SHAPE)
+        if values.keys() != _PREPARED_SHAPE.keys() or values.pop("format") != RECORDS_FORMAT:
+            raise ValueError("it has another format")
+    except ValueError as error:
         raise UserError(
-            f"{root / PREPARED_FILE} is damaged or not of this version; "
+            f"{root / PREPARED_FILE} is damaged or not of this version ({error}); "
             "prepare it again with scripts/prepare_data.py"
-        )
+        ) from error
     records, folder = root / values.pop("records"), root / values.pop("folder")
     return ImageDataset(records, folder=folder, **values)
 
@@ -147,7 +161,7 @@ def _read_json(path: Path) -> Any:
     """The content of a file in the cache; None if it is missing or damaged."""
     try:
         with _reading(path):
-            return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+            return parse_json(path.read_text(encoding="utf-8")) if path.is_file() else None
     except ValueError:
         return None
 

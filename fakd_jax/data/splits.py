@@ -14,8 +14,24 @@ from fakd_jax.data.matching import match_by_content
 from fakd_jax.data.stratified import Clusters, deal, draw
 from fakd_jax.errors import UserError
 from fakd_jax.runtime.atomic_files import write_whole
+from fakd_jax.runtime.json_text import parse_json, require_shape
 
 FORMAT_VERSION = 3
+_SHAPE = {
+    "format_version": int,
+    **{part: [str] for part in SPLITS},
+    "apart?": [str],
+    "kind?": str,
+    "seed?": int,
+    "validation_fraction?": (float, None),
+    "fingerprint?": str,
+    "audit?": (str, None),
+    "folds?": (int, None),
+    "fold?": (int, None),
+    "content?": {str: str},
+    "groups?": {str: int},
+    "given_groups?": (str, None),
+}
 KINDS = ("official", "deduplicated", "grouped", "kfold")
 """The kinds of split, see :func:`make_split`."""
 
@@ -122,7 +138,8 @@ class Split:
           UserError: no such file, not a split of this format, or of other data.
         """
         try:
-            values = json.loads(path.read_text(encoding="utf-8"))
+            values = parse_json(path.read_text(encoding="utf-8"))
+            require_shape(values, _SHAPE)
             # The first format had official splits only, the first two no content.
             if values.pop("format_version") not in range(1, FORMAT_VERSION + 1):
                 raise ValueError("another format version")

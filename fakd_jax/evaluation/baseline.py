@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,6 +17,7 @@ from fakd_jax.metrics.comparison import compare_predictions
 from fakd_jax.models.checkpoint import resolve_checkpoint
 from fakd_jax.runs.files import IMAGES_FILE, METRICS_FILE, PREDICTIONS_FILE
 from fakd_jax.runs.workdir import checkpoint_name, default_output, find_workdir
+from fakd_jax.runtime.json_text import parse_json
 
 IDENTITY = ("arch", "config", "checkpoint", "weights_sha256")
 
@@ -149,7 +149,7 @@ def _provenance(predictions: Path) -> tuple[dict[str, Any], str | None]:
     """The model's identity and the data's fingerprint, from the `metrics.json` beside the file."""
     file = predictions.with_name(METRICS_FILE)
     try:
-        provenance = json.loads(file.read_text(encoding="utf-8"))["provenance"]
+        provenance = parse_json(file.read_text(encoding="utf-8"))["provenance"]
         identity = {key: provenance[key] for key in IDENTITY}
         return identity, dict(provenance.get("data") or {}).get("fingerprint")
     except (OSError, ValueError, KeyError, TypeError) as error:

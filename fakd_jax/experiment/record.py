@@ -13,6 +13,7 @@ from fakd_jax.runs.files import ENVIRONMENT_FILE
 from fakd_jax.runtime.atomic_files import write_whole
 from fakd_jax.runtime.distributed import is_writer
 from fakd_jax.runtime.environment import describe_environment, environment_differences
+from fakd_jax.runtime.json_text import parse_json, require_shape
 from fakd_jax.training.metric_log import LOGGER
 
 # Keys of the config that say where a content lies. When a run is resumed it may lie elsewhere, but
@@ -46,7 +47,8 @@ class RunRecord:
         self.starts: list[dict[str, Any]] = []
         if self.exists:
             try:
-                values = json.loads(self.file.read_text(encoding="utf-8"))
+                values = parse_json(self.file.read_text(encoding="utf-8"))
+                require_shape(values, {"inputs": {str: str}, "starts": [{}]})
                 self.inputs, self.starts = dict(values["inputs"]), list(values["starts"])
             except (OSError, ValueError, KeyError, TypeError) as error:
                 raise UserError(f"{self.file} is damaged ({error}); restore it") from error

@@ -17,6 +17,7 @@ from fakd_jax.models.checkpoint import load_metadata, resolve_checkpoint
 from fakd_jax.runs.files import CONFIG_FILE, ENVIRONMENT_FILE, PHASES, SPLIT_FILE
 from fakd_jax.runs.workdir import trained_dtype
 from fakd_jax.runtime.atomic_files import remove, write_whole
+from fakd_jax.runtime.json_text import parse_json
 from fakd_jax.runtime.precision import compute_dtype
 from fakd_jax.training.metric_log import LOGGER
 
@@ -140,7 +141,7 @@ def read_config(workdir: Path) -> dict[str, Any] | None:
     if not file.is_file():
         return None
     try:
-        stored = json.loads(file.read_text(encoding="utf-8"))
+        stored = parse_json(file.read_text(encoding="utf-8"))
         if not isinstance(stored, dict):
             raise ValueError("not an object")
     except (OSError, ValueError) as error:
@@ -179,7 +180,7 @@ def discard_unstarted_run(values: Mapping[str, Any], workdir: Path) -> None:
     if any(path.name.isdecimal() for folder in folders for path in folder.glob("*")):
         return
     try:
-        held = json.loads((workdir / CONFIG_FILE).read_text(encoding="utf-8"))
+        held = parse_json((workdir / CONFIG_FILE).read_text(encoding="utf-8"))
         is_a_runs = _flatten(held).keys() == _flatten(values).keys()
     except (OSError, ValueError, AttributeError):
         return

@@ -8,6 +8,7 @@ import dataclasses
 import difflib
 import json
 import math
+import sys
 import typing
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -211,7 +212,7 @@ def _parse(group: Any, values: Mapping[str, Any], prefix: str, problems: list[st
     types = typing.get_type_hints(group, include_extras=True)
     for name in values:
         if name not in types:
-            nearest = difflib.get_close_matches(name, types, n=1)
+            nearest = difflib.get_close_matches(str(name), types, n=1)
             hint = f"; did you mean {nearest[0]}?" if nearest else ""
             problems.append(f"{prefix}{name} is not a key of an experiment{hint}")
     fields: dict[str, Any] = {}
@@ -246,7 +247,10 @@ def _convert(value: Any, kind: Any) -> tuple[Any, str]:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, Real) and not isinstance(value, bool)
+    """Whether it is a real number, and an integer not beyond the range of floats."""
+    if isinstance(value, bool) or not isinstance(value, Real):
+        return False
+    return not isinstance(value, Integral) or abs(value) <= sys.float_info.max
 
 
 _TYPES: dict[Any, tuple[Callable[[Any], bool], Callable[[Any], Any], str]] = {

@@ -14,6 +14,7 @@ from fakd_jax.explanation.files import folder_names, json_bytes
 from fakd_jax.runs.files import EXPLANATION_SETTINGS_FILE, EXPLANATIONS_FILE, LOCK_FILE
 from fakd_jax.runtime.atomic_files import require_writable, write_whole, writing
 from fakd_jax.runtime.hashing import sha256
+from fakd_jax.runtime.json_text import parse_json, require_shape
 
 DIFFERENCES_SHOWN = 4
 
@@ -107,7 +108,7 @@ def read_entries(folder: Path) -> Iterator[dict[str, Any]]:
     with path.open("rb") as file:
         for line in file:
             try:
-                entry = json.loads(line)
+                entry = parse_json(line)
             except ValueError:  # cut off, or damaged
                 continue
             if line.endswith(b"\n") and isinstance(entry, dict):
@@ -122,7 +123,8 @@ def read_settings(folder: Path) -> dict[str, Any]:
     """
     path = folder / EXPLANATION_SETTINGS_FILE
     try:
-        settings: dict[str, Any] = json.loads(path.read_bytes())
+        settings: dict[str, Any] = parse_json(path.read_bytes())
+        require_shape(settings, {})
     except FileNotFoundError:
         return {}
     except (OSError, ValueError) as error:

@@ -29,6 +29,7 @@ from fakd_jax.models.registry import create_as_stored
 from fakd_jax.models.state import COLLECTIONS, flatten_state, set_model_state
 from fakd_jax.runtime.atomic_files import make_folders, sync, sync_tree
 from fakd_jax.runtime.hashing import sha256_of_typed_array
+from fakd_jax.runtime.json_text import parse_json, require_shape
 from fakd_jax.runtime.sha256sums import SUMS_FILE, damaged_files, write_sums
 
 FORMAT_VERSION = 2
@@ -37,6 +38,30 @@ METADATA_FILE = "metadata.json"
 MODEL_FOLDER = "model"
 DIGESTS_KEY = "array_sha256"
 MAX_LISTED_PROBLEMS = 20
+_SHAPE = {
+    "format_version": int,
+    "arch": str,
+    "num_classes": int,
+    "class_names?": ([str], None),
+    "overrides?": ({str: float}, None),
+    "preprocessing?": (
+        {"image_size": int, "mean": [float], "std": [float], "interpolation": str},
+        None,
+    ),
+    "negative_class?": (str, None),
+    "head?": (str, None),
+    "source?": ({}, None),
+    "data?": ({"source?": (str, None), "split?": (str, None)}, None),
+    "config?": (
+        {
+            "name?": (str, None),
+            "dtype?": str,
+            "data?": {"source?": str, "cache_dir?": str, "unreadable?": str, "phantom?": {}},
+        },
+        None,
+    ),
+    "array_sha256?": {str: {str: str}},
+}
 LOGGER = logging.getLogger("fakd_jax")
 
 
@@ -127,13 +152,15 @@ def load_metadata(directory: Path | str) -> dict[str, Any]:
     if verifiable and (problems := damaged_files(directory, METADATA_FILE)):
         raise _damaged(directory, problems)
     try:
-        metadata = json.loads(file.read_text(encoding="utf-8"))
+        metadata = parse_json(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise DamagedError(f"{file} cannot be read ({error}); restore or recreate it") from error
-    needed = ("format_version", "arch", "num_classes")
-    if not isinstance(metadata, dict) or any(key not in metadata for key in needed):
-        lacking = f"it lacks {', '.join(needed)}"
-        raise DamagedError(f"{file} is not metadata of a fakd_jax model: {lacking}")
+    try:
+        require_shape(metadata, _SHAPE)
+        if metadata["num_classes"] < 1:
+            raise ValueError("num_classes is below 1")
+    except ValueError as error:
+        raise DamagedError(f"{file} is not metadata of a fakd_jax model: {error}") from error
     version = metadata["format_version"]
     if version not in (FORMAT_VERSION, FORMAT_WITHOUT_DIGESTS):
         raise UserError(

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jax.typing import DTypeLike
 
-from fakd_jax.errors import UserError
+from fakd_jax.errors import DamagedError, UserError
 from fakd_jax.models.mobilenet_v3 import MobileNetV3
 from fakd_jax.models.resnet import ResNet
 
@@ -86,11 +86,18 @@ def create_as_stored(
       metadata: `arch`, `num_classes` and, if it was created with any, `overrides`.
       dtype: As of :func:`create_model`.
       rngs: Source of the initial values.
+
+    Raises:
+      UserError: An unknown name.
+      DamagedError: Overrides that the network does not have.
     """
-    return create_model(
-        metadata["arch"],
-        num_classes=metadata["num_classes"],
-        dtype=dtype,
-        rngs=rngs,
-        **(metadata.get("overrides") or {}),
-    )
+    overrides = metadata.get("overrides") or {}
+    arch = metadata["arch"]
+    try:
+        return create_model(
+            arch, num_classes=metadata["num_classes"], dtype=dtype, rngs=rngs, **overrides
+        )
+    except (TypeError, ValueError) as error:
+        raise DamagedError(
+            f"the checkpoint's metadata do not describe a {arch} ({error}); copy it again"
+        ) from error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from fakd_jax.models.state import flatten_state
 from fakd_jax.runs.files import METRICS_FILE, PHASES, SPLIT_FILE, evaluation_folder
 from fakd_jax.runs.workdir import read_records
 from fakd_jax.runtime.hashing import sha256_of_tree
+from fakd_jax.runtime.json_text import parse_json
 
 TIMINGS = frozenset({"images_per_second", "seconds"})
 """Values of `metrics.jsonl` that differ between any two runs."""
@@ -134,7 +134,7 @@ def _metrics(folder: Path) -> dict[str, Any]:
     if not file.is_file():
         return {}
     try:
-        metrics = json.loads(file.read_text(encoding="utf-8"))
+        metrics = parse_json(file.read_text(encoding="utf-8"))
         return dict(_leaves({k: v for k, v in metrics.items() if k not in NOT_RESULTS}))
     except (OSError, ValueError, AttributeError) as error:
         raise UserError(f"{file} is damaged ({error}); evaluate the run again") from error

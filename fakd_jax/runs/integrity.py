@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from fakd_jax.errors import UserError
 from fakd_jax.models.checkpoint import DIGESTS_KEY, METADATA_FILE, MODEL_FOLDER, read_checkpoint
 from fakd_jax.runs.files import POSITION_FILE, RECORDS_FILE, SPLIT_FILE
 from fakd_jax.runs.workdir import read_records
+from fakd_jax.runtime.json_text import parse_json, require_shape
 from fakd_jax.runtime.sha256sums import SUMS_FILE
 
 
@@ -87,7 +87,8 @@ def _require_best(folder: Path) -> None:
     """
     if not (folder / POSITION_FILE).is_file():
         return
-    position = json.loads((folder / POSITION_FILE).read_text(encoding="utf-8"))
+    position = parse_json((folder / POSITION_FILE).read_text(encoding="utf-8"))
+    require_shape(position, {"early_stopping?": {"best_step?": int}})
     step = position.get("early_stopping", {}).get("best_step", 0)
     best = folder.parent.parent / "best" / str(step)
     if step and not best.is_dir():
@@ -102,10 +103,10 @@ def _check_file(file: Path, root: Path) -> Finding:
         elif file.name == RECORDS_FILE:
             read_records(file.parent)
         elif file.suffix == ".json":
-            json.loads(file.read_text(encoding="utf-8"))
+            parse_json(file.read_text(encoding="utf-8"))
         else:
             for line in file.read_text(encoding="utf-8").splitlines():
-                json.loads(line)
+                parse_json(line)
     except (OSError, ValueError, UserError) as error:
         return Finding(name, str(error))
     return Finding(name)

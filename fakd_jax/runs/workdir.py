@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 from fakd_jax.data.dataset import ImageDataset
 from fakd_jax.errors import UserError
 from fakd_jax.runs.files import PHASES, RECORDS_FILE, evaluation_folder
+from fakd_jax.runtime.json_text import parse_json
 
 
 def find_workdir(checkpoint: Path) -> Path | None:
@@ -52,7 +52,7 @@ def read_records(workdir: Path) -> list[dict[str, Any]]:
     try:
         # Every complete line ends in a newline: what follows the last one is incomplete.
         complete, _, _ = file.read_bytes().rpartition(b"\n")
-        records = [json.loads(line) for line in complete.decode().split("\n") if line]
+        records = [parse_json(line) for line in complete.decode().split("\n") if line]
         for number, record in enumerate(records, start=1):
             if not isinstance(record, dict) or not {"phase", "kind", "step"} <= record.keys():
                 raise ValueError(f"record {number} lacks its phase, kind or step")

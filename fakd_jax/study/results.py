@@ -20,6 +20,7 @@ from fakd_jax.runs.files import (
 )
 from fakd_jax.runs.workdir import read_records
 from fakd_jax.runtime.atomic_files import write_whole
+from fakd_jax.runtime.json_text import parse_json
 from fakd_jax.study.cells import Cell, Study
 
 METRICS = ("accuracy", "balanced_accuracy", "missed_tumour_rate", "ece")
@@ -97,7 +98,7 @@ def mark_finished(study: Study, cell: Cell, seconds: float) -> None:
     """
     folder = study.folder(cell)
     recorded = sum(record["seconds"] for record in read_records(folder))
-    evaluation = json.loads((_report(study, cell) / METRICS_FILE).read_text("utf-8"))
+    evaluation = parse_json((_report(study, cell) / METRICS_FILE).read_text("utf-8"))
     content = dataclasses.asdict(cell) | {
         "seconds": max(seconds, recorded),
         "evaluated": _evaluated(evaluation),
@@ -183,8 +184,8 @@ def _evaluated(evaluation: Mapping[str, Any]) -> dict[str, str]:
 def _read(study: Study, cell: Cell) -> CellResult:
     file, report = study.folder(cell) / CELL_FILE, _report(study, cell)
     try:
-        finished = json.loads(file.read_text(encoding="utf-8"))
-        evaluation = json.loads((report / METRICS_FILE).read_text(encoding="utf-8"))
+        finished = parse_json(file.read_text(encoding="utf-8"))
+        evaluation = parse_json((report / METRICS_FILE).read_text(encoding="utf-8"))
         if _evaluated(evaluation) != finished.get("evaluated"):
             raise ValueError(f"{report} is not of the weights, data and images that it names")
         predictions = read_predictions(report / PREDICTIONS_FILE)

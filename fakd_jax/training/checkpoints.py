@@ -7,7 +7,6 @@ with the best models that they know: if the newest is damaged, the one before is
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
 import time
@@ -30,6 +29,7 @@ from fakd_jax.models.state import model_state, set_model_state
 from fakd_jax.runs.files import POSITION_FILE
 from fakd_jax.runtime.atomic_files import writing
 from fakd_jax.runtime.background import BackgroundTask
+from fakd_jax.runtime.json_text import parse_json, require_shape
 from fakd_jax.training.metric_log import LOGGER
 from fakd_jax.training.state import Learner, TrainState, from_named_arrays, to_named_arrays
 
@@ -192,7 +192,7 @@ class PhaseCheckpoints:
         self, folder: Path, learner: Learner, skeleton: TrainState
     ) -> tuple[TrainState, dict[str, Any]]:
         trees, _ = read_checkpoint(folder)
-        position = _read_position(folder)
+        position = read_position(folder)
         if best_step := _best_step(position):
             load_model(self.best(best_step))
         set_model_state(learner.network, trees[MODEL_FOLDER])
@@ -207,7 +207,7 @@ class PhaseCheckpoints:
         """Notes the checkpoint to be resumed, the last one, and those before it."""
         for folder in folders:
             try:
-                self._best_steps[int(folder.name)] = _best_step(_read_position(folder))
+                self._best_steps[int(folder.name)] = _best_step(read_position(folder))
             except UserError:  # an older one, which is not needed now
                 continue
 
@@ -222,10 +222,17 @@ def _training_arrays(learner: Learner, state: TrainState) -> dict[str, Any]:
     }
 
 
-def _read_position(folder: Path) -> dict[str, Any]:
+def read_position(folder: Path) -> dict[str, Any]:
+    """Reads where in its data a training stood at a checkpoint.
+
+    Raises:
+      DamagedError: the file cannot be read or has other content.
+    """
     file = folder / POSITION_FILE
     try:
-        return json.loads(file.read_text(encoding="utf-8"))
+        position: dict[str, Any] = parse_json(file.read_text(encoding="utf-8"))
+        require_shape(position, {"early_stopping?": {"best_step?": int}})
+        return position
     except (OSError, ValueError) as error:
         raise DamagedError(f"{file} is damaged ({error})") from error
 

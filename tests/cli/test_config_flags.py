@@ -73,3 +73,22 @@ def test_help_lists_the_packaged_configs(capsys):
         parse("--help")
     assert end.value.code == 0
     assert "\n  teacher  The teacher alone" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("def (", "cannot be run .SyntaxError"),
+        ("import nothing_like_it", "ModuleNotFoundError"),
+        ("raise SystemExit(7)", "SystemExit: 7"),
+        ("def get_config(): return get_config()", "RecursionError"),
+        ("def get_config(): raise RuntimeError('a\\nb')", "RuntimeError: a b"),
+        ("def get_config(): return None", "must return a ConfigDict, not None"),
+        ("", "get_config"),
+    ],
+)
+def test_config_files_that_fail_are_user_errors(tmp_path, content, message):
+    (tmp_path / "mine.py").write_text(content)
+    with pytest.raises(UserError, match=message) as error:
+        parse(f"--config={tmp_path / 'mine.py'}")
+    assert "\n" not in str(error.value)

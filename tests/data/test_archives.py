@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import gzip
 import io
 import stat
 import tarfile
+import tracemalloc
 import zipfile
 from pathlib import Path
 
@@ -180,3 +182,57 @@ def test_no_room_is_told(tmp_path, monkeypatch):
     usage = archives.shutil.disk_usage(tmp_path)
     monkeypatch.setattr(archives.shutil, "disk_usage", lambda path: usage._replace(free=100))
     assert "no room to unpack" in refused(write_tar(tmp_path / "a.tar"), tmp_path)
+
+
+def test_a_name_too_long_for_the_disk_is_refused(tmp_path):
+    assert "too long a name" in refused(write_tar(tmp_path / "a.tar", {"b" * 300: b"x"}), tmp_path)
+
+
+@pytest.mark.parametrize("kind", [tarfile.XHDTYPE, tarfile.GNUTYPE_LONGNAME])
+def test_a_header_that_declares_gigabytes_is_not_read_into_memory(tmp_path, kind):
+    info = tarfile.TarInfo("pax")
+    info.type, info.size = kind, 2**30
+    archive = tmp_path / "a.tar.gz"
+    with gzip.open(archive, "wb", compresslevel=1) as stream:
+        stream.write(info.tobuf())
+        stream.write(bytes(2**24))
+    tracemalloc.start()
+    refused(archive, tmp_path)
+    assert tracemalloc.get_traced_memory()[1] < 2**23
+    tracemalloc.stop()
+
+
+def test_a_negative_size_is_refused(tmp_path):
+    info = tarfile.TarInfo("a")
+    content = bytearray(info.tobuf())
+    content[124:136] = b"\xff" * 12  # -1 in base 256
+    content[148:156] = b"%06o\0 " % tarfile.calc_chksums(bytes(content))[0]
+    (tmp_path / "a.tar").write_bytes(content + bytes(1024))
+    refused(tmp_path / "a.tar", tmp_path)
+
+
+def test_folders_count_as_members_too(tmp_path, monkeypatch):
+    monkeypatch.setattr(archives, "MAX_MEMBERS", 2)
+    folders = [tarfile.TarInfo(name) for name in "abc"]
+    for folder in folders:
+        folder.type = tarfile.DIRTYPE
+    archive = write_tar(tmp_path / "a.tar", {}, members=folders)
+    assert "2 files" in refused(archive, tmp_path)
+
+
+@pytest.mark.parametrize("mode", ["w:gz", "w:xz", "w:bz2"])
+def test_a_compressed_tar_that_ends_in_its_first_header_is_told(tmp_path, mode):
+    archive = write_tar(tmp_path / "a.tar", mode=mode)
+    archive.write_bytes(archive.read_bytes()[:40])
+    refused(archive, tmp_path)
+
+
+def test_offsets_before_the_start_of_a_zip_are_told(tmp_path):
+    archive = write_zip(tmp_path / "a.zip")
+    content = bytearray(archive.read_bytes())
+    at = content.rindex(b"PK\5\6") + 16  # where the directory starts
+    content[at : at + 4] = (int.from_bytes(content[at : at + 4], "little") + 99).to_bytes(
+        4, "little"
+    )
+    archive.write_bytes(content)
+    assert "broken or truncated" in refused(archive, tmp_path)

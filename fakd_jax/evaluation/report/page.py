@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -29,6 +28,7 @@ from fakd_jax.runs.files import (
 )
 from fakd_jax.runs.workdir import read_records
 from fakd_jax.runtime.atomic_files import write_whole
+from fakd_jax.runtime.json_text import parse_json
 
 
 def write_report(
@@ -125,7 +125,7 @@ def _read_settings(workdir: Path | None) -> dict[str, Any] | None:
     if file is None or not file.is_file():
         return None
     try:
-        settings: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+        settings: dict[str, Any] = parse_json(file.read_text(encoding="utf-8"))
     except ValueError as error:
         raise UserError(f"{file} is damaged ({error}); repair or delete it") from error
     return settings

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from jaxtyping import Float, Float32
 from fakd_jax.explanation.files import json_bytes
 from fakd_jax.runtime.atomic_files import write_whole
 from fakd_jax.runtime.hashing import sha256, sha256_of_json
+from fakd_jax.runtime.json_text import parse_json
 
 CELLS = "cells"
 
@@ -34,7 +34,7 @@ def load_cell(
       expected: the cell's :func:`fingerprint`.
     """
     try:
-        cell: dict[str, Any] = json.loads((folder / f"{method}.json").read_text(encoding="utf-8"))
+        cell: dict[str, Any] = parse_json((folder / f"{method}.json").read_text(encoding="utf-8"))
         stored = (folder / f"{method}.npz").read_bytes()
         if (cell["fingerprint"], cell["attribution_sha256"]) != (expected, sha256(stored)):
             return None

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool
 
+from fakd_jax.data.preprocessing import opened_image
 from fakd_jax.errors import UserError
 
 
@@ -25,13 +26,10 @@ def read_mask(path: Path, original_size: tuple[int, int], side: int) -> Bool[np.
     Raises:
       UserError: the file cannot be read, or its size is not the image's.
     """
-    from PIL import Image, UnidentifiedImageError
+    from PIL import Image
 
-    try:
-        with Image.open(path) as picture:
-            drawn = np.asarray(picture.convert("L")) > 0
-    except (OSError, UnidentifiedImageError, SyntaxError) as error:
-        raise UserError(f"cannot read the mask {path}: {error}") from error
+    with opened_image(path, f"cannot read the mask {path}") as picture:
+        drawn = np.asarray(picture.convert("L")) > 0
     if drawn.shape != original_size:
         raise UserError(
             f"the mask {path} has {drawn.shape[1]} × {drawn.shape[0]} pixels, its image "

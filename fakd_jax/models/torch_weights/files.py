@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import pickle
+import math
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -49,7 +50,12 @@ def read_state_dict(path: Path | str) -> dict[str, np.ndarray]:
         kind = "is a folder, not a file" if path.is_dir() else "does not exist"
         raise UserError(f"the weights file {path} {kind}; check the path")
     tree = _read_safetensors(path) if path.suffix == ".safetensors" else _read_torch(path)
-    arrays = {str(key): as_array(value) for key, value in _state_dict_in(tree, path).items()}
+    size = path.stat().st_size
+    arrays = {}
+    for key, value in _state_dict_in(tree, path).items():
+        if math.prod(value.shape) > size:  # a view that repeats a few values, or has none
+            raise UserError(f"{path} lacks most of the values of {key}; save dense tensors")
+        arrays[str(key)] = as_array(value)
     return _without_wrapper_prefixes(arrays)
 
 
@@ -101,8 +107,11 @@ def _read_torch(path: Path) -> Any:
             "(a .safetensors file does not)"
         ) from error
     try:
+        _require_uncompressed(path)
         return torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError) as error:
+    except UserError:
+        raise
+    except Exception as error:  # a broken file makes the unpickler raise nearly anything
         complaint = str(error)
     # PyTorch's words for a foreign class in the pickle (torch/_weights_only_unpickler.py) and for
     # TorchScript archives (torch/serialization.py); all else is damage or another format.
@@ -117,16 +126,24 @@ def _read_torch(path: Path) -> Any:
     )
 
 
-def _state_dict_in(tree: Any, path: Path) -> Mapping[str, Any]:
+def _require_uncompressed(path: Path) -> None:
+    """Refuses an archive that swells in memory; PyTorch compresses none."""
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            if any(info.file_size > path.stat().st_size for info in archive.infolist()):
+                raise UserError(f"{path} is compressed; save it again with torch.save")
+
+
+def _state_dict_in(tree: Any, path: Path, depth: int = 0) -> Mapping[str, Any]:
     """Finds the mapping from names to tensors in a file's content."""
-    if isinstance(tree, Mapping):
+    if depth <= len(_NESTED_UNDER) and isinstance(tree, Mapping):
         nested = [key for key in _NESTED_UNDER if isinstance(tree.get(key), Mapping)]
         if len(nested) > 1:
             raise UserError(
                 f"{path} has several state dicts ({', '.join(nested)}); save the one to use"
             )
         if nested:
-            return _state_dict_in(tree[nested[0]], path)
+            return _state_dict_in(tree[nested[0]], path, depth + 1)
         others = [key for key, value in tree.items() if not hasattr(value, "shape")]
         if tree and not others:
             return tree

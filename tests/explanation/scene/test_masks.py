@@ -27,6 +27,14 @@ def test_a_pixel_is_lesion_if_half_of_it_is_and_small_lesions_are_kept(tmp_path:
         assert not found[2:].any()
     with pytest.raises(UserError, match="same size"):
         read_mask(tmp_path / "mask.png", (8, 9), 4)
-    (tmp_path / "mask.png").write_bytes(b"not an image")
-    with pytest.raises(UserError, match="cannot read"):
-        read_mask(tmp_path / "mask.png", (8, 8), 4)
+
+
+def test_damaged_and_huge_masks_are_user_errors(tmp_path: Path) -> None:
+    file = tmp_path / "mask.bmp"
+    Image.fromarray(np.zeros((8, 8), np.uint8)).save(file)
+    picture = file.read_bytes()
+    huge = picture[:18] + (32_768).to_bytes(4, "little") * 2 + picture[26:]
+    for content in (b"not an image", picture[:-9], huge):
+        file.write_bytes(content)
+        with pytest.raises(UserError, match="cannot read the mask"):
+            read_mask(file, (8, 8), 4)

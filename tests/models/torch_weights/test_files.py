@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -122,7 +123,7 @@ class TestTorchFiles:
         module = torch.nn.Linear(1, 1)
         for content in ({"a": torch.ones(1), "b": Evil()}, module):
             torch.save(content, tmp_path / "w.pth")
-            with pytest.raises(UserError, match="holds pickled Python code, which is not run"):
+            with pytest.raises(UserError, match="holds pickled Python code, which is never run"):
                 read_state_dict(tmp_path / "w.pth")
         assert not witness.exists()
 
@@ -151,3 +152,41 @@ class TestTorchFiles:
     def test_sparse_is_refused(self, torch: Any) -> None:
         with pytest.raises(UserError, match="quantised or sparse"):
             as_array(torch.ones(2, 2).to_sparse())
+
+    def test_a_view_that_repeats_its_values_is_not_expanded(
+        self, tmp_path: Path, torch: Any
+    ) -> None:
+        torch.save({"a": torch.ones(1).expand(2**40)}, tmp_path / "w.pth")
+        with pytest.raises(UserError, match="lacks most of the values of a"):
+            read_state_dict(tmp_path / "w.pth")
+
+    def test_a_compressed_archive_is_refused_before_it_swells(
+        self, tmp_path: Path, torch: Any
+    ) -> None:
+        torch.save({"a": torch.zeros(10**6)}, tmp_path / "w.pth")
+        with (
+            zipfile.ZipFile(tmp_path / "w.pth") as saved,
+            zipfile.ZipFile(tmp_path / "bomb.pth", "w", zipfile.ZIP_DEFLATED) as bomb,
+        ):
+            for name in saved.namelist():
+                bomb.writestr(name, saved.read(name))
+        with pytest.raises(UserError, match="is compressed"):
+            read_state_dict(tmp_path / "bomb.pth")
+
+    @pytest.mark.parametrize(
+        ("content", "message"),
+        [
+            (b"\x80\x02}q\x00X\x05\x00\x00\x00modelh\x00s.", "no state dict"),  # in itself
+            (b"\x80\x02.", "not a PyTorch checkpoint"),  # pops an empty stack
+            (b"\x80\x02h\x05.", "not a PyTorch checkpoint"),  # an unknown memo
+            (b"\x80\x02X\x05", "not a PyTorch checkpoint"),  # a length cut short
+        ],
+    )
+    def test_damaged_pickles(
+        self, tmp_path: Path, torch: Any, content: bytes, message: str
+    ) -> None:
+        with zipfile.ZipFile(tmp_path / "w.pth", "w") as archive:
+            archive.writestr("archive/data.pkl", content)
+            archive.writestr("archive/version", "3\n")
+        with pytest.raises(UserError, match=message):
+            read_state_dict(tmp_path / "w.pth")
