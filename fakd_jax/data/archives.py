@@ -55,7 +55,7 @@ class _TarHeader(tarfile.TarInfo):
     """
 
     @classmethod
-    def frombuf(cls, buf: bytes | bytearray, encoding: str | None, errors: str) -> Self:
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
         header = super().frombuf(buf, encoding, errors)
         if header.size < 0 or (header.type in _EXTENSIONS and header.size > _MAX_EXTENSION_BYTES):
             raise tarfile.ReadError(f"a header declares {header.size:,} bytes")
@@ -165,7 +165,7 @@ def _zip_members(zipped: zipfile.ZipFile, archive: Path) -> Iterator[_Member]:
 
 def _tar_members(tar: tarfile.TarFile, archive: Path) -> Iterator[_Member]:
     for info in tar:
-        tar.members = []  # which would keep them all in memory
+        tar.members = []  # type: ignore[attr-defined]  # not kept in memory
         if info.isdir():
             yield _Member(info.name)
             continue

@@ -250,7 +250,7 @@ def _is_number(value: Any) -> bool:
     """Whether it is a real number, and an integer not beyond the range of floats."""
     if isinstance(value, bool) or not isinstance(value, Real):
         return False
-    return not isinstance(value, Integral) or abs(value) <= sys.float_info.max
+    return not isinstance(value, Integral) or abs(int(value)) <= sys.float_info.max
 
 
 _TYPES: dict[Any, tuple[Callable[[Any], bool], Callable[[Any], Any], str]] = {

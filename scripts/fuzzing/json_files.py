@@ -15,7 +15,7 @@ from fakd_jax.data.preparation import RECORDS_FORMAT
 from fakd_jax.data.preprocessing import Preprocessing
 from fakd_jax.data.sources import open_dataset
 from fakd_jax.data.splits import Split
-from fakd_jax.evaluation.baseline import _provenance
+from fakd_jax.evaluation.baseline import IDENTITY, _provenance
 from fakd_jax.experiment.record import RunRecord
 from fakd_jax.experiment.resume import read_config, require_same_config
 from fakd_jax.explanation.journal import read_entries, read_settings
@@ -54,7 +54,7 @@ _DESCRIPTION = {
     "examples": [["x", 0, "train", "1"], ["y", 1, "test", "2"]],
 }  # fmt: skip
 _CONFIG = {"seed": 0, "dtype": "auto", "data": {"source": "phantom"}}
-_PROVENANCE = {"weights_sha256": SHA, "split": "test", "data": {"fingerprint": SHA}}
+_PROVENANCE = {**dict.fromkeys(IDENTITY, "x"), "data": {"fingerprint": SHA}}
 
 
 def _read_metadata(file: Path) -> None:
