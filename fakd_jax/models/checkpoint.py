@@ -43,9 +43,9 @@ _SHAPE = {
     "arch": str,
     "num_classes": int,
     "class_names?": ([str], None),
-    "overrides?": ({str: float}, None),
+    "overrides?": ({}, None),
     "preprocessing?": (
-        {"image_size": int, "mean": [float], "std": [float], "interpolation": str},
+        {"image_size?": int, "mean": [float], "std": [float], "interpolation?": str},
         None,
     ),
     "negative_class?": (str, None),

@@ -51,7 +51,7 @@ def seeds() -> list[bytes]:
     pickles.append(pickle.dumps({"a": np.array([{}], object)}, protocol=2))
     pickles.append(b"\x80\x02}q\x00X\x05\x00\x00\x00modelh\x00s.")  # a dict in itself
     made += [b"\1" + each for each in pickles]
-    made += [b"\1" + _torch_archive(each) for each in pickles]
+    made += [b"\1" + torch_archive(each) for each in pickles]
     texts = b"<html>not found</html>", b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n"
     made += [kind + text for kind in (b"\0", b"\1") for text in texts]
     try:
@@ -66,7 +66,8 @@ def seeds() -> list[bytes]:
     return made
 
 
-def _torch_archive(pickled: bytes) -> bytes:
+def torch_archive(pickled: bytes) -> bytes:
+    """The pickle in a zip archive, as PyTorch saves it."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as zipped:
         zipped.writestr("archive/data.pkl", pickled)

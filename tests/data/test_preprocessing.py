@@ -1,5 +1,6 @@
 import io
 import json
+import math
 import subprocess
 import sys
 from pathlib import Path
@@ -291,3 +292,12 @@ def test_impossible_preprocessing_is_refused(changes: dict) -> None:
 def test_preprocessing_lacking_settings_is_refused() -> None:
     with pytest.raises(UserError, match="mean"):
         Preprocessing.from_dict({"image_size": 3})
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"image_size": 10**9}, {"std": (1.0, math.nan, 1.0)}, {"mean": (0.0, 0.0, math.inf)}],
+)
+def test_settings_without_bounds_are_user_errors(changes):
+    with pytest.raises(UserError):
+        Preprocessing(**changes)

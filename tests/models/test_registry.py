@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import pytest
 from flax import nnx
 
-from fakd_jax.errors import UserError
+from fakd_jax.errors import DamagedError, UserError
 from fakd_jax.models import available_models, create_model, register, registry
 
 
@@ -42,3 +42,10 @@ def test_a_registered_factory_gets_what_was_asked(monkeypatch: pytest.MonkeyPatc
     register("spy")(spy)  # the same factory again, as a reloaded module does
     with pytest.raises(ValueError, match="already registered"):
         register("spy")(lambda **kwargs: nnx.Module())
+
+
+def test_metadata_that_describe_no_network_are_damaged() -> None:
+    for overrides in ({"depth": 3}, {"": 1}):
+        metadata = {"arch": "tiny_resnet", "num_classes": 4, "overrides": overrides}
+        with pytest.raises(DamagedError, match="do not describe a tiny_resnet"):
+            registry.create_as_stored(metadata, rngs=nnx.Rngs(0))

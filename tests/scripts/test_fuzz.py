@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import pickle
 import re
 import subprocess
 import sys
@@ -14,6 +15,8 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
+from fakd_jax.errors import UserError
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
 TARGETS = ("images", "archives", "json_files", "weights", "configs", "commands")
@@ -105,10 +108,28 @@ def test_a_finding_is_kept_and_told(tmp_path: Path) -> None:
     broken = "import fuzzing.images, runpy, sys\n"
     broken += "fuzzing.images.check = lambda data: 1 / 0\n"
     broken += f"sys.argv = ['fuzz.py', 'images', '--runs=5', '--output={tmp_path}', '--inside']\n"
-    broken += f"__import__('pathlib').Path({str(tmp_path)!r}, 'findings').mkdir()\n"
+    broken += f"__import__('pathlib').Path({str(tmp_path)!r}, 'findings').mkdir(exist_ok=True)\n"
     broken += f"runpy.run_path({str(SCRIPTS / 'fuzz.py')!r}, run_name='__main__')\n"
     command = [sys.executable, "-c", broken]
     env = {"PYTHONPATH": f"{SCRIPTS}:{SCRIPTS.parent}", "JAX_PLATFORMS": "cpu"}
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=env)
     assert "FINDING ZeroDivisionError" in done.stderr
     assert [path.name for path in (tmp_path / "findings").iterdir()] == ["1-ZeroDivisionError"]
+
+
+@pytest.mark.parametrize("target", ["weights"], indirect=True)
+def test_the_code_in_the_pickles_would_run_elsewhere_but_not_here(
+    target: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(target, "MARKER", tmp_path / "marker")
+    for evil in target.evil_objects():
+        pickled = pickle.dumps({"a": evil}, protocol=2)
+        pickle.loads(pickled)
+        assert target.MARKER.exists()
+        target.MARKER.unlink()
+        for content in (pickled, target.torch_archive(pickled)):
+            target.check(b"\1" + content)  # asserts that there is no marker
+            (tmp_path / "w.pth").write_bytes(content)
+            with pytest.raises(UserError):
+                target.read_state_dict(tmp_path / "w.pth")
+        assert not target.MARKER.exists()
