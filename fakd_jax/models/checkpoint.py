@@ -10,8 +10,10 @@ anywhere in the folder, and `metadata.json` has one of each array, which names t
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
+import os
 import shutil
 from collections.abc import Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -112,6 +114,7 @@ def write_checkpoint(
         make_folders(directory.parent)
         _remove(fresh)
         fresh.mkdir()
+        _require_room(fresh, sum(array.nbytes for array in jax.tree.leaves(arrays)))
         for folder, tree in arrays.items():
             write_arrays(fresh / folder, tree)
         for name, text in texts.items():
@@ -132,6 +135,13 @@ def write_checkpoint(
     finally:
         if fresh.exists():  # what a failure left, perhaps on a full disk
             shutil.rmtree(fresh, ignore_errors=True)
+
+
+def _require_room(folder: Path, size: int) -> None:
+    """Checks for room before Orbax starts, which prints tracebacks when a write fails half-way."""
+    disk = shutil.disk_usage(folder)
+    if disk.total and disk.free < size:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def load_metadata(directory: Path | str) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import re
 import shutil
 import time
 from collections.abc import Collection
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,7 @@ from fakd_jax.training.state import Learner, TrainState, from_named_arrays, to_n
 
 TRAINING_FOLDER = "training"
 NUM_KEPT = 2
-_CHECKPOINT = re.compile(r"(\.?)(\d+)(?:\.saving|\.replaced)?")
+_CHECKPOINT = re.compile(r"(\.?)(\d+)(?:\.saving|\.replaced|\.removed)?")
 
 
 class PhaseCheckpoints:
@@ -249,8 +250,17 @@ def _steps(folder: Path) -> list[Path]:
 
 
 def _remove_others(folder: Path, kept: Collection[int]) -> None:
-    """Removes all checkpoints in a folder but those of some steps, unfinished ones included."""
+    """Removes all checkpoints in a folder but those of some steps, unfinished ones included.
+
+    Each is hidden first: a process killed meanwhile leaves none that looks damaged.
+    """
     for child in folder.glob("*"):
         match = _CHECKPOINT.fullmatch(child.name)
-        if match and (match[1] or int(match[2]) not in kept):
-            shutil.rmtree(child, ignore_errors=True)  # another process may be faster
+        if not match or (not match[1] and int(match[2]) in kept):
+            continue
+        if not match[1]:
+            hidden = child.with_name(f".{child.name}.removed")
+            shutil.rmtree(hidden, ignore_errors=True)
+            with suppress(OSError):  # another process may be faster
+                child = child.rename(hidden)
+        shutil.rmtree(child, ignore_errors=True)

@@ -106,7 +106,7 @@ def run_phase(phase: Phase, dataset: ImageSource, split: Split, workdir: Path) -
     finished = stopping.is_finished(phase.num_epochs)
     if step and not finished:
         LOGGER.info("%s: resumed at step %d", phase.name, step)
-    with deferred_interrupts(steps_ahead()) as stop, closing(checkpoints):
+    with closing(metric_log), deferred_interrupts(steps_ahead()) as stop, closing(checkpoints):
         while not (finished or stop.requested):
             epoch = step // epoch_steps + 1
             end = epoch * epoch_steps
@@ -149,7 +149,6 @@ def run_phase(phase: Phase, dataset: ImageSource, split: Split, workdir: Path) -
         stop.vote_at_end(step)
     if stop.requested:  # after the last epoch too: what follows the phase must not begin
         _interrupt(phase, step)
-    metric_log.close()
     LOGGER.info(
         "%s: best validation accuracy %.2f %% at epoch %d of %d",
         phase.name,

@@ -389,3 +389,12 @@ def test_build_model_gives_the_saved_network(tmp_path: Path, arch: str) -> None:
     assert nnx.graphdef(model) == nnx.graphdef(built)
     with pytest.raises(UserError, match="has 3 classes, 4 are needed"):
         build_model(tmp_path / "m", num_classes=4)
+
+
+def test_without_room_nothing_is_begun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    full = shutil._ntuple_diskusage(total=1000, used=990, free=10)
+    monkeypatch.setattr(serialization.shutil, "disk_usage", lambda path: full)
+    monkeypatch.setattr(serialization, "write_arrays", pytest.fail)
+    with pytest.raises(UserError, match="No space left on device"):
+        save_model(tmp_path / "m", {"params": {"kernel": np.zeros(3, np.float32)}}, {})
+    assert list(tmp_path.iterdir()) == []

@@ -13,6 +13,7 @@ import pytest
 from flax import nnx
 
 from fakd_jax.errors import DamagedError, UserError
+from fakd_jax.runs.integrity import check_folder
 from fakd_jax.training import checkpoints as module
 from fakd_jax.training.checkpoints import PhaseCheckpoints
 from fakd_jax.training.metric_log import LOGGER
@@ -82,6 +83,22 @@ def test_the_newest_two_stay_with_the_best_that_they_know(saved, save, learner, 
     saved.close()
     assert names(saved.last_directory) == {"12", "13"}
     assert names(saved.best_directory) == {"12"}
+
+
+def test_a_process_killed_while_it_removes_leaves_nothing_damaged(saved, save, monkeypatch):
+    def begin(folder, **_):  # removes one file of a folder, as far as it comes
+        if folder.exists():
+            (folder / "metadata.json").unlink()
+
+    checkpoints = PhaseCheckpoints(saved.directory)
+    with monkeypatch.context() as patch:
+        patch.setattr(module.shutil, "rmtree", begin)
+        module._remove_others(saved.last_directory, {12})
+    assert (saved.last_directory / ".10.removed").is_dir()
+    assert [finding.name for finding in check_folder(saved.directory) if finding.damage] == []
+    save(checkpoints, 14, 12)
+    checkpoints.close()
+    assert not (saved.last_directory / ".10.removed").exists()
 
 
 @pytest.mark.parametrize(
