@@ -126,10 +126,14 @@ def test_bfloat16_is_close_and_returns_float32(checkpoint: Path, predictor: Pred
     probabilities = rough.predict_proba(IMAGES)
     assert probabilities.dtype == np.float32
     np.testing.assert_allclose(probabilities, predictor.predict_proba(IMAGES), atol=0.05)
-    # It is the network that was validated: on a CPU, to the last bit.
+    # It is the network that was validated: folded batch norms would be 0.5 to 1.1 % off, and what
+    # the compiler rounds differently in two programs is a tenth of that.
     batch = normalise(IMAGES[:4], rough.preprocessing.mean, rough.preprocessing.std)
     validated = nnx.jit(lambda model, inputs: model(inputs))(rough.network, batch)
-    np.testing.assert_array_equal(rough.logits_of_batch(IMAGES[:4]), validated)
+    spread = float(np.abs(validated).max())
+    np.testing.assert_allclose(
+        rough.logits_of_batch(IMAGES[:4]), validated, rtol=0, atol=3e-3 * spread
+    )
 
 
 @pytest.mark.parametrize("head", ["untrained", "absent"])
