@@ -46,6 +46,7 @@ import fakd_jax.experiment.run
 import fakd_jax.runs.integrity
 import fakd_jax.train
 import fakd_jax.training.loop
+import fakd_jax.training.step
 from fakd_jax.cli.runner import CommandParser, integer, run_command
 from fakd_jax.runs.comparison import compare_runs
 from fakd_jax.runs.files import (
@@ -401,14 +402,23 @@ def put_nan(lab: Lab, draw: np.random.Generator) -> tuple[str, str]:
             if next(count) != number:
                 return batch
             images = batch["image"].astype(np.float32)
-            images[0, 0, 0, 0] = np.nan
+            images[0] = np.nan
             return {**batch, "image": images}
 
         def __getattr__(self, name: str) -> Any:
             return getattr(self._iterator, name)
 
-    def prepare() -> None:
-        fakd_jax.training.loop.train_iterator = WithNan  # in the forked process alone
+    normalise = fakd_jax.training.step.normalise
+
+    def keep_nan(images: Any, *args: Any) -> Any:
+        """Normalises images, which are of bytes otherwise, but leaves a NaN in them."""
+        if images.dtype == np.uint8:
+            return normalise(images, *args)
+        return normalise(images.astype(np.uint8), *args) + 0 * images
+
+    def prepare() -> None:  # in the forked process alone
+        fakd_jax.training.loop.train_iterator = WithNan
+        fakd_jax.training.step.normalise = keep_nan
 
     end = lab.run(workdir, prepare=prepare)
     if end.code == 0:
