@@ -44,6 +44,7 @@ def logging_to(workdir: Path, file_name: str = LOG_FILE, *, console: bool = True
         screen = logging.StreamHandler(sys.stdout)
         screen.setLevel(logging.INFO if is_writer() else logging.WARNING)
         handlers.append(screen)
+    level, propagates = LOGGER.level, LOGGER.propagate
     LOGGER.setLevel(logging.DEBUG)
     LOGGER.propagate = False
     for handler in handlers:
@@ -54,6 +55,8 @@ def logging_to(workdir: Path, file_name: str = LOG_FILE, *, console: bool = True
         for handler in handlers:
             LOGGER.removeHandler(handler)
             handler.close()
+        LOGGER.setLevel(level)
+        LOGGER.propagate = propagates
 
 
 class MetricLog:
