@@ -192,4 +192,4 @@ def _score(
     if not (n := len(labels)):
         return []
     right = int((found == labels).sum())
-    return [Shortcut(name, images, right, n, float(np.bincount(labels).max() / n))]
+    return [Shortcut(name, images, right, n, float(np.max(np.bincount(labels)) / n))]

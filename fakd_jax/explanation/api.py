@@ -54,7 +54,7 @@ class ImageExplanation(Explanation):
     @property
     def prediction(self) -> str:
         """The most probable class."""
-        return self.class_names[int(self.probabilities.argmax())]
+        return self.class_names[int(np.argmax(self.probabilities))]
 
     def figure(self, *, top: int = 3, true_class: str | None = None, subtitle: str = "") -> Figure:
         """Draws the image, what speaks for the target, what speaks against it, and both.

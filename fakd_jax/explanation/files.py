@@ -31,7 +31,7 @@ def decision_record(
 ) -> dict[str, Any]:
     """The network's decision on an image, as JSON-able values."""
     values = [float(probability) for probability in probabilities]
-    predicted = int(probabilities.argmax())
+    predicted = int(np.argmax(probabilities))
     return {
         "true_class": true_class,
         "prediction": class_names[predicted],

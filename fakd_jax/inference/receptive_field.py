@@ -113,7 +113,7 @@ def propagate(depends: Bool[np.ndarray, "K H W"], window: Window) -> Bool[np.nda
         padded = np.moveaxis(np.pad(depends, padding), axis, 0)
         last = (positions - 1) * window.stride + 1
         shifted = (padded[tap : tap + last : window.stride] for tap in range(window.size))
-        depends = np.moveaxis(np.logical_or.reduce(list(shifted)), 0, axis)
+        depends = np.moveaxis(np.any(np.stack(list(shifted)), axis=0), 0, axis)
     return depends
 
 

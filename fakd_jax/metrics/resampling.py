@@ -130,7 +130,7 @@ def bootstrap(
     if not len(units):
         raise ValueError("no images to resample")
     unit_of = np.unique(units, return_inverse=True)[1]
-    count = int(unit_of.max()) + 1
+    count = int(np.max(unit_of)) + 1
     random = np.random.default_rng(seed)
     drawn = defaultdict(list)
     at_once = max(1, WEIGHTS_AT_ONCE // len(units))

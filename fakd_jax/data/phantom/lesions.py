@@ -127,7 +127,7 @@ def _outside_sella(head: Head, radius: float) -> Field:
 def _pick(head: Head, room: Field) -> tuple[Point, tuple[int, int]]:
     """Returns the position and (row, column) of a random pixel with room, or of the roomiest."""
     candidates = np.flatnonzero(room > 0)
-    pixel = int(head.rng.choice(candidates) if len(candidates) else room.argmax())
+    pixel = int(head.rng.choice(candidates) if len(candidates) else np.argmax(room))
     row, column = divmod(pixel, room.shape[1])
     return (float(head.x[row, column]), float(head.y[row, column])), (row, column)
 

@@ -59,7 +59,7 @@ def find_head(image: UInt8[np.ndarray, "H W 3"]) -> Bool[np.ndarray, "H W"]:
     components, count = label(binary_opening(filled, ball(_OPENING)))
     if count == 0:
         return everything
-    head = binary_fill_holes(components == np.bincount(components.ravel())[1:].argmax() + 1)
+    head = binary_fill_holes(components == np.argmax(np.bincount(components.ravel())[1:]) + 1)
     edge = np.concatenate([head[0], head[-1], head[1:-1, 0], head[1:-1, -1]])
     if head.mean() < MIN_AREA or edge.mean() >= MAX_EDGE:
         return everything
