@@ -32,7 +32,7 @@ def test_a_whole_run_trains_and_evaluates_both_networks(tmp_path):
     assert student["provenance"]["arch"] == "tiny_mobilenet"
     assert teacher["provenance"]["arch"] == "tiny_resnet"
     assert student["n"] == teacher["n"] == 16
-    # The colour tells the class: two epochs must learn something of it.
+    # The colour gives the class away: two epochs must learn something of it.
     assert teacher["accuracy"] > 0.5
 
     cli.run_command(train.main, [f"--reproduce={workdir}"])

@@ -70,7 +70,7 @@ def is_archive(path: Path) -> bool:
         if error.errno is not None:
             raise
         return True
-    except Exception:  # it begins as a compressed tar does; unpacking it tells what is wrong
+    except Exception:  # it begins as a compressed tar does; unpacking it reports what is wrong
         return True
 
 

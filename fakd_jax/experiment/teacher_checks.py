@@ -132,7 +132,7 @@ def require_unseen(
     learnt = find_learnt_images(checkpoint, metadata, dataset)
     if learnt is None or not learnt.complete:
         LOGGER.warning(
-            "%s: %s does not tell which images it%s was trained on; whether test images of this "
+            "%s: %s does not list the images that it%s was trained on; whether test images of this "
             "run are among them cannot be known",
             what,
             checkpoint,

@@ -21,7 +21,7 @@ _BROKEN_COLLECTIVE = ("Gloo", "NCCL", "coordination service", "Connection closed
 
 @dataclass(frozen=True)
 class JobFlags:
-    """How `fakd train` was told to start its processes and choose its devices.
+    """The flags of `fakd train` that start its processes and choose its devices.
 
     Attributes:
       coordinator_address: host:port of process 0; "" to detect the job, if there is one.

@@ -54,7 +54,7 @@ def adamw(
 ) -> optax.GradientTransformation:
     """PyTorch's `AdamW`: betas (.9, .999), eps 1e-8, decoupled decay of every parameter.
 
-    Biases and batch-norm scales are decayed too, as PyTorch does unless told otherwise.
+    Biases and batch-norm scales are decayed too, as PyTorch does by default.
     """
     return optax.adamw(
         schedule, b1=0.9, b2=0.999, eps=1e-8, eps_root=0.0, weight_decay=weight_decay, mask=None

@@ -294,9 +294,9 @@ def test_impossible_splits_are_refused(counts, grouping, keywords, complaint):
         "by class": {id: int(id.split("/")[1]) for id in ids_of(dataset)},
         "by number": {id: int(id[-5]) for id in ids_of(dataset)},
     }[grouping]
-    with pytest.raises(UserError, match=complaint) as told:
+    with pytest.raises(UserError, match=complaint) as caught:
         make_split(dataset, groups=groups, seed=0, **keywords)
-    assert "\n" not in str(told.value)
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("kind", ["deduplicated", "grouped", "kfold"])

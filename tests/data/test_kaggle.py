@@ -19,7 +19,7 @@ def test_the_paper_s_version_is_pinned(monkeypatch, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("error", "told"),
+    ("error", "advice"),
     [
         (requests.exceptions.ConnectionError("x" * 500), "no connection"),
         (requests.exceptions.ConnectTimeout("slow"), "no connection"),
@@ -30,7 +30,7 @@ def test_the_paper_s_version_is_pinned(monkeypatch, tmp_path):
         (OSError(28, "No space left on device"), "No space left"),
     ],
 )
-def test_a_failed_download_says_what_to_do_by_hand(monkeypatch, error, told):
+def test_a_failed_download_says_what_to_do_by_hand(monkeypatch, error, advice):
     def fail(handle):
         raise error
 
@@ -38,7 +38,7 @@ def test_a_failed_download_says_what_to_do_by_hand(monkeypatch, error, told):
     with pytest.raises(UserError) as raised:
         kaggle.download(log=lambda line: None)
     message = str(raised.value)
-    assert told in message
+    assert advice in message
     assert kaggle.ADDRESS in message
     assert "--config.data.source=" in message
     assert "\n" not in message

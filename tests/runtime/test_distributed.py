@@ -1,4 +1,4 @@
-"""Which processes and devices a training job has, as far as one process can tell."""
+"""Which processes and devices a training job has, as far as one process can test."""
 
 import pytest
 

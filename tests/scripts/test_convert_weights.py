@@ -74,17 +74,17 @@ def test_a_complete_file(
     assert metadata["source"]["file"] == "complete.safetensors"
     assert metadata["source"]["sha256"] == sha256_of_file(complete)
     assert metadata["source"]["fresh"] == []
-    for told in (
+    for line in (
         f"loaded {len(weights)} arrays",
         "features.3 ",
         sha256_of_file(complete),
         f"wrote {tmp_path / 'out'} (",
         "6 classes, head pretrained",
     ):
-        assert told in printed
+        assert line in printed
 
 
-def test_a_backbone_only_when_told(
+def test_a_backbone_only_when_allowed(
     script: ModuleType, backbone: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(UserError, match=r"classifier\.0\.bias, .*--allow-missing classifier"):

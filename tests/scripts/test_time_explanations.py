@@ -1,4 +1,4 @@
-"""The script that times explanations: what it compares and how it tells."""
+"""The script that times explanations: what it compares and prints."""
 
 from __future__ import annotations
 

@@ -34,5 +34,5 @@ def test_every_mismatch_is_listed(state):
     named["params/network/kernel"] = np.zeros((9, 9), np.float32)
     with pytest.raises(UserError) as error:
         from_named_arrays(state, named)
-    for told in ("missing step", "unknown stranger", "params/network/kernel is (9, 9)"):
-        assert told in str(error.value)
+    for problem in ("missing step", "unknown stranger", "params/network/kernel is (9, 9)"):
+        assert problem in str(error.value)

@@ -148,14 +148,14 @@ class TestRefusals:
         weights["bn1.bias"][3] = np.nan
         with pytest.raises(UserError) as caught:
             load_state_dict(model, weights)
-        told = str(caught.value)
-        assert "\n" not in told
-        assert "missing: layer1.0.conv2.weight;" in told
-        assert "extra: layer9.0.conv1.weight, surprise;" in told
-        assert "layer2.0.conv1.weight has (5, 4, 3, 2), the model (16, 32, 1, 1)" in told
-        assert "bn1.weight is of dtype int8, not floating point" in told
-        assert "bn1.bias is not finite everywhere" in told
-        assert "allow_missing" not in told  # nothing here is the head's
+        message = str(caught.value)
+        assert "\n" not in message
+        assert "missing: layer1.0.conv2.weight;" in message
+        assert "extra: layer9.0.conv1.weight, surprise;" in message
+        assert "layer2.0.conv1.weight has (5, 4, 3, 2), the model (16, 32, 1, 1)" in message
+        assert "bn1.weight is of dtype int8, not floating point" in message
+        assert "bn1.bias is not finite everywhere" in message
+        assert "allow_missing" not in message  # nothing here is the head's
         assert_unchanged(model, before)
 
     def test_a_key_of_two_rows(self, drawn: dict[str, nnx.Module]) -> None:
@@ -203,9 +203,9 @@ class TestRefusals:
             return
         with pytest.raises(UserError) as caught:
             load_state_dict(model, kept)
-        told = set(re.split(r"[,;:]? ", str(caught.value)))
-        assert dropped | added <= told
-        assert not told & (weights.keys() - dropped)
+        message = set(re.split(r"[,;:]? ", str(caught.value)))
+        assert dropped | added <= message
+        assert not message & (weights.keys() - dropped)
 
 
 class TestHeads:

@@ -34,7 +34,7 @@ NAME = f"resnet50-{DIGEST[:8]}.pth"
 
 @dataclass
 class Server:
-    """What a test tells the server to do, and what it was asked for."""
+    """How a test's server behaves, and what it was asked for."""
 
     url: str = ""
     content: bytes = CONTENT
@@ -47,25 +47,25 @@ class Server:
 
 @pytest.fixture
 def server() -> Iterator[Server]:
-    told = Server()
+    settings = Server()
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             asked = self.headers.get("Range", "")
-            told.requests.append(asked)
-            time.sleep(told.delay)
-            if told.status != 200:
-                self.send_error(told.status)
+            settings.requests.append(asked)
+            time.sleep(settings.delay)
+            if settings.status != 200:
+                self.send_error(settings.status)
                 return
-            start = int(asked[6:-1]) if asked and told.resumable else 0
-            if start >= len(told.content):
+            start = int(asked[6:-1]) if asked and settings.resumable else 0
+            if start >= len(settings.content):
                 self.send_error(416)
                 return
-            body = told.content[start:]
+            body = settings.content[start:]
             self.send_response(206 if start else 200)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
-            self.wfile.write(body[: told.cut_after])
+            self.wfile.write(body[: settings.cut_after])
 
         def log_message(self, *_: object) -> None:
             """Keeps the tests' output clean."""
@@ -73,8 +73,8 @@ def server() -> Iterator[Server]:
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as running:
         thread = threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
-        told.url = f"http://127.0.0.1:{running.server_port}/models"
-        yield told
+        settings.url = f"http://127.0.0.1:{running.server_port}/models"
+        yield settings
         running.shutdown()
         thread.join()
 
@@ -86,8 +86,8 @@ def _small_file(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def fetch(server: Server, cache: Path, log: list[str] | None = None) -> Path:
-    told = [] if log is None else log
-    return fetch_imagenet("resnet50", cache_dir=cache, base_url=server.url, log=told.append)
+    lines = [] if log is None else log
+    return fetch_imagenet("resnet50", cache_dir=cache, base_url=server.url, log=lines.append)
 
 
 def names(folder: Path) -> set[str]:
@@ -160,9 +160,9 @@ class TestDownload:
         closed = "http://127.0.0.1:9/models"
         with pytest.raises(UserError) as caught:
             fetch_imagenet("resnet50", cache_dir=tmp_path, base_url=closed, log=lambda _: None)
-        told = str(caught.value)
-        assert "\n" not in told
-        assert f"download {closed}/{NAME} by hand and put it at {tmp_path / NAME}" in told
+        message = str(caught.value)
+        assert "\n" not in message
+        assert f"download {closed}/{NAME} by hand and put it at {tmp_path / NAME}" in message
 
     def test_a_cache_that_cannot_be_written(self, server: Server, tmp_path: Path) -> None:
         (tmp_path / "file").write_text("")
