@@ -1,4 +1,8 @@
-"""Exceptions that a user is meant to read."""
+"""Exceptions that a user is meant to read, and what their one line may list."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
 
 
 class UserError(Exception):
@@ -23,3 +27,13 @@ class LostProcessError(UserError):
     """Another process of a job over several processes has ended or cannot be reached."""
 
     exit_code = 3
+
+
+def listed(parts: Sequence[str], *, most: int = 10, separator: str = ", ") -> str:
+    """The first parts in one line, with the number of the others.
+
+    >>> listed(["a", "b", "c"], most=2)
+    'a, b and 1 more'
+    """
+    shown = separator.join(parts[:most])
+    return shown if len(parts) <= most else f"{shown} and {len(parts) - most:,} more"

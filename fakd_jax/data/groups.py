@@ -10,8 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from fakd_jax.data.dataset import ImageDataset
-from fakd_jax.data.scanning import listed
-from fakd_jax.errors import UserError
+from fakd_jax.errors import UserError, listed
 from fakd_jax.runtime.hashing import sha256_of_json
 
 PATH_COLUMNS = ("path", "id")

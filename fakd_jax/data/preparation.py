@@ -15,8 +15,8 @@ from typing import Any
 from fakd_jax.data.cache import scratch_folder, written_whole
 from fakd_jax.data.dataset import SPLITS, Description, content_of, fingerprint_of, record_files
 from fakd_jax.data.preprocessing import decode_rgb
-from fakd_jax.data.scanning import FoundImage, Scan, listed
-from fakd_jax.errors import UserError
+from fakd_jax.data.scanning import FoundImage, Scan
+from fakd_jax.errors import UserError, listed
 from fakd_jax.runtime.hashing import sha256
 
 RECORDS_FORMAT = "v2"

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from fakd_jax.errors import UserError
+from fakd_jax.errors import UserError, listed
 from fakd_jax.runtime.hashing import sha256_of_json
 
 SPLIT_FOLDERS = {
@@ -28,7 +28,6 @@ EXPECTED_LAYOUT = (
 )
 MASKS_FOLDER = "masks"
 MAX_WRAPPING_FOLDERS = 3
-LISTED = 10
 
 
 @dataclass(frozen=True)
@@ -114,12 +113,6 @@ def scan_folder(folder: Path) -> Scan:
         strays=tuple(sorted(found.strays)),
         stamp=stamp,
     )
-
-
-def listed(names: Sequence[str]) -> str:
-    """The first names in one line, with the number of the others."""
-    shown = ", ".join(names[:LISTED])
-    return shown if len(names) <= LISTED else f"{shown} and {len(names) - LISTED:,} more"
 
 
 def _is_junk(name: str) -> bool:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from fakd_jax.configs import fakd
-from fakd_jax.errors import UserError
+from fakd_jax.errors import UserError, listed
 from fakd_jax.experiment.record import CONTENT_KEYS, RunRecord
 from fakd_jax.experiment.settings import ExperimentConfig
 from fakd_jax.models.checkpoint import load_metadata, resolve_checkpoint
@@ -122,11 +122,9 @@ def require_same_config(
         if before.get(key) != after.get(key) and key not in place_keys
     ]
     if differing:
-        listed = differing[:MAX_LISTED_KEYS]
-        if len(listed) < len(differing):
-            listed.append(f"and {len(differing) - len(listed)} more")
+        found = listed(differing, most=MAX_LISTED_KEYS, separator="; ")
         raise UserError(
-            f"the workdir {workdir} holds a run of another config ({'; '.join(listed)}); "
+            f"the workdir {workdir} holds a run of another config ({found}); "
             "choose another --workdir, or delete that one"
         )
 

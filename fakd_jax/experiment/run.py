@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import fcntl
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 from fakd_jax.errors import UserError
@@ -20,7 +19,7 @@ from fakd_jax.experiment.teacher_and_student import (
 from fakd_jax.reporting.figures import save_figure
 from fakd_jax.runs.files import CURVES_FILE, LOCK_FILE, PHASES, evaluation_folder
 from fakd_jax.runs.workdir import read_records
-from fakd_jax.runtime.atomic_files import require_writable
+from fakd_jax.runtime.atomic_files import locked
 from fakd_jax.runtime.coordination import from_writer
 from fakd_jax.training.metric_log import LOGGER
 
@@ -57,7 +56,9 @@ def train_and_evaluate(
       KeyboardInterrupt: interrupted, after saving.
     """
     with ExitStack() as stack:
-        from_writer(lambda: stack.enter_context(_locked(workdir)))
+        refusal = f"another process is using {workdir}; wait for it or choose another --workdir"
+        lock = locked(workdir / LOCK_FILE, refusal=refusal)
+        from_writer(lambda: stack.enter_context(lock))
         result = run_experiment(config, workdir, data, place_keys, inputs)
         from_writer(lambda: _evaluate(config, workdir, result, roles, latency, log_report))
 
@@ -92,26 +93,3 @@ def _evaluate(
             if not given:
                 raise
             LOGGER.info("the given teacher was not evaluated: %s", error)
-
-
-@contextmanager
-def _locked(workdir: Path) -> Iterator[None]:
-    """Locks the workdir; the operating system releases the lock of a process that dies.
-
-    Raises:
-      UserError: another process holds it, or the workdir cannot be written.
-    """
-    require_writable(workdir)
-    file = workdir / LOCK_FILE
-    with file.open("w") as handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise UserError(
-                f"another process is using {workdir}; wait for it or choose another --workdir"
-            ) from error
-        except OSError as error:
-            raise UserError(
-                f"cannot lock {file}: {error.strerror or error}; choose another --workdir"
-            ) from error
-        yield

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO
 
 from fakd_jax.errors import UserError
 from fakd_jax.explanation.files import folder_names, json_bytes
 from fakd_jax.runs.files import EXPLANATION_SETTINGS_FILE, EXPLANATIONS_FILE, LOCK_FILE
-from fakd_jax.runtime.atomic_files import require_writable, write_whole, writing
+from fakd_jax.runtime.atomic_files import locked, write_whole, writing
 from fakd_jax.runtime.hashing import sha256
 from fakd_jax.runtime.json_text import parse_json, require_shape
 
@@ -77,27 +76,18 @@ def open_journal(
       UserError: explanations by other settings, unless `restart`; another process at work there;
         or a folder that cannot be written.
     """
-    require_writable(folder)
     path = folder / EXPLANATIONS_FILE
-    with _opened(folder / LOCK_FILE, "wb") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise UserError(
-                f"another process is explaining into {folder}; wait for it, or give --output"
-            ) from error
+    refusal = f"another process is explaining into {folder}; wait for it, or give --output"
+    with locked(folder / LOCK_FILE, refusal=refusal):
         kept = {} if restart else _kept(folder, settings, set(forget))
         lines = b"".join(map(_line, kept.values()))
         if not path.is_file() or path.read_bytes() != lines:
             write_whole(path, lines)
         write_whole(folder / EXPLANATION_SETTINGS_FILE, json_bytes(settings))
-        with _opened(path, "ab") as file:
+        with writing(path):
+            file = path.open("ab")
+        with file:
             yield Journal(folder, kept, file)
-
-
-def _opened(path: Path, mode: str) -> BinaryIO:
-    with writing(path):
-        return cast("BinaryIO", path.open(mode))
 
 
 def read_entries(folder: Path) -> Iterator[dict[str, Any]]:

@@ -26,7 +26,7 @@ import numpy as np
 from flax import nnx
 from jax.typing import DTypeLike
 
-from fakd_jax.errors import DamagedError, UserError
+from fakd_jax.errors import DamagedError, UserError, listed
 from fakd_jax.models.registry import create_as_stored
 from fakd_jax.models.state import COLLECTIONS, flatten_state, set_model_state
 from fakd_jax.runtime.atomic_files import make_folders, sync, sync_tree
@@ -377,12 +377,9 @@ def _differing(folder: str, tree: Mapping[str, Any], expected: Mapping[str, str]
 
 
 def _damaged(directory: Path, problems: list[str]) -> DamagedError:
-    listed = problems[:MAX_LISTED_PROBLEMS]
-    if len(listed) < len(problems):
-        listed.append(f"and {len(problems) - len(listed)} more problems")
+    found = listed(problems, most=MAX_LISTED_PROBLEMS, separator="; ")
     return DamagedError(
-        f"the checkpoint {directory} is damaged or incomplete: {'; '.join(listed)}; "
-        "copy or create it again"
+        f"the checkpoint {directory} is damaged or incomplete: {found}; copy or create it again"
     )
 
 

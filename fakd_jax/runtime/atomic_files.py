@@ -1,8 +1,9 @@
-"""Atomic, durable file writes, and early checks that a folder is writable."""
+"""Atomic, durable file writes, locks, and early checks that a folder is writable."""
 
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import secrets
 from collections.abc import Iterator
@@ -44,6 +45,30 @@ def writing(path: Path, *, advice: str = ADVICE) -> Iterator[None]:
         if (reason := failed_write(error)) is None:
             raise
         raise UserError(f"cannot write {path}: {reason}; {advice}") from error
+
+
+@contextmanager
+def locked(file: Path, *, refusal: str) -> Iterator[None]:
+    """Holds a file's exclusive lock, which the system releases if the process dies.
+
+    Args:
+      file: created if missing, with its folder.
+      refusal: the error if another process holds the lock.
+
+    Raises:
+      UserError: another process holds it, or folder or file cannot be written or locked.
+    """
+    require_writable(file.parent)
+    with writing(file):
+        handle = file.open("wb")
+    with handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise UserError(refusal) from error
+        except OSError as error:
+            raise UserError(f"cannot lock {file}: {error.strerror or error}; {ADVICE}") from error
+        yield
 
 
 def failed_write(error: Exception) -> str | None:

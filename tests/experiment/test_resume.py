@@ -99,7 +99,7 @@ def test_a_run_of_an_earlier_version_can_be_resumed(tmp_path):
 
 def test_few_of_many_differences_are_listed(tmp_path):
     keep_config({f"key{index}": 1 for index in range(12)}, tmp_path)
-    with pytest.raises(UserError, match=r"key0 was 1, is 2; .*; and 4 more\)"):
+    with pytest.raises(UserError, match=r"key0 was 1, is 2; .* and 4 more\)"):
         keep_config({f"key{index}": 2 for index in range(12)}, tmp_path)
 
 
