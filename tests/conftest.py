@@ -18,7 +18,7 @@ jaxtyping.install_import_hook("fakd_jax", f"{array_checks.__name__}.check")
 from tests.tiny import register_tiny_models  # noqa: E402
 
 # A quarter of Hypothesis' own number; `--hypothesis-profile=default` draws all.
-# No deadline: a busy machine is no failure.
+# No deadline: a busy machine is not a failure.
 hypothesis.settings.register_profile("short", max_examples=25, deadline=None)
 hypothesis.settings.load_profile("short")
 

@@ -128,7 +128,7 @@ def _one_line_errors(parser: CommandParser) -> Iterator[None]:
 
 @contextmanager
 def _own_code(target: str) -> Iterator[None]:
-    """Tells on one line how a user's config file fails."""
+    """Reports in one line how a user's config file fails."""
     try:
         yield
     except (UserError, flags.Error, AttributeError, LookupError, ValueError, TypeError, OSError):

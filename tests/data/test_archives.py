@@ -121,21 +121,21 @@ def test_the_same_name_twice_is_refused(tmp_path, names):
 
 
 @pytest.mark.parametrize("kept", [512 + 100, 512 + 3072, 512 + 3072 + 100])
-def test_a_tar_cut_anywhere_is_told(tmp_path, kept):
+def test_a_tar_cut_anywhere_is_reported(tmp_path, kept):
     archive = write_tar(tmp_path / "a.tar")
     archive.write_bytes(archive.read_bytes()[:kept])
     assert "broken or truncated" in refused(archive, tmp_path)
 
 
 @pytest.mark.parametrize("compression", ["gz", "bz2", "xz"])
-def test_a_compressed_tar_cut_short_is_told(tmp_path, compression):
+def test_a_compressed_tar_cut_short_is_reported(tmp_path, compression):
     random = {f"{n}.png": bytes((n * k * k) % 251 for k in range(5000)) for n in range(9)}
     archive = write_tar(tmp_path / "a.tar", random, mode=f"w:{compression}")
     archive.write_bytes(archive.read_bytes()[:-200])
     assert "truncated" in refused(archive, tmp_path)
 
 
-def test_a_zip_cut_short_or_with_a_wrong_checksum_is_told(tmp_path):
+def test_a_zip_cut_short_or_with_a_wrong_checksum_is_reported(tmp_path):
     archive = write_zip(tmp_path / "a.zip")
     content = archive.read_bytes()
     archive.write_bytes(content[:-30])
@@ -147,7 +147,7 @@ def test_a_zip_cut_short_or_with_a_wrong_checksum_is_told(tmp_path):
     assert "Bad CRC-32" in refused(archive, tmp_path)
 
 
-def test_what_is_no_archive_is_told(tmp_path):
+def test_what_is_no_archive_is_reported(tmp_path):
     file = tmp_path / "a.zip"
     file.write_text("hello")
     assert not is_archive(file)
@@ -178,7 +178,7 @@ def test_too_many_files_are_refused(tmp_path, monkeypatch):
     assert "2 files" in refused(write_tar(tmp_path / "a.tar"), tmp_path)
 
 
-def test_no_room_is_told(tmp_path, monkeypatch):
+def test_no_room_is_reported(tmp_path, monkeypatch):
     usage = archives.shutil.disk_usage(tmp_path)
     monkeypatch.setattr(archives.shutil, "disk_usage", lambda path: usage._replace(free=100))
     assert "no room to unpack" in refused(write_tar(tmp_path / "a.tar"), tmp_path)
@@ -221,13 +221,13 @@ def test_folders_count_as_members_too(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("mode", ["w:gz", "w:xz", "w:bz2"])
-def test_a_compressed_tar_that_ends_in_its_first_header_is_told(tmp_path, mode):
+def test_a_compressed_tar_that_ends_in_its_first_header_is_reported(tmp_path, mode):
     archive = write_tar(tmp_path / "a.tar", mode=mode)
     archive.write_bytes(archive.read_bytes()[:40])
     refused(archive, tmp_path)
 
 
-def test_offsets_before_the_start_of_a_zip_are_told(tmp_path):
+def test_offsets_before_the_start_of_a_zip_are_reported(tmp_path):
     archive = write_zip(tmp_path / "a.zip")
     content = bytearray(archive.read_bytes())
     at = content.rindex(b"PK\5\6") + 16  # where the directory starts

@@ -91,7 +91,7 @@ def test_records_out_of_order_are_noticed(dataset):
 
 
 @pytest.mark.parametrize("harm", ["shorten", "delete", "description"])
-def test_a_damaged_cache_is_told(dataset, small_tree, tmp_path, harm):
+def test_a_damaged_cache_is_reported(dataset, small_tree, tmp_path, harm):
     (records,) = dataset.records.rglob("*train*")
     if harm == "shorten":
         records.write_bytes(records.read_bytes()[:-1])

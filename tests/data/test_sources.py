@@ -217,7 +217,7 @@ def test_impossible_sources_are_refused(opened, source, keywords, complaint):
 
 
 @pytest.mark.parametrize("kind", ["folder", "archive"])
-def test_what_may_not_be_read_is_told(small_tree, tmp_path, opened, monkeypatch, kind):
+def test_what_may_not_be_read_is_reported(small_tree, tmp_path, opened, monkeypatch, kind):
     source = tmp_path / "data.tar"
     if kind == "archive":
         with tarfile.open(source, "w") as tar:
@@ -251,7 +251,7 @@ def test_a_damaged_note_of_what_was_prepared_is_made_again(small_tree, opened):
 
 
 @pytest.mark.parametrize("content", [b'{"format": ', b"\xff", b"{}"])
-def test_a_damaged_file_of_prepared_data_is_told(tmp_path, content):
+def test_a_damaged_file_of_prepared_data_is_reported(tmp_path, content):
     (tmp_path / sources.PREPARED_FILE).write_bytes(content)
     with pytest.raises(UserError, match=r"damaged.*prepare it again"):
         open_dataset(tmp_path)
@@ -278,7 +278,7 @@ def fail_writing(monkeypatch, error):
     monkeypatch.setattr("fakd_jax.data.records.write_records", fail)
 
 
-def test_a_disk_that_fills_up_is_told(small_tree, opened, monkeypatch):
+def test_a_disk_that_fills_up_is_reported(small_tree, opened, monkeypatch):
     # What TFDS raises on a full disk, in its own words.
     words = 'Failed to finalize writing of split "train": write() failed: No space left on device'
     fail_writing(monkeypatch, RuntimeError(words))
@@ -286,7 +286,7 @@ def test_a_disk_that_fills_up_is_told(small_tree, opened, monkeypatch):
         opened(small_tree)
 
 
-def test_a_cache_that_cannot_be_written_is_told(small_tree, tmp_path):
+def test_a_cache_that_cannot_be_written_is_reported(small_tree, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match=r"cannot write to .*file/cache.*FAKD_JAX_CACHE"):
         open_dataset(small_tree, cache_dir=tmp_path / "file" / "cache")

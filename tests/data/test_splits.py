@@ -103,7 +103,7 @@ def test_a_file_that_is_no_split_is_refused(tmp_path, change):
         Split.load(path)
 
 
-def test_a_missing_or_unwritable_file_is_told(tmp_path):
+def test_a_missing_or_unwritable_file_is_reported(tmp_path):
     with pytest.raises(UserError, match="no split file"):
         Split.load(tmp_path / "split.json")
     (tmp_path / "file").write_text("")

@@ -105,7 +105,7 @@ def test_without_groups_every_image_is_for_itself():
     assert clusters.touched_by([one], [one, other]) == ()
 
 
-def test_too_few_clusters_are_told():
+def test_too_few_clusters_are_reported():
     clusters, ids, _ = clusters_of([4], [1, 1])
     with pytest.raises(UserError, match="class a of somewhere has a single training group of dup"):
         draw(clusters, ids, 0.2, seed=0)

@@ -18,7 +18,7 @@ def run(*flags: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_the_table_tells_ratios_and_limits(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_table_has_ratios_and_limits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(SCRIPT.parent))
     from benchmarks.report import table
 

@@ -102,7 +102,7 @@ def test_a_backbone_only_when_allowed(
     assert "initialised at random: classifier.0.bias" in capsys.readouterr().out
 
 
-def test_another_class_count_only_when_told(
+def test_another_class_count_only_when_allowed(
     script: ModuleType, complete: Path, tmp_path: Path
 ) -> None:
     with pytest.raises(UserError, match=r"classifier\.3\.bias has \(6,\), the model \(4,\)"):

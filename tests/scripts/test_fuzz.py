@@ -104,7 +104,7 @@ def test_the_fuzzer_runs_and_finds_nothing(tmp_path: Path, name: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.skipif(importlib.util.find_spec("atheris") is None, reason="needs the extra `fuzz`")
-def test_a_finding_is_kept_and_told(tmp_path: Path) -> None:
+def test_a_finding_is_kept_and_reported(tmp_path: Path) -> None:
     broken = "import fuzzing.images, runpy, sys\n"
     broken += "fuzzing.images.check = lambda data: 1 / 0\n"
     broken += f"sys.argv = ['fuzz.py', 'images', '--runs=5', '--output={tmp_path}', '--inside']\n"

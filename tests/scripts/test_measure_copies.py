@@ -189,7 +189,7 @@ def test_a_copy_is_the_altered_image(alterations, measuring, tmp_path):
     assert measuring.copies_of(originals, noisy, 0) != measuring.copies_of(originals, noisy, 1)
 
 
-def test_copies_are_found_and_told(script, alterations, tmp_path, monkeypatch, capsys):
+def test_copies_are_found_and_reported(script, alterations, tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("FAKD_JAX_CACHE", str(tmp_path / "cache"))
     write_phantoms(tmp_path / "data", train_per_class=2, test_per_class=1, size=96)
     kinds = [kind for kind in alterations.KINDS if kind.name in ("JPEG quality 60", "mirrored")]

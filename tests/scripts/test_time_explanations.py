@@ -36,7 +36,7 @@ def test_both_limes_give_the_same_weights_and_are_timed(script: ModuleType) -> N
     assert found["speed_up"] == pytest.approx(medians["package"] / medians["ours"])
 
 
-def test_the_table_tells_ratio_difference_and_seconds(script: ModuleType) -> None:
+def test_the_table_has_ratio_difference_and_seconds(script: ModuleType) -> None:
     record = {
         "num_samples": 1000,
         "images": 4,

@@ -24,7 +24,7 @@ def record(metric_log):
     metric_log.record("val", step=4, epoch=1, values={"loss": 0.5})
 
 
-def test_a_record_that_cannot_be_written_is_told(tmp_path):
+def test_a_record_that_cannot_be_written_is_reported(tmp_path):
     metric_log = MetricLog(tmp_path, "student", resume_step=0)
     (tmp_path / RECORDS_FILE).unlink()
     (tmp_path / RECORDS_FILE).mkdir()
@@ -32,7 +32,7 @@ def test_a_record_that_cannot_be_written_is_told(tmp_path):
         record(metric_log)
 
 
-def test_events_that_cannot_be_written_are_told(tmp_path):
+def test_events_that_cannot_be_written_are_reported(tmp_path):
     metric_log = MetricLog(tmp_path, "student", resume_step=0)
     vars(metric_log)["_events"] = FullEvents()
     for write in (lambda: record(metric_log), metric_log.close):
