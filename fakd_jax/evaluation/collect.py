@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from fakd_jax.audit.findings import duplicates_in_training
-from fakd_jax.audit.record import find_audit
+from fakd_jax.audit.record import Audit, find_audit
 from fakd_jax.data.dataset import ImageDataset
 from fakd_jax.data.groups import join_groups
 from fakd_jax.errors import UserError
@@ -18,12 +18,16 @@ from fakd_jax.evaluation.baseline import Baseline, of_same_images, open_baseline
 from fakd_jax.inference.predictor import Predictor, softmax
 from fakd_jax.metrics.classification import NOT_ASKED_FOR
 from fakd_jax.metrics.predictions import Predictions
-from fakd_jax.runs.own_split import SplitIds, choose_ids, own_split
+from fakd_jax.runs.own_split import OwnSplit, SplitIds, choose_ids, own_split
 from fakd_jax.runs.workdir import data_cache_dir, open_data
 
 SPLIT_UNKNOWN = (
     "the data was audited, but the run's training images are unknown for it: no metrics by "
     "duplicates"
+)
+GROUPS_COUNT_AS_DUPLICATES = (
+    "in the metrics by duplicates, images of one given group (config.data.groups) count as "
+    "duplicates of each other"
 )
 Log = Callable[[str], object]
 
@@ -53,8 +57,6 @@ class Duplicates:
     """What an audit of the data found.
 
     Attributes:
-      groups: the duplicate group by id, joined with the groups that the run was given; ids absent
-        from it are alone.
       audit: the audit's fingerprint.
       training_ids: images that the run trained on or selected its epoch by; None if unknown.
       set_apart: predictions for test images that only the subsets count, because they have a
@@ -62,7 +64,6 @@ class Duplicates:
       in_training: a duplicate among the training images, by the id of the image evaluated.
     """
 
-    groups: Mapping[str, int]
     audit: str
     training_ids: Collection[str] | None
     set_apart: Predictions | None = None
@@ -78,7 +79,11 @@ class Collected:
       class_names: C names.
       negative_class: the class without a tumour, if there is one.
       validation: predictions for the run's validation images, if those are known.
-      duplicates: None where the data has not been audited.
+      groups: the group by id; images of a group count as one in intervals and tests. They are
+        duplicates of each other or, if `given_groups`, of one group of the run's own, such as a
+        patient. Ids absent from it are alone; None if no groups are known.
+      given_groups: whether the run was given groups of its own.
+      duplicates: None where the data has not been audited, or `groups` are unknown.
       baseline: another model to compare with.
       notes: caveats for the user.
     """
@@ -87,6 +92,8 @@ class Collected:
     class_names: Sequence[str]
     negative_class: str | None = None
     validation: Predictions | None = None
+    groups: Mapping[str, int] | None = None
+    given_groups: bool = False
     duplicates: Duplicates | None = None
     baseline: Baseline | None = None
     notes: tuple[str, ...] = ()
@@ -145,13 +152,17 @@ def collect(setup: Setup, *, calibration: bool, compare: Path | str | None, log:
     if validation_ids:
         log(f"calibration: {len(validation_ids):,} validation images")
         validation = predict(predictor, dataset, validation_ids, "calibrating")
-    duplicates, audit_notes = _duplicates(setup)
+    own, audit = own_split(dataset, setup.workdir), find_audit(dataset, setup.cache_dir)
+    given = own.found.groups if own is not None and own.stored.given_groups else None
+    duplicates, audit_notes = _duplicates(setup, own, audit)
     negative_class, negative_notes = _negative_class(predictor)
     return Collected(
         predictions,
         predictor.class_names,
         negative_class,
         validation,
+        _joined(audit.groups if audit else None, given),
+        given is not None,
         duplicates,
         baseline,
         (*filter(None, [setup.images.note]), *audit_notes, *calibration_notes, *negative_notes),
@@ -207,31 +218,39 @@ def _validation_ids(setup: Setup, calibration: bool) -> tuple[tuple[str, ...], l
     return (), [f"no temperature and no reject threshold: {why}"]
 
 
-def _duplicates(setup: Setup) -> tuple[Duplicates | None, list[str]]:
-    """What an audit says about this run, and a note on what it cannot say."""
-    audit = find_audit(setup.dataset, setup.cache_dir)
+def _joined(
+    duplicates: Mapping[str, int] | None, given: Mapping[str, int] | None
+) -> Mapping[str, int] | None:
+    """Both groupings as one; None if there is neither."""
+    if duplicates is not None and given is not None:
+        return join_groups(duplicates, given)
+    return given if duplicates is None else duplicates
+
+
+def _duplicates(
+    setup: Setup, own: OwnSplit | None, audit: Audit | None
+) -> tuple[Duplicates | None, list[str]]:
+    """What an audit says about this run, and notes on what it cannot say."""
     if audit is None:
         command = audit_command(setup.dataset.source, setup.cache_dir)
         return None, [f"the data has not been checked for duplicates of training images: {command}"]
-    own = own_split(setup.dataset, setup.workdir)
     if own is None or not own.knows("train"):
-        return Duplicates(audit.groups, audit.fingerprint, None), [SPLIT_UNKNOWN]
+        return Duplicates(audit.fingerprint, None), [SPLIT_UNKNOWN]
     notes = []
     if missing := own.missing("train") + own.missing("val"):
         notes.append(
             f"{missing:,} images that the run learnt from are not in the data: their duplicates "
             "are not counted"
         )
-    groups = audit.groups
     if own.stored.given_groups:
-        groups = join_groups(groups, own.found.groups)
+        notes.append(GROUPS_COUNT_AS_DUPLICATES)
     training_ids = (*own.found.train, *own.found.val)
     ids, set_apart = setup.images.ids, None
     if (apart := own.found.apart) and setup.split == "test":
         set_apart = predict(setup.predictor, setup.dataset, apart, "images set apart")
     found = duplicates_in_training(audit, ids, set(training_ids).difference(ids))
     in_training = {id: duplicate.training for id, duplicate in found.items()}
-    return Duplicates(groups, audit.fingerprint, training_ids, set_apart, in_training), notes
+    return Duplicates(audit.fingerprint, training_ids, set_apart, in_training), notes
 
 
 def _negative_class(predictor: Predictor) -> tuple[str | None, list[str]]:

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from fakd_jax.evaluation.baseline import compare_with_baseline
 from fakd_jax.evaluation.collect import Collected
 from fakd_jax.metrics.classification import add_validation, classification_metrics
-from fakd_jax.metrics.resampling import group_numbers, number_units
+from fakd_jax.metrics.resampling import group_numbers, independent_units
 from fakd_jax.metrics.subsets import subset_rows
 
 
@@ -21,8 +19,10 @@ def measure(collected: Collected) -> dict[str, Any]:
     """
     predictions, names = collected.predictions, collected.class_names
     negative, duplicates = collected.negative_class, collected.duplicates
-    groups = None if duplicates is None else group_numbers(predictions.ids, duplicates.groups)
-    metrics = classification_metrics(predictions, names, negative, groups=groups)
+    known = collected.groups
+    groups = None if known is None else group_numbers(predictions.ids, known)
+    unit = "group" if collected.given_groups else "duplicate group"
+    metrics = classification_metrics(predictions, names, negative, groups=groups, unit=unit)
     if collected.validation is not None:
         metrics = add_validation(
             metrics, predictions, collected.validation, negative, groups=groups
@@ -30,13 +30,13 @@ def measure(collected: Collected) -> dict[str, Any]:
     subsets = comparison = None
     if duplicates is not None:
         rows = None
-        if duplicates.training_ids is not None:
+        if duplicates.training_ids is not None and known is not None:
             apart = duplicates.set_apart
             tested = predictions.joined_with(apart) if apart else predictions
-            rows = subset_rows(tested, names, negative, duplicates.groups, duplicates.training_ids)
+            rows = subset_rows(tested, names, negative, known, duplicates.training_ids)
         subsets = {"audit": duplicates.audit, "rows": rows}
     if collected.baseline is not None:
-        units = np.arange(len(predictions.ids)) if groups is None else number_units(groups)
+        units = independent_units(groups, len(predictions.ids))
         comparison = compare_with_baseline(
             collected.baseline, predictions.ids, ~predictions.wrong, units
         )

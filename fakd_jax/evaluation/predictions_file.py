@@ -11,6 +11,7 @@ from typing import NamedTuple
 from fakd_jax.errors import UserError
 from fakd_jax.metrics.predictions import Predictions
 from fakd_jax.reporting.tables import csv_text
+from fakd_jax.runs.files import DUPLICATE_GROUPS_FILE, IMAGES_FILE, PREDICTIONS_FILE
 
 CONTENT_COLUMNS = ("id", "content")
 COLUMNS = ("id", "label", "prediction")
@@ -45,24 +46,24 @@ def read_predictions(file: Path) -> dict[str, NamedPrediction]:
     Raises:
       UserError: it cannot be read, or is not a `predictions.csv`.
     """
-    rows = _read_columns(file, COLUMNS, "predictions.csv")
+    rows = _read_columns(file, COLUMNS, PREDICTIONS_FILE)
     return {id: NamedPrediction(label, prediction) for id, label, prediction in rows}
 
 
 def groups_csv(ids: Sequence[str], groups: Mapping[str, int]) -> str:
-    """The images that are duplicates of other images in `ids`, each with its group's number."""
+    """The images that share a group with others in `ids`, each with its group's number."""
     sizes = Counter(groups[id] for id in ids if id in groups)
     rows = ((id, groups[id]) for id in ids if sizes[groups.get(id, -1)] > 1)
     return csv_text(GROUP_COLUMNS, rows)
 
 
-def read_groups(file: Path) -> dict[str, str]:
+def read_duplicate_groups(file: Path) -> dict[str, str]:
     """The group of each image in a file by its id; images that are not in it have none.
 
     Raises:
       UserError: it cannot be read, or is not a `duplicate_groups.csv`.
     """
-    return dict(_read_columns(file, GROUP_COLUMNS, "duplicate_groups.csv"))
+    return dict(_read_columns(file, GROUP_COLUMNS, DUPLICATE_GROUPS_FILE))
 
 
 def contents_csv(contents: Mapping[str, str]) -> str:
@@ -78,7 +79,7 @@ def read_contents(file: Path) -> dict[str, str] | None:
     """
     if not file.is_file():
         return None
-    return {row[0]: row[1] for row in _read_columns(file, CONTENT_COLUMNS, "images.csv")}
+    return {row[0]: row[1] for row in _read_columns(file, CONTENT_COLUMNS, IMAGES_FILE)}
 
 
 def _read_columns(file: Path, columns: Sequence[str], what: str) -> list[list[str]]:

@@ -42,10 +42,10 @@ def write_evaluation(
     else:
         write_whole(validation_file, predictions_csv(collected.validation, names))
     groups_file = folder / DUPLICATE_GROUPS_FILE
-    if collected.duplicates is None:
+    if collected.groups is None:
         remove(groups_file)
     else:
-        write_whole(groups_file, groups_csv(predictions.ids, collected.duplicates.groups))
+        write_whole(groups_file, groups_csv(predictions.ids, collected.groups))
     mistakes = worst_mistakes(
         setup.dataset,
         predictions.ids,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -54,16 +55,19 @@ def calibration_scores(
         "ece_ci95": error.ci95,
         "ece_if_calibrated": error.if_calibrated,
         **_mean("nll", log_losses(probabilities, labels), units),
-        **_mean("brier", squared_errors(probabilities, labels), units),
+        **_mean("brier", squared_errors(probabilities, labels), units, most=2.0),
     }
 
 
 def _mean(
-    name: str, values: Float[np.ndarray, " N"], units: Int[np.ndarray, " N"]
+    name: str,
+    values: Float[np.ndarray, " N"],
+    units: Int[np.ndarray, " N"],
+    most: float = math.inf,
 ) -> dict[str, float | list[float] | None]:
     mean, count = float(values.mean()), int(units.max()) + 1
     error = standard_error((values - mean) / len(values), units)
-    return {name: mean, f"{name}_ci95": log_interval(mean, error, count)}
+    return {name: mean, f"{name}_ci95": log_interval(mean, error, count, most=most)}
 
 
 class TemperatureFit(NamedTuple):

@@ -9,6 +9,7 @@ from jaxtyping import Bool, Float, Int
 
 from fakd_jax.metrics.resampling import (
     CONFIDENCE,
+    ROUNDING,
     SEED,
     WEIGHTS_AT_ONCE,
     proportion,
@@ -20,7 +21,6 @@ CALIBRATION_BINS = 15
 SIMULATIONS = 1_000
 LEAST_SIMULATIONS = 100
 LOWEST_PERCENTILE, HIGHEST_PERCENTILE = 50 * (1 - CONFIDENCE), 50 * (1 + CONFIDENCE)
-ROUNDING = 1e-12
 MOST_SIMULATED = 200_000_000  # labels in all: seconds, whatever the number of images
 
 

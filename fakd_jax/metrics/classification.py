@@ -21,7 +21,7 @@ from fakd_jax.metrics.calibration_error import reliability_bins
 from fakd_jax.metrics.confusion import accuracy_intervals, confusion_matrix, confusion_metrics
 from fakd_jax.metrics.predictions import Predictions
 from fakd_jax.metrics.ranking import aurocs
-from fakd_jax.metrics.resampling import RESAMPLES, SEED, number_units
+from fakd_jax.metrics.resampling import RESAMPLES, SEED, independent_units
 from fakd_jax.metrics.selective import (
     area_under_risk_coverage,
     aurc_interval,
@@ -45,6 +45,7 @@ def classification_metrics(
     negative_class: str | None = None,
     *,
     groups: Int[np.ndarray, " N"] | None = None,
+    unit: str = "duplicate group",
 ) -> dict[str, Any]:
     """The metrics of `metrics.json` that follow from predictions for one set of images.
 
@@ -52,8 +53,9 @@ def classification_metrics(
       predictions: for N > 0 images.
       class_names: C names.
       negative_class: the class without a tumour, if there is one.
-      groups: of each image; the images of one are duplicates, hence not independent. None if
+      groups: of each image; the images of one, such as duplicates, are not independent. None if
         unknown.
+      unit: what a group is, for `bootstrap`.
 
     Returns:
       JSON-able: the keys of :func:`fakd_jax.metrics.confusion.confusion_metrics`, and
@@ -71,7 +73,7 @@ def classification_metrics(
     counted = confusion_metrics(
         confusion_matrix(labels, predictions.classes, classes), class_names, negative_class
     )
-    units = _units(groups, len(labels))
+    units = independent_units(groups, len(labels))
     accuracy = accuracy_intervals(labels, predictions.classes, classes, units)
     areas = aurocs(probabilities, labels, _index(class_names, negative_class), units)
     auroc_by_class = {
@@ -104,7 +106,7 @@ def classification_metrics(
         "bootstrap": {
             "resamples": RESAMPLES,
             "seed": SEED,
-            "unit": "image" if groups is None else "duplicate group",
+            "unit": "image" if groups is None else unit,
             "units": int(units.max()) + 1,
         },
     }
@@ -140,7 +142,7 @@ def add_validation(
 
     value, note = fit_temperature(validation.logits, validation.labels)
     scaled = scale_logits(test.logits, value)
-    after = calibration_scores(scaled, test.labels, _units(groups, len(test.labels)))
+    after = calibration_scores(scaled, test.labels, independent_units(groups, len(test.labels)))
     temperature = {
         "value": value,
         "fitted_on": source,
@@ -163,11 +165,6 @@ def add_validation(
         "selective": {**metrics["selective"], "reject": reject},
         "notes": [*metrics["notes"], *notes],
     }
-
-
-def _units(groups: Int[np.ndarray, " N"] | None, n: int) -> Int[np.ndarray, " N"]:
-    """The independent units of n images: their groups, or the images themselves."""
-    return np.arange(n) if groups is None else number_units(groups)
 
 
 def _index(class_names: Sequence[str], negative_class: str | None) -> int | None:

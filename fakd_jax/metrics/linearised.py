@@ -12,7 +12,7 @@ import math
 import numpy as np
 from jaxtyping import Float, Int
 
-from fakd_jax.metrics.resampling import CONFIDENCE
+from fakd_jax.metrics.resampling import CONFIDENCE, ROUNDING
 
 LARGEST_EXPONENT = 300.0  # no interval that wide says more
 
@@ -29,7 +29,9 @@ def standard_error(influence: Float[np.ndarray, " N"], units: Int[np.ndarray, " 
     return math.sqrt(count / (count - 1) * float(by_unit @ by_unit)) if count > 1 else 0.0
 
 
-def log_interval(value: float, error: float, units: int) -> list[float] | None:
+def log_interval(
+    value: float, error: float, units: int, *, most: float = math.inf
+) -> list[float] | None:
     """The interval of a positive metric, symmetric in its logarithm, by Student's t.
 
     Means of rare large costs, such as the negative log-likelihood, are skewed; on this scale the
@@ -39,19 +41,20 @@ def log_interval(value: float, error: float, units: int) -> list[float] | None:
       value: of the metric.
       error: its standard error.
       units: their number, for the degrees of freedom.
+      most: the largest value that the metric can have.
 
     Returns:
-      [low, high]; None where the standard error is 0 or there is but one unit.
+      [low, high]; None where the standard error is 0 but for rounding, or there is but one unit.
     """
-    if not (value > 0 and error > 0 and units > 1):
+    if not (value > 0 and error > ROUNDING * value and units > 1):
         return None
     reach = _reach(error / value, units)
-    return [value / reach, value * reach]
+    return [value / reach, min(value * reach, most)]
 
 
 def logit_interval(value: float, error: float, units: int) -> list[float] | None:
     """As :func:`log_interval`, for a metric within (0, 1) and symmetric in its logit."""
-    if not (0 < value < 1 and error > 0 and units > 1):
+    if not (0 < value < 1 and error > ROUNDING * value and units > 1):
         return None
     reach = _reach(error / value / (1 - value), units)
     odds = value / (1 - value)

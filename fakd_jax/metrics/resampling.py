@@ -14,6 +14,7 @@ RESAMPLES, SEED = 2_000, 0
 MIN_DEFINED = 0.9
 WEIGHTS_AT_ONCE = 4_000_000  # 32 MB, whatever the size of the data
 MOST_UNITS = 10_000
+ROUNDING = 1e-12  # a spread below it, relative to the values, is none
 
 # What is bootstrapped: named metrics of weighted images, one value per row of weights. A weight is
 # how often an image was drawn.
@@ -58,6 +59,11 @@ def group_numbers(ids: Sequence[str], groups: Mapping[str, int]) -> Int[np.ndarr
 def number_units(units: Int[np.ndarray, " N"]) -> Int[np.ndarray, " N"]:
     """The same units, numbered from 0 on without gaps."""
     return np.unique(units, return_inverse=True)[1]
+
+
+def independent_units(groups: Int[np.ndarray, " N"] | None, n: int) -> Int[np.ndarray, " N"]:
+    """The independent units of n images, from 0 on: their groups, or the images themselves."""
+    return np.arange(n) if groups is None else number_units(groups)
 
 
 def sums_by_unit(
@@ -129,7 +135,7 @@ def bootstrap(
     """
     if not len(units):
         raise ValueError("no images to resample")
-    unit_of = np.unique(units, return_inverse=True)[1]
+    unit_of = number_units(units)
     count = int(np.max(unit_of)) + 1
     random = np.random.default_rng(seed)
     drawn = defaultdict(list)

@@ -87,7 +87,7 @@ def aurc_interval(
     area = area_under_risk_coverage(curve)
     influence = risk[at] - area + wrong * less_confident[at] - their_risk[at]
     error = standard_error(influence / len(at), units)
-    return log_interval(area, error, int(units.max()) + 1)
+    return log_interval(area, error, int(units.max()) + 1, most=1.0)
 
 
 def curve_rows(curve: RiskCoverage, points: int = CURVE_POINTS) -> list[dict[str, Any]]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from fakd_jax.errors import UserError
-from fakd_jax.evaluation.predictions_file import read_groups, read_predictions
+from fakd_jax.evaluation.predictions_file import read_duplicate_groups, read_predictions
 from fakd_jax.runs.files import (
     CELL_FILE,
     DUPLICATE_GROUPS_FILE,
@@ -191,7 +191,7 @@ def _read(study: Study, cell: Cell) -> CellResult:
         predictions = read_predictions(report / PREDICTIONS_FILE)
         right = {id: prediction.right for id, prediction in predictions.items()}
         groups_file = report / DUPLICATE_GROUPS_FILE  # of audited data
-        groups = read_groups(groups_file) if groups_file.is_file() else {}
+        groups = read_duplicate_groups(groups_file) if groups_file.is_file() else {}
         return CellResult(cell, evaluation, right, finished["seconds"], groups)
     except (OSError, ValueError, KeyError, UserError) as error:
         raise UserError(

@@ -97,7 +97,8 @@ def made_up(number: int, names: tuple[str, ...]) -> Collected:
         names,
         names[0],
         validation=draw(number // 10, "Validation"),
-        duplicates=Duplicates(groups, "made up", ()),
+        groups=groups,
+        duplicates=Duplicates("made up", ()),
         baseline=Baseline(Path("predictions.csv"), named, {}),
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,8 @@ from fakd_jax.audit.record import audit_duplicates
 from fakd_jax.data.dataset import ImageDataset
 from fakd_jax.data.sources import open_dataset
 from fakd_jax.data.splits import make_split
-from fakd_jax.evaluation.collect import SPLIT_UNKNOWN
+from fakd_jax.evaluation.collect import GROUPS_COUNT_AS_DUPLICATES, SPLIT_UNKNOWN
+from fakd_jax.evaluation.predictions_file import read_duplicate_groups
 from tests.evaluation.runs import NAMES, evaluate, silent, write_images, write_run
 
 COPIED = "Testing/glioma/1.png"
@@ -59,7 +61,34 @@ def test_metrics_with_and_without_duplicates(
     files = workdir / "evaluation"
     assert (COPIED in (files / "predictions.csv").read_text()) == (kind == "official")
     assert "no duplicate" in (files / "table2.txt").read_text(encoding="utf-8")
-    assert (files / "duplicate_groups.csv").read_text().startswith("id,group\n")
+    ids = [row.split(",")[0] for row in (files / "predictions.csv").read_text().splitlines()[1:]]
+    grouped = Counter(audit.groups[id] for id in ids)
+    several = {id: str(audit.groups[id]) for id in ids if grouped[audit.groups[id]] > 1}
+    assert read_duplicate_groups(files / "duplicate_groups.csv") == several
+
+
+@pytest.mark.parametrize("audited", [True, False])
+def test_groups_that_the_run_was_given_count_together(
+    audited: bool, dataset: ImageDataset, cache: Path, tmp_path: Path
+) -> None:
+    """Every two images are of one patient; without the audit's file they still are."""
+    patients = {example.id: number // 2 for number, example in enumerate(dataset.examples)}
+    split = make_split(dataset, kind="grouped", seed=0, groups=patients, given_groups="patients")
+    workdir = write_run(tmp_path / "workdir", dataset, cache, split)
+    if audited:
+        audit_duplicates(dataset, cache, silent)
+    metrics = evaluate(workdir)
+    groups = read_duplicate_groups(workdir / "evaluation" / "duplicate_groups.csv")
+    assert metrics["bootstrap"]["unit"] == "group"
+    assert metrics["bootstrap"]["units"] < metrics["n"]
+    assert all(
+        groups[id] == groups[other]
+        for id in groups
+        for other in groups
+        if patients[id] == patients[other]
+    )
+    assert (metrics["subsets"] is not None) == audited
+    assert (GROUPS_COUNT_AS_DUPLICATES in metrics["notes"]) == audited
 
 
 def test_without_an_audit_a_note_gives_the_command(

@@ -35,7 +35,7 @@ def test_predictions_alone_and_with_validation_images() -> None:
 
 
 def test_duplicates() -> None:
-    metrics = measured(duplicates=Duplicates(GROUPS, "f00d", ["Training/0.png"]))
+    metrics = measured(groups=GROUPS, duplicates=Duplicates("f00d", ["Training/0.png"]))
     assert metrics["bootstrap"]["unit"] == "duplicate group"
     assert metrics["bootstrap"]["units"] == 60 + 80
     assert metrics["subsets"] == {
@@ -49,9 +49,9 @@ def test_duplicates() -> None:
 
 
 def test_duplicates_where_the_training_images_are_unknown() -> None:
-    unknown = measured(duplicates=Duplicates(GROUPS, "f00d", None))
+    unknown = measured(groups=GROUPS, duplicates=Duplicates("f00d", None))
     assert unknown["subsets"] == {"audit": "f00d", "rows": None}
-    known = measured(duplicates=Duplicates(GROUPS, "f00d", []))
+    known = measured(groups=GROUPS, duplicates=Duplicates("f00d", []))
     assert unknown | {"subsets": known["subsets"]} == known
     assert unknown["accuracy_ci95_grouped"] is not None
 
@@ -65,8 +65,8 @@ def test_a_comparison_draws_the_duplicate_groups_too() -> None:
     alone = measured(baseline=baseline)["comparison"]
     assert alone["with"] == {"arch": "resnet50"}
     assert alone["both_right"] + alone["only_other_right"] == 133
-    pairs = Duplicates({id: i // 2 for i, id in enumerate(IDS)}, "f00d", [])
-    grouped = measured(baseline=baseline, duplicates=pairs)["comparison"]
+    pairs = {id: i // 2 for i, id in enumerate(IDS)}
+    grouped = measured(baseline=baseline, groups=pairs)["comparison"]
     assert grouped["difference_ci95"] != alone["difference_ci95"]
     assert grouped["mcnemar_p"] == alone["mcnemar_p"] == alone["sign_flip_p"]
     assert grouped["sign_flip_p"] != alone["sign_flip_p"]

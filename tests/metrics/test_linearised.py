@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy.special import softmax
 from scipy.stats import t as student
 
-from fakd_jax.metrics.calibration import log_losses, squared_errors
+from fakd_jax.metrics.calibration import calibration_scores, log_losses, squared_errors
 from fakd_jax.metrics.linearised import log_interval, logit_interval, standard_error
 from fakd_jax.metrics.selective import area_under_risk_coverage, aurc_interval, risk_coverage
 from tests.evaluation.predictions import predictions_of
@@ -36,6 +36,22 @@ def test_intervals_by_hand() -> None:
     odds, reach = 4.0, math.exp(t * 0.05 / (0.8 * 0.2))
     ends = [odds / reach / (1 + odds / reach), odds * reach / (1 + odds * reach)]
     assert logit_interval(0.8, 0.05, 10) == pytest.approx(ends)
+    assert log_interval(0.5, 0.1, 10, most=0.6) == pytest.approx([0.5 / math.exp(t / 5), 0.6])
+
+
+def test_equal_images_give_no_interval_whatever_their_rounding() -> None:
+    probabilities = np.tile([0.7, 0.3], (1000, 1))
+    scores = calibration_scores(probabilities, np.zeros(1000, int), np.arange(1000))
+    assert scores["nll_ci95"] is scores["brier_ci95"] is None
+
+
+def test_few_images_have_scores_within_their_range() -> None:
+    probabilities = np.array([[0.95, 0.05], [0.9, 0.1], [0.05, 0.95]])
+    scores = calibration_scores(probabilities, np.array([0, 0, 0]), np.arange(3))
+    assert scores["brier_ci95"][1] == 2.0
+    confidence, wrong = probabilities.max(axis=1), np.array([False, False, True])
+    curve = risk_coverage(confidence, wrong)
+    assert aurc_interval(curve, confidence, wrong, np.arange(3))[1] <= 1.0
 
 
 @given(st.floats(0, 1), st.floats(0, 1), st.integers(1, 100))

@@ -82,7 +82,7 @@ def _summary(metrics: Mapping[str, Any]) -> str:
     accuracy = percent(metrics["accuracy"], metrics["accuracy_ci95"])
     accuracy += f"  ({count(wrong, metrics['n'])} wrong)"
     if grouped := metrics.get("accuracy_ci95_grouped"):
-        accuracy += f"; by duplicate groups {percent_interval(grouped)}"
+        accuracy += f"; by {metrics['bootstrap']['unit']}s {percent_interval(grouped)}"
     balanced = percent(metrics["balanced_accuracy"], metrics.get("balanced_accuracy_ci95"))
     missed, alarms = metrics["missed_tumour"], metrics["false_alarm"]
     negative = missed["negative_class"] if missed else ""

@@ -28,7 +28,8 @@ def everything() -> dict[str, Any]:
             NAMES,
             "notumor",
             validation=random_predictions(1, 300),
-            duplicates=Duplicates(GROUPS, "a" * 64, ["trained on"]),
+            groups=GROUPS,
+            duplicates=Duplicates("a" * 64, ["trained on"]),
         )
     )
 
