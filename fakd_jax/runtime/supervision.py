@@ -15,6 +15,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from types import FrameType
 from typing import NoReturn
 
@@ -24,6 +25,7 @@ STOP_SIGNAL = signal.SIGUSR1
 """What the parent sends for SIGINT and SIGTERM: save, then stop."""
 
 INTERRUPTED_EXIT_CODE = 130
+_FORWARDED = (signal.SIGINT, signal.SIGTERM, STOP_SIGNAL)
 _PR_SET_PDEATHSIG = 1
 # The first line of what the coordination service logs before it aborts.
 _ABORT = re.compile(rb"[EF]\d{4} \S+ +\d+ (coordination_service\w*\.cc|client\.h):")
@@ -47,25 +49,30 @@ def supervise(run: Callable[[], int], *, last: Callable[[], None]) -> NoReturn:
     sys.stderr.flush()
     reading, writing = os.pipe()
     parent = os.getpid()
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, _FORWARDED)  # until there are handlers
     child = os.fork()
     if child == 0:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         os.close(reading)
         _become_child(parent, writing)
         _run_and_exit(run, last)
     os.close(writing)
     interrupted = _forward_signals(child)
+    signal.pthread_sigmask(signal.SIG_SETMASK, mask)
     output = _StandardError(reading)
     status = _wait(child, output)
     code = os.waitstatus_to_exitcode(status)
+    is_aborted = -code == signal.SIGABRT and bool(output.held)
+    if not is_aborted and code != LostProcessError.exit_code:
+        sys.stderr.write(output.held.decode(errors="replace"))
     if code >= 0:
         sys.exit(code)
     if interrupted or -code in (STOP_SIGNAL, signal.SIGINT, signal.SIGTERM):
         sys.stderr.write("interrupted\n")
         sys.exit(INTERRUPTED_EXIT_CODE)
-    if -code == signal.SIGABRT and output.held:
+    if is_aborted:
         sys.stderr.write(_LOST)
         sys.exit(LostProcessError.exit_code)
-    sys.stderr.write(output.held.decode(errors="replace"))
     sys.stderr.write(f"error: the process was ended by {signal.Signals(-code).name}\n")
     sys.exit(128 - code)
 
@@ -84,19 +91,27 @@ def _run_and_exit(run: Callable[[], int], last: Callable[[], None]) -> NoReturn:
     """Exits without waiting for the other processes, as JAX's own clean-up would."""
     code = 1
     try:
-        code = run()
+        try:
+            code = run()
+        except BaseException:
+            traceback.print_exc()
+        try:
+            sys.stdout.flush()
+            sys.stderr.flush()
+        finally:
+            if code:
+                last()
     except BaseException:
+        code = code or 1
         traceback.print_exc()
     finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        if code:
-            last()
         os._exit(code)
 
 
 def _forward_signals(child: int) -> list[int]:
     """Turns the first SIGINT or SIGTERM into :data:`STOP_SIGNAL`, the second into SIGKILL.
+
+    :data:`STOP_SIGNAL` itself is passed on as often as it comes.
 
     Returns:
       The signals received so far.
@@ -104,10 +119,12 @@ def _forward_signals(child: int) -> list[int]:
     received: list[int] = []
 
     def forward(number: int, frame: FrameType | None) -> None:
+        is_second = number != STOP_SIGNAL and bool({*received} - {STOP_SIGNAL})
         received.append(number)
-        os.kill(child, STOP_SIGNAL if len(received) == 1 else signal.SIGKILL)
+        with suppress(ProcessLookupError):  # it has ended
+            os.kill(child, signal.SIGKILL if is_second else STOP_SIGNAL)
 
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in _FORWARDED:
         signal.signal(number, forward)
     return received
 

@@ -32,12 +32,16 @@ class StopRequest:
         self._vote = StopVote(steps_ahead)
 
     def handle(self, number: int, frame: FrameType | None) -> None:
-        """Handles the first signal by asking to stop, the second by interrupting."""
-        if self._asked and number != _ASK_ONCE:
-            raise KeyboardInterrupt
-        self._asked = True
+        """Handles the first signal by asking to stop, the second by interrupting.
+
+        With several processes, every signal only asks: a launcher may signal a process and its
+        parent, which signals it too. A second signal to the parent kills the process.
+        """
         if process_count() == 1:
+            if self._asked and number != _ASK_ONCE:
+                raise KeyboardInterrupt
             self.requested = True
+        self._asked = True
 
     def vote(self, step: int) -> None:
         """Agrees with the other processes, after each step that was sent."""
