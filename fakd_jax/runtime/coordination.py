@@ -162,7 +162,7 @@ class StopVote:
         coordination_client().key_value_set(f"{self._folder}/at/step", str(step))
 
     def _announced(self) -> bool:
-        if self._stop_at is None:
+        if self._stop_at is None and not is_writer():  # process 0 alone announces
             for _, step in coordination_client().key_value_dir_get(f"{self._folder}/at/"):
                 self._stop_at = int(step)
         return self._stop_at is not None

@@ -16,6 +16,7 @@ HEARTBEAT_TIMEOUT_S = 30
 """A process that is not heard from for so long ends the job."""
 JOIN_TIMEOUT_S = 300
 _LINGER_S = 5.0
+_REASON_LENGTH = 200
 _BROKEN_COLLECTIVE = ("Gloo", "NCCL", "coordination service", "Connection closed by peer")
 
 
@@ -249,8 +250,9 @@ def lost_process(error: Exception) -> LostProcessError | None:
     """What to raise for an error of JAX whose cause is that another process ended; else None."""
     if process_count() == 1 or not any(words in str(error) for words in _BROKEN_COLLECTIVE):
         return None
+    reason = str(error).partition("\n")[0][:_REASON_LENGTH]
     return LostProcessError(
         f"process {process_index()} lost another process of the job, which has ended or cannot be "
         "reached; its own log says why. The last checkpoint is kept: start all processes again to "
-        "resume"
+        f"resume ({reason})"
     )

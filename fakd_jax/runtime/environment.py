@@ -10,6 +10,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from fakd_jax.runtime.distributed import mesh_devices
 from fakd_jax.version import __version__
 
 # Libraries whose version can change a result's last bits, or the images that are read.
@@ -28,7 +29,7 @@ LIBRARIES = (
 
 
 def describe_environment() -> dict[str, Any]:
-    """The devices that compute, the flags they compile with, and the software's versions.
+    """The devices of the mesh, the flags they compile with, and the software's versions.
 
     Returns:
       `platform`, `device`, `device_count`, `process_count`, `cpu_count`, `system`, `xla_flags`
@@ -36,12 +37,13 @@ def describe_environment() -> dict[str, Any]:
     """
     import jax
 
-    device = jax.devices()[0]
+    devices = mesh_devices()
+    device = devices[0]
     name = _processor_name() if device.platform == "cpu" else device.device_kind
     return {
         "platform": device.platform,
         "device": name,
-        "device_count": jax.device_count(),
+        "device_count": len(devices),
         "process_count": jax.process_count(),
         "cpu_count": _usable_cpus(),
         "system": f"{platform.system()} {platform.machine()}",

@@ -14,6 +14,7 @@ class Store:
 
     def __init__(self, monkeypatch):
         self.values = {}
+        self.read = []
         self.process = 0
         monkeypatch.setattr(coordination, "process_count", lambda: 2)
         monkeypatch.setattr(coordination, "process_index", lambda: self.process)
@@ -28,6 +29,7 @@ class Store:
         return self.values[key]
 
     def key_value_dir_get(self, folder):
+        self.read.append(folder)
         return [(key, value) for key, value in self.values.items() if key.startswith(folder)]
 
     def wait_at_barrier(self, key, timeout_in_ms):
@@ -111,6 +113,13 @@ def test_both_stop_after_the_same_step_whoever_asks(store, asking, ahead):
                     stopped[process] = steps[process]
         assert stopped[0] == stopped[1], lead
         assert stopped[0] - 4 <= 2 * (ahead + 2) + 2
+
+
+def test_process_0_reads_once_a_step_as_the_other_does(store):
+    votes = store.on_each(lambda process: StopVote(0))
+    store.read.clear()
+    assert store.on_each(lambda process: votes[process].agreed(False, 1)) == [False, False]
+    assert len(store.read) == 2
 
 
 def test_a_request_after_the_last_step_is_agreed_on_too(store):

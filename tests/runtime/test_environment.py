@@ -7,6 +7,7 @@ import os
 import jax
 import pytest
 
+from fakd_jax.runtime import distributed
 from fakd_jax.runtime.environment import (
     LIBRARIES,
     describe_environment,
@@ -22,6 +23,12 @@ def test_it_names_devices_flags_and_versions() -> None:
     assert here["device"]
     assert set(LIBRARIES) <= here.keys()
     assert all(isinstance(value, str | int) for value in here.values())
+
+
+def test_the_devices_are_those_trained_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    chosen = (jax.devices()[-1],) * (jax.device_count() + 1)
+    monkeypatch.setattr(distributed, "_chosen", chosen)
+    assert describe_environment()["device_count"] == len(chosen)
 
 
 def test_the_processors_are_those_that_xla_may_use(monkeypatch: pytest.MonkeyPatch) -> None:
