@@ -11,8 +11,9 @@ from fakd_jax.data.splits import Split
 from fakd_jax.errors import UserError
 from fakd_jax.models.checkpoint import DIGESTS_KEY, METADATA_FILE, MODEL_FOLDER, read_checkpoint
 from fakd_jax.runs.files import POSITION_FILE, RECORDS_FILE, SPLIT_FILE
+from fakd_jax.runs.position import best_step, read_position
 from fakd_jax.runs.workdir import read_records
-from fakd_jax.runtime.json_text import parse_json, require_shape
+from fakd_jax.runtime.json_text import parse_json
 from fakd_jax.runtime.sha256sums import SUMS_FILE
 
 
@@ -83,13 +84,11 @@ def _require_best(folder: Path) -> None:
     """Checks that the best network which a state to resume knows has not been removed.
 
     Raises:
-      UserError: it has been.
+      UserError: it has been, or the state does not say which it is.
     """
     if not (folder / POSITION_FILE).is_file():
         return
-    position = parse_json((folder / POSITION_FILE).read_text(encoding="utf-8"))
-    require_shape(position, {"early_stopping?": {"best_step?": int}})
-    step = position.get("early_stopping", {}).get("best_step", 0)
+    step = best_step(read_position(folder))
     best = folder.parent.parent / "best" / str(step)
     if step and not best.is_dir():
         raise UserError(f"it needs the best checkpoint {best}, which is missing")

@@ -28,9 +28,9 @@ from fakd_jax.models.checkpoint import (
 )
 from fakd_jax.models.state import model_state, set_model_state
 from fakd_jax.runs.files import POSITION_FILE
+from fakd_jax.runs.position import best_step, read_position
 from fakd_jax.runtime.atomic_files import writing
 from fakd_jax.runtime.background import BackgroundTask
-from fakd_jax.runtime.json_text import parse_json, require_shape
 from fakd_jax.training.metric_log import LOGGER
 from fakd_jax.training.state import Learner, TrainState, from_named_arrays, to_named_arrays
 
@@ -54,7 +54,7 @@ class PhaseCheckpoints:
         self._seconds = 60 * minutes
         self._saved_at = time.monotonic()
         self._writer = BackgroundTask()
-        # The steps of intact checkpoints in `last/`, oldest first, and each one's best step.
+        # The steps of the checkpoints to keep in `last/`, oldest first, and each one's best step.
         self._best_steps: dict[int, int] = {}
 
     def is_due(self) -> bool:
@@ -130,7 +130,7 @@ class PhaseCheckpoints:
         last = self.last_directory / str(step)
         with writing(last):
             write_checkpoint(last, trees, metadata, {POSITION_FILE: position})
-            self._best_steps[step] = _best_step(position)
+            self._best_steps[step] = best_step(position)
             for old in list(self._best_steps)[:-NUM_KEPT]:
                 del self._best_steps[old]
             _remove_others(self.last_directory, self._best_steps.keys())
@@ -179,7 +179,7 @@ class PhaseCheckpoints:
                     folders[number],
                     "; ".join(damages),
                 )
-            self._note_intact(folders[: number + 1])
+            self._note_kept(folders[: number + 1])
             return restored
         if damages:
             raise DamagedError(
@@ -194,8 +194,8 @@ class PhaseCheckpoints:
     ) -> tuple[TrainState, dict[str, Any]]:
         trees, _ = read_checkpoint(folder)
         position = read_position(folder)
-        if best_step := _best_step(position):
-            load_model(self.best(best_step))
+        if step := best_step(position):
+            load_model(self.best(step))
         set_model_state(learner.network, trees[MODEL_FOLDER])
         arrays = from_named_arrays(_training_arrays(learner, skeleton), trees[TRAINING_FOLDER])
         projection = arrays.pop("projection")
@@ -204,12 +204,15 @@ class PhaseCheckpoints:
         params, batch_stats = nnx.state(learner, nnx.Param, nnx.BatchStat)
         return TrainState(params=params, batch_stats=batch_stats, **arrays), position
 
-    def _note_intact(self, folders: list[Path]) -> None:
-        """Notes the checkpoint to be resumed, the last one, and those before it."""
+    def _note_kept(self, folders: list[Path]) -> None:
+        """Notes the checkpoint to be resumed, the last one, and those before it.
+
+        Of those before, only the position is read: other damage shows when one is resumed.
+        """
         for folder in folders:
             try:
-                self._best_steps[int(folder.name)] = _best_step(read_position(folder))
-            except UserError:  # an older one, which is not needed now
+                self._best_steps[int(folder.name)] = best_step(read_position(folder))
+            except UserError:  # an older one without a readable position: not kept
                 continue
 
 
@@ -221,26 +224,6 @@ def _training_arrays(learner: Learner, state: TrainState) -> dict[str, Any]:
         "optimizer_state": state.optimizer_state,
         "sums": state.sums,
     }
-
-
-def read_position(folder: Path) -> dict[str, Any]:
-    """Reads where in its data a training stood at a checkpoint.
-
-    Raises:
-      DamagedError: the file cannot be read or has other content.
-    """
-    file = folder / POSITION_FILE
-    try:
-        position: dict[str, Any] = parse_json(file.read_text(encoding="utf-8"))
-        require_shape(position, {"early_stopping?": {"best_step?": int}})
-        return position
-    except (OSError, ValueError) as error:
-        raise DamagedError(f"{file} is damaged ({error})") from error
-
-
-def _best_step(position: dict[str, Any]) -> int:
-    """The step of the best network so far; 0 before the end of the first epoch."""
-    return position.get("early_stopping", {}).get("best_step", 0)
 
 
 def _steps(folder: Path) -> list[Path]:

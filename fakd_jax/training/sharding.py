@@ -6,7 +6,7 @@ from typing import Any
 
 import jax
 import numpy as np
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from fakd_jax.errors import UserError
 from fakd_jax.runtime.distributed import mesh_devices
@@ -27,7 +27,7 @@ class Placement:
     def __init__(self) -> None:
         devices = mesh_devices()
         # Devices in the order of their processes: each process holds consecutive rows of a batch.
-        mesh = Mesh(np.array(devices), ("data",))
+        mesh = Mesh(np.array(devices), ("data",), axis_types=(AxisType.Auto,))
         self.num_devices = len(devices)
         self.split = NamedSharding(mesh, PartitionSpec("data"))
         self.replicated = NamedSharding(mesh, PartitionSpec())

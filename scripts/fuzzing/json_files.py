@@ -22,9 +22,9 @@ from fakd_jax.explanation.journal import read_entries, read_settings
 from fakd_jax.models.checkpoint import load_metadata
 from fakd_jax.runs.integrity import check_folder
 from fakd_jax.runs.learnt_images import LearntImages
+from fakd_jax.runs.position import read_position
 from fakd_jax.runs.workdir import data_cache_dir, read_records, trained_dtype
 from fakd_jax.runtime.sha256sums import damaged_files
-from fakd_jax.training.checkpoints import read_position
 from fuzzing.expected import only_user_errors, scratch
 
 SHA = "0" * 64
