@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,9 @@ TIMINGS = frozenset({"images_per_second", "seconds"})
 NOT_RESULTS = frozenset({"latency", "provenance", "notes"})
 """Groups of `metrics.json` that depend on the machine or on paths."""
 
+ABSENT = "none"
+"""The digest of weights that a run did not train."""
+
 
 @dataclass(frozen=True)
 class Comparison:
@@ -31,10 +35,11 @@ class Comparison:
     Attributes:
       name: of the kind, such as "student weights".
       compared: the number of values in either run; an array is one value.
-      different: those that are not exactly equal, or are in one run only.
-      largest: the largest absolute difference of numbers; None if no number differs.
+      different: those that are not equal to the last bit, or are in one run only.
+      largest: the largest finite difference of numbers, absolute; None if there is none.
       where: the value with that difference, else the first that differs; "" if all are equal.
-      digests: of the first and of the second run's weights; None for other kinds.
+      digests: of the first and of the second run's weights, or :data:`ABSENT`; None for other
+        kinds.
     """
 
     name: str
@@ -46,7 +51,7 @@ class Comparison:
 
     @property
     def is_same(self) -> bool:
-        """Whether all values are exactly equal."""
+        """Whether all values are equal to the last bit."""
         return self.different == 0
 
 
@@ -71,7 +76,9 @@ def compare_runs(first: Path, second: Path) -> list[Comparison]:
         losses = [_losses(workdir, phase) for workdir in (first, second)]
         if any(losses):
             found.append(compare_values(f"{phase} losses", *losses))
-            found.append(_compare_weights(phase, first, second))
+            pairs = zip((first, second), losses, strict=True)
+            folders = [workdir / phase if recorded else None for workdir, recorded in pairs]
+            found.append(_compare_weights(f"{phase} weights", *folders))
         metrics = [_metrics(evaluation_folder(workdir, phase)) for workdir in (first, second)]
         if any(metrics):
             found.append(compare_values(f"{phase} metrics", *metrics))
@@ -79,7 +86,7 @@ def compare_runs(first: Path, second: Path) -> list[Comparison]:
 
 
 def compare_values(name: str, first: Mapping[str, Any], second: Mapping[str, Any]) -> Comparison:
-    """Compares values by name: arrays and numbers by their bits, NaN equal to NaN.
+    """Compares values by name: arrays and numbers by their bits.
 
     >>> compare_values("losses", {"a": 1.0, "b": 2.0}, {"a": 1.0, "b": 2.5})
     Comparison(name='losses', compared=2, different=1, largest=0.5, where='b', digests=None)
@@ -99,15 +106,20 @@ def compare_values(name: str, first: Mapping[str, Any], second: Mapping[str, Any
     return Comparison(name, len(names), len(differing), distances.get(where), where)
 
 
-def _compare_weights(phase: str, first: Path, second: Path) -> Comparison:
-    """Compares the best checkpoints: their steps and every array."""
-    values, digests = [], []
-    for workdir in (first, second):
-        checkpoint = resolve_checkpoint(workdir / phase)
+def _compare_weights(name: str, first: Path | None, second: Path | None) -> Comparison:
+    """Compares the best checkpoints, their steps and every array; None has none."""
+    values: list[dict[str, Any]] = []
+    digests: list[str] = []
+    for folder in (first, second):
+        if folder is None:
+            values.append({})
+            digests.append(ABSENT)
+            continue
+        checkpoint = resolve_checkpoint(folder)
         state, _ = load_model(checkpoint)
         values.append({"step": int(checkpoint.name), **flatten_state(state)})
         digests.append(sha256_of_tree(state))
-    compared = compare_values(f"{phase} weights", *values)
+    compared = compare_values(name, *values)
     return Comparison(**{**vars(compared), "digests": tuple(digests)})
 
 
@@ -155,15 +167,17 @@ def _equal(first: Any, second: Any) -> bool:
     if isinstance(first, str) or isinstance(second, str) or first is None or second is None:
         return bool(first == second)
     a, b = np.asarray(first), np.asarray(second)
-    return a.shape == b.shape and a.dtype == b.dtype and bool(np.array_equal(a, b, equal_nan=True))
+    return a.shape == b.shape and a.dtype == b.dtype and a.tobytes() == b.tobytes()
 
 
 def _distance(first: Any, second: Any) -> float | None:
-    """The largest absolute difference of numbers or arrays; None if it has no meaning."""
+    """The largest absolute difference of numbers or arrays; None if it is not finite."""
     try:
         a, b = (np.asarray(value, np.float64) for value in (first, second))
     except (TypeError, ValueError):
         return None
     if first is None or second is None or a.shape != b.shape or a.size == 0:
         return None
-    return float(np.max(np.abs(a - b)))
+    with np.errstate(invalid="ignore"):  # infinity minus infinity
+        distance = float(np.max(np.abs(a - b)))
+    return distance if math.isfinite(distance) else None

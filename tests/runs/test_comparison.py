@@ -108,7 +108,7 @@ def test_every_other_kind_of_difference_is_found(stored: Path, other: Path) -> N
     assert found["student weights"].is_same
 
 
-def test_a_network_that_one_run_lacks_is_an_error_or_a_difference(
+def test_what_one_run_lacks_is_a_difference_and_a_lost_checkpoint_an_error(
     stored: Path, other: Path
 ) -> None:
     (other / "evaluation" / "metrics.json").unlink()
@@ -116,6 +116,11 @@ def test_a_network_that_one_run_lacks_is_an_error_or_a_difference(
     shutil.rmtree(other / "student")
     with pytest.raises(UserError, match="no checkpoint"):
         compare_runs(stored, other)
+    write_records(other, [])  # never trained
+    weights = by_name(stored, other)["student weights"]
+    assert weights.compared == weights.different > 1
+    assert len(weights.digests[0]) == 64
+    assert weights.digests[1] == "none"
 
 
 def test_values_are_compared_by_their_bits() -> None:
@@ -125,3 +130,6 @@ def test_values_are_compared_by_their_bits() -> None:
     second = first | {"none": 1.0, "text": "b", "array": np.array([1.0, 2.0, 3.0])}
     found = compare_values("values", first, second)
     assert (found.different, found.largest, found.where) == (3, None, "none")
+    found = compare_values("values", first, first | {"zero": -0.0, "nan": 1.0})
+    assert (found.different, found.largest, found.where) == (2, 0.0, "zero")
+    assert compare_values("values", {"a": np.inf}, {"a": 1.0}).largest is None
