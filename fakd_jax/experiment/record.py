@@ -30,7 +30,7 @@ class RunRecord:
 
     Args:
       workdir: of the run.
-      inputs: the contents that a new run has to use, see :meth:`pin`; any, by default.
+      inputs: the contents that the run has to use, see :meth:`hold`; any, by default.
 
     Attributes:
       file: its path.
@@ -38,12 +38,12 @@ class RunRecord:
       starts: the environment of each start, see :meth:`begin`, oldest first.
 
     Raises:
-      UserError: the file is damaged.
+      UserError: the file is damaged, or the run began with other contents than `inputs`.
     """
 
     def __init__(self, workdir: Path, inputs: Mapping[str, str] | None = None) -> None:
         self.file = workdir / ENVIRONMENT_FILE
-        self.inputs: dict[str, str] = dict(inputs or {})
+        self.inputs: dict[str, str] = {}
         self.starts: list[dict[str, Any]] = []
         if self.exists:
             try:
@@ -52,6 +52,8 @@ class RunRecord:
                 self.inputs, self.starts = dict(values["inputs"]), list(values["starts"])
             except (OSError, ValueError, KeyError, TypeError) as error:
                 raise UserError(f"{self.file} is damaged ({error}); restore it") from error
+        for key, digest in (inputs or {}).items():
+            self.hold(key, digest)
 
     @property
     def exists(self) -> bool:
@@ -76,7 +78,15 @@ class RunRecord:
         self._write()
 
     def pin(self, key: str, digest: str) -> None:
-        """Checks that a content is the one that the run began with, or stores it as that.
+        """Does what :meth:`hold` does, and writes the file if the content is new."""
+        if self.inputs.get(key) != digest:
+            self.hold(key, digest)
+            self._write()
+
+    def hold(self, key: str, digest: str) -> None:
+        """Checks that a content is the one that the run began with, or takes it as that.
+
+        The file is written at the next :meth:`begin` or :meth:`pin`.
 
         Args:
           key: of the config, one of :data:`CONTENT_KEYS`.
@@ -85,15 +95,12 @@ class RunRecord:
         Raises:
           UserError: the content is another one.
         """
-        if (known := self.inputs.get(key)) == digest:
-            return
-        if known is not None:
+        known = self.inputs.setdefault(key, digest)
+        if known != digest:
             raise UserError(
                 f"config.{key} gives other content than this run began with (digest {digest[:12]}, "
                 f"then {known[:12]}); give the same as then, or choose another --workdir"
             )
-        self.inputs[key] = digest
-        self._write()
 
     def _write(self) -> None:
         if not is_writer():

@@ -11,6 +11,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from fakd_jax.configs import fakd
+from fakd_jax.data.splits import Split
 from fakd_jax.errors import UserError
 from fakd_jax.experiment.record import CONTENT_KEYS, RunRecord
 from fakd_jax.experiment.resume import (
@@ -23,7 +24,13 @@ from fakd_jax.experiment.run import train_and_evaluate
 from fakd_jax.experiment.settings import ExperimentConfig
 from fakd_jax.reporting.tables import text_table
 from fakd_jax.runs.comparison import Comparison, compare_runs
-from fakd_jax.runs.files import CONFIG_FILE, METRICS_FILE, REPRODUCTION_FILE, evaluation_folder
+from fakd_jax.runs.files import (
+    CONFIG_FILE,
+    METRICS_FILE,
+    REPRODUCTION_FILE,
+    SPLIT_FILE,
+    evaluation_folder,
+)
 from fakd_jax.runtime.atomic_files import write_whole
 from fakd_jax.runtime.environment import environment_differences
 from fakd_jax.training.metric_log import LOGGER
@@ -72,7 +79,8 @@ def reproduce(config: ExperimentConfig, original: Path, workdir: Path) -> bool:
     allowed = PLACE_KEYS | CONTENT_KEYS
     require_same_config(config.to_dict(), original, allowed, dtype=kept_dtype(original))
     before = RunRecord(original)
-    train_and_evaluate(config, workdir, inputs=before.inputs)
+    data = {"data.source": Split.load(original / SPLIT_FILE).fingerprint}
+    train_and_evaluate(config, workdir, inputs=data | before.inputs)
     comparisons = compare_runs(original, workdir)
     differences = _environment_differences(before, RunRecord(workdir))
     same = all(comparison.is_same for comparison in comparisons)
@@ -82,7 +90,8 @@ def reproduce(config: ExperimentConfig, original: Path, workdir: Path) -> bool:
         "environment": differences,
         "comparisons": [dataclasses.asdict(comparison) for comparison in comparisons],
     }
-    write_whole(workdir / REPRODUCTION_FILE, json.dumps(values, indent=2) + "\n")
+    text = json.dumps(values, indent=2, allow_nan=False) + "\n"
+    write_whole(workdir / REPRODUCTION_FILE, text)
     LOGGER.info("\n%s", describe(comparisons, differences))
     return same
 

@@ -28,7 +28,7 @@ from fakd_jax.experiment.teacher_checks import learnt_images, require_same_task,
 from fakd_jax.models import create_model, feature_shapes
 from fakd_jax.models.checkpoint import build_model
 from fakd_jax.models.state import model_state
-from fakd_jax.models.torch_weights.pretrained import load_pretrained
+from fakd_jax.models.torch_weights.pretrained import RANDOM, load_pretrained
 from fakd_jax.runs.files import SPLIT_FILE
 from fakd_jax.runs.learnt_images import METADATA_KEY, LearntImages
 from fakd_jax.runtime.coordination import from_writer, require_same, writer_first
@@ -133,11 +133,11 @@ def _begin(
     """Writes what belongs to a run and not to a phase: config, environment and split."""
     given = _given_groups(config, dataset)
     split = _kept_split(dataset, workdir)
-    write_config(config.to_dict(), workdir)  # after the split's data is known to be the same
     record = RunRecord(workdir, inputs)
+    record.hold("data.source", dataset.fingerprint)
+    record.hold("data.groups", fingerprint_of_groups(given) if given else ABSENT)
+    write_config(config.to_dict(), workdir)  # after the data is known to be the same
     record.begin({"dtype": config.dtype, "data": dataset.source})
-    record.pin("data.source", dataset.fingerprint)
-    record.pin("data.groups", fingerprint_of_groups(given) if given else ABSENT)
     _log_data(dataset, split or _new_split(config, dataset, workdir, given))
 
 
@@ -273,7 +273,7 @@ class _Experiment:
             **config.overrides,
         )
         key = f"{role}.pretrained"
-        if config.pretrained in ("", "none"):
+        if config.pretrained in RANDOM:
             self.record.pin(key, ABSENT)
             LOGGER.info("%s: %s initialised at random", role, config.arch)
         else:

@@ -12,6 +12,7 @@ from fakd_jax.data.splits import Split
 from fakd_jax.errors import UserError
 from fakd_jax.experiment.settings import ExperimentConfig
 from fakd_jax.models.checkpoint import load_metadata, resolve_checkpoint
+from fakd_jax.models.torch_weights.pretrained import checkpoint_folder
 from fakd_jax.runs.learnt_images import LearntImages, find_learnt_images
 from fakd_jax.training.metric_log import LOGGER
 
@@ -83,12 +84,11 @@ def learnt_images(
     own = LearntImages.of_split(split)
     learnt = {"teacher": own, "student": own}
     for role in learnt if config.needs_teacher else (config.train,):
-        weights = Path(config.network(role).pretrained).expanduser()
-        if role == "teacher" and config.teacher.checkpoint:
+        if role == "teacher" and config.needs_teacher and config.teacher.checkpoint:
             checkpoint = teacher_checkpoint(Path(config.teacher.checkpoint))
             learnt[role] = own.derived_from(given(checkpoint, "the teacher"))
-        elif config.network(role).pretrained and weights.is_dir():
-            checkpoint = resolve_checkpoint(weights)
+        elif folder := checkpoint_folder(config.network(role).pretrained):
+            checkpoint = resolve_checkpoint(folder)
             if load_metadata(checkpoint).get("config"):  # trained here, not converted
                 learnt[role] = own.derived_from(given(checkpoint, f"config.{role}.pretrained"))
     if config.needs_teacher:

@@ -39,6 +39,15 @@ def test_a_content_cannot_change(tmp_path):
     }
 
 
+def test_what_a_resumed_run_has_to_use_is_compared_with_what_it_began_with(tmp_path):
+    RunRecord(tmp_path).pin("data.source", "a" * 64)
+    given = {"data.source": "a" * 64, "student.pretrained": "b" * 64}
+    RunRecord(tmp_path, given).begin({})
+    assert RunRecord(tmp_path).inputs == given
+    with pytest.raises(UserError, match=r"config\.data\.source gives other content"):
+        RunRecord(tmp_path, {"data.source": "c" * 64})
+
+
 @pytest.mark.parametrize("content", ["", "[]", '{"inputs": 1}', '{"inputs": {}, "starts": 3}'])
 def test_damage_is_reported(tmp_path, content):
     (tmp_path / "environment.json").write_text(content)

@@ -6,10 +6,14 @@ from dataclasses import replace
 import pytest
 
 from fakd_jax.configs import fakd
+from fakd_jax.data.splits import make_split
 from fakd_jax.errors import UserError
+from fakd_jax.experiment import reproduce as module
+from fakd_jax.experiment.record import RunRecord
 from fakd_jax.experiment.reproduce import describe, reproduce, stored_config
 from fakd_jax.experiment.settings import parse
 from fakd_jax.runs.comparison import compare_values
+from tests.data.listed import dataset_of
 
 SAME = compare_values("student losses", {"a": 1.0}, {"a": 1.0})
 OTHER = compare_values("student metrics", {"accuracy": 1.0, "n": 2}, {"accuracy": 0.75, "n": 2})
@@ -46,6 +50,25 @@ def test_what_cannot_be_reproduced_is_refused(finished, tmp_path):
     with pytest.raises(UserError, match="not a finished run"):
         reproduce(parse(config), finished, tmp_path / "again")
     assert not (tmp_path / "again").exists()
+
+
+def test_the_data_are_known_even_of_a_run_without_a_record(finished, tmp_path, monkeypatch):
+    given = []
+
+    def stop(*arguments, inputs):
+        given.append(inputs)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(module, "train_and_evaluate", stop)
+    split = make_split(dataset_of({"train": [4, 4], "test": [1, 1]}), seed=0)
+    split.save(finished / "split.json")
+    with pytest.raises(KeyboardInterrupt):
+        reproduce(parse(stored_config(finished)), finished, tmp_path / "again")
+    RunRecord(finished).pin("student.pretrained", "a" * 64)
+    with pytest.raises(KeyboardInterrupt):
+        reproduce(parse(stored_config(finished)), finished, tmp_path / "again")
+    data = {"data.source": split.fingerprint}
+    assert given == [data, data | {"student.pretrained": "a" * 64}]
 
 
 def test_a_difference_is_described_with_what_may_explain_it():

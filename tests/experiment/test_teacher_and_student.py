@@ -143,8 +143,11 @@ def test_groups_of_ones_own_stay_together_and_may_move_but_not_change(run, data,
     table = tmp_path / "moved.csv"
     with pytest.raises(UserError, match="resnet51"):
         start(reversed(rows))
+    kept = [(workdir / f"{name}.json").read_text() for name in ("config", "environment")]
+    table = tmp_path / "changed.csv"
     with pytest.raises(UserError, match=r"config\.data\.groups gives other content"):
         start([*rows[:-1], f"{ids[-1]},0\n"])
+    assert [(workdir / f"{name}.json").read_text() for name in ("config", "environment")] == kept
 
 
 def test_every_epoch_is_recorded_with_the_terms_in_use(whole):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import logging
 from pathlib import Path
 
@@ -11,11 +12,12 @@ import pytest
 from fakd_jax.data.dataset import Example
 from fakd_jax.data.splits import make_split
 from fakd_jax.errors import UserError
-from fakd_jax.experiment.teacher_checks import require_unseen, teacher_checkpoint
+from fakd_jax.experiment.teacher_checks import learnt_images, require_unseen, teacher_checkpoint
 from fakd_jax.runs.learnt_images import LearntImages
 from fakd_jax.runtime.hashing import sha256
 from fakd_jax.training.metric_log import LOGGER
 from tests.data.listed import dataset_of
+from tests.tiny import tiny_config
 
 DATASET = dataset_of({"train": [20, 20], "test": [5, 5]})
 IDS = [example.id for example in DATASET.examples]
@@ -203,6 +205,29 @@ def test_a_workdir_stands_for_its_teacher_and_never_for_its_student(tmp_path, mo
     assert teacher_checkpoint(Path("~/both")).parts[-3:] == ("teacher", "best", "7")
     with pytest.raises(UserError, match="has no teacher, only a student"):
         teacher_checkpoint(Path("~/alone"))
+
+
+@pytest.mark.parametrize("pretrained", ["", "none", "imagenet"])
+def test_a_folder_called_as_initial_weights_are_is_none(tmp_path, monkeypatch, pretrained):
+    monkeypatch.chdir(tmp_path)
+    Path(pretrained).mkdir(exist_ok=True)
+    config = tiny_config("student", tmp_path, tmp_path, **{"student.pretrained": pretrained})
+    assert learnt_images(config, DATASET, split_of()) == dict.fromkeys(
+        ("teacher", "student"), learnt(split_of())
+    )
+
+
+def test_a_teachers_own_run_does_not_look_at_a_given_teacher(tmp_path):
+    split, weights = split_of(), tmp_path / "weights"
+    weights.mkdir()
+    other = learnt(split_of("kfold", fold=1)).to_metadata()
+    metadata = {"arch": "none", "num_classes": 2, "format_version": 1, "learnt_from": other}
+    (weights / "metadata.json").write_text(json.dumps(metadata | {"config": {"name": "kd"}}))
+    config = tiny_config("teacher", tmp_path, tmp_path, **{"teacher.checkpoint": "nowhere"})
+    assert learnt_images(config, DATASET, split)["teacher"] == learnt(split)
+    teacher = dataclasses.replace(config.teacher, pretrained=str(weights))
+    with pytest.raises(UserError, match=r"config\.teacher\.pretrained .* has learnt from"):
+        learnt_images(dataclasses.replace(config, teacher=teacher), DATASET, split)
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,8 @@ from fakd_jax.models.torch_weights.names import key_table
 from fakd_jax.runtime.hashing import sha256_of_file, sha256_of_tree
 
 IMAGENET = "imagenet"
+RANDOM = ("", "none")
+"""What `pretrained` is for a network that is initialised at random."""
 WEIGHTS_URL = "https://download.pytorch.org/models/"
 WEIGHTS_URL_VARIABLE = "FAKD_JAX_WEIGHTS_URL"
 CACHE_VARIABLE = "FAKD_JAX_CACHE"
@@ -75,6 +77,17 @@ def fetch_imagenet(
     )
 
 
+def checkpoint_folder(pretrained: Path | str) -> Path | None:
+    """The folder that `pretrained` names, converted or trained; None if it names something else.
+
+    A folder called `imagenet` or `none` can be given as `./imagenet`.
+    """
+    if str(pretrained) in (IMAGENET, *RANDOM):
+        return None
+    path = Path(pretrained).expanduser()
+    return path if path.is_dir() else None
+
+
 def load_pretrained(
     model: nnx.Module,
     arch: str,
@@ -101,11 +114,11 @@ def load_pretrained(
       UserError: the weights cannot be read, or anything but the head does not fit; the model is
         then unchanged.
     """
-    if str(pretrained) != IMAGENET and (path := Path(pretrained).expanduser()).is_dir():
-        return _load_folder(model, arch, path)
+    if folder := checkpoint_folder(pretrained):
+        return _load_folder(model, arch, folder)
     if str(pretrained) == IMAGENET:
         path = fetch_imagenet(arch, cache_dir=cache_dir, log=log)
-    elif not path.exists():
+    elif not (path := Path(pretrained).expanduser()).is_file():
         raise UserError(
             f"pretrained weights {str(pretrained)!r}: no such file or folder; "
             f"give one that exists, or '{IMAGENET}'"
