@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from fakd_jax.errors import UserError
 from fakd_jax.explanation.files import folder_names, json_bytes
@@ -24,11 +24,10 @@ class Journal:
     Args:
       folder: of the explanations.
       kept: the entries that still stand, in their order.
-      file: of the list, open for appending.
     """
 
-    def __init__(self, folder: Path, kept: Mapping[str, Mapping[str, Any]], file: BinaryIO) -> None:
-        self._path, self._file = folder / EXPLANATIONS_FILE, file
+    def __init__(self, folder: Path, kept: Mapping[str, Mapping[str, Any]]) -> None:
+        self._path = folder / EXPLANATIONS_FILE
         # Not whole entries: there may be a hundred thousand.
         self._folders = {id: entry["folder"] for id, entry in kept.items()}
 
@@ -38,28 +37,31 @@ class Journal:
 
     def folders(self, ids: Sequence[str]) -> list[str]:
         """The folder of each id: that of an earlier explanation, or a new one of its own."""
-        new = [id for id in ids if id not in self._folders]
         taken = {folder.casefold() for folder in self._folders.values()}
         names = {
             id: f"{name}-{sha256(id)[:8]}" if name.casefold() in taken else name
-            for id, name in zip(new, folder_names(new), strict=True)
+            for id, name in zip(ids, folder_names(ids), strict=True)
         }
         return [self._folders.get(id) or names[id] for id in ids]
 
     def append(self, entry: Mapping[str, Any]) -> None:
-        """Adds an entry, with one write.
+        """Adds an entry.
 
         Raises:
           UserError: it cannot be written.
         """
-        with writing(self._path):
-            self._file.write(_line(entry))
-            self._file.flush()
+        # Closing a file writes what a failed write left: that may fail again.
+        with writing(self._path), self._path.open("ab") as file:
+            file.write(_line(entry))
 
 
 @contextmanager
 def open_journal(
-    folder: Path, settings: Mapping[str, Any], *, forget: Sequence[str] = (), restart: bool = False
+    folder: Path,
+    settings: Mapping[str, Any],
+    *,
+    outdated: Callable[[Mapping[str, Any]], bool] = lambda entry: False,
+    restart: bool = False,
 ) -> Iterator[Journal]:
     """Opens the list of a folder, creating both if needed, for one process at a time.
 
@@ -69,7 +71,7 @@ def open_journal(
     Args:
       folder: of the explanations.
       settings: JSON-able values.
-      forget: ids whose entries no longer stand.
+      outdated: whether a whole entry no longer stands.
       restart: begin a new list, whatever is there.
 
     Raises:
@@ -79,15 +81,14 @@ def open_journal(
     path = folder / EXPLANATIONS_FILE
     refusal = f"another process is explaining into {folder}; wait for it, or give --output"
     with locked(folder / LOCK_FILE, refusal=refusal):
-        kept = {} if restart else _kept(folder, settings, set(forget))
+        kept = {} if restart else _kept(folder, settings, outdated)
         lines = b"".join(map(_line, kept.values()))
         if not path.is_file() or path.read_bytes() != lines:
             write_whole(path, lines)
         write_whole(folder / EXPLANATION_SETTINGS_FILE, json_bytes(settings))
         with writing(path):
-            file = path.open("ab")
-        with file:
-            yield Journal(folder, kept, file)
+            path.open("ab").close()
+        yield Journal(folder, kept)
 
 
 def read_entries(folder: Path) -> Iterator[dict[str, Any]]:
@@ -122,7 +123,9 @@ def read_settings(folder: Path) -> dict[str, Any]:
     return settings
 
 
-def _kept(folder: Path, settings: Mapping[str, Any], forget: set[str]) -> dict[str, dict[str, Any]]:
+def _kept(
+    folder: Path, settings: Mapping[str, Any], outdated: Callable[[Mapping[str, Any]], bool]
+) -> dict[str, dict[str, Any]]:
     """The entries that stand, by id.
 
     Raises:
@@ -130,9 +133,8 @@ def _kept(folder: Path, settings: Mapping[str, Any], forget: set[str]) -> dict[s
     """
     kept: dict[str, dict[str, Any]] = {}
     for entry in read_entries(folder):
-        id = entry.get("id")
         whole = {"id", "folder", "image_sha256", "explanation"} <= entry.keys()
-        if whole and id not in forget and (folder / entry["explanation"]).is_file():
+        if whole and (folder / entry["explanation"]).is_file() and not outdated(entry):
             kept.setdefault(entry["id"], entry)
     if kept and (changes := differences(read_settings(folder), json.loads(json_bytes(settings)))):
         more = len(changes) - DIFFERENCES_SHOWN

@@ -18,7 +18,7 @@ from fakd_jax.explanation.files import (
     label_map_bytes,
     require_utf8,
 )
-from fakd_jax.explanation.journal import open_journal, read_entries
+from fakd_jax.explanation.journal import open_journal
 from fakd_jax.explanation.report.figure import (
     describe_fit,
     describe_reliability,
@@ -109,9 +109,17 @@ def explain_images(
         "data": dict(data) if data is not None else None,
     }
     # Of data, the fingerprint says that its images are the same.
-    forget = _changed(subjects, output, network.image_size) if data is None else []
+    loose = {subject.id: subject for subject in subjects} if data is None else {}
+
+    def changed(entry: Mapping[str, Any]) -> bool:
+        subject = loose.get(entry["id"])
+        if subject is None:
+            return False
+        image = resize(subject.read(), network.image_size)
+        return sha256(image.tobytes()) != entry["image_sha256"]
+
     settings = _settings(common, figures)
-    with open_journal(output, settings, forget=forget, restart=restart) as journal:
+    with open_journal(output, settings, outdated=changed, restart=restart) as journal:
         folders = journal.folders([subject.id for subject in subjects])
         todo = [
             (subject, folder)
@@ -169,17 +177,6 @@ def _settings(common: Mapping[str, Any], figures: bool) -> dict[str, Any]:
     if data is not None:
         data = {key: value for key, value in data.items() if key != "per_class"}
     return {**common, "data": data, "figures": figures, "measured_by": measured_by()}
-
-
-def _changed(subjects: Sequence[Subject], output: Path, side: int) -> list[str]:
-    """The ids of images that are listed, but were other images then."""
-    digests = {entry.get("id"): entry.get("image_sha256") for entry in read_entries(output)}
-    return [
-        subject.id
-        for subject in subjects
-        if subject.id in digests
-        and sha256(resize(subject.read(), side).tobytes()) != digests[subject.id]
-    ]
 
 
 def _write(

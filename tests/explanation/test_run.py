@@ -182,6 +182,28 @@ def test_an_interrupted_run_continues_to_the_same_bytes(tmp_path: Path) -> None:
     assert continued == whole
 
 
+def test_ids_that_would_share_a_folder_have_the_same_ones_after_an_interruption(
+    tmp_path: Path,
+) -> None:
+    alike = [
+        replace(subject, id=id)
+        for subject, id in zip(subjects(1, 2), ("a/1.png", "a/1.jpg"), strict=True)
+    ]
+    whole = run(tmp_path / "whole", alike)
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "parts", alike, on_done=stopping(1))
+    assert run(tmp_path / "parts", alike) == whole
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux has a device that is full")
+def test_a_list_on_a_full_disk_is_an_error_of_one_line(tmp_path: Path) -> None:
+    with open_journal(tmp_path, {}) as journal:
+        (tmp_path / "explanations.jsonl").unlink()
+        (tmp_path / "explanations.jsonl").symlink_to("/dev/full")
+        with pytest.raises(UserError, match="cannot write"):
+            journal.append({"id": "a"})
+
+
 @pytest.mark.parametrize("damage", ["torn", "no newline", "twice", "no record", "not JSON"])
 def test_a_list_cut_off_anywhere_neither_doubles_nor_loses_an_image(
     tmp_path: Path, damage: str
@@ -257,6 +279,23 @@ def test_a_loose_file_that_changed_is_explained_again(tmp_path: Path) -> None:
     record = record_of(files)
     assert entries["Testing/bright/1.png"]["image_sha256"] == record["image"]["sha256"]
     assert record["weights"] == record_of(run(tmp_path / "new", [other]))["weights"]
+
+
+def test_loose_files_are_read_under_the_lock_and_not_for_a_restart(tmp_path: Path) -> None:
+    run(tmp_path, subjects(1))
+    reads = []
+
+    def read() -> np.ndarray:
+        reads.append("read")
+        with pytest.raises(UserError, match="another process"), open_journal(tmp_path, {}):
+            raise AssertionError("not locked")
+        return subjects(1)[0].read()
+
+    watched = [replace(subjects(1)[0], read=read)]
+    run(tmp_path, watched)
+    assert reads == ["read"]  # to compare
+    run(tmp_path, watched, restart=True)
+    assert reads == ["read"] * 2  # to explain
 
 
 def test_images_of_a_later_call_never_share_a_folder(tmp_path: Path) -> None:

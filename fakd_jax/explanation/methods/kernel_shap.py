@@ -141,13 +141,17 @@ def choose_coalitions(count: int, num_samples: int, seed: int) -> Coalitions:
     """`num_samples` (even) distinct coalitions of `count` superpixels, or all if these are fewer.
 
     Sizes k and S - k are complete, from k = 1 on, if there is room for all of them and a draw by
-    the kernel would give each at least once on average (k = 1: if there is room).
+    the kernel would give each at least once on average (k = 1: if there is room). They are not
+    where that would leave a few pairs to draw, too few to tell how much depends on the draw.
     """
     sizes, pairs, mass = _pairs_by_size(count)
     complete, left = 0, num_samples // 2
     while complete < len(sizes) and pairs[complete] <= left:
         expected = left * mass[complete] / mass[complete:].sum()
         if complete and expected < pairs[complete]:
+            break
+        to_draw = left - pairs[complete]
+        if 0 < to_draw < min(MIN_SAMPLES // 2, sum(pairs[complete + 1 :])):
             break
         left -= pairs[complete]
         complete += 1

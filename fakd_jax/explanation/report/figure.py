@@ -135,10 +135,11 @@ def describe_reliability(explanation: Explanation) -> str:
 
     What begins with one of :data:`ALARMS` comes first.
     """
-    if (np.abs(explanation.weights) < NEGLIGIBLE).all():
-        return "all superpixel weights are negligible"
+    degenerate = (np.abs(explanation.weights) < NEGLIGIBLE).all()
     remarks = [
-        _describe_sampling(explanation.sampling, len(explanation.weights)),
+        "all superpixel weights are negligible"
+        if degenerate
+        else _describe_sampling(explanation.sampling, len(explanation.weights)),
         _describe_map(explanation.feature_map),
         _describe_completeness(explanation.completeness),
     ]

@@ -164,14 +164,23 @@ def test_all_coalitions_by_hand_and_all_pairs_but_one() -> None:
     np.testing.assert_allclose(coalitions.kernel, expected)
     fewer = choose_coalitions(4, 12, 0)
     np.testing.assert_array_equal(fewer.visible[::2], ~fewer.visible[1::2])
-    np.testing.assert_array_equal(fewer.visible[:8].sum(axis=1), [1, 3] * 4)  # complete
-    np.testing.assert_allclose(fewer.kernel[:8], 1 / 4)
-    assert fewer.num_drawn == 4  # two of the three pairs of size 2
+    assert len(np.unique(fewer.visible, axis=0)) == 12
+    assert fewer.num_drawn == 12  # with the four pairs of size 1 complete, only two would be
 
 
 @pytest.mark.parametrize(
     ("count", "num_samples", "complete"),
-    [(45, 1000, 1), (45, 90, 1), (45, 88, 0), (12, 1000, 2), (11, 2044, 4), (2000, 20, 0)],
+    [
+        (45, 1000, 1),
+        (45, 90, 1),
+        (45, 88, 0),
+        (48, 98, 0),
+        (48, 114, 0),
+        (48, 116, 1),
+        (12, 1000, 2),
+        (11, 2044, 4),
+        (2000, 20, 0),
+    ],
 )
 def test_small_sizes_are_complete_and_the_budget_is_spent_on_distinct_coalitions(
     count: int, num_samples: int, complete: int
@@ -257,6 +266,17 @@ def test_sampling_is_what_other_seeds_show() -> None:
     exact = explain(game, count, 2**count).weights
     runs = [explain(game, count, 240, seed) for seed in range(24)]
     check_sampling(runs, 3, truth=exact, jaccard=0.08)
+
+
+def test_a_few_pairs_beyond_the_single_superpixels_are_not_called_stable() -> None:
+    """A single pair drawn would be every resample's, and its weights look certain."""
+    game = smooth_game(48, 1)
+    runs = [explain(game, 48, 98, seed) for seed in range(3)]
+    check = [run.sampling for run in runs]
+    assert all(sampling is not None and not sampling.stable for sampling in check)
+    assert all(sampling is not None and (sampling.high > sampling.low).all() for sampling in check)
+    tops = {tuple(np.argsort(-np.abs(run.weights))[:3].tolist()) for run in runs}
+    assert len(tops) > 1
 
 
 def test_weights_without_a_fit() -> None:

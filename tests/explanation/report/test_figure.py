@@ -81,6 +81,20 @@ def test_degenerate_weights_are_neither_stable_nor_unstable(r2: float | None) ->
     assert stability(1.0, r2, weights=(0.0, 0.0, 0.0, -2e-6)).startswith("top 3 stable")
 
 
+def test_degenerate_weights_hide_no_alarm() -> None:
+    degenerate = replace(MIXED, weights=np.zeros(len(MIXED.weights)))
+    remark = describe_reliability(
+        replace(
+            degenerate,
+            feature_map=FeatureMap("layer4", 2, 7),
+            completeness=Completeness(-3.0, 2.0),
+        )
+    )
+    assert remark.startswith("COARSE")
+    assert "; INCOMPLETE" in remark
+    assert remark.endswith(describe_reliability(degenerate))
+
+
 @pytest.mark.parametrize("top", [4, 5])
 def test_a_top_of_all_superpixels_is_not_called_stable(top: int) -> None:
     assert stability(1.0, top=top) == "the top includes all 4 superpixels"
