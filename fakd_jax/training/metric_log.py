@@ -9,12 +9,12 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from fakd_jax.runs.files import LOG_FILE, RECORDS_FILE
 from fakd_jax.runs.workdir import read_records
 from fakd_jax.runtime.atomic_files import sync_file, write_whole, writing
 from fakd_jax.runtime.distributed import is_writer
+from fakd_jax.training.event_file import EventFile
 
 LOGGER = logging.getLogger("fakd_jax")
 
@@ -86,15 +86,13 @@ class MetricLog:
         self._first_step = resume_step + 1
 
     @functools.cached_property
-    def _events(self) -> Any:
-        """The writer of events, opened with the first record; None without tensorboardX."""
+    def _events(self) -> EventFile | None:
+        """The TensorBoard file, opened with the first record; None without tensorboardX."""
         try:
-            from tensorboardX import SummaryWriter
+            return EventFile(self.workdir / "tensorboard" / self.phase, self._first_step)
         except ImportError:
             LOGGER.info("no TensorBoard events: they need pip install 'fakd_jax[tensorboard]'")
             return None
-        folder = self.workdir / "tensorboard" / self.phase
-        return SummaryWriter(str(folder), purge_step=self._first_step)
 
     def record(self, kind: str, *, step: int, epoch: int, values: dict[str, float]) -> None:
         """Adds one record.
@@ -116,9 +114,8 @@ class MetricLog:
                 file.write(json.dumps(line) + "\n")
                 sync_file(file)  # before a checkpoint says that this epoch is over
             if self._events is not None:
-                for name, value in values.items():
-                    self._events.add_scalar(f"{kind}/{name}", value, step)
-                self._events.flush()
+                scalars = {f"{kind}/{name}": value for name, value in values.items()}
+                self._events.add_scalars(scalars, step)
 
     def close(self) -> None:
         """Closes the TensorBoard file, if there is one.
@@ -126,6 +123,6 @@ class MetricLog:
         Raises:
           UserError: no space, or no permission.
         """
-        if vars(self).get("_events") is not None:
+        if (events := vars(self).get("_events")) is not None:
             with writing(self.workdir):
-                self._events.close()
+                events.close()

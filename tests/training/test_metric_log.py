@@ -13,7 +13,7 @@ NO_ROOM = OSError(28, "No space left on device")
 class FullEvents:
     """TensorBoard's writer where nothing can be written."""
 
-    def add_scalar(self, *args):
+    def add_scalars(self, *args):
         raise NO_ROOM
 
     def close(self):
