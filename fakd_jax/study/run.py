@@ -8,12 +8,18 @@ from typing import Any, Protocol
 from ml_collections import ConfigDict
 
 from fakd_jax.errors import UserError
-from fakd_jax.experiment.resume import PLACE_KEYS, keep_config, read_config, resume_dtype
+from fakd_jax.experiment.resume import (
+    PLACE_KEYS,
+    keep_config,
+    read_config,
+    require_same_config,
+    resume_dtype,
+)
 from fakd_jax.runs.files import FAILED_FILE
 from fakd_jax.study.cells import Study, open_study
 from fakd_jax.study.engines.local import LocalEngine
 from fakd_jax.study.report import write_report
-from fakd_jax.study.results import failures, is_finished
+from fakd_jax.study.results import failures, is_finished, unfinished
 from fakd_jax.study.table import study_table
 from fakd_jax.training.metric_log import LOGGER
 
@@ -52,13 +58,14 @@ def run_study(config: ConfigDict, workdir: Path, engine: Engine | None = None) -
       KeyboardInterrupt: interrupted; call again to resume.
     """
     engine = engine or LocalEngine()
-    if "dtype" in config.get("base", {}):
-        stored = (read_config(workdir) or {}).get("base") or {}
-        here = engine.compute_dtype(config.base.dtype)
-        config.base.dtype = resume_dtype(config.base.dtype, stored.get("dtype"), here)
     study = open_study(config, workdir)
-    shared = {"base": config.base.to_dict(), "changes": config.changes.to_dict()}
-    keep_config(shared, workdir, {f"base.{key}" for key in STUDY_PLACE_KEYS})
+    may_differ = {f"base.{key}" for key in STUDY_PLACE_KEYS}
+    require_same_config(_shared(config), workdir, may_differ | {"base.dtype"})
+    if config.base.dtype == "auto":  # resolved last: an engine may have to be started for it
+        config = config.copy_and_resolve_references()
+        config.base.dtype = _auto_dtype(study, engine)
+        study = open_study(config, workdir)
+    keep_config(_shared(config), workdir, may_differ)
     try:
         engine.run(study)
     except KeyboardInterrupt:
@@ -76,3 +83,16 @@ def run_study(config: ConfigDict, workdir: Path, engine: Engine | None = None) -
             f"{study.folder(cell) / FAILED_FILE} to have it run again"
         )
     return report
+
+
+def _shared(config: ConfigDict) -> dict[str, Any]:
+    """What must stay the same in a study's workdir: seeds, splits and methods may be added."""
+    return {"base": config.base.to_dict(), "changes": config.changes.to_dict()}
+
+
+def _auto_dtype(study: Study, engine: Engine) -> str:
+    """The precision that "auto" means; the engine is asked only if cells are left to run."""
+    kept: str | None = (read_config(study.workdir) or {}).get("base", {}).get("dtype")
+    if unfinished(study):
+        return resume_dtype("auto", kept, engine.compute_dtype("auto"))
+    return kept or "auto"

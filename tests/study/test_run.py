@@ -51,21 +51,41 @@ def test_cells_of_a_seed_share_split_and_teacher_and_report_their_metrics(whole)
     assert row["missed_tumours"] == student["missed_tumour"]["count"]
 
 
+class NeverAskedEngine(local.LocalEngine):
+    """An engine for which it costs something to find out its precision."""
+
+    def compute_dtype(self, name):
+        pytest.fail("asked for the precision")
+
+
 def test_a_finished_study_only_reports_again(whole, data, cache, monkeypatch):
     workdir, report = whole
     before = times_of_change(workdir)
     monkeypatch.setattr(
         local, "open_experiment_data", lambda config: pytest.fail("opened the data")
     )
-    assert run_study(tiny_study(data, cache, **SMALL_STUDY), workdir) == report
+    config = tiny_study(data, cache, **SMALL_STUDY)
+    kept = (workdir / CONFIG_FILE).read_bytes()
+    assert run_study(config, workdir, NeverAskedEngine()) == report
     assert times_of_change(workdir) == before
+    assert (workdir / CONFIG_FILE).read_bytes() == kept
+    assert config.base.dtype == "auto"
 
 
 def test_another_studys_workdir_is_refused(whole, data, cache):
     config = tiny_study(data, cache, **SMALL_STUDY)
     config.base.distillation.alpha = 0.25
     with pytest.raises(UserError, match=r"another config.*base\.distillation\.alpha was 0\.5"):
-        run_study(config, whole[0])
+        run_study(config, whole[0], NeverAskedEngine())
+
+
+@pytest.mark.parametrize("change", [{"study.seeds": ()}, {"base.student.num_epochs": 0}])
+def test_a_mistake_in_the_config_is_refused_before_an_engine_starts(data, cache, tmp_path, change):
+    config = tiny_study(data, cache)
+    config.update_from_flattened_dict(change)
+    with pytest.raises(UserError, match=next(iter(change))):
+        run_study(config, tmp_path, NeverAskedEngine())
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.slow

@@ -67,7 +67,7 @@ class Claims:
         try:
             if before is not None:
                 logging.getLogger("fakd_jax").info(
-                    "%s: claimed before by process %d on %s, which has ended or does not respond",
+                    "%s: claimed before by process %d on %s, which has left it or does not respond",
                     folder,
                     before.pid,
                     before.hostname,

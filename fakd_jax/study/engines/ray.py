@@ -193,7 +193,12 @@ class _Scheduler:
         if outcome.problem:
             self._problem(cell, outcome.problem)
             return
-        self._wait_until_visible(cell)
+        if not self._is_visible(cell):
+            folder = self._study.folder(cell)
+            self._problem(
+                cell, f"finished, but its results do not appear in {folder}; check the shared disk"
+            )
+            return
         write_report(self._study)
         finished = read_results(self._study)
         if failed := failures(self._study).get(cell):
@@ -213,15 +218,14 @@ class _Scheduler:
         self._problems[cell] = problem
         LOGGER.error("%s: error: %s; continuing with the other cells", cell, problem)
 
-    def _wait_until_visible(self, cell: Cell) -> None:
+    def _is_visible(self, cell: Cell) -> bool:
+        """Whether this machine sees that a cell has ended; waits for the shared disk."""
         deadline = time.monotonic() + VISIBLE_SECONDS
         while cell in unfinished(self._study):
             if time.monotonic() > deadline:
-                raise UserError(
-                    f"{cell} has finished, but its results do not appear in "
-                    f"{self._study.folder(cell)}; check the shared disk and run the command again"
-                )
+                return False
             time.sleep(1)
+        return True
 
     def _stop(self) -> None:
         """Lets the running cells save, then gives up waiting for them."""

@@ -164,6 +164,16 @@ def test_an_error_is_not_tried_again_and_the_other_cells_go_on(study, run, finis
     assert left == ["official, seed 0, teacher", "official, seed 0, fakd"]
 
 
+def test_a_cell_that_does_not_appear_is_a_problem_of_its_own(study, run, finish, monkeypatch):
+    monkeypatch.setattr(engine, "VISIBLE_SECONDS", -1.0)
+    hidden = by_name(study, "seed 0, student")
+    message = rf"1 of 6 cells .*seed 0, student: .* {study.folder(hidden)}; check the shared disk"
+    with pytest.raises(UserError, match=message):
+        run(lambda cell: "" if cell == hidden else finish(cell))
+    assert run.ray.given.count(hidden) == 1
+    assert [cell for cell in study.cells if not is_finished(study, cell)] == [hidden]
+
+
 def test_a_failed_teacher_takes_its_student_with_it(study, run, finish):
     def diverge(cell):
         if cell == by_name(study, "seed 0, teacher"):
