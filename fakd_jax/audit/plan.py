@@ -22,7 +22,7 @@ EXACT, APPROXIMATE = "v1", "v1-approximate"
 """Versions of the searches, part of the fingerprint: raise them when other pairs would be found."""
 
 READ_AS_SAMPLE = 16
-BYTES_AT_START = 600e6
+BYTES_AT_START = {EXACT: 600e6, APPROXIMATE: 1e9}
 BYTES_PER_IMAGE = {EXACT: 210e3, APPROXIMATE: 8e3}
 SCRATCH_BYTES_PER_IMAGE = SIDE * SIDE * (1 + 2 + 2 / 4)
 
@@ -68,6 +68,19 @@ def method_for(images: int) -> str:
     return EXACT if images <= EXACT_UP_TO else APPROXIMATE
 
 
+def scratch_folder(images: int, cache_dir: Path | str | None = None) -> Path | None:
+    """Where the scratch files of so many images go; None if all are kept in memory.
+
+    Args:
+      images: their number.
+      cache_dir: see :func:`fakd_jax.data.cache.data_cache_folder`.
+
+    Raises:
+      UserError: the cache can't be written.
+    """
+    return data_cache_folder(cache_dir) if method_for(images) == APPROXIMATE else None
+
+
 def plan_search(dataset: EncodedImages, cache_dir: Path | str | None = None) -> Plan:
     """Decides how to search, and estimates the cost from a few images of the data.
 
@@ -80,10 +93,9 @@ def plan_search(dataset: EncodedImages, cache_dir: Path | str | None = None) -> 
     """
     images = len(dataset.examples)
     method = method_for(images)
-    scratch = None
     if method == APPROXIMATE:
         import_faiss()
-        scratch = data_cache_folder(cache_dir)
+    scratch = scratch_folder(images, cache_dir)
     each, squared = SECONDS[method]
     seconds = _seconds_to_read(dataset) * images
     seconds += _slowness() * (each * images + squared * images**2)
@@ -92,7 +104,7 @@ def plan_search(dataset: EncodedImages, cache_dir: Path | str | None = None) -> 
         method=method,
         scratch=scratch,
         seconds=seconds / (os.cpu_count() or 1),
-        bytes=BYTES_AT_START + BYTES_PER_IMAGE[method] * images,
+        bytes=BYTES_AT_START[method] + BYTES_PER_IMAGE[method] * images,
         scratch_bytes=SCRATCH_BYTES_PER_IMAGE * images if scratch else 0.0,
     )
 

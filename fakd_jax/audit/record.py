@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fakd_jax.audit.matching.pairs import Pair
-from fakd_jax.audit.plan import EXACT, method_for, plan_search
+from fakd_jax.audit.plan import EXACT, method_for, plan_search, scratch_folder
 from fakd_jax.data.cache import ADVICE, data_cache_folder
 from fakd_jax.data.dataset import ImageDataset
 from fakd_jax.errors import UserError
@@ -96,7 +96,6 @@ def audit_duplicates(
     dataset: ImageDataset,
     cache_dir: Path | str | None = None,
     log: Log = print,
-    thumbnails: Thumbnails | None = None,
 ) -> Audit:
     """Returns the stored audit of this data; without one, searches for duplicates and stores it.
 
@@ -104,7 +103,6 @@ def audit_duplicates(
       dataset: the data.
       cache_dir: see :func:`find_audit`.
       log: receives the progress.
-      thumbnails: of all images; read from the data if not given.
 
     Raises:
       UserError: the cache can't be written, or holds a damaged audit.
@@ -113,14 +111,33 @@ def audit_duplicates(
     if known is not None:
         return known
     from fakd_jax.audit.matching.appearance import read_thumbnails
-    from fakd_jax.audit.matching.search import find_duplicates
 
     log(f"audit: looking for duplicates among the {len(dataset):,} images of {dataset.name}")
     plan = plan_search(dataset, cache_dir)
-    if thumbnails is None:
-        log(f"audit: {plan}")
-        thumbnails = read_thumbnails(dataset, log, plan.scratch)
-    search = find_duplicates(thumbnails, log, plan.scratch)
+    log(f"audit: {plan}")
+    return search_and_store(dataset, read_thumbnails(dataset, log, plan.scratch), cache_dir, log)
+
+
+def search_and_store(
+    dataset: ImageDataset,
+    thumbnails: Thumbnails,
+    cache_dir: Path | str | None = None,
+    log: Log = print,
+) -> Audit:
+    """Searches for duplicates, whatever is stored, and stores the audit.
+
+    Args:
+      dataset: the data.
+      thumbnails: of all images.
+      cache_dir: see :func:`find_audit`.
+      log: receives the progress.
+
+    Raises:
+      UserError: faiss is needed and not installed, or the cache can't be written.
+    """
+    from fakd_jax.audit.matching.search import find_duplicates
+
+    search = find_duplicates(thumbnails, log, scratch_folder(len(dataset), cache_dir))
     ids = [example.id for example in dataset.examples]
 
     def by_id(pairs: Iterable[Pair[int]]) -> tuple[Pair[str], ...]:
@@ -134,7 +151,7 @@ def audit_duplicates(
         pairs=by_id(search.pairs),
         rejected=by_id(search.rejected),
         groups={id: int(group) for id, group in zip(ids, search.groups, strict=True)},
-        method=plan.method,
+        method=method_for(len(dataset)),
     )
     values = asdict(audit)
     values["copies"] = values.pop("pairs")

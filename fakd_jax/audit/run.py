@@ -14,8 +14,8 @@ from fakd_jax.audit.findings import Findings, duplicates_in_training, summarise
 from fakd_jax.audit.inventory import read_file_facts, take_inventory
 from fakd_jax.audit.matching.appearance import read_thumbnails
 from fakd_jax.audit.matching.confirmation import MIN_PARTS, MIN_WHOLE
-from fakd_jax.audit.plan import APPROXIMATE, plan_search
-from fakd_jax.audit.record import Audit, audit_duplicates, find_audit
+from fakd_jax.audit.plan import APPROXIMATE, plan_search, scratch_folder
+from fakd_jax.audit.record import Audit, find_audit, search_and_store
 from fakd_jax.audit.sheets import draw_sheet, make_sheets
 from fakd_jax.audit.shortcuts import from_metadata, nearest_neighbour
 from fakd_jax.audit.text import duplicate_rows, groups_csv, shortcut_rows, tested_and_found
@@ -53,13 +53,14 @@ def run_audit(
     start = time.monotonic()
     require_writable(output)
     log(f"audit: {len(dataset):,} images of {dataset.name} ({dataset.fingerprint[:12]})")
-    plan = plan_search(dataset, cache_dir)
-    if find_audit(dataset, cache_dir) is None:
-        log(f"audit: {plan}")
+    audit = find_audit(dataset, cache_dir)
+    if audit is None:
+        log(f"audit: {plan_search(dataset, cache_dir)}")
     else:
         log("audit: reusing the stored search for duplicates")
-    thumbnails = read_thumbnails(dataset, log, plan.scratch)
-    audit = audit_duplicates(dataset, cache_dir, log, thumbnails)
+    thumbnails = read_thumbnails(dataset, log, scratch_folder(len(dataset), cache_dir))
+    if audit is None:
+        audit = search_and_store(dataset, thumbnails, cache_dir, log)
     facts = read_file_facts(dataset)
     labels = np.array([example.label for example in dataset.examples])
     splits = [example.split for example in dataset.examples]

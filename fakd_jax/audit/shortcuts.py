@@ -7,7 +7,7 @@ test images, a network's accuracy on them says little.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -107,7 +107,7 @@ def from_metadata(
     if fewest < FOLDS:
         return []
     file = _file_features(thumbnails, facts)[images]
-    brightness = _brightness_features(np.asarray(thumbnails.grey[images], np.float32))
+    brightness = _in_blocks(_brightness_features, thumbnails.grey, images)
     folds = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=seed)
     shortcuts = []
     for name, features in (
@@ -143,11 +143,11 @@ def _nearest(
     nearest, best = np.full(len(images), among[0]), np.full(len(images), -np.inf)
     for first in range(0, len(among), TRIED_ALL):
         others = among[first : first + TRIED_ALL]
-        small = _small(grey, others)
+        small = _in_blocks(halve, grey, others)
         plain, mirrored = unit_rows(small), unit_rows(small[..., ::-1])
         for start in range(0, len(images), BLOCK):
             part = slice(start, start + BLOCK)
-            rows = unit_rows(_small(grey, images[part]))
+            rows = unit_rows(_in_blocks(halve, grey, images[part]))
             likeness = np.maximum(rows @ plain.T, rows @ mirrored.T)
             if groups is not None:
                 likeness[groups[images[part], None] == groups[None, others]] = -np.inf
@@ -158,10 +158,14 @@ def _nearest(
     return nearest
 
 
-def _small(
-    grey: Shaped[np.ndarray, "N S S"], images: Int[np.ndarray, " n"]
-) -> Float32[np.ndarray, "n S/2 S/2"]:
-    return halve(np.asarray(grey[images], np.float32))
+def _in_blocks(
+    of: Callable[[Float32[np.ndarray, "n S S"]], Float[np.ndarray, "n ..."]],
+    grey: Shaped[np.ndarray, "N S S"],
+    images: Int[np.ndarray, " m"],
+) -> Float[np.ndarray, "m ..."]:
+    """What `of` makes of images, few of which are in memory as float32 at a time."""
+    blocks = [images[start : start + BLOCK] for start in range(0, len(images), BLOCK)]
+    return np.concatenate([of(np.asarray(grey[block], np.float32)) for block in blocks])
 
 
 def _file_features(thumbnails: Thumbnails, facts: Sequence[FileFacts]) -> Float[np.ndarray, "N F"]:

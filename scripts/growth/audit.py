@@ -24,6 +24,7 @@ from growth.pictures import copy_id, original_id, write_pictures
 from growth.plot import keep_rows
 
 from fakd_jax.cli.runner import CommandParser, integer, run_command, use_compilation_cache
+from fakd_jax.errors import UserError
 from fakd_jax.runtime.atomic_files import require_writable
 
 IMAGES_PER_COPY = 100
@@ -37,6 +38,8 @@ def main(argv: list[str]) -> None:
     )
     flags = parser.parse_args(argv)
     require_writable(flags.output)
+    for images in flags.images:
+        require_no_audit(_cache(flags.output, images))
     for images in flags.images:
         # A process of its own for each, so that its peak memory is its own.
         context = multiprocessing.get_context("spawn")
@@ -55,7 +58,7 @@ def measure(output: Path, images: int) -> list[dict[str, Any]]:
 
     use_compilation_cache()
     copies = images // IMAGES_PER_COPY
-    pictures, cache = output / f"pictures-{images}", output / f"cache-{images}"
+    pictures, cache = output / f"pictures-{images}", _cache(output, images)
     if not pictures.is_dir():
         start = time.monotonic()
         write_pictures(pictures, images, copies)
@@ -67,8 +70,6 @@ def measure(output: Path, images: int) -> list[dict[str, Any]]:
 
     dataset, prepared = _timed(open_dataset, str(pictures), cache_dir=cache, log=log)
     prepared |= {"what": "preparation", "n": images}
-    if find_audit(dataset, cache) is not None:
-        raise SystemExit(f"{cache} holds an audit already; delete it")
     _, audited = _timed(run_audit, dataset, output / f"audit-{images}", cache_dir=cache, log=log)
     audit = find_audit(dataset, cache)
     assert audit is not None
@@ -86,6 +87,20 @@ def measure(output: Path, images: int) -> list[dict[str, Any]]:
         "wrong": grouped - sum(together),
     }
     return [prepared, audited]
+
+
+def require_no_audit(cache: Path) -> None:
+    """Refuses a cache in which nothing would be left to measure.
+
+    Raises:
+      UserError: it holds an audit.
+    """
+    if any((cache / "audits").glob("*.json")):
+        raise UserError(f"{cache} holds an audit already; delete the folder")
+
+
+def _cache(output: Path, images: int) -> Path:
+    return output / f"cache-{images}"
 
 
 def _timed(call: Any, *args: Any, **keywords: Any) -> tuple[Any, dict[str, Any]]:

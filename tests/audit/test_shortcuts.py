@@ -7,6 +7,7 @@ import pytest
 
 from fakd_jax.audit import shortcuts
 from fakd_jax.audit.inventory import FileFacts
+from fakd_jax.audit.matching import appearance
 from fakd_jax.audit.matching.appearance import SIDE, Thumbnails
 from fakd_jax.audit.shortcuts import from_metadata, nearest_neighbour
 
@@ -49,11 +50,20 @@ def test_of_many_images_some_are_looked_up_among_all(monkeypatch, noise: np.ndar
     assert (every.right, every.n) == (8, 8)
     monkeypatch.setattr(shortcuts, "TRIED_ALL", 5)
     monkeypatch.setattr(shortcuts, "LOOKED_UP", 3)
+    monkeypatch.setattr(shortcuts, "BLOCK", 2)
+    held = []
+
+    def halve(images: np.ndarray) -> np.ndarray:
+        held.append(len(images))
+        return appearance.halve(images)
+
+    monkeypatch.setattr(shortcuts, "halve", halve)
     test, _, by_group = nearest_neighbour(
         thumbnails_of(np.rint(grey).astype(np.uint8)), labels, splits, np.arange(16)
     )
     assert (test.images, test.right, test.n) == ("all test images, 3 drawn", 3, 3)
     assert (by_group.images, by_group.right, by_group.n) == ("all images, 3 drawn", 3, 3)
+    assert max(held) == 2  # as float32: images may be many
 
 
 def test_a_forest_predicts_classes_from_files_or_brightness_but_not_from_noise(monkeypatch) -> None:

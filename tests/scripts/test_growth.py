@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from fakd_jax.data.preprocessing import decode_rgb
+from fakd_jax.errors import UserError
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
 
@@ -41,6 +42,15 @@ def test_rows_replace_those_of_the_same_number_and_are_drawn(tmp_path):
         *(("audit", 10, 1.0), ("audit", 100, 99.0), ("evaluation", 100, 10.0))
     ]
     assert (tmp_path / "growth.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_an_earlier_audit_is_refused_before_anything_is_drawn(tmp_path):
+    (tmp_path / "cache-400/audits").mkdir(parents=True)
+    (tmp_path / "cache-400/audits/some.json").write_text("{}")
+    script = importlib.import_module("growth.audit")
+    with pytest.raises(UserError, match="cache-400 holds an audit"):
+        script.main(["--output", str(tmp_path), "--images", "300", "400"])
+    assert not (tmp_path / "pictures-300").exists()
 
 
 @pytest.mark.slow
