@@ -22,7 +22,7 @@ EXACT, APPROXIMATE = "v1", "v1-approximate"
 """Versions of the searches, part of the fingerprint: raise them when other pairs would be found."""
 
 READ_AS_SAMPLE = 16
-BYTES_AT_START = {EXACT: 600e6, APPROXIMATE: 1e9}
+BYTES_AT_START = {EXACT: 600e6, APPROXIMATE: 1.5e9}
 BYTES_PER_IMAGE = {EXACT: 210e3, APPROXIMATE: 8e3}
 SCRATCH_BYTES_PER_IMAGE = SIDE * SIDE * (1 + 2 + 2 / 4)
 

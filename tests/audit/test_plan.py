@@ -31,14 +31,15 @@ def test_every_pair_is_compared_up_to_a_number_of_images():
 def test_the_cost_grows_with_the_square_at_first_and_then_with_the_number(tmp_path, monkeypatch):
     monkeypatch.setattr(plan, "_slowness", lambda: 1.0)
     monkeypatch.setattr(plan, "_seconds_to_read", lambda dataset: 0.0)
-    small, double, large, huge = (
-        plan_search(Pictures(n), tmp_path) for n in (5_000, 10_000, 100_000, 1_000_000)
+    small, double, beyond, large, huge = (
+        plan_search(Pictures(n), tmp_path) for n in (5_000, 10_000, 10_100, 100_000, 1_000_000)
     )
     assert 3 < double.seconds / small.seconds < 4
     assert huge.seconds == pytest.approx(10 * large.seconds)
     assert small.scratch is None
     assert small.scratch_bytes == 0
     assert large.scratch == tmp_path
+    assert beyond.bytes + beyond.scratch_bytes > 1.82 * 2**30  # by scripts/growth/audit.py
     assert large.bytes + large.scratch_bytes < 8e9
     assert large.method == APPROXIMATE
     for words in ("min", "GB of memory", str(tmp_path), "10,000"):
