@@ -20,6 +20,7 @@ from fakd_jax.audit.sheets import draw_sheet, make_sheets
 from fakd_jax.audit.shortcuts import from_metadata, nearest_neighbour
 from fakd_jax.audit.text import duplicate_rows, groups_csv, shortcut_rows, tested_and_found
 from fakd_jax.data.dataset import ImageDataset
+from fakd_jax.reporting.images import png_size
 from fakd_jax.reporting.numbers import duration
 from fakd_jax.reporting.pages import render
 from fakd_jax.runtime.atomic_files import require_writable, write_whole
@@ -98,7 +99,7 @@ def _write(output: Path, dataset: ImageDataset, audit: Audit, findings: Findings
     page = render(
         "audit/report.html",
         findings=findings,
-        sheets=sheets,
+        sheets=[(sheet, png_size(picture)[0]) for sheet, picture in sheets],
         tested_and_found=tested_and_found(findings.summary["duplicates"]),
         duplicate_rows=duplicate_rows,
         shortcut_rows=shortcut_rows(findings.shortcuts),

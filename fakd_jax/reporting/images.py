@@ -31,11 +31,20 @@ def embed(picture: Picture) -> Embedded:
       ValueError: bytes that are not a PNG, or pixels that are not uint8.
     """
     content = picture if isinstance(picture, bytes) else png_bytes(picture)
+    width, height = png_size(content)
+    return Embedded(f"data:image/png;base64,{base64.b64encode(content).decode()}", width, height)
+
+
+def png_size(content: bytes) -> tuple[int, int]:
+    """The width and the height in pixels that a PNG declares.
+
+    Raises:
+      ValueError: bytes that are not a PNG.
+    """
     if not content.startswith(PNG_SIGNATURE):
         raise ValueError("the picture is not a PNG")
-    # The first chunk holds width and height (PNG specification, section 11.2.2).
-    width, height = (int.from_bytes(content[at : at + 4], "big") for at in (16, 20))
-    return Embedded(f"data:image/png;base64,{base64.b64encode(content).decode()}", width, height)
+    # The first chunk holds both (PNG specification, section 11.2.2).
+    return int.from_bytes(content[16:20], "big"), int.from_bytes(content[20:24], "big")
 
 
 def png_bytes(pixels: Shaped[np.ndarray, "H W *C"]) -> bytes:

@@ -58,12 +58,13 @@ def test_everything_is_found_and_written(data, tmp_path, capsys):
         assert part in page
     sheets = {path.name: path for path in output.glob("*.png")}
     assert_self_contained(page, beside=sheets)
-    shown = {picture["src"] for picture in Reader(page).attributes("img")}
-    assert shown == sheets.keys()  # as files: the page stays small
+    shown = {picture["src"]: picture["width"] for picture in Reader(page).attributes("img")}
+    assert shown.keys() == sheets.keys()  # as files: the page stays small
     assert {"copies_random.png", "copies_weakest.png", "conflicts.png"} <= set(sheets)
-    for path in sheets.values():
+    for name, path in sheets.items():
         with Image.open(path) as sheet:
             assert np.asarray(sheet).std() > 0
+            assert shown[name] == str(min(sheet.width, 952))
 
 
 def test_a_second_audit_reuses_the_search_until_the_source_changes(data, tmp_path, monkeypatch):

@@ -123,3 +123,11 @@ def test_a_png_is_embedded_as_it_is_and_shown_at_the_width_asked_for() -> None:
     (image,) = reader.attributes("img")
     assert base64.b64decode(str(image["src"]).partition(",")[2]) == content.getvalue()
     assert (image["width"], image["height"]) == ("300", "200")
+
+
+def test_a_figure_in_a_file_names_the_file_and_has_a_caption_if_given() -> None:
+    reader = fragment("{{ html.figure_in_file(f, 'a', 30) }}", f="a #1?.png")
+    (image,) = reader.attributes("img")
+    assert (image["src"], image["width"]) == ("a%20%231%3F.png", "30")
+    assert not reader.of("figcaption")
+    assert fragment("{{ html.figure_in_file('f', 'a', 30, '<c>') }}").of("figcaption") == ["<c>"]
