@@ -10,16 +10,14 @@ the peak memory, and how many of the copies were found. Adds its rows to `growth
 
 from __future__ import annotations
 
-import multiprocessing
-import resource
 import sys
 import time
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from growth.measuring import in_own_process, timed
 from growth.pictures import copy_id, original_id, write_pictures
 from growth.plot import keep_rows
 
@@ -41,10 +39,7 @@ def main(argv: list[str]) -> None:
     for images in flags.images:
         require_no_audit(_cache(flags.output, images))
     for images in flags.images:
-        # A process of its own for each, so that its peak memory is its own.
-        context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(1, mp_context=context) as pool:
-            rows = pool.submit(measure, flags.output, images).result()
+        rows = in_own_process(measure, flags.output, images)
         for row in rows:
             print(row, flush=True)
         keep_rows(flags.output, rows)
@@ -68,9 +63,9 @@ def measure(output: Path, images: int) -> list[dict[str, Any]]:
     def log(line: str) -> None:
         print(f"{time.monotonic() - start:7.1f} s  {line}", flush=True)
 
-    dataset, prepared = _timed(open_dataset, str(pictures), cache_dir=cache, log=log)
+    dataset, prepared = timed(open_dataset, str(pictures), cache_dir=cache, log=log)
     prepared |= {"what": "preparation", "n": images}
-    _, audited = _timed(run_audit, dataset, output / f"audit-{images}", cache_dir=cache, log=log)
+    _, audited = timed(run_audit, dataset, output / f"audit-{images}", cache_dir=cache, log=log)
     audit = find_audit(dataset, cache)
     assert audit is not None
     together = [
@@ -101,16 +96,6 @@ def require_no_audit(cache: Path) -> None:
 
 def _cache(output: Path, images: int) -> Path:
     return output / f"cache-{images}"
-
-
-def _timed(call: Any, *args: Any, **keywords: Any) -> tuple[Any, dict[str, Any]]:
-    wall, cpu = time.monotonic(), time.process_time()
-    result = call(*args, **keywords)
-    return result, {
-        "seconds": round(time.process_time() - cpu, 1),
-        "wall_seconds": round(time.monotonic() - wall, 1),
-        "peak_rss_gib": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, 2),
-    }
 
 
 if __name__ == "__main__":

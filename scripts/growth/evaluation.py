@@ -13,14 +13,15 @@ process of its own.
 from __future__ import annotations
 
 import json
-import multiprocessing
-import resource
-import time
-from concurrent.futures import ProcessPoolExecutor
+import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from growth.measuring import in_own_process, peak_gib, timed
 
 from fakd_jax.cli.runner import CommandParser, integer, run_command
 from fakd_jax.evaluation.baseline import Baseline
@@ -47,9 +48,7 @@ def main(argv: list[str]) -> None:
     rows = []
     for classes in flags.classes:
         for number in flags.predictions:
-            context = multiprocessing.get_context("spawn")
-            with ProcessPoolExecutor(1, mp_context=context) as pool:
-                rows.append(pool.submit(measure_growth, number, classes).result())
+            rows.append(in_own_process(measure_growth, number, classes))
             print(describe(rows[-1]), flush=True)
     write_whole(flags.output / FILE, json.dumps(rows, indent=2) + "\n")
 
@@ -59,17 +58,14 @@ def measure_growth(number: int, classes: int) -> dict[str, Any]:
     names = tuple(f"class {c}" for c in range(classes))
     collected = made_up(number, names)
     given = peak_gib()
-    start = time.process_time()
-    measure(collected)
-    measured = time.process_time()
-    predictions_csv(collected.predictions, names)
-    written = time.process_time()
+    _, measured = timed(measure, collected)
+    _, written = timed(predictions_csv, collected.predictions, names)
     return {
         "what": f"evaluation, {classes} classes",
         "n": number,
-        "seconds": measured - start,
-        "csv_seconds": written - measured,
-        "peak_rss_gib": peak_gib(),
+        **measured,
+        "csv_seconds": written["seconds"],
+        "peak_rss_gib": written["peak_rss_gib"],
         "given_gib": given,
     }
 
@@ -101,11 +97,6 @@ def made_up(number: int, names: tuple[str, ...]) -> Collected:
         duplicates=Duplicates("made up", ()),
         baseline=Baseline(Path("predictions.csv"), named, {}),
     )
-
-
-def peak_gib() -> float:
-    """The peak memory of this process so far."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
 
 
 def describe(row: dict[str, Any]) -> str:

@@ -4,8 +4,8 @@
 
 Explains that many synthetic images of 32 pixels with a network of one linear layer by occlusion,
 so that what is measured is what explaining itself does: superpixels, records, thumbnails, the list
-and its pages. Prints the seconds and bytes written per image, the seconds to repeat the finished
-command, and the peak memory, and writes them to `explanation.json`, which
+and its pages. Prints the processor time and bytes written per image, the processor time to repeat
+the finished command, and the peak memory, and writes them to `explanation.json`, which
 `scripts/growth/plot.py` draws. Each number of images has a process of its own. Linux only: the
 bytes are those of `/proc/self/io`.
 """
@@ -13,16 +13,17 @@ bytes are those of `/proc/self/io`.
 from __future__ import annotations
 
 import json
-import multiprocessing
-import resource
 import shutil
-import time
-from concurrent.futures import ProcessPoolExecutor
+import sys
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from growth.measuring import in_own_process, timed
 
 from fakd_jax.cli.runner import CommandParser, integer, run_command
 from fakd_jax.runtime.atomic_files import require_writable, write_whole
@@ -42,10 +43,8 @@ def main(argv: list[str]) -> None:
     require_writable(flags.output)
     rows = []
     for images in flags.images:
-        context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(1, mp_context=context) as pool:
-            row = pool.submit(measure, flags.output / f"of-{images}", images, flags.figures)
-            rows.append(row.result())
+        folder = flags.output / f"of-{images}"
+        rows.append(in_own_process(measure, folder, images, flags.figures))
         print(describe(rows[-1]), flush=True)
     write_whole(flags.output / FILE, json.dumps(rows, indent=2) + "\n")
 
@@ -72,21 +71,18 @@ def measure(folder: Path, images: int, figures: bool) -> dict[str, Any]:
         data={"name": "synthetic", "split": "test"},
         figures=figures,
     )
-    before, start = bytes_written(), time.monotonic()
-    explain()
-    seconds, written = time.monotonic() - start, bytes_written() - before
-    start = time.monotonic()
-    explain()
-    repeated = time.monotonic() - start
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    before = bytes_written()
+    _, explained = timed(explain)
+    written = bytes_written() - before
+    _, repeated = timed(explain)
     shutil.rmtree(folder)
     return {
         "what": "explanation",
         "n": images,
-        "seconds": seconds,
-        "peak_rss_gib": peak,
+        **explained,
+        "peak_rss_gib": repeated["peak_rss_gib"],
         "bytes_per_image": written / images,
-        "repeat_seconds": repeated,
+        "repeat_seconds": repeated["seconds"],
         "figures": figures,
     }
 
@@ -124,7 +120,8 @@ def bytes_written() -> int:
 def describe(row: dict[str, Any]) -> str:
     """One line of the result."""
     return (
-        f"{row['n']:>7,} images: {1000 * row['seconds'] / row['n']:6.1f} ms and "
+        f"{row['n']:>7,} images: {1000 * row['seconds'] / row['n']:6.1f} ms (by the clock "
+        f"{1000 * row['wall_seconds'] / row['n']:.1f}) and "
         f"{row['bytes_per_image'] / 1000:6.1f} kB written per image, repeated in "
         f"{row['repeat_seconds']:5.1f} s, at most {row['peak_rss_gib']:.2f} GiB"
     )

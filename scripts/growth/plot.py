@@ -10,40 +10,51 @@ kept.
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from fakd_jax.cli.runner import CommandParser, run_command
+from fakd_jax.errors import UserError
+from fakd_jax.reporting.figures import new_figure, save_figure
+from fakd_jax.runtime.atomic_files import write_whole
 
 FILE, FIGURE = "growth.json", "growth.png"
 Row = Mapping[str, Any]
 
 
 def main(argv: list[str]) -> None:
-    if not argv:
-        raise SystemExit(__doc__)
-    folder = Path(argv[0])
-    files = [folder / FILE, *map(Path, argv[1:])]
-    rows = [row for file in files if file.is_file() for row in json.loads(file.read_text())]
-    draw(rows, folder / FIGURE)
+    parser = CommandParser(prog="growth/plot.py", description=__doc__.splitlines()[0])
+    parser.add_argument("folder", type=Path, help=f"holds {FILE}; {FIGURE} goes there")
+    parser.add_argument("files", type=Path, nargs="*", help="more files of rows")
+    flags = parser.parse_args(argv)
+    for file in flags.files:
+        if not file.is_file():
+            raise UserError(f"there is no file {file}")
+    rows = [row for file in (flags.folder / FILE, *flags.files) for row in read_rows(file)]
+    if not rows:
+        raise UserError(f"{flags.folder / FILE} has no rows to draw; give other files of rows")
+    draw(rows, flags.folder / FIGURE)
+
+
+def read_rows(file: Path) -> list[Row]:
+    """The rows in a file; none if it does not exist."""
+    return json.loads(file.read_text()) if file.is_file() else []
 
 
 def keep_rows(folder: Path, rows: Sequence[Row]) -> None:
     """Puts rows into `growth.json`, in place of those of the same `what` and `n`, and draws all."""
     file = folder / FILE
-    before = json.loads(file.read_text()) if file.is_file() else []
     new = {(row["what"], row["n"]) for row in rows}
-    kept = [row for row in before if (row["what"], row["n"]) not in new]
+    kept = [row for row in read_rows(file) if (row["what"], row["n"]) not in new]
     rows = sorted([*kept, *rows], key=lambda row: (row["what"], row["n"]))
-    file.write_text(json.dumps(rows, indent=2) + "\n")
+    write_whole(file, json.dumps(rows, indent=2) + "\n")
     draw(rows, folder / FIGURE)
 
 
 def draw(rows: Sequence[Row], file: Path) -> None:
     """Two panels over the number of images: seconds and peak memory, one line per `what`."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(10, 4), layout="constrained")
+    figure = new_figure(width=10, height=4)
     panels = figure.subplots(1, 2)
     for panel, key, label in zip(
         panels, ("seconds", "peak_rss_gib"), ("processor time, s", "peak memory, GiB"), strict=True
@@ -54,8 +65,8 @@ def draw(rows: Sequence[Row], file: Path) -> None:
         panel.set(xscale="log", yscale="log", xlabel="images", ylabel=label)
         panel.grid(True, which="major", alpha=0.3)
     panels[0].legend(frameon=False)
-    figure.savefig(file, dpi=150)
+    save_figure(figure, file)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    run_command(main)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -51,6 +52,36 @@ def test_an_earlier_audit_is_refused_before_anything_is_drawn(tmp_path):
     with pytest.raises(UserError, match="cache-400 holds an audit"):
         script.main(["--output", str(tmp_path), "--images", "300", "400"])
     assert not (tmp_path / "pictures-300").exists()
+
+
+def test_a_figure_without_rows_is_refused(tmp_path):
+    plot = importlib.import_module("growth.plot")
+    for argv in ([], [str(tmp_path)], [str(tmp_path), str(tmp_path / "evaluation.json")]):
+        with pytest.raises(UserError):
+            plot.main(argv)
+    assert not list(tmp_path.iterdir())
+
+
+def test_processor_and_clock_are_told_apart():
+    _, asleep = importlib.import_module("growth.measuring").timed(time.sleep, 0.1)
+    assert asleep["wall_seconds"] >= 0.1
+    assert asleep["seconds"] < 0.08
+    assert asleep["peak_rss_gib"] > 0.01
+
+
+def test_made_up_predictions_are_evaluated():
+    row = importlib.import_module("growth.evaluation").measure_growth(120, 3)
+    assert (row["what"], row["n"]) == ("evaluation, 3 classes", 120)
+    assert 0 < row["given_gib"] <= row["peak_rss_gib"]
+    assert min(row["seconds"], row["wall_seconds"]) > 0
+
+
+def test_made_up_predictions_have_pairs_and_are_mostly_right():
+    made = importlib.import_module("growth.evaluation").made_up(300, ("a", "b", "c"))
+    predictions = made.predictions
+    assert (predictions.logits.argmax(axis=1) == predictions.labels).mean() > 0.85
+    assert sorted(made.duplicates.groups.values()) == [index // 2 for index in range(100)]
+    assert (len(made.validation.ids), len(made.baseline.predictions)) == (30, 300)
 
 
 @pytest.mark.slow

@@ -18,4 +18,6 @@ def test_bytes_per_image_do_not_grow(
     assert (few["n"], more["n"]) == (5, 25)
     assert 0 < more["bytes_per_image"] < 1.2 * few["bytes_per_image"]
     assert not list(tmp_path.iterdir())
+    assert more["seconds"] > 0
+    assert more["wall_seconds"] > 0
     assert "25 images" in script.describe(more)
