@@ -34,6 +34,7 @@ os.environ.setdefault("JAX_PLATFORMS", "cpu")
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from fakd_jax.cli.runner import CommandParser, integer, run_command
+from fakd_jax.errors import UserError
 from scripts.faults.faults import FAULTS, fill_disk
 from scripts.faults.lab import Lab
 
@@ -60,7 +61,10 @@ def _mount_small_disk(folder: Path) -> Path | None:
 
 
 def try_faults(lab: Lab, faults: int, seed: int, only: str) -> list[Trial]:
-    """Tries about `faults` faults, at least one of each kind; prints a line for each failure."""
+    """Tries about `faults` faults, at least one of each kind.
+
+    Prints a line for each failure, and for each kind that never struck.
+    """
     trials = []
     for number, (name, (fault, share)) in enumerate(FAULTS.items()):
         if only not in name or (fault is fill_disk and lab.disk is None):
@@ -77,7 +81,8 @@ def try_faults(lab: Lab, faults: int, seed: int, only: str) -> list[Trial]:
             wanted -= result != "missed"
             if result == "failed":
                 print(f"FAILED: {name}: {detail}", flush=True)
-
+        if not any(trial.fault == name and trial.result != "missed" for trial in trials):
+            print(f"MISSED: {name}: no attempt struck; the last: {detail}", flush=True)
     return trials
 
 
@@ -110,6 +115,8 @@ def main(argv: list[str]) -> None:
     parser.add_argument("--only", default="", metavar="WORDS", help="faults with these in the name")
     parser.add_argument("--json", type=Path, metavar="FILE", help="where to write every trial")
     flags = parser.parse_args(argv)
+    if not any(flags.only in name for name in FAULTS):
+        raise UserError(f"--only={flags.only} is in no fault's name: {', '.join(FAULTS)}")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         disk = _mount_small_disk(folder)
