@@ -17,7 +17,11 @@ import numpy as np
 
 from fakd_jax.cli.runner import CommandParser, integer, run_command
 from fakd_jax.errors import UserError
-from fakd_jax.explanation.methods.kernel_shap import choose_coalitions, shapley_regression
+from fakd_jax.explanation.methods.kernel_shap import (
+    KernelShapExplainer,
+    choose_coalitions,
+    shapley_regression,
+)
 from fakd_jax.explanation.quality.stability import stability_of
 from fakd_jax.reporting.tables import text_table
 
@@ -28,8 +32,9 @@ Game = Callable[[np.ndarray], np.ndarray]
 def main(argv: list[str]) -> None:
     parser = CommandParser(prog="compare_shap.py", description=__doc__.splitlines()[0])
     parser.add_argument("--games", type=integer(1), default=100, help="[100]")
-    parser.add_argument("--num-samples", type=integer(100), default=1000, help="[1000]")
+    parser.add_argument("--num-samples", type=integer(1), default=1000, help="[1000]")
     flags = parser.parse_args(argv)
+    KernelShapExplainer(flags.num_samples)  # refuses what it could not take
     if find_spec("shap") is None:
         raise UserError("this comparison needs the shap package: pip install shap")
     found: dict[str, list[tuple[float, float]]] = {}
