@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import inspect
 import os
 import pkgutil
@@ -119,14 +120,19 @@ def exit_code_of(run: Callable[[], None]) -> int:
     """Runs a command, prints why it fails on one line and returns its exit code.
 
     Returns:
-      0 done; 2 a :class:`UserError` or a wrong flag; 3 another process of the job was lost; 130
-      interrupted with Ctrl-C. Anything else is a bug and is raised.
+      0 done; 2 a :class:`UserError`, a wrong flag or a path that is too long; 3 another process of
+      the job was lost; 130 interrupted with Ctrl-C. Anything else is a bug and is raised.
     """
     try:
         run()
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:
+            raise
+        print(f"error: {error.filename!r} is too long for a path", file=sys.stderr)
+        return UserError.exit_code
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return INTERRUPTED_EXIT_CODE

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from fakd_jax.cli import runner as cli
-from fakd_jax.cli.runner import CommandParser, integer
+from fakd_jax.cli.runner import CommandParser, exit_code_of, integer
 from fakd_jax.errors import UserError
 
 
@@ -65,3 +67,13 @@ def test_an_interruption_is_exit_code_130(capsys: pytest.CaptureFixture[str]) ->
         cli.run_command(main, [])
     assert ended.value.code == 130
     assert capsys.readouterr().err == "interrupted\n"
+
+
+def test_a_path_that_is_too_long_is_one_line_and_exit_code_2(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert exit_code_of(lambda: Path("x" * 300).read_text()) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "too long" in line
+    with pytest.raises(FileNotFoundError):
+        exit_code_of(lambda: Path("missing").read_text())
