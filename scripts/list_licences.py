@@ -42,7 +42,7 @@ def name_of(requirement: str) -> str:
     """
     name = re.match(r"[A-Za-z0-9._-]+", requirement.strip())
     if name is None:
-        raise ValueError(f"{requirement!r} is no requirement")
+        raise ValueError(f"{requirement!r} is not a requirement")
     return re.sub(r"[-_.]+", "-", name[0]).lower()
 
 
