@@ -57,9 +57,10 @@ def _fuzz(flags: argparse.Namespace) -> None:
     atheris = import_extra("atheris", "fuzz", "fuzzing")
     with atheris.instrument_imports(include=_INSTRUMENTED):
         target = importlib.import_module(f"fuzzing.{flags.target}")
+        seeds = target.seeds()  # here, because it imports more modules
     findings, corpus = flags.output / "findings", flags.output / "corpus"
     corpus.mkdir(exist_ok=True)
-    for number, seed in enumerate(target.seeds()):
+    for number, seed in enumerate(seeds):
         (corpus / f"seed-{number}").write_bytes(seed)
     seen: set[str] = set()
 

@@ -76,12 +76,17 @@ def torch_archive(pickled: bytes) -> bytes:
 
 
 _watching = False
+_events: list[str] = []
 
 
 def _refuse_code(event: str, arguments: tuple[Any, ...]) -> None:
-    """An audit hook: reading weights may start no program."""
+    """An audit hook: reading weights may start no program.
+
+    It records the event for `check`, as `read_state_dict` makes a `UserError` of what is raised.
+    """
     if _watching and event.startswith(_DANGEROUS):
-        raise AssertionError(f"a file of weights ran code: {event} {arguments}")
+        _events.append(f"{event} {arguments}")
+        raise AssertionError(_events[-1])
 
 
 sys.addaudithook(_refuse_code)
@@ -90,6 +95,7 @@ sys.addaudithook(_refuse_code)
 def check(data: bytes) -> None:
     """Reads weights; no code in them may run."""
     global _watching
+    _events.clear()
     with scratch() as folder:
         suffix = ".pth" if data[:1] > b"\0" and data[0] % 2 else ".safetensors"
         file = folder / f"weights{suffix}"
@@ -101,4 +107,5 @@ def check(data: bytes) -> None:
             finally:
                 _watching = False
             assert all(array.dtype != object for array in read.values())
+        assert not _events, f"a file of weights ran code: {_events}"
         assert not MARKER.exists(), "code in a file of weights ran"

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import importlib.util
 import pickle
 import re
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
@@ -133,3 +135,41 @@ def test_the_code_in_the_pickles_would_run_elsewhere_but_not_here(
             with pytest.raises(UserError):
                 target.read_state_dict(tmp_path / "w.pth")
         assert not target.MARKER.exists()
+
+
+@pytest.mark.parametrize("target", ["weights"], indirect=True)
+def test_code_that_a_careless_reader_runs_is_a_finding(
+    target: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch = pytest.importorskip("torch")
+    monkeypatch.setattr(torch, "load", lambda path, **_: pickle.loads(path.read_bytes()))
+    with pytest.raises(AssertionError, match="ran code"):
+        target.check(b"\1" + pickle.dumps({"a": target.evil_objects()[0]}, protocol=2))
+    target.check(b"\1" + pickle.dumps({"a": 1}, protocol=2))  # nothing is left of it
+
+
+def test_what_the_seeds_import_is_instrumented(
+    load_script: Callable[[str], ModuleType], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    script = load_script("fuzz")
+    instrumenting = []
+
+    @contextlib.contextmanager
+    def instrument_imports(include: list[str]) -> Iterator[None]:
+        instrumenting.append(include)
+        yield
+        instrumenting.clear()
+
+    def seeds() -> list[bytes]:
+        assert instrumenting
+        return [b"a seed"]
+
+    atheris = SimpleNamespace(
+        instrument_imports=instrument_imports, Setup=lambda *_: None, Fuzz=lambda: None
+    )
+    monkeypatch.setattr(script, "import_extra", lambda *_: atheris)
+    monkeypatch.setitem(sys.modules, "fuzzing.images", SimpleNamespace(seeds=seeds))
+    (tmp_path / "findings").mkdir()
+    script._fuzz(SimpleNamespace(target="images", output=tmp_path, runs=1, seconds=1, seed=1))
+    assert (tmp_path / "corpus" / "seed-0").read_bytes() == b"a seed"
