@@ -80,7 +80,7 @@ def test_made_up_predictions_have_pairs_and_are_mostly_right():
     made = importlib.import_module("growth.evaluation").made_up(300, ("a", "b", "c"))
     predictions = made.predictions
     assert (predictions.logits.argmax(axis=1) == predictions.labels).mean() > 0.85
-    assert sorted(made.duplicates.groups.values()) == [index // 2 for index in range(100)]
+    assert sorted(made.groups.values()) == [index // 2 for index in range(100)]
     assert (len(made.validation.ids), len(made.baseline.predictions)) == (30, 300)
 
 
