@@ -25,7 +25,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +35,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from fakd_jax.cli.runner import CommandParser, integer, run_command
 from fakd_jax.errors import UserError
+from fakd_jax.runtime.atomic_files import write_whole
 from scripts.faults.faults import FAULTS, fill_disk
 from scripts.faults.lab import Lab
 
@@ -60,30 +61,23 @@ def _mount_small_disk(folder: Path) -> Path | None:
     return None
 
 
-def try_faults(lab: Lab, faults: int, seed: int, only: str) -> list[Trial]:
-    """Tries about `faults` faults, at least one of each kind.
-
-    Prints a line for each failure, and for each kind that never struck.
-    """
-    trials = []
+def try_faults(lab: Lab, faults: int, seed: int, only: str) -> Iterator[Trial]:
+    """Tries about `faults` faults, at least one of each kind; names kinds that never struck."""
     for number, (name, (fault, share)) in enumerate(FAULTS.items()):
         if only not in name or (fault is fill_disk and lab.disk is None):
             continue
         total = sum(share for name, (_, share) in FAULTS.items() if only in name)
-        wanted = max(1, round(faults * share / total))
+        missing = wanted = max(1, round(faults * share / total))
         draw = np.random.default_rng([seed, number])
         for _ in range(3 * wanted):  # some come after the run's end
-            if not wanted:
-                break
             started = time.monotonic()
             result, detail = fault(lab, draw)
-            trials.append(Trial(name, result, detail, time.monotonic() - started))
-            wanted -= result != "missed"
-            if result == "failed":
-                print(f"FAILED: {name}: {detail}", flush=True)
-        if not any(trial.fault == name and trial.result != "missed" for trial in trials):
+            yield Trial(name, result, detail, time.monotonic() - started)
+            missing -= result != "missed"
+            if not missing:
+                break
+        if missing == wanted:
             print(f"MISSED: {name}: no attempt struck; the last: {detail}", flush=True)
-    return trials
 
 
 def table(trials: Sequence[Trial]) -> str:
@@ -123,15 +117,18 @@ def main(argv: list[str]) -> None:
         try:
             lab = Lab(folder, config=flags.config, disk=disk)
             print(f"undisturbed: {lab.seconds:.1f} s, {lab.writes} writes", flush=True)
-            trials = try_faults(lab, flags.faults, flags.seed, flags.only)
+            trials: list[Trial] = []
+            for trial in try_faults(lab, flags.faults, flags.seed, flags.only):
+                trials.append(trial)
+                detail = f": {trial.detail}" if trial.result == "failed" else ""
+                print(f"{len(trials)}. {trial.fault}: {trial.result}{detail}", flush=True)
+                if flags.json:
+                    rows = [dataclasses.asdict(trial) for trial in trials]
+                    write_whole(flags.json, json.dumps(rows, indent=2) + "\n")
         finally:
             if disk:
                 subprocess.run(["umount", "--lazy", str(disk)], check=True)
     print(table(trials))
-    if flags.json:
-        flags.json.write_text(
-            json.dumps([dataclasses.asdict(trial) for trial in trials], indent=2) + "\n"
-        )
     if any(trial.result == "failed" for trial in trials):
         sys.exit(1)
 

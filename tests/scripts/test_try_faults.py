@@ -55,7 +55,7 @@ def test_a_fault_that_never_struck_is_named(script, monkeypatch, capsys):
         "struck": (lambda lab, draw: ("equal", ""), 1),
     }
     monkeypatch.setattr(script, "FAULTS", faults)
-    trials = script.try_faults(SimpleNamespace(disk=None), faults=4, seed=0, only="")
+    trials = [*script.try_faults(SimpleNamespace(disk=None), faults=4, seed=0, only="")]
     assert [trial.result for trial in trials] == ["missed"] * 6 + ["equal"] * 2
     (line,) = capsys.readouterr().out.splitlines()
     assert "late" in line
