@@ -62,12 +62,16 @@ def get_config(variant: str = "") -> ConfigDict:
     teacher.allow_untrained = False  # True: accept a teacher whose head was never trained
     # Share of the running batch statistics kept at each step; None is the network's default.
     teacher.batch_norm_momentum = config_dict.placeholder(float)
+    # Training batches on which batch statistics are re-estimated, under fixed weights, before each
+    # validation: these are validated and saved as the best; training goes on with its own. 0: off.
+    teacher.recalibrate_batch_norm = 0
 
     config.student = student = ConfigDict()
     student.arch = "mobilenet_v3_large"
     student.pretrained = "imagenet"
     student.num_epochs = 15
     student.batch_norm_momentum = config_dict.placeholder(float)
+    student.recalibrate_batch_norm = 0
 
     config.distillation = distillation = ConfigDict()
     distillation.alpha = 0.5  # loss = (1 - alpha) CE + alpha KD + beta FA

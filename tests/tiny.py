@@ -88,7 +88,7 @@ def save_tiny_resumable(workdir: Path) -> Path:
     checkpoints = PhaseCheckpoints(workdir / "student")
     position = {"early_stopping": {"best_step": 7}, "iterator": {}}
     metadata = {"arch": "linear", "num_classes": 4}
-    checkpoints.save(learner, state, metadata, position, is_best=True)
+    checkpoints.save(learner, state, metadata, position, best=(state, metadata))
     checkpoints.close()
     return workdir
 

@@ -104,6 +104,7 @@ class NetworkConfig:
     pretrained: str
     num_epochs: Annotated[int, POSITIVE_INTEGER]
     batch_norm_momentum: Momentum
+    recalibrate_batch_norm: Annotated[int, NOT_NEGATIVE]
 
     @property
     def overrides(self) -> dict[str, float]:

@@ -328,6 +328,7 @@ class _Experiment:
             eval_batch_size=config.eval_batch_size,
             preprocessing=config.data.preprocessing,
             augmentation=config.augmentation,
+            recalibrate_batch_norm=config.network(role).recalibrate_batch_norm,
             seed=config.seed,
             checkpoint_minutes=config.checkpoint_minutes,
             deterministic=config.deterministic,

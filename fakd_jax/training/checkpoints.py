@@ -73,7 +73,7 @@ class PhaseCheckpoints:
         metadata: dict[str, Any],
         position: dict[str, Any],
         *,
-        is_best: bool = False,
+        best: tuple[TrainState, dict[str, Any]] | None = None,
     ) -> None:
         """Copies everything that resuming at this step needs, and writes it in the background.
 
@@ -85,22 +85,21 @@ class PhaseCheckpoints:
           state: between two steps.
           metadata: of the network's checkpoint.
           position: what the loop needs besides arrays; JSON-able.
-          is_best: whether the network is the best so far, and written to `best/` too.
+          best: if the epoch is the best so far, the state that was validated, which may differ
+            from `state`, and its metadata: its network is written to `best/`.
 
         Raises:
           UserError: the checkpoint before could not be written; no space, or no permission.
         """
         self._writer.wait()
         step = int(state.step)
-        nnx.update(learner, state.params, state.batch_stats)
+        chosen = best and ({MODEL_FOLDER: _network(learner, best[0])}, best[1])
         trees = {
-            MODEL_FOLDER: model_state(learner.network),
-            TRAINING_FOLDER: to_named_arrays(_training_arrays(learner, state)),
+            MODEL_FOLDER: _network(learner, state),
+            TRAINING_FOLDER: _copied(to_named_arrays(_training_arrays(learner, state))),
         }
-        # Copies: the next step reuses the memory of `state`, of which NumPy arrays may be views.
-        trees = jax.tree.map(lambda array: np.array(array), trees)
         self._saved_at = time.monotonic()
-        self._writer.start(lambda: self._write(step, trees, metadata, position, is_best))
+        self._writer.start(lambda: self._write(step, trees, metadata, position, chosen))
 
     def wait(self) -> None:
         """Waits until the last checkpoint has reached the disk.
@@ -120,13 +119,13 @@ class PhaseCheckpoints:
         trees: dict[str, Any],
         metadata: dict[str, Any],
         position: dict[str, Any],
-        is_best: bool,
+        chosen: tuple[dict[str, Any], dict[str, Any]] | None,
     ) -> None:
         """Writes a checkpoint, the best one first: `last/` must not refer to a missing one."""
-        if is_best:
+        if chosen:
             best = self.best_directory / str(step)
             with writing(best):
-                write_checkpoint(best, {MODEL_FOLDER: trees[MODEL_FOLDER]}, metadata)
+                write_checkpoint(best, *chosen)
         last = self.last_directory / str(step)
         with writing(last):
             write_checkpoint(last, trees, metadata, {POSITION_FILE: position})
@@ -214,6 +213,18 @@ class PhaseCheckpoints:
                 self._best_steps[int(folder.name)] = best_step(read_position(folder))
             except UserError:  # an older one without a readable position: not kept
                 continue
+
+
+def _network(learner: Learner, state: TrainState) -> dict[str, Any]:
+    """Sets the learner to a state; returns a copy of its network's arrays."""
+    nnx.update(learner, state.params, state.batch_stats)
+    return _copied(model_state(learner.network))
+
+
+def _copied(tree: dict[str, Any]) -> dict[str, Any]:
+    """Copies arrays: the next step reuses their memory, of which NumPy arrays may be views."""
+    copied: dict[str, Any] = jax.tree.map(lambda array: np.array(array), tree)
+    return copied
 
 
 def _training_arrays(learner: Learner, state: TrainState) -> dict[str, Any]:

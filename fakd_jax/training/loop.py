@@ -20,9 +20,10 @@ from fakd_jax.training.interrupts import deferred_interrupts
 from fakd_jax.training.metric_log import LOGGER, MetricLog
 from fakd_jax.training.phase import Phase
 from fakd_jax.training.progress import EpochProgress
+from fakd_jax.training.recalibration import Recalibration
 from fakd_jax.training.seeds import derive_seed
 from fakd_jax.training.sharding import Placement
-from fakd_jax.training.state import initial_state
+from fakd_jax.training.state import TrainState, initial_state
 from fakd_jax.training.step import make_steps
 from fakd_jax.training.validation import Validation, epoch_means
 
@@ -85,6 +86,7 @@ def run_phase(phase: Phase, dataset: ImageSource, split: Split, workdir: Path) -
         deterministic=phase.deterministic,
         placement=placement,
     )
+    recalibration = Recalibration(phase, dataset, split.train, placement, steps)
     validation = Validation(phase, dataset, split.val, placement, steps, teacher_variables)
     metric_log = MetricLog(workdir, phase.name, resume_step=step, enabled=is_writer())
 
@@ -93,14 +95,19 @@ def run_phase(phase: Phase, dataset: ImageSource, split: Split, workdir: Path) -
         source["val_accuracy"] = stopping.best_accuracy
         return phase.metadata | {"source": phase.metadata["source"] | source}
 
-    def save(*, is_best: bool = False) -> None:
+    def save(best: TrainState | None = None) -> None:
         if not is_writer():
             return
         position = {
             "early_stopping": dataclasses.asdict(stopping),
             "iterator": iterator.get_state(),
         }
-        checkpoints.save(phase.learner, state, metadata(), position, is_best=is_best)
+        described = metadata()
+        chosen = None
+        if best is not None:
+            source = described["source"] | {"batch_statistics": recalibration.describe()}
+            chosen = best, described | {"source": source}
+        checkpoints.save(phase.learner, state, described, position, best=chosen)
 
     # ---------------------------------------------------------------- epochs
     finished = stopping.is_finished(phase.num_epochs)
@@ -138,14 +145,15 @@ def run_phase(phase: Phase, dataset: ImageSource, split: Split, workdir: Path) -
             metric_log.record("train", step=step, epoch=epoch, values=metrics)
 
             started = time.monotonic()
-            metrics = validation.run(state)
+            validated = recalibration.run(state)
+            metrics = validation.run(validated)
             metrics["seconds"] = time.monotonic() - started
             metric_log.record("val", step=step, epoch=epoch, values=metrics)
             is_best = stopping.is_better(metrics["accuracy"])
             stopping = stopping.update(epoch=epoch, step=step, accuracy=metrics["accuracy"])
             finished = stopping.is_finished(phase.num_epochs)
             _log_epoch(phase, stopping, metrics, is_best)
-            save(is_best=is_best)
+            save(best=validated if is_best else None)
         stop.vote_at_end(step)
     if stop.requested:  # after the last epoch too: what follows the phase must not begin
         _interrupt(phase, step)

@@ -33,6 +33,8 @@ class Phase:
       eval_batch_size: of validation; likewise.
       preprocessing: of all images.
       augmentation: of the training images.
+      recalibrate_batch_norm: training batches on which batch statistics are re-estimated before
+        each validation; 0 keeps the running ones.
       seed: from which the order of the images, augmentation and dropout derive.
       checkpoint_minutes: between checkpoints within an epoch; 0 for one after every step.
       deterministic: whether a GPU must give the same bits each time.
@@ -51,6 +53,7 @@ class Phase:
     eval_batch_size: int
     preprocessing: Preprocessing
     augmentation: Augmentation
+    recalibrate_batch_norm: int
     seed: int
     checkpoint_minutes: float
     deterministic: bool

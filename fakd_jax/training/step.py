@@ -17,6 +17,7 @@ from fakd_jax.data.preprocessing import Preprocessing, normalise
 from fakd_jax.distillation.objective import Objective, TeacherOutputs
 from fakd_jax.models import forward
 from fakd_jax.models.kernels.compilation import compiler_options
+from fakd_jax.training.batch_statistics import include_batch
 from fakd_jax.training.sharding import Placement
 from fakd_jax.training.state import Learner, TrainState, zero_sums
 
@@ -53,11 +54,14 @@ class Steps(NamedTuple):
         and dropout of each step derive from it and the step's number.
       teach: (teacher variables, batch) → the teacher's outputs on images without augmentation.
       validate: (state, teacher outputs or None, batch with mask) → sums over the masked-in images.
+      re_estimate: (state, batch statistics estimated so far, number of batches so far, uint8
+        images, key) → the statistics estimated with one more batch, augmented as in training.
     """
 
     train: Callable[[TrainState, Any, Batch, jax.Array], tuple[TrainState, jax.Array]]
     teach: Callable[[Any, Batch], TeacherOutputs]
     validate: Callable[[TrainState, TeacherOutputs | None, Batch], Sums]
+    re_estimate: Callable[[TrainState, nnx.State, Any, jax.Array, jax.Array], nnx.State]
 
 
 def make_steps(
@@ -133,6 +137,9 @@ def _jitted(
     def normalised(images: jax.Array) -> jax.Array:
         return jnp.asarray(normalise(images, preprocessing.mean, preprocessing.std))
 
+    def augmented(key: jax.Array, images: jax.Array) -> jax.Array:
+        return normalised(augment_batch(key, images, augmentation))
+
     def teacher_outputs(variables: nnx.State | None, images: jax.Array) -> TeacherOutputs:
         assert teacher_graphdef is not None
         network = nnx.merge(teacher_graphdef, variables, copy=True)
@@ -164,7 +171,7 @@ def _jitted(
         state: TrainState, teacher_variables: nnx.State | None, batch: Batch, key: jax.Array
     ) -> tuple[TrainState, jax.Array]:
         augment_key, dropout_key = jax.random.split(jax.random.fold_in(key, state.step))
-        images = normalised(augment_batch(augment_key, batch["image"], augmentation))
+        images = augmented(augment_key, batch["image"])
         teacher = None
         if objective.needs_teacher:
             teacher = teacher_outputs(teacher_variables, images)
@@ -198,9 +205,23 @@ def _jitted(
         student = nnx.merge(eval_graphdef, state.params, state.batch_stats, copy=True)
         return loss_and_sums(student, normalised(batch["image"]), batch, teacher)[1]
 
+    def re_estimate(
+        state: TrainState,
+        estimated: nnx.State,
+        number: jax.Array,
+        images: jax.Array,
+        key: jax.Array,
+    ) -> nnx.State:
+        learner = nnx.merge(eval_graphdef, state.params, state.batch_stats, copy=True)
+        estimate = nnx.merge(eval_graphdef, state.params, estimated, copy=True)
+        images = augmented(jax.random.fold_in(key, number), images)
+        include_batch(learner.network, estimate.network, images, number)
+        return nnx.state(estimate, nnx.BatchStat)
+
     options = compiler_options(deterministic=deterministic)
     return Steps(
         train=jax.jit(train, donate_argnums=0, compiler_options=options, out_shardings=whole),
         teach=jax.jit(teach, compiler_options=options, out_shardings=split),
         validate=jax.jit(validate, compiler_options=options, out_shardings=whole),
+        re_estimate=jax.jit(re_estimate, compiler_options=options, out_shardings=whole),
     )

@@ -36,6 +36,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 TIMINGS = {"images_per_second", "seconds"}
 # 32 training images in batches of 8: steps 1 to 4 are the first epoch, 5 to 8 the second and last.
 EPOCH_STEPS = 4
+DISTILLED = {"student.num_epochs": 1, "student.recalibrate_batch_norm": 2}
 
 
 @pytest.fixture(scope="module")
@@ -68,10 +69,12 @@ def whole(run, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def distilled(run, whole, tmp_path_factory):
-    """A student of the whole run's teacher, without features: its workdir and its result."""
+    """A student of the whole run's teacher, without features: its workdir and its result.
+
+    Its batch statistics are re-estimated on two batches.
+    """
     workdir = tmp_path_factory.mktemp("distilled")
-    more = {"student.num_epochs": 1, "teacher.checkpoint": str(whole[0])}
-    return workdir, run("kd", workdir, **more)
+    return workdir, run("kd", workdir, **DISTILLED, **{"teacher.checkpoint": str(whole[0])})
 
 
 def metrics_of(workdir):
@@ -204,7 +207,7 @@ def test_a_run_goes_on_with_data_that_moved_and_not_with_data_that_changed(
 def test_a_given_teacher_may_move_but_not_change(run, whole, distilled, tmp_path):
     moved, workdir = tmp_path / "moved", distilled[0]
     shutil.copytree(whole[0], moved)
-    given = {"student.num_epochs": 1, "teacher.checkpoint": str(moved)}
+    given = {**DISTILLED, "teacher.checkpoint": str(moved)}
     run("kd", workdir, **given)
     checkpoint = resolve_checkpoint(moved / "teacher")
     state, metadata = load_model(checkpoint)
@@ -212,6 +215,16 @@ def test_a_given_teacher_may_move_but_not_change(run, whole, distilled, tmp_path
     save_model(checkpoint, state, metadata)
     with pytest.raises(UserError, match=r"config\.teacher\.checkpoint gives other content"):
         run("kd", workdir, **given)
+
+
+def test_re_estimated_batch_statistics_are_saved_and_training_keeps_its_own(distilled):
+    (best, described), (last, _) = (
+        load_model(distilled[0] / "student" / folder / "4") for folder in ("best", "last")
+    )
+    best, last = to_named_arrays(best), to_named_arrays(last)
+    differing = {name for name in best if not np.array_equal(best[name], last[name])}
+    assert differing == {name for name in best if name.startswith("batch_stats")}
+    assert "2 batches of 8" in described["source"]["batch_statistics"]
 
 
 def test_a_run_that_never_started_may_be_run_with_another_config(run, data, tmp_path):
@@ -247,8 +260,8 @@ def test_the_same_seed_gives_the_same_run_and_another_seed_another(run, whole, t
 def test_an_interrupted_run_is_resumed_exactly(phase, step, run, whole, tmp_path, monkeypatch):
     save = PhaseCheckpoints.save
 
-    def interrupt_after_saving(self, learner, state, metadata, position, *, is_best):
-        save(self, learner, state, metadata, position, is_best=is_best)
+    def interrupt_after_saving(self, learner, state, metadata, position, *, best):
+        save(self, learner, state, metadata, position, best=best)
         if phase in self.last_directory.parts and int(state.step) == step:
             signal.raise_signal(signal.SIGINT)
 

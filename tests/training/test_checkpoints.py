@@ -42,7 +42,8 @@ def save(learner, initial):
     def save(checkpoints, step, best=0):
         state = initial._replace(step=jnp.int32(step))
         position = {"early_stopping": {"best_step": best}}
-        checkpoints.save(learner, state, METADATA, position, is_best=step == best)
+        chosen = (state, METADATA) if step == best else None
+        checkpoints.save(learner, state, METADATA, position, best=chosen)
 
     return save
 

@@ -208,6 +208,7 @@ def _provenance(provenance: Mapping[str, Any]) -> str:
         ("checkpoint", provenance["checkpoint"]),
         ("weights", f"sha256 {provenance['weights_sha256'][:16]}…"),
         ("config", provenance["config"] or DASH),
+        ("batch norm", (provenance["trained"] or {}).get("batch_statistics", DASH)),
         (
             "data",
             f"fingerprint {data['fingerprint'][:16]}… ({trained_on[data['same_as_training']]}); "

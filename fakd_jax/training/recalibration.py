@@ -1,0 +1,73 @@
+"""The state that is validated and exported: batch statistics re-estimated on training images."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import islice
+
+import numpy as np
+
+from fakd_jax.data.pipeline import ImageSource, train_iterator
+from fakd_jax.runtime.async_dispatch import steps_ahead, wait_until_done
+from fakd_jax.training.batch_statistics import batch_norms
+from fakd_jax.training.phase import Phase
+from fakd_jax.training.seeds import derive_seed
+from fakd_jax.training.sharding import Placement
+from fakd_jax.training.state import TrainState
+from fakd_jax.training.step import Steps
+
+
+@dataclass(frozen=True)
+class Recalibration:
+    """Re-estimates a phase's batch statistics, see :mod:`fakd_jax.training.batch_statistics`.
+
+    The images are augmented as in training, because the weights were fitted to the moments of
+    augmented batches. Batches and augmentation depend on the run's seed alone: the same weights
+    give the same statistics, whether or not the run was interrupted before.
+
+    Attributes:
+      ids: of the training images.
+    """
+
+    phase: Phase
+    dataset: ImageSource
+    ids: Sequence[str]
+    placement: Placement
+    steps: Steps
+
+    def __post_init__(self) -> None:
+        if self.phase.recalibrate_batch_norm:
+            batch_norms(self.phase.learner.network)  # refused before training if there are none
+
+    def run(self, state: TrainState) -> TrainState:
+        """Returns the state with re-estimated statistics; the same state if that is off."""
+        phase = self.phase
+        if not phase.recalibrate_batch_norm:
+            return state
+        batches = train_iterator(
+            self.dataset,
+            self.ids,
+            batch_size=phase.batch_size,
+            image_size=phase.preprocessing.image_size,
+            seed=derive_seed(phase.seed, phase.name, "batch statistics", "order"),
+            rows=self.placement.rows(phase.batch_size),
+        )
+        key = self.placement.key(derive_seed(phase.seed, phase.name, "batch statistics"))
+        estimate = state.batch_stats
+        for number, batch in enumerate(islice(batches, phase.recalibrate_batch_norm)):
+            images = self.placement.batch(batch["image"])
+            estimate = self.steps.re_estimate(state, estimate, np.int32(number), images, key)
+            if steps_ahead() == 0:
+                wait_until_done(estimate)
+        return state._replace(batch_stats=estimate)
+
+    def describe(self) -> str:
+        """Returns in words where the statistics come from."""
+        phase = self.phase
+        if not phase.recalibrate_batch_norm:
+            return "running averages of training"
+        return (
+            f"re-estimated on {phase.recalibrate_batch_norm} batches of {phase.batch_size} "
+            "augmented training images"
+        )
