@@ -43,6 +43,8 @@ def get_config(variant: str = "") -> ConfigDict:
     data.image_size = 224
     data.mean = (0.5, 0.5, 0.5)
     data.std = (0.5, 0.5, 0.5)
+    # "head_percentiles": grey levels standardised by the head's, see fakd_jax/data/intensity.py.
+    data.intensity = "none"
     data.unreadable = "error"  # or "skip": left out and listed in the report
     data.negative_class = "notumor"  # predicted for a missed tumour; "" if there is none
     data.cache_dir = ""  # of prepared data; "" is the user's cache folder

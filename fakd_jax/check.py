@@ -34,6 +34,8 @@ def main(argv: list[str]) -> None:
         verdict = f"DAMAGED: {finding.damage}" if finding.damage else "ok"
         if not finding.verifiable:
             verdict = "cannot be verified: an earlier version wrote it, without digests"
+        if finding.intensity:
+            verdict += f" (intensity {finding.intensity})"
         print(f"{finding.name}: {verdict}", flush=True)
     print(f"{checked} checked, {damaged or 'none'} damaged")
     if damaged:

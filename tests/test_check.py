@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from fakd_jax import check
+from fakd_jax.data.preprocessing import Preprocessing
 from fakd_jax.errors import UserError
-from tests.tiny import contents, save_tiny_resumable
+from tests.tiny import contents, edit_metadata, save_tiny_resumable
 
 
 @pytest.fixture(scope="module")
@@ -51,6 +52,14 @@ def test_an_intact_study_is_ok(study: Path, capsys: pytest.CaptureFixture[str]) 
     check.main([str(study)])
     assert lines(capsys) == dict.fromkeys(CHECKED, "ok")
     assert contents(study) == before
+
+
+def test_the_intensity_rule_is_named(study: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for rule, verdict in (("none", "ok"), ("head_percentiles", "ok (intensity head_percentiles)")):
+        settings = Preprocessing(intensity=rule).to_dict()
+        edit_metadata(study / CELL / "student/best/7", preprocessing=settings)
+        check.main([str(study)])
+        assert lines(capsys)[f"{CELL}/student/best/7"] == verdict
 
 
 @pytest.mark.parametrize(

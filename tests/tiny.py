@@ -185,6 +185,7 @@ def tiny_predictor(
     image_size: int = IMAGE_SIZE,
     batch_size: int = 4,
     dtype: str = "float32",
+    intensity: str = "none",
 ) -> Predictor:
     """A predictor of `tiny_mobilenet` with random weights, classes '0', '1', …"""
     import jax.numpy as jnp
@@ -199,7 +200,7 @@ def tiny_predictor(
             "tiny_mobilenet", num_classes=num_classes, dtype=jnp.dtype(dtype), rngs=nnx.Rngs(0)
         ),
         {"arch": "tiny_mobilenet", "num_classes": num_classes},
-        preprocessing=Preprocessing(image_size=image_size),
+        preprocessing=Preprocessing(image_size=image_size, intensity=intensity),
         checkpoint=Path("run/best/1"),
         batch_size=batch_size,
         dtype=dtype,

@@ -17,10 +17,12 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float32, Shaped, UInt8
 
+from fakd_jax.data.intensity import RULES, find_landmarks, to_fixed_levels
 from fakd_jax.errors import UserError
 
 if TYPE_CHECKING:
@@ -47,12 +49,14 @@ class Preprocessing:
       mean: subtracted from each channel after scaling to [0, 1].
       std: each channel is divided by it after that.
       interpolation: `bilinear`, antialiased as in PIL; there is no other.
+      intensity: `none`, or `head_percentiles` of :mod:`fakd_jax.data.intensity`.
     """
 
     image_size: int = 224
     mean: tuple[float, float, float] = (0.5, 0.5, 0.5)
     std: tuple[float, float, float] = (0.5, 0.5, 0.5)
     interpolation: str = "bilinear"
+    intensity: str = "none"
 
     def __post_init__(self) -> None:
         if not 1 <= self.image_size <= MAX_SIDE:
@@ -64,6 +68,48 @@ class Preprocessing:
             )
         if self.interpolation != "bilinear":
             raise UserError(f"unknown interpolation {self.interpolation!r}; use 'bilinear'")
+        if self.intensity not in RULES:
+            raise UserError(f"unknown intensity {self.intensity!r}; use one of {', '.join(RULES)}")
+
+    def inputs(
+        self,
+        images: UInt8[Array | np.ndarray, "B S S 3"],
+        like: UInt8[Array | np.ndarray, "S S 3"] | None = None,
+    ) -> Float32[Array, "B S S 3"]:
+        """The networks' inputs: grey levels standardised by the rule, then :func:`normalise`.
+
+        Args:
+          images: at the networks' input size.
+          like: the image that they are perturbed versions of, whose landmarks are used; None for
+            each image's own. Then a segment that is hidden changes nothing elsewhere, and a
+            bright one does not take its share of the contrast with it.
+
+        Raises:
+          TypeError: `images` are not uint8.
+        """
+        if self.intensity == "none":
+            return jnp.asarray(normalise(images, self.mean, self.std))
+        _require_uint8(images)
+        return self.inputs_of_grey_levels(jnp.asarray(images).astype(jnp.float32), like)
+
+    def inputs_of_grey_levels(
+        self,
+        grey_levels: Float32[Array, "B S S 3"],
+        like: UInt8[Array | np.ndarray, "S S 3"] | None = None,
+    ) -> Float32[Array, "B S S 3"]:
+        """:meth:`inputs` for derivatives and for points between two images.
+
+        Landmarks are constants to a derivative: they depend on few pixels, and in steps.
+
+        Args:
+          grey_levels: 0 to 255, not necessarily integers; rounded to find landmarks in them.
+          like: as in :meth:`inputs`.
+        """
+        if self.intensity != "none":
+            shown = jax.lax.stop_gradient(jnp.rint(grey_levels)).astype(jnp.uint8)
+            landmarks = find_landmarks(shown if like is None else jnp.asarray(like)[None])
+            grey_levels = to_fixed_levels(grey_levels, landmarks)
+        return jnp.asarray(standardise(grey_levels, self.mean, self.std))
 
     def to_dict(self) -> dict[str, Any]:
         """The settings as JSON-able values, for :meth:`from_dict`."""
@@ -217,9 +263,13 @@ def normalise(
     Raises:
       TypeError: `images` are not uint8: floats would be scaled twice.
     """
+    _require_uint8(images)
+    return standardise(images.astype(np.float32), mean, std)
+
+
+def _require_uint8(images: Array | np.ndarray) -> None:
     if images.dtype != np.uint8:
         raise TypeError(f"images must be uint8, 0 to 255; these are {images.dtype}")
-    return standardise(images.astype(np.float32), mean, std)
 
 
 def standardise(

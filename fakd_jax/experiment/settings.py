@@ -18,6 +18,7 @@ from typing import Annotated, Any
 from ml_collections import ConfigDict
 
 from fakd_jax.data.augment import Augmentation
+from fakd_jax.data.intensity import RULES
 from fakd_jax.data.preparation import UNREADABLE
 from fakd_jax.data.preprocessing import Preprocessing
 from fakd_jax.data.splits import KINDS, NEED_GROUPS
@@ -75,6 +76,7 @@ class DataConfig:
         Channels, (lambda value: all(map(math.isfinite, value)), "three finite numbers")
     ]
     std: Annotated[Channels, (lambda value: all(map(POSITIVE[0], value)), "three numbers above 0")]
+    intensity: Annotated[str, one_of(*RULES)]
     unreadable: Annotated[str, one_of(*UNREADABLE)]
     negative_class: str
     cache_dir: str
@@ -84,7 +86,7 @@ class DataConfig:
     @property
     def preprocessing(self) -> Preprocessing:
         """How the networks' inputs are made from the images."""
-        return Preprocessing(self.image_size, self.mean, self.std)
+        return Preprocessing(self.image_size, self.mean, self.std, intensity=self.intensity)
 
 
 @dataclass(frozen=True)

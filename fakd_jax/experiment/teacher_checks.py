@@ -61,7 +61,7 @@ def require_same_task(
     if given is not None and Preprocessing.from_dict(given) != preprocessing:
         raise UserError(
             f"the teacher {checkpoint} was trained with another preprocessing ({given}); "
-            "set config.data.image_size, mean and std accordingly"
+            "set config.data.image_size, mean, std and intensity accordingly"
         )
 
 

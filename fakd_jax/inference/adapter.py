@@ -8,11 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import UInt8
 
-from fakd_jax.data.preprocessing import normalise
 from fakd_jax.inference.gradients import LogitGradients
 from fakd_jax.inference.masked import MaskedInference
 from fakd_jax.inference.network import Gradients, Network
@@ -49,8 +47,7 @@ def network_of(predictor: Predictor, workdir: Path | None = None) -> Network:
 
     def reinitialised(seed: int, images: UInt8[np.ndarray, "N S S 3"]) -> Network:
         """The network with random weights, which shares the compiled programs."""
-        preprocessing = predictor.preprocessing
-        inputs = jnp.asarray(normalise(images, preprocessing.mean, preprocessing.std))
+        inputs = predictor.preprocessing.inputs(images)
         model = reinitialise(predictor.metadata, seed, inputs, dtype=predictor.dtype)
         control = predictor.with_network(model)
         origin = {

@@ -6,11 +6,9 @@ import copy
 from collections.abc import Mapping
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float32, UInt8
 
-from fakd_jax.data.preprocessing import normalise, standardise
 from fakd_jax.inference.batching import compute_in_batches
 from fakd_jax.inference.predictor import Predictor
 from fakd_jax.models.features import feature_gradient, feature_shapes
@@ -39,29 +37,35 @@ class LogitGradients:
     def __init__(self, predictor: Predictor) -> None:
         folded, preprocessing = predictor.folded, predictor.preprocessing
         self._variables = folded.variables
-        side, mean, std = preprocessing.image_size, preprocessing.mean, preprocessing.std
+        side = preprocessing.image_size
         shapes = feature_shapes(folded.merge(self._variables), side)
         self.layers = {name: shape[:2] for name, shape in shapes.items() if shape[:2] != (1, 1)}
         self._image_shape = (side, side, 3)
         self._num_classes = predictor.num_classes
 
-        def logits(variables: list[jax.Array], grey_levels: jax.Array) -> jax.Array:
-            return folded.merge(variables)(standardise(grey_levels, mean, std))
+        def logits(
+            variables: list[jax.Array], grey_levels: jax.Array, like: jax.Array | None
+        ) -> jax.Array:
+            inputs = preprocessing.inputs_of_grey_levels(grey_levels, like)
+            return folded.merge(variables)(inputs)
 
         def wrt_pixels(
-            variables: list[jax.Array], grey_levels: jax.Array, class_index: jax.Array
+            variables: list[jax.Array],
+            grey_levels: jax.Array,
+            like: jax.Array | None,
+            class_index: jax.Array,
         ) -> jax.Array:
             def score(grey_levels: jax.Array) -> jax.Array:
                 # Images do not influence one another.
-                return logits(variables, grey_levels)[:, class_index].sum()
+                return logits(variables, grey_levels, like)[:, class_index].sum()
 
             return jax.grad(score)(grey_levels)
 
         def wrt_features(
             variables: list[jax.Array], image: jax.Array, class_index: jax.Array, layer: str
         ) -> tuple[jax.Array, jax.Array]:
-            images = jnp.asarray(normalise(image[None], mean, std))
-            return feature_gradient(folded.merge(variables), images, layer, class_index)
+            inputs = preprocessing.inputs(image[None])
+            return feature_gradient(folded.merge(variables), inputs, layer, class_index)
 
         options = compiler_options()
         self._logits = jax.jit(logits, compiler_options=options)
@@ -76,7 +80,11 @@ class LogitGradients:
         other._variables = predictor.folded.variables
         return other
 
-    def logits(self, images: Float32[np.ndarray, "N S S 3"]) -> Float32[np.ndarray, "N C"]:
+    def logits(
+        self,
+        images: Float32[np.ndarray, "N S S 3"],
+        like: UInt8[np.ndarray, "S S 3"] | None = None,
+    ) -> Float32[np.ndarray, "N C"]:
         """The logits of images given as grey levels, as in :meth:`wrt_pixels`.
 
         Raises:
@@ -84,17 +92,21 @@ class LogitGradients:
         """
         self._check(images)
         return compute_in_batches(
-            lambda batch: self._logits(self._variables, batch), images, BATCH_SIZE
+            lambda batch: self._logits(self._variables, batch, like), images, BATCH_SIZE
         )
 
     def wrt_pixels(
-        self, images: Float32[np.ndarray, "N S S 3"], class_index: int
+        self,
+        images: Float32[np.ndarray, "N S S 3"],
+        class_index: int,
+        like: UInt8[np.ndarray, "S S 3"] | None = None,
     ) -> Float32[np.ndarray, "N S S 3"]:
         """The gradients of a class's logit with respect to the grey levels of images.
 
         Args:
           images: at the network's input size, grey levels 0 to 255 that need not be integers.
           class_index: in [0, C).
+          like: see :meth:`fakd_jax.data.preprocessing.Preprocessing.inputs`.
 
         Raises:
           ValueError: another shape or dtype, or no such class.
@@ -102,7 +114,9 @@ class LogitGradients:
         self._check(images)
         index = self._checked(class_index)
         return compute_in_batches(
-            lambda batch: self._wrt_pixels(self._variables, batch, index), images, BATCH_SIZE
+            lambda batch: self._wrt_pixels(self._variables, batch, like, index),
+            images,
+            BATCH_SIZE,
         )
 
     def wrt_features(

@@ -18,7 +18,6 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Float32, Int32, UInt8
 
-from fakd_jax.data.preprocessing import normalise
 from fakd_jax.inference.batching import compute_in_batches, map_batches
 from fakd_jax.inference.network import PredictFunction
 from fakd_jax.inference.predictor import Predictor, softmax
@@ -72,16 +71,14 @@ class MaskedInference:
             hidden = jnp.dot((~visible).astype(jnp.float32), belongs) > 0.5
             hidden = hidden.reshape(len(visible), *segments.shape, 1)
             images = jnp.where(hidden, replacement, image)
-            normalised = jnp.asarray(normalise(images, preprocessing.mean, preprocessing.std))
-            return resume(variables, normalised, 0, stop)
+            return resume(variables, preprocessing.inputs(images, like=image), 0, stop)
 
         def blended(
             variables: list[jax.Array], image: Array, replacement: Array, opacity: Array
         ) -> Array:
             own, other = image.astype(jnp.float32), replacement.astype(jnp.float32)
             images = jnp.rint(other + opacity[..., None] * (own - other)).astype(jnp.uint8)
-            normalised = normalise(images, preprocessing.mean, preprocessing.std)
-            return folded.merge(variables)(normalised)
+            return folded.merge(variables)(preprocessing.inputs(images, like=image))
 
         options = compiler_options()
         self._windows = [block.windows for block in split(self._variables).prefix]

@@ -23,18 +23,19 @@ class Gradients:
 
     Attributes:
       wrt_pixels: images float32 ``[N, S, S, 3]``, grey levels 0 to 255 that need not be integers,
-        and a class, to the gradients of its logit, of the images' shape.
+        a class, and the image uint8 ``[S, S, 3]`` that they are perturbed versions of, to the
+        gradients of the class's logit, of the images' shape.
       wrt_features: an image uint8 ``[S, S, 3]``, a class and a layer, to the layer's feature map
         and the gradient of the class's logit with respect to it, both float32 ``[h, w, K]``.
       layers: height and width of the feature maps of more than one position, by name, from the
         first to the last.
-      logits: images as above to the logits themselves, float32 ``[N, C]``.
+      logits: images and the image as above to the logits themselves, float32 ``[N, C]``.
     """
 
-    wrt_pixels: Callable[[np.ndarray, int], np.ndarray]
+    wrt_pixels: Callable[[np.ndarray, int, np.ndarray], np.ndarray]
     wrt_features: Callable[[np.ndarray, int, str], tuple[np.ndarray, np.ndarray]]
     layers: Mapping[str, tuple[int, int]]
-    logits: Callable[[np.ndarray], np.ndarray]
+    logits: Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float32, Shaped, UInt8
 
-from fakd_jax.data.preprocessing import Preprocessing, normalise, resize
+from fakd_jax.data.preprocessing import Preprocessing, resize
 from fakd_jax.errors import UserError
 from fakd_jax.inference.batching import compute_in_batches
 from fakd_jax.models.checkpoint import build_model, load_metadata, resolve_checkpoint
@@ -35,7 +35,7 @@ class Predictor:
       arch: the network's registered name.
       class_names: of the outputs, in order; '0', '1', … if the checkpoint names none.
       num_classes: their number.
-      preprocessing: resizing and normalisation.
+      preprocessing: how images become the network's input.
       metadata: everything stored with the checkpoint.
       checkpoint: the checkpoint's own folder.
       batch_size: rows computed at once.
@@ -79,8 +79,7 @@ class Predictor:
         self.folded = folded = FoldedNetwork.of(model)
 
         def logits(variables: list[jax.Array], images: jax.Array) -> jax.Array:
-            normalised = normalise(images, preprocessing.mean, preprocessing.std)
-            return folded.merge(variables)(normalised)
+            return folded.merge(variables)(preprocessing.inputs(images))
 
         self._logits = jax.jit(logits, compiler_options=compiler_options())
 

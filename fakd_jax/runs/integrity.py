@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from fakd_jax.data.splits import Split
 from fakd_jax.errors import UserError
@@ -25,11 +26,13 @@ class Finding:
       name: its path in the folder.
       damage: what is wrong with it; "" if nothing is.
       verifiable: False for a checkpoint of an earlier version, which has no digests.
+      intensity: a checkpoint's rule of intensity standardisation; "" if it has none.
     """
 
     name: str
     damage: str = ""
     verifiable: bool = True
+    intensity: str = ""
 
 
 def check_folder(folder: Path) -> Iterator[Finding]:
@@ -77,7 +80,13 @@ def _check_checkpoint(folder: Path, root: Path) -> Finding:
         _require_best(folder)
     except (OSError, ValueError, UserError) as error:
         return Finding(name, str(error))
-    return Finding(name, verifiable=DIGESTS_KEY in metadata)
+    return Finding(name, verifiable=DIGESTS_KEY in metadata, intensity=_intensity(metadata))
+
+
+def _intensity(metadata: Mapping[str, Any]) -> str:
+    preprocessing = metadata.get("preprocessing")
+    rule = preprocessing.get("intensity") if isinstance(preprocessing, Mapping) else None
+    return "" if rule in (None, "none") else str(rule)
 
 
 def _require_best(folder: Path) -> None:

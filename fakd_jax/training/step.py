@@ -13,7 +13,7 @@ from flax import nnx
 from jax.sharding import NamedSharding
 
 from fakd_jax.data.augment import Augmentation, augment_batch
-from fakd_jax.data.preprocessing import Preprocessing, normalise
+from fakd_jax.data.preprocessing import Preprocessing
 from fakd_jax.distillation.objective import Objective, TeacherOutputs
 from fakd_jax.models import forward
 from fakd_jax.models.kernels.compilation import compiler_options
@@ -87,7 +87,7 @@ def make_steps(
       teacher_graphdef: the frozen teacher's structure; None if the objective needs no teacher.
       objective: the loss.
       optimizer: updates the parameters.
-      preprocessing: mean and standard deviation of the inputs.
+      preprocessing: makes the networks' inputs from the images.
       augmentation: of the training images, on the device.
       steps_per_epoch: after this many steps the sums start again from zero.
       deterministic: see :func:`fakd_jax.models.kernels.compilation.compiler_options`.
@@ -134,11 +134,8 @@ def _jitted(
 ) -> Steps:
     """The jitted steps, see :func:`make_steps`."""
 
-    def normalised(images: jax.Array) -> jax.Array:
-        return jnp.asarray(normalise(images, preprocessing.mean, preprocessing.std))
-
     def augmented(key: jax.Array, images: jax.Array) -> jax.Array:
-        return normalised(augment_batch(key, images, augmentation))
+        return preprocessing.inputs(augment_batch(key, images, augmentation))
 
     def teacher_outputs(variables: nnx.State | None, images: jax.Array) -> TeacherOutputs:
         assert teacher_graphdef is not None
@@ -199,11 +196,11 @@ def _jitted(
         return next_state, jnp.where(jnp.isfinite(optax.tree.norm(gradients)), loss, jnp.nan)
 
     def teach(teacher_variables: nnx.State, batch: Batch) -> TeacherOutputs:
-        return teacher_outputs(teacher_variables, normalised(batch["image"]))
+        return teacher_outputs(teacher_variables, preprocessing.inputs(batch["image"]))
 
     def validate(state: TrainState, teacher: TeacherOutputs | None, batch: Batch) -> Sums:
         student = nnx.merge(eval_graphdef, state.params, state.batch_stats, copy=True)
-        return loss_and_sums(student, normalised(batch["image"]), batch, teacher)[1]
+        return loss_and_sums(student, preprocessing.inputs(batch["image"]), batch, teacher)[1]
 
     def re_estimate(
         state: TrainState,

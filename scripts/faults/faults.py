@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 import fakd_jax.training.loop
-import fakd_jax.training.step
+from fakd_jax.data.preprocessing import Preprocessing
 from fakd_jax.runs.files import (
     CONFIG_FILE,
     ENVIRONMENT_FILE,
@@ -222,17 +222,17 @@ def put_nan(lab: Lab, draw: np.random.Generator) -> tuple[str, str]:
         def __getattr__(self, name: str) -> Any:
             return getattr(self._iterator, name)
 
-    normalise = fakd_jax.training.step.normalise
+    inputs = Preprocessing.inputs
 
-    def keep_nan(images: Any, *args: Any) -> Any:
-        """Normalises images, which are of bytes otherwise, but leaves a NaN in them."""
+    def keep_nan(preprocessing: Preprocessing, images: Any) -> Any:
+        """The inputs of images, which are of bytes otherwise, but with the NaN in them."""
         if images.dtype == np.uint8:
-            return normalise(images, *args)
-        return normalise(images.astype(np.uint8), *args) + 0 * images
+            return inputs(preprocessing, images)
+        return inputs(preprocessing, images.astype(np.uint8)) + 0 * images
 
     def prepare() -> None:  # in the forked process alone
         fakd_jax.training.loop.train_iterator = WithNan
-        fakd_jax.training.step.normalise = keep_nan
+        Preprocessing.inputs = keep_nan
 
     end = lab.run(workdir, prepare=prepare)
     if end.code == 0:

@@ -271,6 +271,7 @@ def test_preprocessing_survives_json() -> None:
         "mean": [0.5, 0.5, 0.5],
         "std": [0.5, 0.5, 0.5],
         "interpolation": "bilinear",
+        "intensity": "none",
     }
 
 

@@ -63,6 +63,7 @@ def test_every_problem_is_named_at_once():
         ("optimizer.learning_rate", math.inf),
         ("optimizer.weight_decay", math.inf),
         ("augmentation.rotation_degrees", math.inf),
+        ("data.intensity", "percentiles"),
         ("data.mean", (0.5, math.nan, 0.5)),
         ("data.mean", (0.5, 0.5)),
         ("data.mean", (0.5, "half", 0.5)),
@@ -81,12 +82,14 @@ def test_the_ends_of_the_ranges_are_valid():
             {
                 "student.batch_norm_momentum": 1.0,
                 "data.mean": (0, -1.0, 0.5),
+                "data.intensity": "head_percentiles",
                 "optimizer.weight_decay": 0,
             }
         )
     )
     assert settings.student.overrides == {"batch_norm_momentum": 1.0}
     assert settings.data.preprocessing.mean == (0.0, -1.0, 0.5)
+    assert settings.data.preprocessing.intensity == "head_percentiles"
 
 
 def test_a_teacher_run_of_no_epochs_is_refused():

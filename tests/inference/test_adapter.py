@@ -6,10 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from flax import nnx
 
 from fakd_jax.inference.adapter import network_of, weights_sha256
-from fakd_jax.inference.network import Network
-from fakd_jax.inference.predictor import Predictor
+from fakd_jax.inference.network import Network, mask
+from fakd_jax.inference.predictor import Predictor, softmax
+from fakd_jax.models.reinitialisation import reinitialise
 from fakd_jax.models.state import model_state
 from tests.tiny import IMAGE_SIZE, tiny_predictor
 
@@ -91,3 +93,38 @@ def test_a_small_step_along_the_gradient_changes_the_log_odds_as_predicted(
         rise = (after[0] - after[1]) - (before[0] - before[1])
         assert rise == pytest.approx(np.vdot(slope, moved - image), rel=0.5)
         assert rise > 0
+
+
+@pytest.mark.slow
+def test_perturbed_images_are_standardised_like_the_image() -> None:
+    """Every way to query a checkpoint with the rule, against a predictor without it."""
+    untrained = tiny_predictor(intensity="head_percentiles")
+    rule, image, other = untrained.preprocessing, IMAGES[0] // 2, IMAGES[1] // 4
+    model = reinitialise(untrained.metadata, 0, rule.inputs(IMAGES // 2))
+    network = network_of(untrained.with_network(model))
+    run = nnx.jit(lambda model, inputs: model(inputs))
+
+    def expected(images: np.ndarray, like: np.ndarray | None) -> np.ndarray:
+        return softmax(np.asarray(run(model, rule.inputs(images, like))))
+
+    brighter = network.predict_proba(image[None] + np.uint8(60))
+    np.testing.assert_allclose(brighter, network.predict_proba(image[None]), atol=1e-5)
+    segments = np.arange(IMAGE_SIZE * IMAGE_SIZE, dtype=np.int32).reshape(IMAGE_SIZE, -1) // 512
+    visible = np.array([[True, False], [False, True], [False, False]])
+    images = mask(image, other, segments, visible)
+    wanted = expected(images, image)
+    assert np.abs(wanted - expected(images, None)).max() > 1e-3
+    np.testing.assert_allclose(network.predict_proba(images), expected(images, None), atol=1e-5)
+    masked = network.prepare_masked(image, other, segments, 1)(visible)
+    np.testing.assert_allclose(masked, wanted, atol=1e-5)
+    opacity = np.append(visible, np.ones((3, 1), bool), axis=1)[:, segments].astype(np.float32)
+    blended = network.predict_blended(image, other, opacity)
+    np.testing.assert_allclose(blended, wanted, atol=1e-5)
+    assert network.gradients is not None
+    points = images.astype(np.float32)
+    logits = network.gradients.logits(points, image)
+    np.testing.assert_allclose(softmax(logits), wanted, atol=1e-5)
+    slopes = network.gradients.wrt_pixels(points, 1, image)
+    step = 0.5 * slopes / np.sqrt(np.sum(slopes**2, axis=(1, 2, 3), keepdims=True))
+    rise = network.gradients.logits(points + step, image) - logits
+    np.testing.assert_allclose(rise[:, 1], np.sum(slopes * step, axis=(1, 2, 3)), rtol=0.05)

@@ -216,4 +216,6 @@ def _provenance(provenance: Mapping[str, Any]) -> str:
         ),
         ("software", f"fakd_jax {provenance['package_version']}"),
     ]
+    if (intensity := provenance["preprocessing"].get("intensity", "none")) != "none":
+        pairs.append(("intensity", intensity))
     return text_pairs(pairs, width=12)

@@ -9,6 +9,7 @@ from fakd_jax.runtime.hashing import sha256
 
 PACKAGE = Path(__file__).parents[2]
 MEASURING = (
+    "data/intensity.py",
     "data/preprocessing.py",
     "explanation/benchmark/measure.py",
     "explanation/methods",

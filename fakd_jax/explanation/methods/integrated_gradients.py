@@ -64,13 +64,13 @@ class IntegratedGradients(Explainer):
         """
         gradients = gradients_of(network)
         attribution = integrated_gradients(
-            lambda images: gradients.wrt_pixels(images, class_index),
+            lambda images: gradients.wrt_pixels(images, class_index, scene.image),
             scene.image,
             scene.replacement,
             self.steps,
         )
         ends = np.stack([scene.image, scene.replacement]).astype(np.float32)
-        whole, baseline = gradients.logits(ends)[:, class_index].astype(np.float64)
+        whole, baseline = gradients.logits(ends, scene.image)[:, class_index].astype(np.float64)
         completeness = Completeness(float(attribution.sum()), float(whole - baseline))
         return from_attribution(
             scene, class_index, attribution.sum(axis=-1), completeness=completeness

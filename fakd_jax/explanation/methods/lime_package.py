@@ -28,7 +28,8 @@ from fakd_jax.runtime.extras import import_extra
 class LimePackageExplainer(Explainer):
     """`lime.lime_image` with its defaults, given a scene's superpixels.
 
-    It makes the perturbed images in host memory, fills in mean colours and has no background.
+    It makes the perturbed images in host memory, fills in mean colours and has no background. They
+    are predicted as images of their own: with `config.data.intensity`, by their own percentiles.
 
     Attributes:
       num_samples: perturbed images, the first being the whole image; at least 2.

@@ -112,6 +112,13 @@ def test_the_comparison_is_there_if_there_was_one(everything: dict[str, Any]) ->
     assert "comparison" not in table2(everything)
 
 
+def test_the_intensity_rule_is_there_if_there_is_one() -> None:
+    metrics = example_metrics()
+    assert "intensity" not in table2(metrics)
+    metrics["provenance"]["preprocessing"]["intensity"] = "head_percentiles"
+    assert line(table2(metrics), "intensity").split() == ["intensity", "head_percentiles"]
+
+
 def test_no_line_is_longer_than_120_characters() -> None:
     wide = example_metrics()
     wide["missed_tumour"] |= proportion(156, 906)

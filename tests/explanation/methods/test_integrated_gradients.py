@@ -66,11 +66,13 @@ def test_completeness_of_a_function_with_kinks(steps: int, gap: float) -> None:
 def test_the_completeness_error_is_recorded(wrong_by: float, complete: bool) -> None:
     """Class 1 has the logit w·x, of which gradients `wrong_by` too large are integrated."""
 
-    def logits(images: np.ndarray) -> np.ndarray:
+    def logits(images: np.ndarray, like: np.ndarray) -> np.ndarray:
         assert images.dtype == np.float32
+        assert like is scene.image
         return np.stack([np.zeros(len(images)), (images * WEIGHTS).sum(axis=(1, 2, 3))], axis=1)
 
-    def wrt_pixels(images: np.ndarray, class_index: int) -> np.ndarray:
+    def wrt_pixels(images: np.ndarray, class_index: int, like: np.ndarray) -> np.ndarray:
+        assert like is scene.image
         return np.broadcast_to(WEIGHTS * (1 + wrong_by), images.shape)
 
     network = that_predicts_nothing(Gradients(wrt_pixels, unused, {}, logits), SIDE)
@@ -103,13 +105,13 @@ def a_scene(hide: str = "blur") -> Scene:
 def test_the_explanation_sums_over_channels_and_excludes_the_background(hide: str) -> None:
     queried: list[int] = []
 
-    def wrt_pixels(images: np.ndarray, class_index: int) -> np.ndarray:
+    def wrt_pixels(images: np.ndarray, class_index: int, like: np.ndarray) -> np.ndarray:
         assert images.dtype == np.float32
         queried.append(class_index)
         return np.broadcast_to(WEIGHTS, images.shape).astype(np.float32)
 
     network = that_predicts_nothing(
-        Gradients(wrt_pixels, unused, {}, lambda images: np.zeros((len(images), 2))), SIDE
+        Gradients(wrt_pixels, unused, {}, lambda images, like: np.zeros((len(images), 2))), SIDE
     )
     scene = a_scene(hide)
     explanation = IntegratedGradients(steps=3).explain(scene, network, 1, seed=0)
