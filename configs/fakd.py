@@ -55,6 +55,7 @@ def get_config(variant: str = "") -> ConfigDict:
     augmentation.flip_probability = 0.5
     augmentation.rotation_degrees = 15.0
     augmentation.rotation_interpolation = "nearest"  # torchvision's default; or "bilinear"
+    augmentation.mixup_alpha = 0.0  # mixtures of two images, as both networks get them; 0 for none
 
     config.teacher = teacher = ConfigDict()
     teacher.arch = "resnet50"
@@ -81,6 +82,22 @@ def get_config(variant: str = "") -> ConfigDict:
     distillation.temperature = 3.0
     distillation.teacher_layer = "layer3"
     distillation.student_layer = "features.16"
+    # Several pairs in place of that one: "layer2:features.12,layer3:features.16".
+    distillation.layer_pairs = ""
+    distillation.normalise_features = False  # True: FA compares standardised channels
+    distillation.standardise_logits = False  # True: KD, DKD and DIST compare z-scores of logits
+    # Weights of further terms, added to the loss; docs/reference/losses.md has their formulas.
+    distillation.terms = ConfigDict(
+        {
+            "tckd": 0.0,  # DKD: target class
+            "nckd": 0.0,  # DKD: other classes
+            "dist_inter": 0.0,  # DIST: relations between classes
+            "dist_intra": 0.0,  # DIST: relations between images
+            "attention": 0.0,  # attention maps of the pairs of layers
+            "rkd_distance": 0.0,  # RKD: distances between images
+            "rkd_angle": 0.0,  # RKD: angles between images
+        }
+    )
 
     config.optimizer = optimizer = ConfigDict()
     optimizer.learning_rate = 1e-4  # AdamW

@@ -31,11 +31,13 @@ class Augmentation:
       flip_probability: probability of a left-right flip.
       rotation_degrees: d; the angle is drawn from U(-d, d), counter-clockwise.
       rotation_interpolation: `nearest` (torchvision's default, hence the paper's) or `bilinear`.
+      mixup_alpha: α of :func:`fakd_jax.data.mixup.mixup`; 0 mixes no images.
     """
 
     flip_probability: float = 0.5
     rotation_degrees: float = 15.0
     rotation_interpolation: str = "nearest"
+    mixup_alpha: float = 0.0
 
     def __post_init__(self) -> None:
         if not 0 <= self.flip_probability <= 1:

@@ -10,6 +10,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
+from fakd_jax.distillation.rows import check_rows, kept_rows, mean_of_rows, wide
+
 
 def cross_entropy(
     logits: Float[Array, "B C"], labels: Int[Array, " B"], *, mask: Bool[Array, " B"] | None = None
@@ -29,10 +31,10 @@ def cross_entropy(
     >>> cross_entropy(jnp.zeros((2, 4)), jnp.array([0, 3])).item() == jnp.log(4.0).item()
     True
     """
-    _check_rows("labels", labels.shape, logits.shape[:1])
-    log_probabilities = jax.nn.log_softmax(_wide(_kept_rows(logits, mask)), axis=-1)
+    check_rows("labels", labels.shape, logits.shape[:1])
+    log_probabilities = jax.nn.log_softmax(wide(kept_rows(logits, mask)), axis=-1)
     picked = jnp.take_along_axis(log_probabilities, labels[:, None], axis=-1)[:, 0]
-    return _mean_of_rows(-picked, mask)
+    return mean_of_rows(-picked, mask)
 
 
 def kd_loss(
@@ -66,15 +68,15 @@ def kd_loss(
     >>> kd_loss(logits, logits + 7.0, temperature=4.0).item()
     0.0
     """
-    _check_rows("teacher_logits", teacher_logits.shape, student_logits.shape)
+    check_rows("teacher_logits", teacher_logits.shape, student_logits.shape)
     if not temperature > 0:
         raise ValueError(f"the temperature must be above 0, not {temperature}")
-    student = _wide(_kept_rows(student_logits, mask)) / temperature
-    teacher = _wide(_kept_rows(jax.lax.stop_gradient(teacher_logits), mask)) / temperature
+    student = wide(kept_rows(student_logits, mask)) / temperature
+    teacher = wide(kept_rows(jax.lax.stop_gradient(teacher_logits), mask)) / temperature
     log_student = jax.nn.log_softmax(student, axis=-1)
     log_teacher = jax.nn.log_softmax(teacher, axis=-1)
     divergence = jnp.sum(jnp.exp(log_teacher) * (log_teacher - log_student), axis=-1)
-    return _mean_of_rows(divergence, mask) * temperature**2
+    return mean_of_rows(divergence, mask) * temperature**2
 
 
 def feature_alignment_loss(
@@ -101,10 +103,10 @@ def feature_alignment_loss(
     >>> feature_alignment_loss(jnp.ones((1, 2, 2, 3)), jnp.zeros((1, 2, 2, 3))).item()
     1.0
     """
-    _check_rows("teacher_features", teacher_features.shape, aligned.shape)
-    student = _wide(_kept_rows(aligned, mask))
-    teacher = _wide(_kept_rows(jax.lax.stop_gradient(teacher_features), mask))
-    return _mean_of_rows(jnp.mean(jnp.square(student - teacher), axis=(1, 2, 3)), mask)
+    check_rows("teacher_features", teacher_features.shape, aligned.shape)
+    student = wide(kept_rows(aligned, mask))
+    teacher = wide(kept_rows(jax.lax.stop_gradient(teacher_features), mask))
+    return mean_of_rows(jnp.mean(jnp.square(student - teacher), axis=(1, 2, 3)), mask)
 
 
 def fakd_loss(
@@ -168,31 +170,3 @@ def fakd_loss(
         terms["fa"] = feature_alignment_loss(aligned, teacher_features, mask=mask)
         total += beta * terms["fa"]
     return total, terms
-
-
-def _wide(values: Float[Array, " ..."]) -> Float[Array, " ..."]:
-    """Float32 at least: a bfloat16 softmax or sum of squares would lose two of three digits."""
-    return values.astype(jnp.promote_types(values.dtype, jnp.float32))
-
-
-def _kept_rows(
-    values: Float[Array, "B ..."], mask: Bool[Array, " B"] | None
-) -> Float[Array, "B ..."]:
-    """Zeroes the rows that do not count, so that nothing in them, not even NaN, has a gradient."""
-    if mask is None:
-        return values
-    _check_rows("mask", mask.shape, values.shape[:1])
-    return jnp.where(mask.reshape(-1, *[1] * (values.ndim - 1)), values, 0)
-
-
-def _mean_of_rows(values: Float[Array, " B"], mask: Bool[Array, " B"] | None) -> Float[Array, ""]:
-    """The mean over the counted rows, 0 if there is none."""
-    if mask is None:
-        return jnp.mean(values)
-    return jnp.sum(jnp.where(mask, values, 0)) / jnp.maximum(jnp.sum(mask), 1)
-
-
-def _check_rows(name: str, shape: tuple[int, ...], expected: tuple[int, ...]) -> None:
-    """Refuses shapes that would broadcast to a wrong value."""
-    if shape != expected:
-        raise ValueError(f"{name} has shape {list(shape)}, expected {list(expected)}")

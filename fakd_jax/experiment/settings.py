@@ -22,7 +22,8 @@ from fakd_jax.data.intensity import RULES
 from fakd_jax.data.preparation import UNREADABLE
 from fakd_jax.data.preprocessing import Preprocessing
 from fakd_jax.data.splits import KINDS, NEED_GROUPS
-from fakd_jax.distillation.objective import Objective
+from fakd_jax.distillation.objective import Objective, are_pairs
+from fakd_jax.distillation.terms import TermWeights
 from fakd_jax.errors import UserError
 from fakd_jax.runtime.precision import DTYPES
 from fakd_jax.training.optimizer import SCHEDULES
@@ -96,6 +97,7 @@ class AugmentationConfig(Augmentation):
     flip_probability: Annotated[float, FRACTION]
     rotation_degrees: Annotated[float, (lambda value: 0 <= value <= 180, "between 0 and 180")]
     rotation_interpolation: Annotated[str, one_of("nearest", "bilinear")]
+    mixup_alpha: Annotated[float, NOT_NEGATIVE]
 
 
 @dataclass(frozen=True)
@@ -125,6 +127,19 @@ class TeacherConfig(NetworkConfig):
 
 
 @dataclass(frozen=True)
+class TermWeightsConfig(TermWeights):
+    """Weights of the terms beside the paper's."""
+
+    tckd: Annotated[float, NOT_NEGATIVE]
+    nckd: Annotated[float, NOT_NEGATIVE]
+    dist_inter: Annotated[float, NOT_NEGATIVE]
+    dist_intra: Annotated[float, NOT_NEGATIVE]
+    attention: Annotated[float, NOT_NEGATIVE]
+    rkd_distance: Annotated[float, NOT_NEGATIVE]
+    rkd_angle: Annotated[float, NOT_NEGATIVE]
+
+
+@dataclass(frozen=True)
 class DistillationConfig(Objective):
     """The student's loss."""
 
@@ -133,6 +148,12 @@ class DistillationConfig(Objective):
     temperature: Annotated[float, POSITIVE]
     teacher_layer: str
     student_layer: str
+    layer_pairs: Annotated[
+        str, (are_pairs, "pairs such as layer2:features.12,layer3:features.16, or empty")
+    ]
+    normalise_features: bool
+    standardise_logits: bool
+    terms: TermWeightsConfig
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +21,12 @@ from fakd_jax.data.splits import NEED_GROUPS, Split, make_split
 from fakd_jax.distillation.objective import Objective
 from fakd_jax.distillation.projection import Projection
 from fakd_jax.errors import UserError
+from fakd_jax.experiment.layers import channels_of_pairs
 from fakd_jax.experiment.record import ABSENT, RunRecord
 from fakd_jax.experiment.resume import PLACE_KEYS, resume_config, write_config
 from fakd_jax.experiment.settings import ExperimentConfig
 from fakd_jax.experiment.teacher_checks import learnt_images, require_same_task, teacher_checkpoint
-from fakd_jax.models import create_model, feature_shapes
+from fakd_jax.models import create_model
 from fakd_jax.models.checkpoint import build_model
 from fakd_jax.models.state import model_state
 from fakd_jax.models.torch_weights.pretrained import RANDOM, load_pretrained
@@ -117,7 +118,8 @@ def run_experiment(
     require_same("data set or split", identity)
     record = RunRecord(workdir)
     learnt = learnt_images(config, dataset, split)
-    experiment = _Experiment(config, workdir, dataset, data.images, split, record, learnt)
+    channels = channels_of_pairs(config)
+    experiment = _Experiment(config, workdir, dataset, data.images, split, record, learnt, channels)
     if config.train == "teacher":
         return ExperimentResult(experiment.train_teacher(), None)
     checkpoint, teacher = experiment.teacher() if config.needs_teacher else (None, None)
@@ -211,6 +213,7 @@ class _Experiment:
     split: Split
     record: RunRecord
     learnt: Mapping[str, LearntImages]
+    channels: Sequence[tuple[int, int]]
 
     @property
     def dtype(self) -> np.dtype:
@@ -259,7 +262,7 @@ class _Experiment:
     def train_student(self, teacher: Teacher | None) -> Path:
         """Trains the student, distilled from a teacher if there is one; returns its checkpoint."""
         network = self._network("student")
-        learner = Learner(network, self._projection(network, teacher))
+        learner = Learner(network, *self._projections(teacher))
         return self._train("student", learner, teacher, self.config.distillation)
 
     def _network(self, role: str) -> nnx.Module:
@@ -283,27 +286,15 @@ class _Experiment:
             LOGGER.info("%s: %s", role, report.summary())
         return network
 
-    def _projection(self, student: nnx.Module, teacher: Teacher | None) -> Projection | None:
-        """The 1×1 convolution from the student's channels to the teacher's (section III-C)."""
-        objective = self.config.distillation
-        if teacher is None or not objective.aligns_features:
-            return None
-        return Projection(
-            self._channels("student", student, objective.student_layer),
-            self._channels("teacher", teacher.network(), objective.teacher_layer),
-            dtype=self.dtype,
-            rngs=nnx.Rngs(params=derive_seed(self.config.seed, "projection")),
-        )
-
-    def _channels(self, role: str, network: nnx.Module, layer: str) -> int:
-        shapes = feature_shapes(network, self.config.data.image_size)
-        channels = {name: shape[-1] for name, shape in shapes.items() if len(shape) == 3}
-        if layer not in channels:
-            raise UserError(
-                f"the {role} has no feature map {layer!r} (config.distillation.{role}_layer); "
-                f"it has {', '.join(channels)}"
-            )
-        return channels[layer]
+    def _projections(self, teacher: Teacher | None) -> list[Projection]:
+        """1×1 convolutions from the student's channels to the teacher's (section III-C)."""
+        if teacher is None or not self.config.distillation.aligns_features:
+            return []
+        rngs = nnx.Rngs(params=derive_seed(self.config.seed, "projection"))
+        return [
+            Projection(student, teacher, dtype=self.dtype, rngs=rngs)
+            for teacher, student in self.channels
+        ]
 
     def _train(
         self, role: str, learner: Learner, teacher: Teacher | None, objective: Objective

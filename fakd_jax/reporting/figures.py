@@ -17,6 +17,13 @@ BLUE = "#0072B2"
 VERMILION = "#D55E00"
 GREEN = "#009E73"
 PURPLE = "#CC79A7"
+ORANGE = "#E69F00"
+SKY_BLUE = "#56B4E9"
+YELLOW = "#F0E442"
+# For more than its eight colours.
+GREY = "#8C8C8C"
+BROWN = "#8C564B"
+OLIVE = "#999933"
 
 
 def new_figure(*, width: float, height: float) -> Figure:

@@ -10,6 +10,8 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from fakd_jax.data.splits import KINDS
+from fakd_jax.distillation.objective import Objective
+from fakd_jax.distillation.terms import TERM_NAMES
 from fakd_jax.errors import UserError
 from fakd_jax.experiment.settings import ExperimentConfig, parse
 
@@ -139,12 +141,10 @@ def cell_settings(config: ConfigDict, cell: Cell, workdir: Path) -> ExperimentCo
 
 def loss_terms(settings: ExperimentConfig) -> str:
     """The loss of a run, such as '0.5 CE + 0.5 KD + FA'."""
-    alpha, beta = settings.distillation.alpha, settings.distillation.beta
-    if settings.train == "teacher":
-        alpha = beta = 0.0
-    weights = ((1 - alpha, "CE"), (alpha, "KD"), (beta, "FA"))
+    objective = Objective() if settings.train == "teacher" else settings.distillation
     return " + ".join(
-        term if weight == 1 else f"{weight:g} {term}" for weight, term in weights if weight
+        TERM_NAMES[term] if weight == 1 else f"{weight:g} {TERM_NAMES[term]}"
+        for term, weight in objective.weights.items()
     )
 
 

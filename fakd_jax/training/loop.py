@@ -63,7 +63,7 @@ def run_phase(phase: Phase, dataset: ImageSource, split: Split, workdir: Path) -
     # ---------------------------------------------------------------- state, new or resumed
     checkpoints = PhaseCheckpoints(workdir / phase.name, minutes=phase.checkpoint_minutes)
     stopping = EarlyStopping(phase.patience)
-    state = initial_state(phase.learner, phase.optimizer)
+    state = initial_state(phase.learner, phase.optimizer, phase.objective.weights.keys())
     if restored := writer_first(lambda: checkpoints.restore_last(phase.learner, state)):
         state, position = restored
         stopping = EarlyStopping(**position["early_stopping"])
@@ -171,9 +171,7 @@ def run_phase(phase: Phase, dataset: ImageSource, split: Split, workdir: Path) -
 def _log_epoch(
     phase: Phase, stopping: EarlyStopping, metrics: Mapping[str, float], is_best: bool
 ) -> None:
-    terms = [
-        f"{name} {metrics[name]:.4f}" for name in ("loss", "ce", "kd", "fa") if name in metrics
-    ]
+    terms = [f"{name} {metrics[name]:.4f}" for name in ("loss", *phase.objective.weights)]
     LOGGER.info(
         "%s epoch %d/%d: validation %s, accuracy %.2f %%%s",
         phase.name,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -14,20 +14,29 @@ from flax import nnx
 from fakd_jax.distillation.projection import Projection
 from fakd_jax.errors import UserError
 
-# Sums over the images of the epoch so far; divided by "count" they are the epoch's means.
+# Sums over the images of the epoch so far; divided by "count" they are the epoch's means. Further
+# terms of the loss join them where they have a weight.
 SUMMED = ("loss", "ce", "kd", "fa", "correct", "count")
 
 
 class Learner(nnx.Module):
-    """What the optimizer trains: the network and, with feature alignment, its projection.
+    """What the optimizer trains: the network and, with feature alignment, its projections.
 
-    The projection is trained jointly with the student (paper, section III-C). It is a module
-    beside the student and not within it, so that the student is saved and deployed without it.
+    There is one per pair of layers, trained jointly with the student (paper, section III-C). They
+    are modules beside the student and not within it: it is saved and deployed without them.
     """
 
-    def __init__(self, network: nnx.Module, projection: Projection | None = None) -> None:
+    def __init__(self, network: nnx.Module, *projections: Projection) -> None:
         self.network = network
-        self.projection = projection
+        # A list only where there are several: arrays of one keep their names in checkpoints.
+        self.projection = nnx.List(projections) if len(projections) > 1 else (*projections, None)[0]
+
+    @property
+    def projections(self) -> tuple[Projection, ...]:
+        """The projections, by pair of layers."""
+        if isinstance(self.projection, nnx.List):
+            return tuple(self.projection)
+        return () if self.projection is None else (self.projection,)
 
 
 class TrainState(NamedTuple):
@@ -48,13 +57,15 @@ class TrainState(NamedTuple):
     sums: dict[str, jax.Array]
 
 
-def zero_sums() -> dict[str, jax.Array]:
-    """Returns sums over no images."""
-    return {name: jnp.zeros((), jnp.float32) for name in SUMMED}
+def zero_sums(terms: Collection[str]) -> dict[str, jax.Array]:
+    """Returns sums over no images: :data:`SUMMED` and those terms of the loss."""
+    return {name: jnp.zeros((), jnp.float32) for name in dict.fromkeys((*SUMMED, *terms))}
 
 
-def initial_state(learner: Learner, optimizer: optax.GradientTransformation) -> TrainState:
-    """Returns the state before the first step of training `learner`.
+def initial_state(
+    learner: Learner, optimizer: optax.GradientTransformation, terms: Collection[str] = ()
+) -> TrainState:
+    """Returns the state before the first step of training `learner` on these terms of the loss.
 
     Its arrays are copies: the first step donates them, and the learner keeps its own.
     """
@@ -68,7 +79,7 @@ def initial_state(learner: Learner, optimizer: optax.GradientTransformation) -> 
         params=params,
         batch_stats=batch_stats,
         optimizer_state=jax.jit(optimizer.init)(params),
-        sums=zero_sums(),
+        sums=zero_sums(terms),
     )
 
 

@@ -13,8 +13,9 @@ from flax import nnx
 from jax.sharding import NamedSharding
 
 from fakd_jax.data.augment import Augmentation, augment_batch
+from fakd_jax.data.mixup import mixup
 from fakd_jax.data.preprocessing import Preprocessing
-from fakd_jax.distillation.objective import Objective, TeacherOutputs
+from fakd_jax.distillation.objective import MixedLabels, Objective, TeacherOutputs
 from fakd_jax.models import forward
 from fakd_jax.models.kernels.compilation import compiler_options
 from fakd_jax.training.batch_statistics import include_batch
@@ -149,6 +150,7 @@ def _jitted(
         batch: Batch,
         teacher: TeacherOutputs | None,
         dropout_key: jax.Array | None = None,
+        mixed: MixedLabels | None = None,
     ) -> tuple[jax.Array, Sums]:
         """Returns the mean loss, and the sums over the images that the batch's mask keeps."""
         labels, mask = batch["label"], batch.get("mask")
@@ -156,26 +158,41 @@ def _jitted(
             learner.network, images, features=objective.student_features, dropout_key=dropout_key
         )
         loss, terms = objective.loss(
-            logits, features, labels, teacher=teacher, projection=learner.projection, mask=mask
+            logits,
+            features,
+            labels,
+            teacher=teacher,
+            projections=learner.projections,
+            mask=mask,
+            mixed=mixed,
         )
         counted = jnp.ones(labels.shape, bool) if mask is None else mask
         count = jnp.sum(counted, dtype=jnp.float32)
+        if mixed is not None:
+            labels = jnp.where(mixed.share < 0.5, mixed.labels, labels)  # of the larger share
         correct = jnp.sum((jnp.argmax(logits, axis=-1) == labels) & counted, dtype=jnp.float32)
         sums = {name: mean * count for name, mean in {"loss": loss, **terms}.items()}
-        return loss, zero_sums() | sums | {"correct": correct, "count": count}
+        return loss, zero_sums(terms) | sums | {"correct": correct, "count": count}
 
     def train(
         state: TrainState, teacher_variables: nnx.State | None, batch: Batch, key: jax.Array
     ) -> tuple[TrainState, jax.Array]:
-        augment_key, dropout_key = jax.random.split(jax.random.fold_in(key, state.step))
+        step_key = jax.random.fold_in(key, state.step)
+        augment_key, dropout_key = jax.random.split(step_key)
         images = augmented(augment_key, batch["image"])
+        mixed = None
+        if augmentation.mixup_alpha > 0:
+            # A third key beside the two: others keep the random numbers that they have without it.
+            mixup_key = jax.random.fold_in(step_key, 2)
+            images, *others = mixup(mixup_key, images, batch["label"], augmentation.mixup_alpha)
+            mixed = MixedLabels(*others)
         teacher = None
         if objective.needs_teacher:
             teacher = teacher_outputs(teacher_variables, images)
 
         def loss_function(params: nnx.State) -> tuple[jax.Array, Any]:
             student = nnx.merge(train_graphdef, params, state.batch_stats, copy=True)
-            loss, sums = loss_and_sums(student, images, batch, teacher, dropout_key)
+            loss, sums = loss_and_sums(student, images, batch, teacher, dropout_key, mixed)
             return loss, (sums, nnx.state(student, nnx.BatchStat))
 
         (loss, (sums, batch_stats)), gradients = jax.value_and_grad(loss_function, has_aux=True)(

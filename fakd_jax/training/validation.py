@@ -84,10 +84,8 @@ def epoch_means(sums: Mapping[str, Any], objective: Objective) -> dict[str, floa
     """Turns sums over images (:data:`fakd_jax.training.state.SUMMED`) into means.
 
     Returns:
-      "loss", the terms that have a weight (of "ce", "kd", "fa"), and "accuracy".
+      "loss", the terms that have a weight, and "accuracy".
     """
     count = float(sums["count"])
-    weights = {"ce": 1 - objective.alpha, "kd": objective.alpha, "fa": objective.beta}
-    terms = ["loss", *(name for name, weight in weights.items() if weight > 0)]
-    means = {name: float(sums[name]) / count for name in terms}
+    means = {name: float(sums[name]) / count for name in ("loss", *objective.weights)}
     return means | {"accuracy": float(sums["correct"]) / count}

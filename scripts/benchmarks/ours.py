@@ -87,7 +87,7 @@ def _step(measure: str, settings: Settings) -> tuple[Callable, Callable]:
     objective = Objective(ALPHA, BETA, TEMPERATURE) if distils else Objective()
     teacher = Teacher.freeze(_network("teacher", settings)) if distils else None
     projection = Projection(960, 1024, dtype=compute_dtype("auto"), rngs=nnx.Rngs(1))
-    learner = Learner(network, projection if distils else None)
+    learner = Learner(network, projection) if distils else Learner(network)
     optimizer = adamw(lambda step: jnp.float32(LEARNING_RATE), weight_decay=WEIGHT_DECAY)
     steps = make_steps(
         learner,

@@ -38,7 +38,7 @@ def test_the_loss_is_the_papers_with_the_students_features_projected():
     projection = Projection(3, 5, rngs=nnx.Rngs(0))
     teacher = objective.teacher_outputs(TEACHER_LOGITS, {"layer3": TEACHER_MAP})
     total, terms = objective.loss(
-        LOGITS, {"features.16": STUDENT_MAP}, LABELS, teacher=teacher, projection=projection
+        LOGITS, {"features.16": STUDENT_MAP}, LABELS, teacher=teacher, projections=[projection]
     )
     aligned = projection(STUDENT_MAP, (4, 4))
     expected, expected_terms = fakd_loss(

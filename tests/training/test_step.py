@@ -29,8 +29,9 @@ def make_teacher():
 def make_learner(aligned=True):
     network = create_model("tiny_mobilenet", num_classes=CLASSES, rngs=nnx.Rngs(2))
     channels = feature_shapes(network, SIZE)["features.6"][-1]
-    projection = Projection(channels, 128, rngs=nnx.Rngs(3)) if aligned else None
-    return Learner(network, projection)
+    if not aligned:
+        return Learner(network)
+    return Learner(network, Projection(channels, 128, rngs=nnx.Rngs(3)))
 
 
 def make_batch(seed=0, masked=False):

@@ -9,13 +9,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Float
 
+from fakd_jax.distillation.terms import TERM_NAMES
 from fakd_jax.errors import UserError
 from fakd_jax.reporting.figures import (
     BLACK,
     BLUE,
+    BROWN,
     GREEN,
+    GREY,
+    OLIVE,
+    ORANGE,
     PURPLE,
+    SKY_BLUE,
     VERMILION,
+    YELLOW,
     new_figure,
 )
 from fakd_jax.reporting.numbers import count, percent
@@ -27,11 +34,20 @@ if TYPE_CHECKING:
 
 Records = Mapping[int, Mapping[str, Any]]  # of one phase and kind, by epoch
 
-LOSS_CURVES = {
-    "loss": ("total", BLACK),
-    "ce": ("CE", BLUE),
-    "kd": ("KD", VERMILION),
-    "fa": ("FA", GREEN),
+TERM_COLOURS = {
+    "ce": BLUE,
+    "kd": VERMILION,
+    "fa": GREEN,
+    "tckd": ORANGE,
+    "nckd": YELLOW,
+    "dist_inter": SKY_BLUE,
+    "dist_intra": GREY,
+    "attention": PURPLE,
+    "rkd_distance": BROWN,
+    "rkd_angle": OLIVE,
+}
+LOSS_CURVES = {"loss": ("total", BLACK)} | {
+    term: (TERM_NAMES[term], colour) for term, colour in TERM_COLOURS.items()
 }
 # Filled or hollow, so that single epochs stay distinguishable.
 STYLES: dict[str, dict[str, Any]] = {
