@@ -69,7 +69,7 @@ class Objective:
     layer_pairs: str = ""
     normalise_features: bool = False
     standardise_logits: bool = False
-    terms: TermWeights = TermWeights()
+    terms: TermWeights = dataclasses.field(default_factory=TermWeights)
 
     @property
     def weights(self) -> dict[str, float]:
