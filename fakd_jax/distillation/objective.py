@@ -20,7 +20,7 @@ from fakd_jax.distillation.projection import Projection
 from fakd_jax.distillation.relational import rkd_angle_loss, rkd_distance_loss
 from fakd_jax.distillation.rows import wide
 from fakd_jax.distillation.standardisation import correlation_alignment_loss, standardise_logits
-from fakd_jax.distillation.terms import TERM_NAMES, TermWeights
+from fakd_jax.distillation.terms import NO_TERMS, TERM_NAMES, TermWeights
 
 Maps = Sequence[tuple[Array, Array]]  # the student's and the teacher's, by pair of layers
 
@@ -69,7 +69,7 @@ class Objective:
     layer_pairs: str = ""
     normalise_features: bool = False
     standardise_logits: bool = False
-    terms: TermWeights = dataclasses.field(default_factory=TermWeights)
+    terms: TermWeights = NO_TERMS
 
     @property
     def weights(self) -> dict[str, float]:

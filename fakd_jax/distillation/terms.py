@@ -40,3 +40,6 @@ class TermWeights:
     attention: float = 0.0
     rkd_distance: float = 0.0
     rkd_angle: float = 0.0
+
+
+NO_TERMS = TermWeights()
