@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 
+from fakd_jax.cli.engine_flags import add_engine_flags, ray_address
 from fakd_jax.cli.runner import CommandParser, run_command, use_compilation_cache
 
 
@@ -17,21 +19,30 @@ def make_parser() -> CommandParser:
     parser.add_argument("--data", required=True, help="kaggle, phantom, a folder or an archive")
     parser.add_argument("--output", default="audit", help="folder of the report (default: audit/)")
     parser.add_argument("--cache-dir", help="where prepared data is kept (default: as in training)")
+    add_engine_flags(parser, "in this process")
     return parser
 
 
 def main(argv: list[str]) -> None:
     """Audits the data and prints the findings."""
     flags = make_parser().parse_args(argv)
+    address = ray_address(flags)
     use_compilation_cache()
     from fakd_jax.audit.run import REPORT_FILE, run_audit
     from fakd_jax.audit.text import summary_text
     from fakd_jax.data.sources import open_dataset
+    from fakd_jax.runtime.mapping import LocalMapper
+    from fakd_jax.runtime.ray_mapping import RayMapper
 
-    # Unreadable files are a finding here, not an error.
-    dataset = open_dataset(flags.data, cache_dir=flags.cache_dir, unreadable="skip")
     output = Path(flags.output)
-    findings = run_audit(dataset, output, cache_dir=flags.cache_dir)
+    with (
+        nullcontext(LocalMapper())
+        if address is None
+        else RayMapper(address, "fakd audit --engine ray", use_compilation_cache)
+    ) as mapper:
+        # Unreadable files are a finding here, not an error.
+        dataset = open_dataset(flags.data, cache_dir=flags.cache_dir, unreadable="skip")
+        findings = run_audit(dataset, output, cache_dir=flags.cache_dir, mapper=mapper)
     print(f"\n{summary_text(findings)}\nreport: {output / REPORT_FILE}")
 
 

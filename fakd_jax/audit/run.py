@@ -24,6 +24,7 @@ from fakd_jax.reporting.images import png_size
 from fakd_jax.reporting.numbers import duration
 from fakd_jax.reporting.pages import render
 from fakd_jax.runtime.atomic_files import require_writable, write_whole
+from fakd_jax.runtime.mapping import LocalMapper, Mapper
 
 AUDIT_FILE = "audit.json"
 GROUPS_FILE = "groups.csv"
@@ -37,6 +38,7 @@ def run_audit(
     *,
     cache_dir: Path | str | None = None,
     log: Log = print,
+    mapper: Mapper | None = None,
 ) -> Findings:
     """Audits a data set and writes `audit.json`, `groups.csv`, `report.html` and contact sheets.
 
@@ -47,10 +49,12 @@ def run_audit(
       output: folder of the report.
       cache_dir: of prepared data.
       log: receives the progress.
+      mapper: computes the chunks of the search; None takes this process.
 
     Raises:
       UserError: the output or the cache can't be written.
     """
+    mapper = mapper or LocalMapper()
     start = time.monotonic()
     require_writable(output)
     log(f"audit: {len(dataset):,} images of {dataset.name} ({dataset.fingerprint[:12]})")
@@ -59,9 +63,10 @@ def run_audit(
         log(f"audit: {plan_search(dataset, cache_dir)}")
     else:
         log("audit: reusing the stored search for duplicates")
-    thumbnails = read_thumbnails(dataset, log, scratch_folder(len(dataset), cache_dir))
+    scratch = scratch_folder(len(dataset), cache_dir)
+    thumbnails = read_thumbnails(dataset, log, scratch, mapper)
     if audit is None:
-        audit = search_and_store(dataset, thumbnails, cache_dir, log)
+        audit = search_and_store(dataset, thumbnails, cache_dir, log, mapper)
     facts = read_file_facts(dataset)
     labels = np.array([example.label for example in dataset.examples])
     splits = [example.split for example in dataset.examples]

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import argparse
 import math
-import os
 from typing import TYPE_CHECKING
 
 from fakd_jax.cli import config_flags
 from fakd_jax.cli import runner as cli
+from fakd_jax.cli.engine_flags import add_engine_flags, ray_address
 
 if TYPE_CHECKING:
     from fakd_jax.study.run import Engine
-
-ENGINES = ("local", "ray")
 
 
 def main(argv: list[str]) -> None:
@@ -37,19 +35,8 @@ def _parser() -> cli.CommandParser:
     parser = config_flags.config_parser(
         "fakd study", "trains every method under every seed and split, and compares them"
     )
-    parser.add_argument(
-        "--engine",
-        choices=ENGINES,
-        default="local",
-        help="local: in this process; start the same command several times to share the cells. "
-        "ray: on Ray's workers (default: %(default)s)",
-    )
-    ray = parser.add_argument_group("with --engine ray")
-    ray.add_argument(
-        "--ray-address",
-        metavar="HOST:PORT",
-        help='a cluster to join; "auto" finds that of this machine (default: $RAY_ADDRESS, else '
-        "Ray is started on this machine)",
+    ray = add_engine_flags(
+        parser, "in this process; start the same command several times to share the cells"
     )
     ray.add_argument(
         "--cpus-per-cell",
@@ -72,22 +59,15 @@ def _engine(arguments: argparse.Namespace) -> Engine:
     Raises:
       UserError: a flag of Ray's without `--engine ray`.
     """
-    from fakd_jax.errors import UserError
     from fakd_jax.study.engines.local import LocalEngine
-    from fakd_jax.study.engines.ray import LOCAL, RayEngine, RayOptions
+    from fakd_jax.study.engines.ray import RayEngine, RayOptions
 
-    given = [
-        f"--{flag}"
-        for flag in ("ray-address", "cpus-per-cell", "gpus-per-cell")
-        if getattr(arguments, flag.replace("-", "_")) is not None
-    ]
-    if arguments.engine != "ray":
-        if given:
-            raise UserError(f"{', '.join(given)} needs --engine ray")
+    address = ray_address(arguments, "cpus_per_cell", "gpus_per_cell")
+    if address is None:
         return LocalEngine()
     options = RayOptions(
         config=arguments.config,
-        address=arguments.ray_address or os.environ.get("RAY_ADDRESS") or LOCAL,
+        address=address,
         cpus_per_cell=arguments.cpus_per_cell,
         gpus_per_cell=arguments.gpus_per_cell,
     )

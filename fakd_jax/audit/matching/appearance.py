@@ -8,13 +8,10 @@ sharpened duplicate looks like its original.
 
 from __future__ import annotations
 
-import os
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Bool, Float32, Int, Shaped, UInt8
@@ -23,6 +20,7 @@ from fakd_jax.audit.matching.progress import Progress
 from fakd_jax.data.dataset import Example
 from fakd_jax.data.preprocessing import decode_rgb
 from fakd_jax.runtime.hashing import sha256
+from fakd_jax.runtime.mapping import LocalMapper, Mapper
 from fakd_jax.runtime.scratch import scratch_array
 
 SIDE = 112
@@ -30,11 +28,8 @@ SIDE = 112
 
 COARSE_SIDE = SIDE // 2
 
-PART = 256
-"""Images filtered at a time, each part in a thread of its own."""
-
-AHEAD = 256
-"""Images read ahead at most."""
+READ_TOGETHER = 32
+"""Images that are read, and then decoded, by one call."""
 
 
 @runtime_checkable
@@ -74,13 +69,15 @@ def read_thumbnails(
     dataset: EncodedImages,
     log: Callable[[str], object] = print,
     scratch: Path | None = None,
+    mapper: Mapper | None = None,
 ) -> Thumbnails:
-    """Decodes every image once, in threads; `log` receives the progress every ten seconds.
+    """Decodes every image once; `log` receives the progress every ten seconds.
 
     Args:
       dataset: the images.
       log: receives the progress.
       scratch: a folder: the thumbnails go into a scratch file there instead of memory.
+      mapper: decodes the images, which this process reads; None takes this process for both.
 
     Returns:
       The thumbnails, in the order of `dataset.examples`.
@@ -88,47 +85,48 @@ def read_thumbnails(
     Raises:
       UserError: there is no room in `scratch`.
     """
+    here = LocalMapper()
     total = len(dataset.examples)
     shape = (total, SIDE, SIDE)
     grey = np.empty(shape, np.float32) if scratch is None else scratch_array(scratch, shape, "u1")
     progress = Progress(log, "read", total)
+    starts = range(0, total, READ_TOGETHER)
+    parts = ((dataset, start, min(start + READ_TOGETHER, total)) for start in starts)
+    read = here.map(_read, parts)
     facts = []
-    for index, (picture, *fact) in enumerate(_in_threads(_thumbnail, dataset, total)):
-        grey[index] = picture if scratch is None else np.rint(picture)
-        facts.append(fact)
-        progress(index + 1)
+    for start, (pictures, some) in zip(
+        starts, (mapper or here).map(_thumbnails, read), strict=True
+    ):
+        grey[start : start + len(some)] = pictures if scratch is None else np.rint(pictures)
+        facts += some
+        progress(len(facts))
     digests, sizes, coloured = zip(*facts, strict=True)
     return Thumbnails(grey, digests, sizes, np.array(coloured))
 
 
-def _in_threads(
-    read: Callable[[EncodedImages, int], tuple[Any, ...]], dataset: EncodedImages, total: int
-) -> Iterator[tuple[Any, ...]]:
-    """What `read` returns for every image, in order; at most `AHEAD` results wait in memory."""
-    jobs: deque[Future[tuple[Any, ...]]] = deque()
-    with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
-        try:
-            for index in range(total):
-                jobs.append(pool.submit(read, dataset, index))
-                if len(jobs) == AHEAD:
-                    yield jobs.popleft().result()
-            while jobs:
-                yield jobs.popleft().result()
-        finally:
-            pool.shutdown(cancel_futures=True)  # do not wait for the rest when interrupted
+def _read(dataset: EncodedImages, start: int, stop: int) -> tuple[list[bytes], list[str]]:
+    """Images as stored, and their ids."""
+    numbers = range(start, stop)
+    return [dataset.read_encoded(index) for index in numbers], [
+        dataset.examples[index].id for index in numbers
+    ]
 
 
-def _thumbnail(
-    dataset: EncodedImages, index: int
-) -> tuple[Float32[np.ndarray, "S S"], str, tuple[int, int], bool]:
-    encoded = dataset.read_encoded(index)
-    pixels = decode_rgb(encoded, dataset.examples[index].id)
-    height, width, _ = pixels.shape
-    red, green, blue = pixels[..., 0], pixels[..., 1], pixels[..., 2]
-    brightest = np.maximum(np.maximum(red, green), blue)
-    spread = brightest - np.minimum(np.minimum(red, green), blue)
-    coloured = bool(spread.max() > COLOUR_TOLERANCE)
-    return thumbnail_of(pixels), sha256(encoded), (width, height), coloured
+def _thumbnails(
+    encoded: Sequence[bytes], ids: Sequence[str]
+) -> tuple[Float32[np.ndarray, "n S S"], list[tuple[str, tuple[int, int], bool]]]:
+    """Thumbnails, and of each image its digest, its size and whether it is coloured."""
+    pictures, facts = [], []
+    for content, id in zip(encoded, ids, strict=True):
+        pixels = decode_rgb(content, id)
+        height, width, _ = pixels.shape
+        red, green, blue = pixels[..., 0], pixels[..., 1], pixels[..., 2]
+        brightest = np.maximum(np.maximum(red, green), blue)
+        spread = brightest - np.minimum(np.minimum(red, green), blue)
+        coloured = bool(spread.max() > COLOUR_TOLERANCE)
+        pictures.append(thumbnail_of(pixels))
+        facts.append((sha256(content), (width, height), coloured))
+    return np.stack(pictures), facts
 
 
 def thumbnail_of(pixels: UInt8[np.ndarray, "H W 3"]) -> Float32[np.ndarray, "S S"]:
@@ -163,15 +161,10 @@ def local_contrast(
     def blur(stack: np.ndarray, sigma: float) -> np.ndarray:
         return gaussian_filter(stack, (0, sigma, sigma), mode="nearest")
 
-    def of_part(part: np.ndarray) -> np.ndarray:
-        band = blur(part, inner) - blur(part, outer)
-        strength = np.sqrt(blur(band * band, outer))
-        quiet = floor * strength.max(axis=(1, 2), keepdims=True)
-        return band / (strength + quiet + 1e-6)
-
-    parts = [images[start : start + PART] for start in range(0, len(images), PART)]
-    with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
-        return np.concatenate(list(pool.map(of_part, parts)))
+    band = blur(images, inner) - blur(images, outer)
+    strength = np.sqrt(blur(band * band, outer))
+    quiet = floor * strength.max(axis=(1, 2), keepdims=True)
+    return band / (strength + quiet + 1e-6)
 
 
 def halve(images: Float32[np.ndarray, "N S S"]) -> Float32[np.ndarray, "N S/2 S/2"]:

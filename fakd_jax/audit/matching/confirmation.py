@@ -7,10 +7,9 @@ correlate as a whole *and* in nearly every part of the picture.
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float, Float32, Int
@@ -24,6 +23,7 @@ from fakd_jax.audit.matching.registration import (
     transform_between_boxes,
     warp_all,
 )
+from fakd_jax.runtime.mapping import LocalMapper, Mapper
 
 MIN_WHOLE = 0.90
 MIN_PARTS = 0.78
@@ -40,7 +40,8 @@ WORTH_REGISTERING = 0.85
 MAX_SCALING = 1.3
 MAX_STRETCHING = 1.2
 MAX_SHIFT = 0.15
-CHUNK = 2048
+CHUNK = 1024
+"""Pairs that are compared by one call, a multiple of the batches' size."""
 
 
 @dataclass(frozen=True)
@@ -62,33 +63,32 @@ class Comparison:
         return (self.whole >= MIN_WHOLE) & (self.parts >= MIN_PARTS)
 
 
-def compare_directly(contrasts: Float[np.ndarray, "N S S"], pairs: Candidates) -> Comparison:
+def compare_directly(
+    contrasts: Float[np.ndarray, "N S S"], pairs: Candidates, mapper: Mapper | None = None
+) -> Comparison:
     """Compares the pictures of every pair in the pair's orientation, without moving them.
 
     Args:
       contrasts: of all images, fine.
       pairs: the pairs. Where a pair's whole is below `MIN_WHOLE` its parts are not compared and
         count as -1.
+      mapper: compares chunks of pairs; None takes this process.
     """
-    whole, parts = np.full(len(pairs), -1.0), np.full(len(pairs), -1.0)
-
-    def compare(number: int, at: Int[np.ndarray, " chunk"]) -> None:
-        one = _of(contrasts, pairs.first[at])
-        other = ORIENTATIONS[number].apply(_of(contrasts, pairs.second[at]))
-        whole[at] = np.einsum("pi,pi->p", unit_rows(one), unit_rows(other))
-        close = whole[at] >= MIN_WHOLE
-        parts[at[close]] = correlation_of_parts(one[close], other[close])
-
-    chosen = [np.flatnonzero(pairs.orientation == number) for number in range(len(ORIENTATIONS))]
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        jobs = [
-            pool.submit(compare, number, places[start : start + CHUNK])
-            for number, places in enumerate(chosen)
-            for start in range(0, len(places), CHUNK)
-        ]
-        for job in jobs:
-            job.result()
+    whole, parts = np.full((2, len(pairs)), -1.0)
+    mapper = mapper or LocalMapper()
+    _collect((whole, parts), mapper.map(_compare, _chunks(pairs, (contrasts,))))
     return Comparison(whole, parts, np.tile(IDENTITY, (len(pairs), 1)))
+
+
+def _compare(
+    contrasts: Float[np.ndarray, "n S S"], pairs: Candidates
+) -> tuple[Float[np.ndarray, " p"], Float[np.ndarray, " p"]]:
+    one, other = _of(contrasts, pairs.first), _oriented(contrasts, pairs)
+    whole = np.einsum("pi,pi->p", unit_rows(one), unit_rows(other)).astype(float)
+    parts = np.full(len(pairs), -1.0)
+    close = whole >= MIN_WHOLE
+    parts[close] = correlation_of_parts(one[close], other[close])
+    return whole, parts
 
 
 def register_coarsely(
@@ -97,6 +97,7 @@ def register_coarsely(
     side: int,
     pairs: Candidates,
     steps: int = STEPS,
+    mapper: Mapper | None = None,
     progress: Callable[[int], object] = lambda done: None,
 ) -> tuple[Float[np.ndarray, " P"], Float32[np.ndarray, "P 4"]]:
     """Registers the second picture of every pair to the first, at low resolution.
@@ -109,6 +110,7 @@ def register_coarsely(
       side: see `boxes`.
       pairs: the pairs.
       steps: of Gauss–Newton.
+      mapper: registers chunks of pairs; None takes this process.
       progress: called with the number of pairs done.
 
     Returns:
@@ -116,21 +118,27 @@ def register_coarsely(
       transform is implausible.
     """
     correlation, transform = np.full(len(pairs), -1.0), np.tile(IDENTITY, (len(pairs), 1))
-    for start in range(0, len(pairs), CHUNK):
-        at = slice(start, start + CHUNK)
-        part = pairs.take(at)
-        one, other = _of(coarse, part.first), _oriented(coarse, part)
-        between = transform_between_boxes(
-            boxes[part.first], _oriented_boxes(boxes, part, side), side
-        )
-        starts = (np.tile(IDENTITY, (len(part), 1)), between.astype(np.float32))
-        tried = [register(one, other, begin, steps=steps) for begin in starts]
-        better = tried[1][0] > tried[0][0]
-        transform[at] = np.where(better[:, None], tried[1][1], tried[0][1])
-        reached = np.where(better, tried[1][0], tried[0][0])
-        correlation[at] = np.where(_plausible(transform[at]), reached, -1.0)
-        progress(start + len(part))
+    chunks = _chunks(pairs, (coarse, boxes), (), side, steps)
+    done = (mapper or LocalMapper()).map(_register, chunks, threaded=False)
+    _collect((correlation, transform), done, progress)
     return correlation, transform
+
+
+def _register(
+    coarse: Float[np.ndarray, "n C C"],
+    boxes: Int[np.ndarray, "n 4"],
+    pairs: Candidates,
+    side: int,
+    steps: int,
+) -> tuple[Float[np.ndarray, " p"], Float32[np.ndarray, "p 4"]]:
+    one, other = _of(coarse, pairs.first), _oriented(coarse, pairs)
+    between = transform_between_boxes(boxes[pairs.first], _oriented_boxes(boxes, pairs, side), side)
+    starts = (np.tile(IDENTITY, (len(pairs), 1)), between.astype(np.float32))
+    tried = [register(one, other, begin, steps=steps) for begin in starts]
+    better = tried[1][0] > tried[0][0]
+    transform = np.where(better[:, None], tried[1][1], tried[0][1])
+    reached = np.where(better, tried[1][0], tried[0][0])
+    return np.where(_plausible(transform), reached, -1.0), transform
 
 
 def compare_registered(
@@ -138,6 +146,7 @@ def compare_registered(
     pairs: Candidates,
     transform: Float32[np.ndarray, "P 4"],
     promising: float = -1.0,
+    mapper: Mapper | None = None,
     progress: Callable[[int], object] = lambda done: None,
 ) -> Comparison:
     """Compares the pictures of every pair after refining the registration of the second.
@@ -149,23 +158,79 @@ def compare_registered(
       pairs: the pairs.
       transform: of each second picture, see :func:`register_coarsely`.
       promising: see above; the parts of a pair that ends early are not compared and count as -1.
+      mapper: compares chunks of pairs; None takes this process.
       progress: called with the number of pairs done.
     """
-    whole, parts = np.full(len(pairs), -1.0), np.full(len(pairs), -1.0)
-    transform = transform.copy()
+    whole, parts = np.full((2, len(pairs)), -1.0)
+    refined = np.empty_like(transform)
+    chunks = _chunks(pairs, (fine,), (transform,), promising)
+    done = (mapper or LocalMapper()).map(_refine, chunks, threaded=False)
+    _collect((whole, parts, refined), done, progress)
+    return Comparison(whole, parts, refined)
+
+
+def _refine(
+    fine: Float[np.ndarray, "n S S"],
+    pairs: Candidates,
+    transform: Float32[np.ndarray, "p 4"],
+    promising: float,
+) -> tuple[Float[np.ndarray, " p"], Float[np.ndarray, " p"], Float32[np.ndarray, "p 4"]]:
+    whole, parts = np.full((2, len(pairs)), -1.0)
+    transform, at = transform.copy(), np.arange(len(pairs))
+    one, other = _of(fine, pairs.first), _oriented(fine, pairs)
+    if promising > -1:
+        whole[at], transform[at] = register(one, other, transform, steps=1)
+        at = np.flatnonzero(whole >= promising)
+        one, other = one[at], other[at]
+    whole[at], transform[at] = register(one, other, transform[at], steps=2)
+    moved, inside = warp_all(other, transform[at])
+    parts[at] = correlation_of_parts(one * inside, moved * inside)
+    return whole, parts, transform
+
+
+def _chunks(
+    pairs: Candidates,
+    of_images: tuple[np.ndarray, ...],
+    of_pairs: tuple[np.ndarray, ...] = (),
+    *others: Any,
+) -> Iterator[tuple[Any, ...]]:
+    """Arguments for `CHUNK` pairs at a time, with no more images than those need.
+
+    Args:
+      pairs: the pairs.
+      of_images: arrays with a row per image.
+      of_pairs: arrays with a row per pair.
+      others: the same for all chunks.
+
+    Returns:
+      Rows of `of_images`, the pairs with numbers of those rows, rows of `of_pairs`, and `others`.
+    """
     for start in range(0, len(pairs), CHUNK):
-        at = np.arange(start, min(start + CHUNK, len(pairs)))
+        at = slice(start, start + CHUNK)
         part = pairs.take(at)
-        one, other = _of(fine, part.first), _oriented(fine, part)
-        if promising > -1:
-            whole[at], transform[at] = register(one, other, transform[at], steps=1)
-            kept = whole[at] >= promising
-            at, one, other = at[kept], one[kept], other[kept]
-        whole[at], transform[at] = register(one, other, transform[at], steps=2)
-        moved, inside = warp_all(other, transform[at])
-        parts[at] = correlation_of_parts(one * inside, moved * inside)
-        progress(start + len(part))
-    return Comparison(whole, parts, transform)
+        needed, rows = np.unique([part.first, part.second], return_inverse=True)
+        first, second = rows.reshape(2, -1)
+        yield (
+            *(np.asarray(array[needed]) for array in of_images),
+            Candidates(first, second, part.orientation, part.correlation),
+            *(array[at] for array in of_pairs),
+            *others,
+        )
+
+
+def _collect(
+    columns: tuple[np.ndarray, ...],
+    chunks: Iterator[tuple[np.ndarray, ...]],
+    progress: Callable[[int], object] = lambda done: None,
+) -> None:
+    """Writes results of chunks, in order, into arrays of all pairs."""
+    done = 0
+    for chunk in chunks:
+        at = slice(done, done + len(chunk[0]))
+        for column, values in zip(columns, chunk, strict=True):
+            column[at] = values
+        done = at.stop
+        progress(done)
 
 
 def correlation_of_parts(

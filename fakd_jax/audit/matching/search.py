@@ -7,17 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Bool, Float, Float32, Int, Shaped
+from jaxtyping import Bool, Float, Int, Shaped
 
-from fakd_jax.audit.matching.appearance import (
-    COARSE_SIDE,
-    SIDE,
-    Thumbnails,
-    crop_to,
-    halve,
-    head_boxes,
-    local_contrast,
-)
+from fakd_jax.audit.matching.appearance import Thumbnails
 from fakd_jax.audit.matching.candidates import (
     Candidates,
     among_best,
@@ -31,13 +23,13 @@ from fakd_jax.audit.matching.confirmation import (
     compare_registered,
     register_coarsely,
 )
-from fakd_jax.audit.matching.descriptors import LENGTH, describe
-from fakd_jax.audit.matching.neighbours import BLOCK, find_neighbours
+from fakd_jax.audit.matching.neighbours import find_neighbours
 from fakd_jax.audit.matching.orientations import ORIENTATIONS
 from fakd_jax.audit.matching.pairs import DIFFERENT, IDENTICAL, LEVELS, MOVED, REENCODED, Pair
 from fakd_jax.audit.matching.progress import Progress
 from fakd_jax.audit.matching.registration import STEPS
-from fakd_jax.runtime.scratch import scratch_array
+from fakd_jax.audit.matching.views import Views, describe_all, view_all
+from fakd_jax.runtime.mapping import LocalMapper, Mapper
 
 MOVED_SCALE = 0.01
 MOVED_SHIFT = 0.005
@@ -73,23 +65,11 @@ PROMISING = 0.75
 """Least correlation after one fine step of those that it takes further."""
 
 
-@dataclass(frozen=True)
-class _Views:
-    """What is compared of N pictures.
-
-    Attributes:
-      boxes: of the heads, in pixels of `fine`.
-      fine: local contrast, of the thumbnails' side.
-      coarse: likewise, of half that side.
-    """
-
-    boxes: Int[np.ndarray, "N 4"]
-    fine: Float[np.ndarray, "N S S"]
-    coarse: Float[np.ndarray, "N C C"]
-
-
 def find_duplicates(
-    thumbnails: Thumbnails, log: Callable[[str], object] = print, scratch: Path | None = None
+    thumbnails: Thumbnails,
+    log: Callable[[str], object] = print,
+    scratch: Path | None = None,
+    mapper: Mapper | None = None,
 ) -> Search:
     """Searches for duplicates among all images.
 
@@ -99,20 +79,23 @@ def find_duplicates(
       scratch: a folder for scratch files. Without one, every image is compared with every other,
         in time and memory that grow with the square of their number. With one, the search is
         approximate: each image is compared with its nearest neighbours.
+      mapper: computes what is dear, in chunks: views, comparisons and registrations; None takes
+        this process.
 
     Raises:
       UserError: faiss, which an approximate search needs, is not installed; or there is no room in
         `scratch`.
     """
+    mapper = mapper or LocalMapper()
     if scratch is None:
-        views, candidates = _compare_all(thumbnails.grey, log)
+        views, candidates = _compare_all(thumbnails.grey, mapper, log)
         near, steps = np.ones(len(candidates), bool), STEPS
     else:
-        views, candidates = _compare_neighbours(thumbnails, scratch, log)
+        views, candidates = _compare_neighbours(thumbnails, scratch, mapper, log)
         near, steps = candidates.correlation >= SIMILAR_UNMOVED, 1
     log(f"audit: comparing {near.sum():,} candidate pairs in detail")
     unmoved = candidates.take(near)
-    direct = compare_directly(views.fine, unmoved)
+    direct = compare_directly(views.fine, unmoved, mapper)
     found = _confirmed(thumbnails, unmoved, direct) + _identical_files(thumbnails.digests)
     groups = _groups(len(thumbnails.grey), found)
     # Pairs within a group need no second look; the others may be moved or resized.
@@ -122,7 +105,8 @@ def find_duplicates(
     log(f"audit: registering {len(apart):,} pairs")
     side = views.fine.shape[-1]
     correlation, transform = register_coarsely(
-        views.coarse, views.boxes, side, apart, steps, Progress(log, "registered", len(apart))
+        *(views.coarse, views.boxes, side, apart, steps),
+        *(mapper, Progress(log, "registered", len(apart))),
     )
     worth = np.flatnonzero(correlation >= WORTH_REGISTERING)
     if scratch is not None:
@@ -131,6 +115,7 @@ def find_duplicates(
     registered = compare_registered(
         *(views.fine, apart, transform[worth]),
         promising=-1.0 if scratch is None else PROMISING,
+        mapper=mapper,
         progress=Progress(log, "refined", len(apart)),
     )
     found = _best_of_each_pair([*found, *_confirmed(thumbnails, apart, registered)])
@@ -153,44 +138,21 @@ def _best(
     return best
 
 
-def _views(grey: Shaped[np.ndarray, "N S S"]) -> tuple[_Views, Float32[np.ndarray, "N C C"]]:
-    """The views of some pictures, and their heads cropped to one size."""
-    grey = np.asarray(grey, np.float32)
-    boxes = head_boxes(grey)
-    fine = local_contrast(grey, inner=1.0, outer=3.0, floor=0.2)
-    coarse = local_contrast(halve(grey), inner=0.7, outer=3.0, floor=0.1)
-    heads = local_contrast(crop_to(grey, boxes, COARSE_SIDE), inner=0.7, outer=3.0, floor=0.1)
-    return _Views(boxes, fine, coarse), heads
-
-
 def _compare_all(
-    grey: Shaped[np.ndarray, "N S S"], log: Callable[[str], object]
-) -> tuple[_Views, Candidates]:
+    grey: Shaped[np.ndarray, "N S S"], mapper: Mapper, log: Callable[[str], object]
+) -> tuple[Views, Candidates]:
     """The views of all pictures, and the pairs that resemble each other."""
-    views, heads = _views(grey)
+    views, heads = view_all(grey, mapper, log)
     log(f"audit: comparing all pairs of {len(grey):,} images in eight orientations")
     return views, merge_candidates(find_candidates(views.coarse), find_candidates(heads))
 
 
 def _compare_neighbours(
-    thumbnails: Thumbnails, scratch: Path, log: Callable[[str], object]
-) -> tuple[_Views, Candidates]:
+    thumbnails: Thumbnails, scratch: Path, mapper: Mapper, log: Callable[[str], object]
+) -> tuple[Views, Candidates]:
     """As :func:`_compare_all`, with nearest neighbours alone and views in scratch files."""
-    count = len(thumbnails.grey)
-    views = _Views(
-        np.empty((count, 4), int),
-        scratch_array(scratch, (count, SIDE, SIDE), "f2"),
-        scratch_array(scratch, (count, COARSE_SIDE, COARSE_SIDE), "f2"),
-    )
-    whole, cropped = (np.empty((count, LENGTH), np.float32) for _ in range(2))
-    log(f"audit: describing {count:,} images")
-    described = Progress(log, "described", count)
-    for start in range(0, count, BLOCK):
-        at = slice(start, start + BLOCK)
-        part, heads = _views(thumbnails.grey[at])
-        views.boxes[at], views.fine[at], views.coarse[at] = part.boxes, part.fine, part.coarse
-        whole[at], cropped[at] = describe(part.coarse), describe(heads)
-        described(min(start + BLOCK, count))
+    log(f"audit: describing {len(thumbnails.grey):,} images")
+    views, whole, cropped = describe_all(thumbnails.grey, scratch, mapper, log)
     # Of identical files one stands for all, which would fill each other's neighbourhoods.
     firsts = np.unique(np.array(thumbnails.digests), return_index=True)[1]
     firsts.sort()

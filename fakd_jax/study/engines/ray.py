@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import logging
 import os
 import secrets
 import socket
@@ -21,10 +20,19 @@ from fakd_jax.cli.runner import use_compilation_cache
 from fakd_jax.errors import UserError
 from fakd_jax.experiment.teacher_and_student import open_experiment_data
 from fakd_jax.reporting.numbers import duration
-from fakd_jax.runtime.allocator import allocator_environment
 from fakd_jax.runtime.atomic_files import remove, write_whole
-from fakd_jax.runtime.extras import import_extra
 from fakd_jax.runtime.precision import compute_dtype
+from fakd_jax.runtime.ray import (
+    LOCAL,
+    MAX_LOST_WORKERS,
+    connect,
+    lost_worker_errors,
+    machines,
+    reason,
+    require_version,
+    result_of,
+    worker_environment,
+)
 from fakd_jax.study.cells import Cell, Study
 from fakd_jax.study.engines.cell import run_cell
 from fakd_jax.study.engines.claims import Claims
@@ -33,11 +41,8 @@ from fakd_jax.study.results import failures, is_ready, read_results, unfinished
 from fakd_jax.training.metric_log import LOGGER, logging_to
 from fakd_jax.version import __version__
 
-LOCAL = "local"
 DEFAULT_CPUS = 4
-MAX_LOST_WORKERS = 10  # for one cell, after which something else than chance kills them
 POLL_SECONDS = 5.0
-CONNECT_SECONDS = 10.0
 STOP_SECONDS = 60.0  # to save after an interrupt
 VISIBLE_SECONDS = 120.0  # until a shared disk shows a file from another machine
 OBJECT_STORE_BYTES = 200 * 2**20  # settings are all that it holds
@@ -99,7 +104,7 @@ class RayEngine:
 
     @functools.cached_property
     def _ray(self) -> ModuleType:
-        return _connect(self._options)
+        return connect(self._options.address, "fakd study --engine ray", OBJECT_STORE_BYTES)
 
     @functools.cached_property
     def _resources(self) -> dict[str, Any]:
@@ -114,7 +119,7 @@ class RayEngine:
         if name != "auto":
             return name
         task = self._ray.remote(max_calls=1, **self._resources)
-        return str(self._ray.get(task(_compute_dtype).remote(name)))
+        return str(result_of(self._ray, task(_compute_dtype).remote(name)))
 
     def run(self, study: Study) -> None:
         """Runs the unfinished cells on the workers, and reports after each.
@@ -178,17 +183,15 @@ class _Scheduler:
         return bool(self._running)
 
     def _end(self, task: Any, cell: Cell) -> None:
-        errors = self._ray.exceptions
-        lost = (errors.WorkerCrashedError, errors.NodeDiedError, errors.OutOfMemoryError)
         try:
-            outcome = self._ray.get(task)
-        except lost as error:
+            outcome = result_of(self._ray, task)
+        except lost_worker_errors(self._ray) as error:
             self._lost_workers[cell] += 1
-            count, reason = self._lost_workers[cell], str(error).partition(". ")[0]
+            count, why = self._lost_workers[cell], reason(error)
             if count < MAX_LOST_WORKERS:
-                LOGGER.warning("%s: its worker was lost (%s); it will be resumed", cell, reason)
+                LOGGER.warning("%s: its worker was lost (%s); it will be resumed", cell, why)
             else:
-                self._problem(cell, f"{count} workers were lost in it, last because: {reason}")
+                self._problem(cell, f"{count} workers were lost in it, last because: {why}")
             return
         if outcome.problem:
             self._problem(cell, outcome.problem)
@@ -258,15 +261,11 @@ def _run_on_worker(job: _Job, cell: Cell) -> _Outcome:
 
 
 def _require_same_surroundings(job: _Job) -> None:
-    host = socket.gethostname()
-    if job.version != __version__:
-        raise UserError(
-            f"{host} has fakd_jax {__version__}, this machine {job.version}; install the same"
-        )
+    require_version(job.version)
     if not job.probe.is_file():
         raise UserError(
-            f"{host} does not see the workdir {job.study.workdir}; choose a --workdir on a disk "
-            "that all machines of the cluster share under the same path"
+            f"{socket.gethostname()} does not see the workdir {job.study.workdir}; choose a "
+            "--workdir on a disk that all machines of the cluster share under the same path"
         )
     if job.folder.is_dir():
         os.chdir(job.folder)
@@ -287,49 +286,16 @@ def _compute_dtype(name: str) -> str:
     return compute_dtype(name).name
 
 
-def _connect(options: RayOptions) -> ModuleType:
-    """Joins a cluster, or starts Ray on this machine; it ends with this process at the latest.
-
-    Raises:
-      UserError: Ray is not installed, or there is no cluster at the address.
-    """
-    ray = import_extra("ray", "ray", "fakd study --engine ray")
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    here = {"include_dashboard": False, "object_store_memory": OBJECT_STORE_BYTES}
-    try:
-        _require_open_port(options.address)
-        ray.init(
-            address=options.address,
-            logging_level=logging.ERROR,
-            log_to_driver=False,
-            **(here if options.address == LOCAL else {}),
-        )
-    except (OSError, ValueError, RuntimeError) as error:
-        raise UserError(
-            f"cannot connect to Ray at {options.address} ({' '.join(str(error).split())}); start "
-            "it there with `ray start --head`, or leave out --ray-address and unset RAY_ADDRESS to "
-            "start it on this machine"
-        ) from error
-    return ray
-
-
-def _require_open_port(address: str) -> None:
-    """Raises an OSError if nothing listens at HOST:PORT; Ray would try again for minutes."""
-    host, _, port = address.rpartition(":")
-    if port.isdecimal() and "/" not in host:
-        socket.create_connection((host, int(port)), timeout=CONNECT_SECONDS).close()
-
-
 def _resources(ray: ModuleType, options: RayOptions) -> dict[str, Any]:
     """The keywords of a task: what a cell needs, and the environment in which it keeps to that.
 
     Raises:
       UserError: no machine has as much.
     """
-    machines = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-    most_gpus = max((machine.get("GPU", 0) for machine in machines), default=0)
+    present = machines(ray)
+    most_gpus = max((machine.get("GPU", 0) for machine in present), default=0)
     gpus = min(1, most_gpus) if options.gpus_per_cell is None else options.gpus_per_cell
-    cpus_beside = [int(m.get("CPU", 0)) for m in machines if m.get("GPU", 0) >= gpus]
+    cpus_beside = [int(m.get("CPU", 0)) for m in present if m.get("GPU", 0) >= gpus]
     most_cpus = max(cpus_beside, default=0)
     cpus = options.cpus_per_cell or min(DEFAULT_CPUS, most_cpus)
     if not 1 <= cpus <= most_cpus:
@@ -338,14 +304,8 @@ def _resources(ray: ModuleType, options: RayOptions) -> dict[str, Any]:
             f"most {most_gpus:g} GPUs, and {most_cpus} CPUs beside {gpus:g}); lower "
             "--cpus-per-cell or --gpus-per-cell"
         )
-    LOGGER.info(
-        "machines in Ray: %d; each cell takes CPUs: %d, GPUs: %g", len(machines), cpus, gpus
-    )
-    environment = {"NPROC": str(cpus)}  # XLA's number of threads
-    if tunables := allocator_environment(os.environ):
-        environment["GLIBC_TUNABLES"] = tunables["GLIBC_TUNABLES"]
-    elif "GLIBC_TUNABLES" in os.environ:
-        environment["GLIBC_TUNABLES"] = os.environ["GLIBC_TUNABLES"]
+    LOGGER.info("machines in Ray: %d; each cell takes CPUs: %d, GPUs: %g", len(present), cpus, gpus)
+    environment = worker_environment(cpus)
     if 0 < gpus < 1:
         environment["XLA_PYTHON_CLIENT_MEM_FRACTION"] = f"{SHARE_OF_GPU_MEMORY * gpus:.3f}"
     return {"num_cpus": cpus, "num_gpus": gpus, "runtime_env": {"env_vars": environment}}

@@ -18,8 +18,16 @@ from fakd_jax.study.results import is_finished, mark_failed
 PROBLEM = "the disk is full"
 
 
-class LostWorkerError(Exception):
-    """Stands for Ray's errors of a dead worker."""
+class RayError(Exception):
+    """Stands for Ray's errors."""
+
+
+class LostWorkerError(RayError):
+    """Stands for those of a dead worker."""
+
+
+class TaskError(RayError):
+    """Stands for an error raised by a task."""
 
 
 class FakeRay:
@@ -34,6 +42,9 @@ class FakeRay:
         WorkerCrashedError=LostWorkerError,
         NodeDiedError=LostWorkerError,
         OutOfMemoryError=LostWorkerError,
+        ObjectLostError=LostWorkerError,
+        RayTaskError=TaskError,
+        RayError=RayError,
     )
 
     def __init__(self, work, machines):
@@ -84,7 +95,7 @@ def run(study, monkeypatch):
 
     def run(work, machines=({"CPU": 8.0}, {"CPU": 2.0, "GPU": 1.0}), **options):
         ray = FakeRay(work, machines)
-        monkeypatch.setattr(engine, "import_extra", lambda *names: ray)
+        monkeypatch.setattr("fakd_jax.runtime.ray.import_extra", lambda *names: ray)
         try:
             RayEngine(RayOptions("study", **options)).run(study)
         finally:
@@ -236,15 +247,15 @@ def test_more_than_any_machine_has_is_refused(run, finish, flags, message):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"version": "0.0"}, r"has fakd_jax 0\.0, this machine"),
+        ({"version": "0.0"}, r"has fakd_jax .* that gave the task 0\.0"),
         ({"probe": "elsewhere"}, "does not see the workdir .* that all machines .* share"),
     ],
 )
 def test_a_worker_in_other_surroundings_does_nothing(study, tmp_path, monkeypatch, change, message):
     probe = tmp_path / change.get("probe", "probe")
     (tmp_path / "probe").touch()
-    job = engine._Job(study, "study", probe, tmp_path, engine.__version__)
-    monkeypatch.setattr(engine, "__version__", change.get("version", engine.__version__))
+    version = change.get("version", engine.__version__)
+    job = engine._Job(study, "study", probe, tmp_path, version)
     monkeypatch.setattr(engine, "run_cell", pytest.fail)
     outcome = engine._run_on_worker(job, study.cells[0])
     assert re.search(message, outcome.problem)
@@ -270,7 +281,7 @@ def test_wrong_flags_are_one_line(capsys, tmp_path, arguments, words):
 
 def test_the_precision_is_that_of_a_worker_and_asked_only_where_it_is_open(monkeypatch):
     ray = FakeRay(pytest.fail, [{"CPU": 4.0, "GPU": 1.0}])
-    monkeypatch.setattr(engine, "import_extra", lambda *names: ray)
+    monkeypatch.setattr("fakd_jax.runtime.ray.import_extra", lambda *names: ray)
     monkeypatch.setattr(ray, "give", lambda name: name)
     monkeypatch.setattr(ray, "get", lambda name: "a worker's " + name)
     assert RayEngine(RayOptions("study")).compute_dtype("float32") == "float32"
@@ -280,7 +291,9 @@ def test_the_precision_is_that_of_a_worker_and_asked_only_where_it_is_open(monke
 
 
 def test_an_address_where_nothing_listens_is_refused_at_once(study, monkeypatch):
-    monkeypatch.setattr(engine, "import_extra", lambda *names: FakeRay(pytest.fail, []))
+    monkeypatch.setattr(
+        "fakd_jax.runtime.ray.import_extra", lambda *names: FakeRay(pytest.fail, [])
+    )
     with socket.socket() as bound:  # and not listening
         bound.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{bound.getsockname()[1]}"
