@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-import pickle
-from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -15,12 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageEnhance
 
-from fakd_jax.audit.matching import views
 from fakd_jax.audit.matching.orientations import ORIENTATIONS
 from fakd_jax.audit.matching.pairs import DIFFERENT, IDENTICAL, LEVELS, MOVED, REENCODED, Pair
 from fakd_jax.audit.matching.search import Search, connect, find_duplicates
 from fakd_jax.data.phantom.dataset import phantom
 from fakd_jax.runtime.mapping import LocalMapper, Mapper
+from tests.audit.elsewhere import Elsewhere
 from tests.audit.pictures import inverse, thumbnails
 
 SIZE = 224
@@ -92,21 +90,6 @@ def find(
     return find_duplicates(thumbnails(images), lambda line: None, scratch, mapper)
 
 
-class Elsewhere:
-    """Computes on copies of the chunks, which nothing can write to, as another process would."""
-
-    def __init__(self) -> None:
-        self.called: Counter[str] = Counter()
-
-    def map(self, function, chunks, *, threaded=True):
-        for chunk in chunks:
-            arrays = []
-            sent = pickle.dumps((function, chunk), protocol=5, buffer_callback=arrays.append)
-            there, values = pickle.loads(sent, buffers=[bytes(each) for each in arrays])
-            self.called[there.__name__] += 1
-            yield there(*values)
-
-
 def indices(pairs: Sequence[Pair]) -> list[tuple[int, int]]:
     return [(pair.first, pair.second) for pair in pairs]
 
@@ -143,16 +126,6 @@ def test_an_approximate_search_finds_them_too_whoever_computes_with_how_many_thr
     assert found[0].pairs == found[1].pairs
     assert found[0].rejected == found[1].rejected
     assert list(tmp_path.iterdir()) == []
-
-
-def test_an_exact_search_is_the_same_whoever_computes_in_whatever_chunks(images, monkeypatch):
-    monkeypatch.setattr(views, "PART", 3)
-    some, elsewhere = [*images[3:6], *images[18:21]], Elsewhere()
-    found = [find(some), find(some, mapper=elsewhere)]
-    assert elsewhere.called == {"_view": 2, "_compare": 1, "_register": 1, "_refine": 1}
-    assert found[0].pairs == found[1].pairs
-    assert found[0].rejected == found[1].rejected
-    assert len(found[0].pairs) == 3
 
 
 def test_rejected_pairs_are_of_different_groups_the_most_similar_first(search):
