@@ -10,9 +10,11 @@ from __future__ import annotations
 import math
 
 import jax.numpy as jnp
-from jaxtyping import Array, Float32, Int32, Key
+from jaxtyping import Array, Bool, Float32, Int32, Key
 
 from fakd_jax.shifts.draws import signs, uniforms
+
+_ROUNDING = 2e-5  # pixels
 
 
 def rotation(
@@ -41,7 +43,7 @@ def zoom(
 ) -> Float32[Array, "B 3 3"]:
     """Enlarges by the factor or shrinks by it, drawn per image."""
     del size
-    scale = factors ** signs(keys)
+    scale = factors ** -signs(keys)
     return _matrices([[scale, None, None], [None, scale, None]])
 
 
@@ -64,7 +66,7 @@ def aspect(
     """Makes the image wider or taller by the factor at the same area, drawn per image."""
     del size
     stretch = jnp.sqrt(factors) ** signs(keys)
-    return _matrices([[stretch, None, None], [None, 1 / stretch, None]])
+    return _matrices([[1 / stretch, None, None], [None, stretch, None]])
 
 
 def flip(
@@ -101,7 +103,7 @@ def warp(
     )
     x = a * columns + b * rows + (c + width / 2)
     y = d * columns + e * rows + (f + height / 2)
-    inside = (x >= 0) & (x < width) & (y >= 0) & (y < height)
+    inside = _within(x, width) & _within(y, height)
     x, y = x - 0.5, y - 0.5  # from positions to pixel centres
     left, top = jnp.floor(x), jnp.floor(y)
     right_share, bottom_share = (x - left)[..., None], (y - top)[..., None]
@@ -120,6 +122,11 @@ def warp(
     upper = line(top)
     blended = upper + (line(top + 1) - upper) * bottom_share
     return jnp.where(inside[..., None], blended, 0.0)
+
+
+def _within(positions: Float32[Array, "B H W"], size: int) -> Bool[Array, "B H W"]:
+    """Whether positions are in [0, size), the ends as they are without float32's rounding."""
+    return (positions > -_ROUNDING) & (positions < size - _ROUNDING)
 
 
 def _matrices(rows: list[list[Float32[Array, " B"] | None]]) -> Float32[Array, "B 3 3"]:

@@ -8,6 +8,7 @@ from jaxtyping import Array, Float32, Key
 
 _BLOCK = 8
 _UNIT = 16  # pixels that one block of chroma covers
+_ROUNDING = 1e-4
 
 # ITU-T T.81, tables K.1 and K.2.
 _LUMINANCE = np.array(
@@ -64,7 +65,8 @@ def jpeg(
     """
     del keys
     height, width = images.shape[1:3]
-    padding = [(0, 0), (0, -height % _UNIT), (0, -width % _UNIT), (0, 0)]
+    # libjpeg completes blocks of chroma from pixels on the right, but from chroma below.
+    padding = [(0, 0), (0, height % 2), (0, -width % _UNIT), (0, 0)]
     pixels = jnp.pad(jnp.round(images * 255), padding, mode="edge")
     luma, blue, red = (
         jnp.round(sum(pixels[..., i] * float(row[i]) for i in range(3)) + offset)
@@ -73,10 +75,14 @@ def jpeg(
     scale = jnp.where(qualities < 50, jnp.floor(5000 / qualities), 200 - 2 * qualities)
     luma = _quantise(luma, _scaled(_LUMINANCE, scale))
     chroma = _scaled(_CHROMINANCE, scale)
-    blue, red = (_double(_quantise(_halve(plane), chroma)) - 128 for plane in (blue, red))
+    blue, red = (
+        _double(_quantise(_halve(plane), chroma)[:, :, : (width + 1) // 2])[:, :height, :width]
+        - 128
+        for plane in (blue, red)
+    )
+    luma = luma[:, :height, :width]
     rgb = [luma + float(row[1]) * blue + float(row[2]) * red for row in _TO_RGB]
-    decoded = jnp.stack(rgb, axis=-1)[:, :height, :width]
-    return jnp.clip(jnp.round(decoded), 0, 255) / 255
+    return jnp.clip(jnp.round(jnp.stack(rgb, axis=-1)), 0, 255) / 255
 
 
 def _scaled(
@@ -89,16 +95,24 @@ def _scaled(
 def _quantise(
     plane: Float32[Array, "B H W"], table: Float32[Array, "B 1 64"]
 ) -> Float32[Array, "B H W"]:
-    """Rounds the DCT coefficients of 8 × 8 blocks to multiples of the table's entries."""
-    batch, height, width = plane.shape
-    blocks = plane.reshape(batch, height // _BLOCK, _BLOCK, width // _BLOCK, _BLOCK)
+    """Rounds the DCT coefficients of 8 × 8 blocks to multiples of the table's entries.
+
+    Incomplete blocks repeat the edge.
+    """
+    padding = [(0, 0), (0, -plane.shape[1] % _BLOCK), (0, -plane.shape[2] % _BLOCK)]
+    padded = jnp.pad(plane, padding, mode="edge")
+    batch, height, width = padded.shape
+    blocks = padded.reshape(batch, height // _BLOCK, _BLOCK, width // _BLOCK, _BLOCK)
     blocks = blocks.swapaxes(2, 3)
     values = blocks.reshape(batch, -1, _BLOCK**2) - 128
     coefficients = jnp.matmul(values, _DCT.T, precision="highest")
-    coefficients = jnp.round(coefficients / table) * table
+    steps = coefficients / table
+    # Halves, which are frequent, go away from 0, whatever float32 makes of them.
+    coefficients = jnp.sign(steps) * jnp.floor(jnp.abs(steps) + (0.5 + _ROUNDING)) * table
     values = jnp.matmul(coefficients, _DCT, precision="highest") + 128
     values = jnp.clip(jnp.round(values), 0, 255).reshape(blocks.shape)
-    return values.swapaxes(2, 3).reshape(plane.shape)
+    values = values.swapaxes(2, 3).reshape(padded.shape)
+    return values[:, : plane.shape[1], : plane.shape[2]]
 
 
 def _halve(plane: Float32[Array, "B H W"]) -> Float32[Array, "B H/2 W/2"]:
