@@ -14,6 +14,7 @@ COMMANDS = {
     "train": ("fakd_jax.train", "train a teacher, distil a student, and evaluate both"),
     "evaluate": ("fakd_jax.evaluate", "measure a checkpoint: metrics, calibration, a report"),
     "explain": ("fakd_jax.explain", "explain decisions, or benchmark the methods that do"),
+    "stress": ("fakd_jax.stress.__main__", "measure a checkpoint under shifts of its images"),
     "audit": ("fakd_jax.audit.__main__", "find duplicates and shortcuts in data"),
     "study": ("fakd_jax.study.__main__", "train every method over seeds and splits, and compare"),
     "check": ("fakd_jax.check", "verify the checkpoints and records in a folder"),

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
+from fakd_jax.cli.checkpoint_flags import add_checkpoint_flags
 from fakd_jax.cli.runner import (
     CallableModule,
     CommandParser,
-    integer,
     run_command,
     use_compilation_cache,
 )
+from fakd_jax.runs.files import STRESS_FOLDER
 from fakd_jax.runtime.distributed import refuse_several_processes
 
 FUNCTION = "fakd_jax.evaluation.run:evaluate_checkpoint"
@@ -24,21 +26,14 @@ def make_parser() -> CommandParser:
         "the paper's Table 2 and Fig. 3, latency, and report.html with all of them. Research "
         "software: not for diagnosis.",
     )
-    add = parser.add_argument
-    add("--checkpoint", required=True, help="a workdir (its best student) or a checkpoint in it")
-    data = "kaggle, phantom, a folder or an archive (default: the data trained on)"
-    add("--data", dest="source", metavar="SOURCE", help=data)
-    add("--split", choices=("test", "val", "train"), default="test")
-    add("--output", metavar="DIR", help="(default: evaluation/ in the workdir)")
-    add("--cache-dir", metavar="DIR", help="folder of prepared data (default: as in training)")
-    add("--batch-size", type=integer(1), metavar="N", help="(default: as in training)")
-    dtype = "auto: bfloat16 on a GPU or TPU, float32 on a CPU (default: as in training)"
-    add("--dtype", choices=("auto", "float32", "bfloat16"), help=dtype)
-    add("--allow-untrained", action="store_true", help="evaluate a head that was never trained")
     fast = "save time: no validation images, hence no temperature and no reject threshold"
-    add("--no-calibration", dest="calibration", action="store_false", help=fast)
+    add_checkpoint_flags(parser, fast=fast)
+    add = parser.add_argument
+    add("--output", metavar="DIR", help="(default: evaluation/ in the workdir)")
     other = "evaluation of another model on the same images: predictions.csv, workdir or checkpoint"
     add("--compare", metavar="OTHER", help=other)
+    stress = "run `fakd stress` too, into stress/ in the output; the report has its summary"
+    add("--stress", action="store_true", help=stress)
     return parser
 
 
@@ -49,7 +44,14 @@ def main(argv: list[str]) -> None:
     use_compilation_cache()
     from fakd_jax.evaluation.run import evaluate_checkpoint
 
-    evaluate_checkpoint(**vars(flags))
+    options = vars(flags)
+    if options.pop("stress"):
+        from fakd_jax.stress.run import stress_checkpoint
+
+        output = flags.output and Path(flags.output) / STRESS_FOLDER
+        shared = {key: value for key, value in options.items() if key not in ("output", "compare")}
+        stress_checkpoint(output=output, **shared)
+    evaluate_checkpoint(**options)
 
 
 sys.modules[__name__].__class__ = CallableModule  # `fakd_jax.evaluate(...)` is the library's call

@@ -51,6 +51,24 @@ def test_every_flag_reaches_the_evaluation(monkeypatch: pytest.MonkeyPatch) -> N
     assert calls == [dict(zip(names, values, strict=True)) for values in (given, default)]
 
 
+def test_a_stress_test_comes_before_the_report_that_links_to_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    calls: list[tuple[str, Any]] = []
+    for name in ("stress.run.stress_checkpoint", "evaluation.run.evaluate_checkpoint"):
+        call = name.split(".")[0]
+        monkeypatch.setattr(
+            f"fakd_jax.{name}", lambda call=call, **keywords: calls.append((call, keywords))
+        )
+    evaluate.main("--checkpoint C --stress --output O --compare E --split val".split())
+    (first, stress), (second, evaluation) = calls
+    assert (first, second) == ("stress", "evaluation")
+    assert stress["output"] == Path("O/stress")
+    assert "compare_with" not in stress
+    assert stress["split"] == evaluation["split"] == "val"
+    assert (evaluation["output"], evaluation["compare"]) == ("O", "E")
+
+
 def test_python_m_runs_the_command(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "fakd_jax.evaluate", "--checkpoint", str(tmp_path / "none")]
     ended = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -13,13 +13,15 @@ from fakd_jax.audit.findings import duplicates_in_training
 from fakd_jax.audit.record import Audit, find_audit
 from fakd_jax.data.dataset import ImageDataset
 from fakd_jax.data.groups import join_groups
+from fakd_jax.data.pipeline import Batch, ImageSource, eval_batches
 from fakd_jax.errors import UserError
 from fakd_jax.evaluation.baseline import Baseline, of_same_images, open_baseline
 from fakd_jax.inference.predictor import Predictor, softmax
 from fakd_jax.metrics.classification import NOT_ASKED_FOR
 from fakd_jax.metrics.predictions import Predictions
+from fakd_jax.models.checkpoint import load_metadata, resolve_checkpoint
 from fakd_jax.runs.own_split import OwnSplit, SplitIds, choose_ids, own_split
-from fakd_jax.runs.workdir import data_cache_dir, open_data
+from fakd_jax.runs.workdir import data_cache_dir, open_data, trained_dtype
 
 SPLIT_UNKNOWN = (
     "the data was audited, but the run's training images are unknown for it: no metrics by "
@@ -29,7 +31,10 @@ GROUPS_COUNT_AS_DUPLICATES = (
     "in the metrics by duplicates, images of one given group (config.data.groups) count as "
     "duplicates of each other"
 )
+SPLITS = ("test", "val", "train")
 Log = Callable[[str], object]
+Predict = Callable[[Predictor, ImageDataset, Sequence[str], str], Predictions]
+"""Predictions for the images with these ids, and what they are for; as :func:`predict`."""
 
 
 @dataclass(frozen=True)
@@ -99,6 +104,38 @@ class Collected:
     notes: tuple[str, ...] = ()
 
 
+def require_split(split: str) -> None:
+    """Refuses a split that does not exist.
+
+    Raises:
+      UserError: it is none of "test", "val" and "train".
+    """
+    if split not in SPLITS:
+        raise UserError(f"unknown split {split!r}; choose one of {', '.join(SPLITS)}")
+
+
+def open_predictor(
+    checkpoint: Path | str,
+    *,
+    batch_size: int | None = None,
+    dtype: str | None = None,
+    allow_untrained: bool = False,
+) -> Predictor:
+    """Opens a checkpoint; batch size and precision are the training's unless given.
+
+    Raises:
+      UserError: see :meth:`fakd_jax.inference.predictor.Predictor.from_checkpoint`.
+    """
+    metadata = load_metadata(resolve_checkpoint(checkpoint))
+    trained_with = metadata.get("config") or {}
+    return Predictor.from_checkpoint(
+        checkpoint,
+        batch_size=trained_with.get("eval_batch_size", 32) if batch_size is None else batch_size,
+        dtype=dtype or trained_dtype(metadata),
+        allow_untrained=allow_untrained,
+    )
+
+
 def open_setup(
     predictor: Predictor,
     workdir: Path | None,
@@ -126,7 +163,56 @@ def open_setup(
     return Setup(predictor, workdir, dataset, split, images, kept_in)
 
 
-def collect(setup: Setup, *, calibration: bool, compare: Path | str | None, log: Log) -> Collected:
+def predict(
+    predictor: Predictor, dataset: ImageDataset, ids: Sequence[str], description: str
+) -> Predictions:
+    """Predictions for the images, in their order, behind a progress bar with the description."""
+    from tqdm import tqdm
+
+    # disable=None: no bar where the output is not a terminal.
+    with tqdm(total=len(ids), desc=description, unit=" images", leave=False, disable=None) as bar:
+        return predict_batches(predictor, dataset, ids, on_images=bar.update)
+
+
+def predict_batches(
+    predictor: Predictor,
+    dataset: ImageSource,
+    ids: Sequence[str],
+    *,
+    alter: Callable[[Batch], np.ndarray] | None = None,
+    on_images: Callable[[int], object] | None = None,
+) -> Predictions:
+    """Predictions for images, in their order.
+
+    Args:
+      predictor: the network.
+      dataset: has the images.
+      ids: of the images.
+      alter: from a batch of :func:`fakd_jax.data.pipeline.eval_batches` to the images to predict
+        instead, uint8 `[B, S, S, 3]`; None for those of the data.
+      on_images: called after each batch with its number of images.
+    """
+    logits, labels = [], []
+    side, batch_size = predictor.preprocessing.image_size, predictor.batch_size
+    for batch in eval_batches(dataset, ids, batch_size=batch_size, image_size=side):
+        mask = np.asarray(batch["mask"])
+        images = batch["image"] if alter is None else alter(batch)
+        logits.append(predictor.logits_of_batch(images)[mask])
+        labels.append(np.asarray(batch["label"])[mask])
+        if on_images is not None:
+            on_images(int(mask.sum()))
+    all_logits = np.concatenate(logits)
+    return Predictions(tuple(ids), all_logits, softmax(all_logits), np.concatenate(labels))
+
+
+def collect(
+    setup: Setup,
+    *,
+    calibration: bool,
+    compare: Path | str | None,
+    log: Log,
+    predict: Predict = predict,
+) -> Collected:
     """Predicts the classes of all images needed, and reads what else is known about them.
 
     Args:
@@ -134,6 +220,7 @@ def collect(setup: Setup, *, calibration: bool, compare: Path | str | None, log:
       calibration: whether to predict the validation images too.
       compare: see :func:`fakd_jax.evaluation.baseline.open_baseline`; None for no comparison.
       log: called with lines for the user.
+      predict: predicts, or finds predictions made before.
 
     Raises:
       UserError: the other evaluation is missing, or is of other images.
@@ -154,7 +241,7 @@ def collect(setup: Setup, *, calibration: bool, compare: Path | str | None, log:
         validation = predict(predictor, dataset, validation_ids, "calibrating")
     own, audit = own_split(dataset, setup.workdir), find_audit(dataset, setup.cache_dir)
     given = own.found.groups if own is not None and own.stored.given_groups else None
-    duplicates, audit_notes = _duplicates(setup, own, audit)
+    duplicates, audit_notes = _duplicates(setup, own, audit, predict)
     negative_class, negative_notes = _negative_class(predictor)
     return Collected(
         predictions,
@@ -167,31 +254,6 @@ def collect(setup: Setup, *, calibration: bool, compare: Path | str | None, log:
         baseline,
         (*filter(None, [setup.images.note]), *audit_notes, *calibration_notes, *negative_notes),
     )
-
-
-def predict(
-    predictor: Predictor, dataset: ImageDataset, ids: Sequence[str], description: str
-) -> Predictions:
-    """Predictions for the images, in their order, behind a progress bar with the description."""
-    from tqdm import tqdm
-
-    from fakd_jax.data.pipeline import eval_batches
-
-    logits, labels = [], []
-    # disable=None: no bar where the output is not a terminal.
-    with tqdm(total=len(ids), desc=description, unit=" images", leave=False, disable=None) as bar:
-        for batch in eval_batches(
-            dataset,
-            ids,
-            batch_size=predictor.batch_size,
-            image_size=predictor.preprocessing.image_size,
-        ):
-            mask = np.asarray(batch["mask"])
-            logits.append(predictor.logits_of_batch(batch["image"])[mask])
-            labels.append(np.asarray(batch["label"])[mask])
-            bar.update(int(mask.sum()))
-    all_logits = np.concatenate(logits)
-    return Predictions(tuple(ids), all_logits, softmax(all_logits), np.concatenate(labels))
 
 
 def audit_command(source: str, cache_dir: Path | str | None) -> str:
@@ -228,7 +290,7 @@ def _joined(
 
 
 def _duplicates(
-    setup: Setup, own: OwnSplit | None, audit: Audit | None
+    setup: Setup, own: OwnSplit | None, audit: Audit | None, predict: Predict
 ) -> tuple[Duplicates | None, list[str]]:
     """What an audit says about this run, and notes on what it cannot say."""
     if audit is None:

@@ -6,18 +6,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from fakd_jax.errors import UserError
-from fakd_jax.evaluation.collect import collect, open_setup
+from fakd_jax.evaluation.collect import collect, open_predictor, open_setup, require_split
 from fakd_jax.evaluation.latency import measure_latency
 from fakd_jax.evaluation.measure import measure
 from fakd_jax.evaluation.provenance import describe_provenance
+from fakd_jax.evaluation.stress import find_stress
 from fakd_jax.evaluation.write import write_evaluation
-from fakd_jax.inference.predictor import Predictor
-from fakd_jax.models.checkpoint import load_metadata, resolve_checkpoint
-from fakd_jax.runs.workdir import default_output, find_workdir, trained_dtype
+from fakd_jax.runs.workdir import default_output, find_workdir
 from fakd_jax.runtime.atomic_files import require_writable
-
-SPLITS = ("test", "val", "train")
 
 
 def evaluate_checkpoint(
@@ -40,7 +36,8 @@ def evaluate_checkpoint(
     Writes `metrics.json`, `predictions.csv`, `images.csv`, `table2.txt`, `report.html`,
     `confusion_matrix.png`, `reliability.png` and `risk_coverage.png`; `val_predictions.csv` where
     the run's validation images are known; `duplicate_groups.csv` where the data was audited;
-    `curves.png` where the workdir has `metrics.jsonl`.
+    `curves.png` where the workdir has `metrics.jsonl`. A stress test of the same network and images
+    in `stress/` (:mod:`fakd_jax.stress`) is summarised and linked to.
 
     Args:
       checkpoint: a workdir (its best student), or any checkpoint in it.
@@ -68,15 +65,9 @@ def evaluate_checkpoint(
       UserError: no such checkpoint, data, split or other evaluation; classes other than the
         checkpoint's; an output folder that cannot be written.
     """
-    if split not in SPLITS:
-        raise UserError(f"unknown split {split!r}; choose one of {', '.join(SPLITS)}")
-    metadata = load_metadata(resolve_checkpoint(checkpoint))
-    trained_with = metadata.get("config") or {}
-    predictor = Predictor.from_checkpoint(
-        checkpoint,
-        batch_size=trained_with.get("eval_batch_size", 32) if batch_size is None else batch_size,
-        dtype=dtype or trained_dtype(metadata),
-        allow_untrained=allow_untrained,
+    require_split(split)
+    predictor = open_predictor(
+        checkpoint, batch_size=batch_size, dtype=dtype, allow_untrained=allow_untrained
     )
     workdir = find_workdir(predictor.checkpoint)
     folder = Path(output) if output else default_output(predictor.checkpoint, workdir)
@@ -84,9 +75,11 @@ def evaluate_checkpoint(
 
     setup = open_setup(predictor, workdir, source=source, split=split, cache_dir=cache_dir, log=log)
     collected = collect(setup, calibration=calibration, compare=compare, log=log)
+    provenance = describe_provenance(predictor, setup.dataset, split, setup.images, workdir)
     metrics = measure(collected) | {
+        "stress": find_stress(folder, provenance),
         "latency": measure_latency(predictor) if latency else None,
-        "provenance": describe_provenance(predictor, setup.dataset, split, setup.images, workdir),
+        "provenance": provenance,
     }
     table = write_evaluation(folder, setup, collected, metrics)
     log(f"\n{table}")

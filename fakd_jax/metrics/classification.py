@@ -68,7 +68,7 @@ def classification_metrics(
       UserError: no examples, or probabilities that are not finite.
       ValueError: shapes, labels or names that do not fit; rows that do not sum to 1.
     """
-    _check(predictions, class_names, negative_class)
+    check_predictions(predictions, class_names, negative_class)
     labels, probabilities, classes = predictions.labels, predictions.probabilities, len(class_names)
     counted = confusion_metrics(
         confusion_matrix(labels, predictions.classes, classes), class_names, negative_class
@@ -137,7 +137,7 @@ def add_validation(
       UserError, ValueError: as :func:`classification_metrics`, for the validation images.
     """
     class_names = metrics["class_names"]
-    _check(validation, class_names, negative_class)
+    check_predictions(validation, class_names, negative_class)
     source = {"split": "val", "n": len(validation.labels)}
 
     value, note = fit_temperature(validation.logits, validation.labels)
@@ -171,10 +171,15 @@ def _index(class_names: Sequence[str], negative_class: str | None) -> int | None
     return None if negative_class is None else list(class_names).index(negative_class)
 
 
-def _check(
+def check_predictions(
     predictions: Predictions, class_names: Sequence[str], negative_class: str | None
 ) -> None:
-    """Refuses predictions whose metrics would mean nothing."""
+    """Refuses predictions whose metrics would mean nothing.
+
+    Raises:
+      UserError: probabilities that are not finite.
+      ValueError: shapes or names that do not fit; rows that do not sum to 1.
+    """
     probabilities, n = predictions.probabilities, len(predictions.labels)
     if probabilities.shape != (n, len(class_names)):
         shape, classes = list(probabilities.shape), len(class_names)

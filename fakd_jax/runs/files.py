@@ -31,6 +31,14 @@ CONFUSION_MATRIX_FILE = "confusion_matrix.png"
 RELIABILITY_FILE = "reliability.png"
 RISK_COVERAGE_FILE = "risk_coverage.png"
 
+# A stress test, in a folder of its own, and there the logits of each condition.
+STRESS_FOLDER = "stress"
+STRESS_FILE = "stress.json"
+STRESS_ROWS_FILE = "stress.csv"
+STRESS_FIGURE_FILE = "stress.png"
+STRESS_PAGE = "stress.html"
+STRESS_PREDICTIONS_FOLDER = "predictions"
+
 # Explanations, and the folder of each.
 EXPLANATIONS_FILE = "explanations.jsonl"
 EXPLANATION_SETTINGS_FILE = "settings.json"

@@ -30,6 +30,7 @@ _ENDS = {
     "evaluate": ["--data=missing"],
     "audit": ["--data=missing"],
     "explain": ["--checkpoint=missing"],
+    "stress": ["--data=missing"],
     "check": [],
 }
 

@@ -151,6 +151,7 @@ def example_metrics() -> dict[str, Any]:
                 "median_ms_per_image": 1.25,
             }
         ],
+        "stress": None,
         "provenance": {
             "checkpoint": "student/best/7",
             "weights_sha256": SHA,

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from importlib.metadata import version
 from pathlib import Path
 
-from fakd_jax.runtime.hashing import sha256
+from fakd_jax.runtime.source_code import PACKAGE, source_files, versions_and_code
 
-PACKAGE = Path(__file__).parents[2]
 MEASURING = (
     "data/intensity.py",
     "data/preprocessing.py",
@@ -37,22 +35,9 @@ LIBRARIES = (
 
 def measuring_files() -> list[Path]:
     """The source files of :data:`MEASURING`, relative to the package."""
-    return [
-        file.relative_to(PACKAGE)
-        for part in MEASURING
-        for file in (
-            [PACKAGE / part] if part.endswith(".py") else sorted((PACKAGE / part).rglob("*.py"))
-        )
-    ]
+    return source_files(MEASURING, PACKAGE)
 
 
 def measured_by() -> dict[str, str]:
-    """Versions of the libraries, and as `code` the SHA-256 of the measuring sources.
-
-    The package's version is not enough: it does not change with every fix.
-    """
-    sources: list[str | bytes] = []
-    for file in measuring_files():
-        content = (PACKAGE / file).read_bytes()
-        sources += [f"{file.as_posix()} {len(content)} ", content]
-    return {library: version(library) for library in LIBRARIES} | {"code": sha256(*sources)}
+    """Versions of the libraries, and as `code` the SHA-256 of the measuring sources."""
+    return versions_and_code(MEASURING, LIBRARIES, PACKAGE)

@@ -1,0 +1,214 @@
+"""A stress test: predict, measure, summarise, write."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from fakd_jax.errors import UserError
+from fakd_jax.evaluation.collect import Setup, open_predictor, open_setup, require_split
+from fakd_jax.evaluation.provenance import describe_provenance
+from fakd_jax.metrics.resampling import RESAMPLES, SEED
+from fakd_jax.runs.files import LOCK_FILE, STRESS_FOLDER, STRESS_PREDICTIONS_FOLDER
+from fakd_jax.runs.workdir import default_output, find_workdir
+from fakd_jax.runtime.atomic_files import locked
+from fakd_jax.shifts.families import FAMILIES, Family
+from fakd_jax.stress.conditions import (
+    SEVERITIES,
+    Condition,
+    choose_families,
+    make_conditions,
+)
+from fakd_jax.stress.examples import make_example, typical_image
+from fakd_jax.stress.journal import Journal, identity_of
+from fakd_jax.stress.measure import Measured
+from fakd_jax.stress.predict import predict_conditions
+from fakd_jax.stress.progress import Progress
+from fakd_jax.stress.shifting import Shift, make_shift
+from fakd_jax.stress.summary import compare, summarise
+from fakd_jax.stress.write import write_stress
+
+FORMAT_VERSION = 1
+Log = Callable[[str], object]
+
+
+def stress_checkpoint(
+    checkpoint: Path | str,
+    *,
+    source: str | None = None,
+    split: str = "test",
+    output: Path | str | None = None,
+    compare_with: Path | str | None = None,
+    families: Sequence[str] = (),
+    severities: Sequence[int] = SEVERITIES,
+    seed: int = 0,
+    cache_dir: Path | str | None = None,
+    batch_size: int | None = None,
+    dtype: str | None = None,
+    allow_untrained: bool = False,
+    calibration: bool = True,
+    log: Log = print,
+    known_families: Mapping[str, Family] = FAMILIES,
+) -> dict[str, Any]:
+    """Measures a checkpoint on one split of the data under shifts of its images.
+
+    Writes `stress.json`, `stress.csv`, `stress.png` and `stress.html`, and the logits of every
+    condition under `predictions/`. Conditions whose logits are there already are not predicted
+    again, so that a stopped call is continued by repeating it.
+
+    Args:
+      checkpoint: a workdir (its best student), or any checkpoint in it.
+      source: of the data; None for the training data.
+      split: "test", "val" or "train".
+      output: folder of the report; None for `stress/` in the folder of the evaluation.
+      compare_with: another workdir or checkpoint, measured on the same images; None for none.
+      families: names of shifts; all if empty.
+      severities: some of 1 to 5.
+      seed: of all random choices, not negative.
+      cache_dir: as :func:`fakd_jax.evaluation.run.evaluate_checkpoint`.
+      batch_size: see there.
+      dtype: see there.
+      allow_untrained: see there.
+      calibration: see there; the temperature and the threshold are those of the evaluation.
+      log: called with lines for the user.
+      known_families: the shifts by name.
+
+    Returns:
+      The content of `stress.json`.
+
+    Raises:
+      UserError: no such checkpoint, data, split, family or severity; classes other than the
+        checkpoint's; another network on other images; an output folder that cannot be written, or
+        that another process writes to.
+    """
+    require_split(split)
+    if seed < 0:
+        raise UserError(f"seed is {seed}; it must not be negative")
+    chosen = choose_families(known_families, families)
+    conditions = make_conditions(chosen, severities)
+    shifts = {name: make_shift(family, seed) for name, family in chosen.items()}
+    options = {"batch_size": batch_size, "dtype": dtype, "allow_untrained": allow_untrained}
+    predictors = [
+        open_predictor(path, **options)  # type: ignore[arg-type]
+        for path in (checkpoint, compare_with)
+        if path is not None
+    ]
+    workdirs = [find_workdir(predictor.checkpoint) for predictor in predictors]
+    defaults = [
+        default_output(predictor.checkpoint, workdir) / STRESS_FOLDER
+        for predictor, workdir in zip(predictors, workdirs, strict=True)
+    ]
+    folder = Path(output) if output else defaults[0]
+    refusal = f"another process writes to {folder}; wait for it, or give --output"
+    with locked(folder / LOCK_FILE, refusal=refusal):
+        setups: list[Setup] = []
+        for predictor, workdir in zip(predictors, workdirs, strict=True):
+            data = setups[0].dataset.source if setups else source
+            setup = open_setup(
+                predictor, workdir, source=data, split=split, cache_dir=cache_dir, log=log
+            )
+            if setups:
+                _require_same_images(setups[0], setup, compare_with)
+            setups.append(setup)
+        networks: list[Measured] = []
+        for setup, default in zip(setups, defaults, strict=True):
+            roots = [place / STRESS_PREDICTIONS_FOLDER for place in (folder, default)]
+            journal = Journal(identity_of(setup.predictor), roots)
+            with Progress(conditions, len(setup.images.ids), log) as progress:
+                stressed = predict_conditions(
+                    setup,
+                    conditions,
+                    shifts,
+                    journal,
+                    seed=seed,
+                    calibration=calibration,
+                    log=log,
+                    on_condition=progress.on_condition,
+                    on_images=progress.on_images,
+                )
+            # The tests are paired: both networks' images are in the same groups.
+            groups = (
+                networks[0].stressed.collected.groups if networks else stressed.collected.groups
+            )
+            networks.append(Measured.of(stressed, groups))
+        return _report(folder, setups, networks, chosen, conditions, shifts, seed, log)
+
+
+def _report(
+    folder: Path,
+    setups: Sequence[Setup],
+    networks: Sequence[Measured],
+    families: Mapping[str, Family],
+    conditions: Sequence[Condition],
+    shifts: Mapping[str, Shift],
+    seed: int,
+    log: Log,
+) -> dict[str, Any]:
+    """Measures, summarises and writes."""
+    described = []
+    for setup, network in zip(setups, networks, strict=True):
+        rows = network.rows()
+        described.append(
+            {
+                "temperature": network.temperature,
+                "threshold": network.threshold,
+                "summary": summarise(network, rows),
+                "conditions": rows,
+                "notes": list(network.stressed.collected.notes),
+                "provenance": describe_provenance(
+                    setup.predictor, setup.dataset, setup.split, setup.images, setup.workdir
+                ),
+            }
+        )
+    this, collected = networks[0], networks[0].stressed.collected
+    unit = "group" if collected.given_groups else "duplicate group"
+    example = make_example(setups[0], this, shifts, typical_image(this))
+    report = {
+        "format_version": FORMAT_VERSION,
+        "n": len(collected.predictions.ids),
+        "class_names": list(collected.class_names),
+        "negative_class": collected.negative_class,
+        "seed": seed,
+        "severities": sorted(
+            {condition.severity for condition in conditions if condition.severity}
+        ),
+        "families": {name: _describe(family) for name, family in families.items()},
+        **described[0],
+        "bootstrap": {
+            "resamples": RESAMPLES,
+            "seed": SEED,
+            "unit": "image" if collected.groups is None else unit,
+            "units": int(this.units.max()) + 1,
+        },
+        "other": described[1] if len(described) > 1 else None,
+        "comparison": compare(*networks) if len(networks) > 1 else None,
+        "example": {"id": example.id, "label": example.truth},
+    }
+    text = write_stress(folder, report, example)
+    log(f"\n{text}\nreport: {folder}")
+    return report
+
+
+def _describe(family: Family) -> dict[str, Any]:
+    return {
+        "group": family.group,
+        "description": family.description,
+        "parameter": family.parameter,
+        "amounts": list(family.severities),
+    }
+
+
+def _require_same_images(setup: Setup, other: Setup, path: Path | str | None) -> None:
+    """Refuses a network with other images or classes of its own.
+
+    Raises:
+      UserError: the two differ.
+    """
+    ids, others = setup.images.ids, other.images.ids
+    if ids != others:
+        differing = min({*ids} ^ {*others}, default="their order")
+        raise UserError(
+            f"the {setup.split} images of {path} are others ({len(others):,} there, {len(ids):,} "
+            f"here; {differing} is in only one); compare networks of one split of the same data"
+        )
