@@ -60,7 +60,9 @@ def test_a_stress_test_comes_before_the_report_that_links_to_it(
         monkeypatch.setattr(
             f"fakd_jax.{name}", lambda call=call, **keywords: calls.append((call, keywords))
         )
-    evaluate.main("--checkpoint C --stress --output O --compare E --split val".split())
+    evaluate.main(
+        ["--checkpoint", "C", "--stress", "--output", "O", "--compare", "E", "--split", "val"]
+    )
     (first, stress), (second, evaluation) = calls
     assert (first, second) == ("stress", "evaluation")
     assert stress["output"] == Path("O/stress")
