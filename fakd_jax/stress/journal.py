@@ -18,7 +18,14 @@ from fakd_jax.runtime.atomic_files import write_whole
 from fakd_jax.runtime.hashing import sha256_of_json
 from fakd_jax.runtime.source_code import versions_and_code
 
-COMPUTING = ("data/preprocessing.py", "inference", "models", "shifts", "stress/shifting.py")
+COMPUTING = (
+    "data/intensity.py",
+    "data/preprocessing.py",
+    "inference",
+    "models",
+    "shifts",
+    "stress/shifting.py",
+)
 """Modules and packages that logits depend on."""
 
 LIBRARIES = ("flax", "jax", "jaxlib", "numpy", "pillow")

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import grimp
 import numpy as np
+import pytest
 
-from fakd_jax.stress.journal import Journal
+from fakd_jax.runtime.source_code import source_files
+from fakd_jax.stress.journal import COMPUTING, Journal
 
 IDENTITY = {"weights": "a" * 64, "dtype": "float32"}
 LOGITS = np.arange(6, dtype=np.float32).reshape(3, 2)
@@ -56,3 +59,18 @@ def test_other_folders_are_read_and_never_written(tmp_path: Path) -> None:
     journal.save("dark-1", IMAGES, SHIFT, LOGITS)
     assert [path.name for path in (tmp_path / "earlier").rglob("*.npz")] == ["dark-3.npz"]
     assert [path.name for path in (tmp_path / "now").rglob("*.npz")] == ["dark-1.npz"]
+
+
+@pytest.mark.slow
+def test_whatever_logits_depend_on_is_part_of_their_identity() -> None:
+    graph = grimp.build_graph("fakd_jax", exclude_type_checking_imports=True, cache_dir=None)
+    entries = {"inference.predictor", "stress.shifting", "shifts.families"}
+    reached = set(entries)
+    for entry in entries:
+        imported = graph.find_upstream_modules(f"fakd_jax.{entry}")
+        reached |= {name.removeprefix("fakd_jax.") for name in imported}
+    hashed = {
+        ".".join(file.with_suffix("").parts).removesuffix(".__init__")
+        for file in source_files(COMPUTING)
+    }
+    assert {name for name in reached - hashed if "runtime" not in name} == {"errors"}
