@@ -73,18 +73,16 @@ def typical_image(measured: Measured) -> int:
     return int(np.argmin(np.where(candidates, distance, distance + 1 if candidates.any() else 0)))
 
 
-def make_example(
-    setup: Setup, measured: Measured, shifts: Mapping[str, Shift], index: int
-) -> Example:
+def make_example(setup: Setup, measured: Measured, shifts: Mapping[str, Shift], id: str) -> Example:
     """Shifts an image by every condition.
 
     Args:
       setup: the network and the images.
       measured: the network's predictions.
       shifts: of the families, by name.
-      index: of the image among those of the split.
+      id: of the image.
     """
-    names, id = measured.stressed.collected.class_names, setup.images.ids[index]
+    names, index = measured.stressed.collected.class_names, setup.images.ids.index(id)
     dataset, batch_size = setup.dataset, setup.predictor.batch_size
     position = dataset.index_of(id)
     image = resize(dataset.read(position), setup.predictor.preprocessing.image_size)

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
 from jaxtyping import Float32
 
@@ -38,6 +39,7 @@ def identity_of(predictor: Predictor) -> dict[str, Any]:
         "weights": weights_sha256(predictor),
         "preprocessing": predictor.preprocessing.to_dict(),
         "dtype": predictor.dtype,
+        "device": jax.default_backend(),
         **versions_and_code(COMPUTING, LIBRARIES),
     }
 

@@ -8,28 +8,25 @@ from typing import Any
 
 from fakd_jax.errors import UserError
 from fakd_jax.evaluation.collect import Setup, open_predictor, open_setup, require_split
-from fakd_jax.evaluation.provenance import describe_provenance
-from fakd_jax.metrics.resampling import RESAMPLES, SEED
+from fakd_jax.inference.predictor import Predictor
 from fakd_jax.runs.files import LOCK_FILE, STRESS_FOLDER, STRESS_PREDICTIONS_FOLDER
 from fakd_jax.runs.workdir import default_output, find_workdir
 from fakd_jax.runtime.atomic_files import locked
 from fakd_jax.shifts.families import FAMILIES, Family
 from fakd_jax.stress.conditions import (
     SEVERITIES,
-    Condition,
     choose_families,
     make_conditions,
 )
-from fakd_jax.stress.examples import make_example, typical_image
+from fakd_jax.stress.examples import make_example
 from fakd_jax.stress.journal import Journal, identity_of
 from fakd_jax.stress.measure import Measured
 from fakd_jax.stress.predict import predict_conditions
 from fakd_jax.stress.progress import Progress
-from fakd_jax.stress.shifting import Shift, make_shift
-from fakd_jax.stress.summary import compare, summarise
+from fakd_jax.stress.report import make_report
+from fakd_jax.stress.shifting import make_shift
 from fakd_jax.stress.write import write_stress
 
-FORMAT_VERSION = 1
 Log = Callable[[str], object]
 
 
@@ -88,115 +85,60 @@ def stress_checkpoint(
     chosen = choose_families(known_families, families)
     conditions = make_conditions(chosen, severities)
     shifts = {name: make_shift(family, seed) for name, family in chosen.items()}
-    options = {"batch_size": batch_size, "dtype": dtype, "allow_untrained": allow_untrained}
-    predictors = [
-        open_predictor(path, **options)  # type: ignore[arg-type]
-        for path in (checkpoint, compare_with)
-        if path is not None
-    ]
-    workdirs = [find_workdir(predictor.checkpoint) for predictor in predictors]
-    defaults = [
-        default_output(predictor.checkpoint, workdir) / STRESS_FOLDER
-        for predictor, workdir in zip(predictors, workdirs, strict=True)
-    ]
-    folder = Path(output) if output else defaults[0]
+
+    def opened(path: Path | str) -> Predictor:
+        return open_predictor(
+            path, batch_size=batch_size, dtype=dtype, allow_untrained=allow_untrained
+        )
+
+    predictors = [opened(path) for path in (checkpoint, compare_with) if path is not None]
+    folder = Path(output) if output else _default_folder(predictors[0])
     refusal = f"another process writes to {folder}; wait for it, or give --output"
     with locked(folder / LOCK_FILE, refusal=refusal):
         setups: list[Setup] = []
-        for predictor, workdir in zip(predictors, workdirs, strict=True):
+        for predictor in predictors:
             data = setups[0].dataset.source if setups else source
+            workdir = find_workdir(predictor.checkpoint)
             setup = open_setup(
                 predictor, workdir, source=data, split=split, cache_dir=cache_dir, log=log
             )
             if setups:
                 _require_same_images(setups[0], setup, compare_with)
             setups.append(setup)
-        networks: list[Measured] = []
-        for setup, default in zip(setups, defaults, strict=True):
-            roots = [place / STRESS_PREDICTIONS_FOLDER for place in (folder, default)]
-            journal = Journal(identity_of(setup.predictor), roots)
-            with Progress(conditions, len(setup.images.ids), log) as progress:
-                stressed = predict_conditions(
-                    setup,
-                    conditions,
-                    shifts,
-                    journal,
-                    seed=seed,
-                    calibration=calibration,
-                    log=log,
-                    on_condition=progress.on_condition,
-                    on_images=progress.on_images,
-                )
-            # The tests are paired: both networks' images are in the same groups.
-            groups = (
-                networks[0].stressed.collected.groups if networks else stressed.collected.groups
+        stressed = []
+        for setup in setups:
+            roots = (folder, _default_folder(setup.predictor))
+            journal = Journal(
+                identity_of(setup.predictor), [root / STRESS_PREDICTIONS_FOLDER for root in roots]
             )
-            networks.append(Measured.of(stressed, groups))
-        return _report(folder, setups, networks, chosen, conditions, shifts, seed, log)
-
-
-def _report(
-    folder: Path,
-    setups: Sequence[Setup],
-    networks: Sequence[Measured],
-    families: Mapping[str, Family],
-    conditions: Sequence[Condition],
-    shifts: Mapping[str, Shift],
-    seed: int,
-    log: Log,
-) -> dict[str, Any]:
-    """Measures, summarises and writes."""
-    described = []
-    for setup, network in zip(setups, networks, strict=True):
-        rows = network.rows()
-        described.append(
-            {
-                "temperature": network.temperature,
-                "threshold": network.threshold,
-                "summary": summarise(network, rows),
-                "conditions": rows,
-                "notes": list(network.stressed.collected.notes),
-                "provenance": describe_provenance(
-                    setup.predictor, setup.dataset, setup.split, setup.images, setup.workdir
-                ),
-            }
-        )
-    this, collected = networks[0], networks[0].stressed.collected
-    unit = "group" if collected.given_groups else "duplicate group"
-    example = make_example(setups[0], this, shifts, typical_image(this))
-    report = {
-        "format_version": FORMAT_VERSION,
-        "n": len(collected.predictions.ids),
-        "class_names": list(collected.class_names),
-        "negative_class": collected.negative_class,
-        "seed": seed,
-        "severities": sorted(
-            {condition.severity for condition in conditions if condition.severity}
-        ),
-        "families": {name: _describe(family) for name, family in families.items()},
-        **described[0],
-        "bootstrap": {
-            "resamples": RESAMPLES,
-            "seed": SEED,
-            "unit": "image" if collected.groups is None else unit,
-            "units": int(this.units.max()) + 1,
-        },
-        "other": described[1] if len(described) > 1 else None,
-        "comparison": compare(*networks) if len(networks) > 1 else None,
-        "example": {"id": example.id, "label": example.truth},
-    }
-    text = write_stress(folder, report, example)
+            with Progress(conditions, len(setup.images.ids), log) as progress:
+                stressed.append(
+                    predict_conditions(
+                        setup,
+                        conditions,
+                        shifts,
+                        journal,
+                        seed=seed,
+                        calibration=calibration,
+                        log=log,
+                        on_condition=progress.on_condition,
+                        on_images=progress.on_images,
+                    )
+                )
+        # The tests are paired: of both networks the same images are in one group.
+        groups = stressed[0].collected.groups
+        networks = [Measured.of(each, groups) for each in stressed]
+        report = make_report(setups, networks, chosen, seed=seed)
+        example = make_example(setups[0], networks[0], shifts, report["example"]["id"])
+        text = write_stress(folder, report, example)
     log(f"\n{text}\nreport: {folder}")
     return report
 
 
-def _describe(family: Family) -> dict[str, Any]:
-    return {
-        "group": family.group,
-        "description": family.description,
-        "parameter": family.parameter,
-        "amounts": list(family.severities),
-    }
+def _default_folder(predictor: Predictor) -> Path:
+    """`stress/` in the folder of the checkpoint's evaluation."""
+    checkpoint = predictor.checkpoint
+    return default_output(checkpoint, find_workdir(checkpoint)) / STRESS_FOLDER
 
 
 def _require_same_images(setup: Setup, other: Setup, path: Path | str | None) -> None:

@@ -14,47 +14,25 @@ from fakd_jax.reporting.images import png_bytes
 from fakd_jax.stress.examples import Example, Shown, typical_image
 from fakd_jax.stress.figure import plot_stress
 from fakd_jax.stress.measure import Measured
-from fakd_jax.stress.summary import compare, summarise
+from fakd_jax.stress.report import describe_conditions, describe_network
+from fakd_jax.stress.summary import compare
 from fakd_jax.stress.write import stress_csv, stress_page, summary_table
 from tests.evaluation.example_metrics import example_metrics
 from tests.evaluation.predictions import predictions_of
-from tests.stress.examples import FAMILIES, NAMES, measured
+from tests.stress.examples import FAMILIES, measured
 from tests.stress.test_measure import CLASSES, LABELS, RIGHT
 
 VALIDATION = predictions_of(np.random.default_rng(1).normal(size=(40, 3)), np.arange(40) % 3)
 
 
-def _described(network: Measured) -> dict[str, Any]:
-    rows = network.rows()
-    return {
-        "temperature": network.temperature,
-        "threshold": network.threshold,
-        "summary": summarise(network, rows),
-        "conditions": rows,
-        "notes": ["a <note>"],
-        "provenance": example_metrics()["provenance"],
-    }
-
-
 def report_of(network: Measured, other: Measured | None) -> dict[str, Any]:
+    known = {"notes": ["a <note>"], "provenance": example_metrics()["provenance"]}
     return {
-        "n": len(LABELS),
-        "class_names": list(NAMES),
-        "negative_class": "notumor",
         "seed": 0,
-        "severities": [1, 3],
-        "families": {
-            name: {
-                "group": family.group,
-                "description": family.description,
-                "parameter": family.parameter,
-                "amounts": list(family.severities),
-            }
-            for name, family in FAMILIES.items()
-        },
-        **_described(network),
-        "bootstrap": {"resamples": 2000, "seed": 0, "unit": "image", "units": 6},
-        "other": other and _described(other),
+        **describe_conditions(network, FAMILIES),
+        **describe_network(network),
+        **known,
+        "other": other and describe_network(other) | known,
         "comparison": other and compare(network, other),
     }
 
