@@ -31,6 +31,16 @@ COMPUTING = (
 
 LIBRARIES = ("flax", "jax", "jaxlib", "numpy", "pillow")
 _DIGITS = 12
+# What NumPy and zipfile raise for files that are missing or changed.
+_DAMAGED = (
+    OSError,
+    EOFError,
+    KeyError,
+    RuntimeError,
+    ValueError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 
 
 def identity_of(predictor: Predictor) -> dict[str, Any]:
@@ -76,7 +86,7 @@ class Journal:
                     if str(stored["fingerprint"]) == expected:
                         logits: Float32[np.ndarray, "N C"] = stored["logits"]
                         return logits
-            except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
+            except _DAMAGED:
                 continue
         return None
 
