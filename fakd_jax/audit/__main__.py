@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 from fakd_jax.cli.engine_flags import add_engine_flags, ray_address
 from fakd_jax.cli.runner import CommandParser, run_command, use_compilation_cache
+from fakd_jax.runtime.mapping import LocalMapper, Mapper
+from fakd_jax.runtime.ray_mapping import RayMapper
 
 
 def make_parser() -> CommandParser:
@@ -26,24 +28,24 @@ def make_parser() -> CommandParser:
 def main(argv: list[str]) -> None:
     """Audits the data and prints the findings."""
     flags = make_parser().parse_args(argv)
-    address = ray_address(flags)
-    use_compilation_cache()
-    from fakd_jax.audit.run import REPORT_FILE, run_audit
-    from fakd_jax.audit.text import summary_text
-    from fakd_jax.data.sources import open_dataset
-    from fakd_jax.runtime.mapping import LocalMapper
-    from fakd_jax.runtime.ray_mapping import RayMapper
+    with _mapper(ray_address(flags)) as mapper:
+        use_compilation_cache()
+        from fakd_jax.audit.run import REPORT_FILE, run_audit
+        from fakd_jax.audit.text import summary_text
+        from fakd_jax.data.sources import open_dataset
 
-    output = Path(flags.output)
-    with (
-        nullcontext(LocalMapper())
-        if address is None
-        else RayMapper(address, "fakd audit --engine ray", use_compilation_cache)
-    ) as mapper:
         # Unreadable files are a finding here, not an error.
         dataset = open_dataset(flags.data, cache_dir=flags.cache_dir, unreadable="skip")
+        output = Path(flags.output)
         findings = run_audit(dataset, output, cache_dir=flags.cache_dir, mapper=mapper)
     print(f"\n{summary_text(findings)}\nreport: {output / REPORT_FILE}")
+
+
+def _mapper(address: str | None) -> AbstractContextManager[Mapper]:
+    """This process, or Ray at an address, which starts its processes before JAX has threads."""
+    if address is None:
+        return nullcontext(LocalMapper())
+    return RayMapper(address, "fakd audit --engine ray", use_compilation_cache)
 
 
 if __name__ == "__main__":
