@@ -112,8 +112,23 @@ def run_command(main: Callable[[list[str]], None], argv: list[str] | None = None
     if argv is None:
         use_allocator_settings()
         argv = sys.argv[1:]
+    _pass_over_late_writes()
     if code := exit_code_of(lambda: main(argv)):
         sys.exit(code)
+
+
+def _pass_over_late_writes() -> None:
+    """Prints no traceback for each write of TensorStore that ends after another one has failed.
+
+    Orbax closes its event loop at the first failure, which is reported itself.
+    """
+    show = sys.unraisablehook
+
+    def show_others(unraisable: sys.UnraisableHookArgs) -> None:
+        if str(unraisable.exc_value) != "Event loop is closed":
+            show(unraisable)
+
+    sys.unraisablehook = show_others
 
 
 def exit_code_of(run: Callable[[], None]) -> int:

@@ -325,6 +325,11 @@ class _Experiment:
             deterministic=config.deterministic,
             metadata=self._metadata(role),
         )
+        if not (self.workdir / SPLIT_FILE).is_file():
+            raise UserError(
+                f"{self.workdir} was moved or removed while this run was using it; put it back and "
+                "run the same command again"
+            )
         return run_phase(phase, self.images, self.split, self.workdir)
 
     def _metadata(self, role: str) -> dict[str, Any]:

@@ -29,7 +29,7 @@ from jax.typing import DTypeLike
 from fakd_jax.errors import DamagedError, UserError, listed
 from fakd_jax.models.registry import create_as_stored
 from fakd_jax.models.state import COLLECTIONS, flatten_state, set_model_state
-from fakd_jax.runtime.atomic_files import make_folders, sync, sync_tree
+from fakd_jax.runtime.atomic_files import failed_write, make_folders, sync, sync_tree
 from fakd_jax.runtime.hashing import sha256_of_typed_array
 from fakd_jax.runtime.json_text import parse_json, require_shape
 from fakd_jax.runtime.sha256sums import SUMS_FILE, damaged_files, write_sums
@@ -127,9 +127,11 @@ def write_checkpoint(
         fresh.rename(directory)
         sync(directory.parent)
         _remove(old)
-    except OSError as error:
+    except (OSError, RuntimeError, ValueError) as error:
+        if (reason := failed_write(error)) is None:
+            raise
         raise UserError(
-            f"cannot write the checkpoint {directory}: {error.strerror or error}; "
+            f"cannot write the checkpoint {directory}: {reason}; "
             "choose a writable folder with enough room"
         ) from error
     finally:

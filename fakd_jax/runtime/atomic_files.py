@@ -16,7 +16,11 @@ from fakd_jax.errors import UserError
 ADVICE = "fix that or choose another folder with --output or --workdir"
 # What file systems that cannot sync a folder answer, such as some network drives.
 _CANNOT_SYNC = (errno.EINVAL, errno.ENOTSUP)
-_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+# Reasons for a failed write that libraries put into the text of errors of other types.
+_REASONS = (
+    *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.ESTALE),
+    *(errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR),
+)
 
 
 def require_writable(folder: Path) -> None:
@@ -56,7 +60,8 @@ def locked(file: Path, *, refusal: str) -> Iterator[None]:
       refusal: the error if another process holds the lock.
 
     Raises:
-      UserError: another process holds it, or folder or file cannot be written or locked.
+      UserError: another process holds it, or folder or file cannot be written or locked; at the
+        end, the file was moved or removed meanwhile.
     """
     require_writable(file.parent)
     with writing(file):
@@ -69,6 +74,24 @@ def locked(file: Path, *, refusal: str) -> Iterator[None]:
         except OSError as error:
             raise UserError(f"cannot lock {file}: {error.strerror or error}; {ADVICE}") from error
         yield
+        require_unmoved(file, os.fstat(handle.fileno()))
+
+
+def require_unmoved(path: Path, known: os.stat_result) -> None:
+    """Checks that a path still leads to the file or folder that it led to before.
+
+    What is written to a folder that was moved away would be spread over two.
+
+    Raises:
+      UserError: it does not.
+    """
+    with suppress(OSError):
+        if os.path.samestat(path.stat(), known):
+            return
+    raise UserError(
+        f"{path} was moved or removed while this process was using it; put it back and run the "
+        "same command again"
+    )
 
 
 def failed_write(error: Exception) -> str | None:
@@ -78,7 +101,7 @@ def failed_write(error: Exception) -> str | None:
     """
     if isinstance(error, OSError):
         return error.strerror or str(error)
-    return next((words for words in map(os.strerror, _NO_ROOM) if words in str(error)), None)
+    return next((words for words in map(os.strerror, _REASONS) if words in str(error)), None)
 
 
 def remove(path: Path, *, advice: str = ADVICE) -> None:

@@ -29,7 +29,7 @@ from fakd_jax.models.checkpoint import (
 from fakd_jax.models.state import model_state, set_model_state
 from fakd_jax.runs.files import POSITION_FILE
 from fakd_jax.runs.position import best_step, read_position
-from fakd_jax.runtime.atomic_files import writing
+from fakd_jax.runtime.atomic_files import make_folders, require_unmoved, writing
 from fakd_jax.runtime.background import BackgroundTask
 from fakd_jax.training.metric_log import LOGGER
 from fakd_jax.training.state import Learner, TrainState, from_named_arrays, to_named_arrays
@@ -45,6 +45,9 @@ class PhaseCheckpoints:
     Args:
       directory: the phase's folder.
       minutes: between two checkpoints within an epoch; with 0 there is one after every step.
+
+    Raises:
+      UserError: the folder cannot be written.
     """
 
     def __init__(self, directory: Path, *, minutes: float = 5.0) -> None:
@@ -54,6 +57,9 @@ class PhaseCheckpoints:
         self._seconds = 60 * minutes
         self._saved_at = time.monotonic()
         self._writer = BackgroundTask()
+        with writing(directory):
+            make_folders(directory)
+            self._folder = directory.stat()
         # The steps of the checkpoints to keep in `last/`, oldest first, and each one's best step.
         self._best_steps: dict[int, int] = {}
 
@@ -122,6 +128,7 @@ class PhaseCheckpoints:
         chosen: tuple[dict[str, Any], dict[str, Any]] | None,
     ) -> None:
         """Writes a checkpoint, the best one first: `last/` must not refer to a missing one."""
+        require_unmoved(self.directory, self._folder)
         if chosen:
             best = self.best_directory / str(step)
             with writing(best):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -77,3 +79,17 @@ def test_a_path_that_is_too_long_is_one_line_and_exit_code_2(
     assert "too long" in line
     with pytest.raises(FileNotFoundError):
         exit_code_of(lambda: Path("missing").read_text())
+
+
+def test_writes_that_end_after_a_failed_one_are_not_reported(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    shown: list[object] = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda unraisable: shown.append(unraisable))
+    cli.run_command(lambda argv: None, [])
+    late, other = (
+        SimpleNamespace(exc_value=RuntimeError(text)) for text in ("Event loop is closed", "other")
+    )
+    for unraisable in (late, other):
+        sys.unraisablehook(unraisable)
+    assert shown == [other]

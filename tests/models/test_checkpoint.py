@@ -223,6 +223,17 @@ def test_unwritable_place(tmp_path: Path) -> None:
         save_model(tmp_path / "file" / "m", model_state(Net(0)), METADATA)
 
 
+def test_a_failed_write_of_arrays_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def denied(folder: Path, state: object) -> None:
+        raise ValueError('PERMISSION_DENIED: "d/a": Permission denied')
+
+    monkeypatch.setattr(serialization, "write_arrays", denied)
+    with pytest.raises(UserError, match="Permission denied"):
+        save_model(tmp_path / "m", model_state(Net(0)), METADATA)
+
+
 def test_wrong_folders_are_told_apart(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"no model checkpoint in .*metadata\.json"):
         load_model(tmp_path / "nowhere")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from fakd_jax.errors import UserError
 from fakd_jax.runtime.atomic_files import (
     failed_write,
+    locked,
     remove,
     require_writable,
     sync,
@@ -65,6 +67,8 @@ def test_a_folder_that_cannot_be_synced_is_left_to_the_file_system(
         (ValueError("RESOURCE_EXHAUSTED: No space left on device [28]"), "No space left on device"),
         (RuntimeError("write() failed: File too large; at byte 60000"), "File too large"),
         (RuntimeError("Disk quota exceeded"), "Disk quota exceeded"),
+        (ValueError("PERMISSION_DENIED: \"d/a\": Permission denied ['13']"), "Permission denied"),
+        (ValueError("NOT_FOUND: No such file or directory"), "No such file or directory"),
         (ValueError("a bug"), None),
     ],
 )
@@ -109,3 +113,13 @@ def test_removing(tmp_path: Path) -> None:
     assert not file.exists()
     with pytest.raises(UserError, match=r"cannot remove .*folder"):
         remove(tmp_path, advice="it is a folder")
+
+
+def test_a_lock_whose_folder_is_moved_away_is_found_out(tmp_path: Path) -> None:
+    folder, held = tmp_path / "run", ExitStack()
+    held.enter_context(locked(folder / ".lock", refusal="in use"))
+    folder.rename(tmp_path / "elsewhere")
+    folder.mkdir()
+    (folder / ".lock").write_bytes(b"")
+    with pytest.raises(UserError, match="moved or removed"):
+        held.close()

@@ -225,6 +225,16 @@ def test_a_full_disk_is_a_user_error(save, tmp_path, monkeypatch, kind, error, r
     assert names(tmp_path / kind) == set()
 
 
+def test_nothing_is_written_where_the_folder_was_moved_away(save, tmp_path):
+    checkpoints = PhaseCheckpoints(tmp_path / "run" / "student")
+    (tmp_path / "run").rename(tmp_path / "elsewhere")
+    save(checkpoints, 4)
+    with pytest.raises(UserError, match="moved or removed"):
+        checkpoints.wait()
+    checkpoints.close()
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_failed_checkpoint_stops_training_at_its_next_step(save, tmp_path, monkeypatch):
     def fail(*args):
         raise OSError(28, "No space left")
