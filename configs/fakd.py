@@ -55,6 +55,10 @@ def get_config(variant: str = "") -> ConfigDict:
     augmentation.flip_probability = 0.5
     augmentation.rotation_degrees = 15.0
     augmentation.rotation_interpolation = "nearest"  # torchvision's default; or "bilinear"
+    # Families of fakd_jax/shifts/families.py with their strongest severities (0 to 5), such as
+    # {"gamma": 3.0}; each image draws whether (shift_probability) and how strongly.
+    augmentation.shifts = ConfigDict()
+    augmentation.shift_probability = 0.25
     augmentation.mixup_alpha = 0.0  # mixtures of two images, as both networks get them; 0 for none
 
     config.teacher = teacher = ConfigDict()

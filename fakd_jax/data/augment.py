@@ -1,7 +1,7 @@
-"""The paper's augmentation on the device: flips and rotations of a uint8 batch inside jit.
+"""Augmentation on the device: random flips, rotations and shifts of a uint8 batch inside jit.
 
-Pixels are mapped exactly as torchvision's `RandomHorizontalFlip` and `RandomRotation` do on PIL
-images.
+The paper's flips and rotations alone map pixels exactly as torchvision's `RandomHorizontalFlip` and
+`RandomRotation` do on PIL images.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Num, PRNGKeyArray, UInt8
 
+from fakd_jax.data.augment_shifts import Shifts, problem_with, shift_batch
 from fakd_jax.errors import UserError
 
 # Pillow's affine map from output to input, x = a·column + b·row + c, y = d·column + e·row + f: the
@@ -30,13 +31,18 @@ class Augmentation:
     Attributes:
       flip_probability: probability of a left-right flip.
       rotation_degrees: d; the angle is drawn from U(-d, d), counter-clockwise.
-      rotation_interpolation: `nearest` (torchvision's default, hence the paper's) or `bilinear`.
+      rotation_interpolation: `nearest` (torchvision's default, hence the paper's) or `bilinear`;
+        with shifts it is always bilinear.
+      shifts: families of `fakd_jax.shifts` with their strongest severities, 0 to 5.
+      shift_probability: of each family, per image; its severity is drawn from U(0, strongest).
       mixup_alpha: α of :func:`fakd_jax.data.mixup.mixup`; 0 mixes no images.
     """
 
     flip_probability: float = 0.5
     rotation_degrees: float = 15.0
     rotation_interpolation: str = "nearest"
+    shifts: Shifts = ()
+    shift_probability: float = 0.25
     mixup_alpha: float = 0.0
 
     def __post_init__(self) -> None:
@@ -49,6 +55,11 @@ class Augmentation:
                 f"unknown rotation_interpolation {self.rotation_interpolation!r}; "
                 f"use one of {', '.join(_INTERPOLATIONS)}"
             )
+        for name, strongest in self.shifts:
+            if problem := problem_with(name, strongest):
+                raise UserError(f"shifts: {name}={strongest} {problem}")
+        if not 0 <= self.shift_probability <= 1:
+            raise UserError(f"shift_probability is {self.shift_probability}; give 0 to 1")
 
 
 def augment_batch(
@@ -56,7 +67,7 @@ def augment_batch(
     images: UInt8[Array | np.ndarray, "B H W 3"],
     augmentation: Augmentation,
 ) -> UInt8[Array, "B H W 3"]:
-    """Flips and rotates each image of a batch at random.
+    """Flips, rotates and shifts each image of a batch at random.
 
     Args:
       key: JAX random key; the same key gives the same batch.
@@ -70,7 +81,29 @@ def augment_batch(
     batch, limit = images.shape[0], augmentation.rotation_degrees
     flips = jax.random.bernoulli(flip_key, float(augmentation.flip_probability), (batch,))
     angles = jax.random.uniform(angle_key, (batch,), minval=-limit, maxval=limit)
-    return flip_and_rotate(images, flips, angles, interpolation=augmentation.rotation_interpolation)
+    shifts = tuple((name, strongest) for name, strongest in augmentation.shifts if strongest > 0)
+    if not shifts:
+        interpolation = augmentation.rotation_interpolation
+        return flip_and_rotate(images, flips, angles, interpolation=interpolation)
+    keys = jax.vmap(jax.random.fold_in, (None, 0))(jax.random.fold_in(key, 2), jnp.arange(batch))
+    shifted = shift_batch(
+        keys,
+        jnp.asarray(images).astype(jnp.float32) / 255,
+        _flip_then_rotate(flips, angles),
+        shifts,
+        augmentation.shift_probability,
+    )
+    return jnp.rint(255 * shifted).astype(jnp.uint8)
+
+
+def _flip_then_rotate(
+    flips: Bool[Array, " B"], angles: Float[Array, " B"]
+) -> Float[Array, "B 3 3"]:
+    """The map of :func:`flip_and_rotate`, for :func:`fakd_jax.shifts.geometry.warp`."""
+    radians, mirror = angles * (math.pi / 180), jnp.where(flips, -1.0, 1.0)
+    cos, sin, zero = jnp.cos(radians), jnp.sin(radians), jnp.zeros_like(radians)
+    entries = [mirror * cos, -mirror * sin, zero, sin, cos, zero, zero, zero, zero + 1]
+    return jnp.stack(entries, axis=-1).reshape(-1, 3, 3)
 
 
 def flip_and_rotate(

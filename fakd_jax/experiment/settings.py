@@ -18,6 +18,7 @@ from typing import Annotated, Any
 from ml_collections import ConfigDict
 
 from fakd_jax.data.augment import Augmentation
+from fakd_jax.data.augment_shifts import Shifts, problem_with
 from fakd_jax.data.intensity import RULES
 from fakd_jax.data.preparation import UNREADABLE
 from fakd_jax.data.preprocessing import Preprocessing
@@ -26,6 +27,7 @@ from fakd_jax.distillation.objective import Objective, are_pairs
 from fakd_jax.distillation.terms import TermWeights
 from fakd_jax.errors import UserError
 from fakd_jax.runtime.precision import DTYPES
+from fakd_jax.shifts.families import FAMILIES
 from fakd_jax.training.optimizer import SCHEDULES
 
 Check = tuple[Callable[[Any], bool], str]
@@ -97,6 +99,8 @@ class AugmentationConfig(Augmentation):
     flip_probability: Annotated[float, FRACTION]
     rotation_degrees: Annotated[float, (lambda value: 0 <= value <= 180, "between 0 and 180")]
     rotation_interpolation: Annotated[str, one_of("nearest", "bilinear")]
+    shifts: Shifts
+    shift_probability: Annotated[float, FRACTION]
     mixup_alpha: Annotated[float, NOT_NEGATIVE]
 
 
@@ -204,6 +208,7 @@ class ExperimentConfig:
     def to_dict(self) -> dict[str, Any]:
         """The settings as `config.json` holds them."""
         values: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(self)))
+        values["augmentation"]["shifts"] = dict(self.augmentation.shifts)
         return values
 
 
@@ -244,6 +249,8 @@ def _parse(group: Any, values: Mapping[str, Any], prefix: str, problems: list[st
         key = f"{prefix}{name}"
         if name not in values:
             problems.append(f"{key} is missing")
+        elif kind == Shifts:
+            fields[name] = _parse_shifts(values[name], key, problems)
         elif not dataclasses.is_dataclass(kind):
             fields[name], must_be = _convert(values[name], kind)
             problems += [f"{key}={values[name]!r} must be {must_be}"] if must_be else []
@@ -252,6 +259,17 @@ def _parse(group: Any, values: Mapping[str, Any], prefix: str, problems: list[st
         else:
             problems.append(f"{key}={values[name]!r} must be a group of keys")
     return None if problems else group(**fields)
+
+
+def _parse_shifts(values: Any, key: str, problems: list[str]) -> Shifts:
+    """Returns families of shifts in their order; problems are added."""
+    if not isinstance(values, Mapping):
+        problems.append(f"{key}={values!r} must be a group of families with their severities")
+        return ()
+    for name, value in values.items():
+        problem = problem_with(name, value) if _is_number(value) else "must be a number"
+        problems += [f"{key}.{name}={value!r} {problem}"] if problem else []
+    return tuple((name, float(values[name])) for name in FAMILIES if _is_number(values.get(name)))
 
 
 def _convert(value: Any, kind: Any) -> tuple[Any, str]:
