@@ -8,7 +8,7 @@ from ml_collections import ConfigDict
 
 from fakd_jax.configs import fakd
 
-# Strongest severities; all families but three of the artefacts, which cost most and matter least.
+# Strongest severities; an image gets about five of these shifts, of half that strength on average.
 SHIFTS = {
     "gamma": 3.0,
     "window": 3.0,
@@ -27,15 +27,19 @@ SHIFTS = {
     "crop": 3.0,
     "aspect": 3.0,
     "flip": 3.0,
+    "rician_noise": 3.0,
     "bias_field": 3.0,
+    "ghosting": 3.0,
+    "ringing": 3.0,
     "spikes": 3.0,
+    "jpeg": 3.0,
     "missing_border": 3.0,
 }
 
 CHANGES = {
     "name": "robust",
     "data": {"intensity": "head_percentiles"},
-    "augmentation": {"shifts": SHIFTS},
+    "augmentation": {"shifts": SHIFTS, "shift_probability": 0.2},
 }
 
 

@@ -13,7 +13,7 @@ from fakd_jax.shifts.families import FAMILIES, SEVERITIES, Family
 from fakd_jax.shifts.geometry import warp
 
 Shifts = tuple[tuple[str, float], ...]
-"""Families and their strongest severities, in the order of `FAMILIES`."""
+"""Families of `FAMILIES` and their strongest severities, in any order."""
 
 _GROUPS = ("resolution", "intensity", "artefacts")
 """After geometry, in this order: as a scan is resampled, displayed and exported."""
@@ -55,7 +55,12 @@ def shift_batch(
     Returns:
       In [0, 1].
     """
-    drawn = [(FAMILIES[name], *draw(keys, name, most, probability)) for name, most in shifts]
+    strongest = dict(shifts)
+    drawn = [
+        (family, *draw(keys, name, strongest[name], probability))
+        for name, family in FAMILIES.items()
+        if name in strongest
+    ]
     size = (images.shape[1], images.shape[2])
     matrices = before
     for family, own_keys, amounts in drawn:

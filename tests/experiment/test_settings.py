@@ -3,6 +3,7 @@ import math
 import re
 
 import pytest
+from ml_collections import ConfigDict
 
 from fakd_jax.configs import fakd
 from fakd_jax.errors import UserError
@@ -63,6 +64,8 @@ def test_every_problem_is_named_at_once():
         ("optimizer.learning_rate", math.inf),
         ("optimizer.weight_decay", math.inf),
         ("augmentation.rotation_degrees", math.inf),
+        ("augmentation.shift_probability", 1.1),
+        ("augmentation.shifts", 3),
         ("data.intensity", "percentiles"),
         ("data.mean", (0.5, math.nan, 0.5)),
         ("data.mean", (0.5, 0.5)),
@@ -90,6 +93,29 @@ def test_the_ends_of_the_ranges_are_valid():
     assert settings.student.overrides == {"batch_norm_momentum": 1.0}
     assert settings.data.preprocessing.mean == (0.0, -1.0, 0.5)
     assert settings.data.preprocessing.intensity == "head_percentiles"
+
+
+def test_shifts_are_kept_in_the_order_of_families():
+    changes = {"augmentation.shifts": ConfigDict({"jpeg": 2, "gamma": 3.5})}
+    settings = parse(config_with(changes))
+    assert settings.augmentation.shifts == (("gamma", 3.5), ("jpeg", 2.0))
+    assert settings.to_dict()["augmentation"]["shifts"] == {"gamma": 3.5, "jpeg": 2.0}
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("gama", 1.0, "gamma"),
+        ("blur", 7, "between 0 and 5"),
+        ("blur", math.nan, "between 0 and 5"),
+        ("blur", "mild", "must be a number"),
+        (3, 1.0, "not a family"),
+    ],
+)
+def test_wrong_shifts_are_named(name, value, message):
+    shifts = ConfigDict({name: value}, convert_dict=False)
+    with pytest.raises(UserError, match=rf"^config\.augmentation\.shifts\.{name}=.*{message}"):
+        parse(config_with({"augmentation.shifts": shifts}))
 
 
 def test_a_teacher_run_of_no_epochs_is_refused():
