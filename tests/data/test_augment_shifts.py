@@ -18,7 +18,7 @@ from fakd_jax.shifts.geometry import warp
 BATCH, SIDE, STRONGEST, PROBABILITY = 9, 32, 4.0, 0.6  # of eight parts the last has one row
 KEYS = jax.random.split(jax.random.key(0), BATCH)
 SHIFTS = tuple(
-    (name, STRONGEST) for name in ("missing_border", "aspect", "gamma", "rotation", "blur")
+    (name, STRONGEST) for name in ("missing_border", "aspect", "gamma", "rotation", "sharpening")
 )
 shift = jax.jit(lambda *arrays: shift_batch(*arrays, SHIFTS, PROBABILITY))
 
@@ -47,7 +47,7 @@ def by_hand(
     for own in maps:
         stepwise = warp(stepwise, own)
     result = at_once
-    for name in ("blur", "gamma", "missing_border"):
+    for name in ("sharpening", "gamma", "missing_border"):
         own_keys, amounts = drawn[name]
         result = FAMILIES[name].apply(own_keys, result, amounts)
     return at_once, stepwise, result
