@@ -24,7 +24,7 @@ def find_stress(folder: Path, provenance: Mapping[str, Any]) -> dict[str, Any] |
     Returns:
       `page` (relative to the folder), `families` (their number), `severities`, and `summary`: of
       the rows `clean`, `mean`, `mean_1_to_3`, `worst_family_at_3` and `worst` in `stress.json` the
-      accuracy, the missed tumours and, of a single condition, `family` and `severity`. None if
+      accuracy, the missed tumours and, of a single shift, `family` and `severity`. None if
       there is no test, or if it is of another network or of other images.
 
     Raises:
@@ -58,5 +58,6 @@ def _tested(provenance: Mapping[str, Any]) -> tuple[str, str, str]:
 def _row(row: Mapping[str, Any] | None) -> dict[str, Any] | None:
     if row is None:
         return None
-    condition = {key: row[key] for key in ("family", "severity") if key in row}
+    keys = ("family", "severity") if row.get("severity") else ()
+    condition = {key: row[key] for key in keys}
     return condition | {key: row[key] for key in _METRICS}

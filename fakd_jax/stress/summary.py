@@ -25,10 +25,10 @@ def summarise(measured: Measured, rows: Sequence[Mapping[str, Any]]) -> dict[str
       rows: of its conditions.
 
     Returns:
-      `clean`, `mean`, `mean_1_to_3`, `by_group`, `by_severity` and `by_family`: the metrics of
+      `mean`, `mean_1_to_3`, `by_group`, `by_severity` and `by_family`: the metrics of
       :meth:`fakd_jax.stress.sums.Sums.metrics`, and the means of `ece` and `nll` (after the
-      temperature, where there is one). `worst_family_at_3`, `worst` and `most_missed`: the row of
-      one condition. None where no condition counts.
+      temperature, where there is one). `clean`, `worst_family_at_3`, `worst` and `most_missed`: the
+      row of one condition. None where no condition counts.
     """
     conditions = list(measured.stressed.predictions)
 
@@ -46,7 +46,7 @@ def summarise(measured: Measured, rows: Sequence[Mapping[str, Any]]) -> dict[str
     at_worst = [i for i in shifted if conditions[i].severity == WORST_AT]
     missed = [i for i in shifted if rows[i]["missed_tumour"] is not None]
     return {
-        "clean": mean_of([0]),
+        "clean": dict(rows[0]),
         "mean": mean_of(shifted),
         "mean_1_to_3": mean_of(i for i in shifted if conditions[i].severity in MILD),
         "worst_family_at_3": _least(rows, at_worst, lambda row: row["accuracy"]),
