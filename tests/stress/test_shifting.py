@@ -6,11 +6,16 @@ import numpy as np
 import pytest
 
 from fakd_jax.data.dataset import content_of
-from fakd_jax.stress.shifting import image_words, make_shift
+from fakd_jax.stress.shifting import Shift, image_words, make_shift
 from tests.stress.examples import FAMILIES
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (3, 8, 8, 3), np.uint8)
 WORDS = image_words([content_of(image) for image in IMAGES])
+
+
+@pytest.fixture(scope="module")
+def noise() -> Shift:
+    return make_shift(FAMILIES["noise"], 0)
 
 
 def test_images_are_rounded_to_8_bits_after_the_shift() -> None:
@@ -23,25 +28,23 @@ def test_images_are_rounded_to_8_bits_after_the_shift() -> None:
     assert np.abs(shifted - exact).max() <= 0.5 + 1e-4
 
 
-def test_noise_follows_the_image_through_batches_and_severities() -> None:
-    shift = make_shift(FAMILIES["noise"], 0)
+def test_noise_follows_the_image_through_batches_and_severities(noise: Shift) -> None:
     grey = np.full_like(IMAGES, 128)  # the words, not these pixels, choose the noise
-    weak = np.asarray(shift(grey, WORDS, np.full(3, 0.02, np.float32))).astype(int) - 128
-    moved = np.asarray(shift(grey, WORDS[::-1], np.full(3, 0.02, np.float32))).astype(int) - 128
+    weak = np.asarray(noise(grey, WORDS, np.full(3, 0.02, np.float32))).astype(int) - 128
+    moved = np.asarray(noise(grey, WORDS[::-1], np.full(3, 0.02, np.float32))).astype(int) - 128
     np.testing.assert_array_equal(moved[::-1], weak)
     assert not np.array_equal(weak[0], weak[1])
-    strong = np.asarray(shift(grey, WORDS, np.full(3, 0.1, np.float32))).astype(int) - 128
+    strong = np.asarray(noise(grey, WORDS, np.full(3, 0.1, np.float32))).astype(int) - 128
     assert np.corrcoef(weak.ravel(), strong.ravel())[0, 1] > 0.99
     other = make_shift(FAMILIES["noise"], 1)
     reseeded = np.asarray(other(grey, WORDS, np.full(3, 0.02, np.float32))).astype(int) - 128
     assert abs(np.corrcoef(weak.ravel(), reseeded.ravel())[0, 1]) < 0.2
 
 
-def test_values_beyond_the_range_saturate() -> None:
-    shift = make_shift(FAMILIES["noise"], 0)
+def test_values_beyond_the_range_saturate(noise: Shift) -> None:
     extreme = np.zeros_like(IMAGES)
     extreme[1:] = 255
-    shifted = np.asarray(shift(extreme, WORDS, np.full(3, 0.1, np.float32)))
+    shifted = np.asarray(noise(extreme, WORDS, np.full(3, 0.1, np.float32)))
     assert shifted[0].max() < 128 < shifted[1:].min()
 
 
