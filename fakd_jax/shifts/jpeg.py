@@ -81,8 +81,8 @@ def jpeg(
         for plane in (blue, red)
     )
     luma = luma[:, :height, :width]
-    rgb = [luma + float(row[1]) * blue + float(row[2]) * red for row in _TO_RGB]
-    return jnp.clip(jnp.round(jnp.stack(rgb, axis=-1)), 0, 255) / 255
+    rgb = luma[..., None] + blue[..., None] * _TO_RGB[:, 1] + red[..., None] * _TO_RGB[:, 2]
+    return jnp.clip(jnp.round(rgb), 0, 255) / 255
 
 
 def _scaled(
@@ -106,8 +106,8 @@ def _quantise(
     blocks = blocks.swapaxes(2, 3)
     values = blocks.reshape(batch, -1, _BLOCK**2) - 128
     coefficients = jnp.matmul(values, _DCT.T, precision="highest")
-    steps = coefficients / table
-    # Halves, which are frequent, go away from 0, whatever float32 makes of them.
+    # libjpeg's are whole eighths, whose frequent halves of a step it rounds away from 0.
+    steps = jnp.round(coefficients * 8) / (8 * table)
     coefficients = jnp.sign(steps) * jnp.floor(jnp.abs(steps) + (0.5 + _ROUNDING)) * table
     values = jnp.matmul(coefficients, _DCT, precision="highest") + 128
     values = jnp.clip(jnp.round(values), 0, 255).reshape(blocks.shape)
@@ -117,9 +117,9 @@ def _quantise(
 
 def _halve(plane: Float32[Array, "B H W"]) -> Float32[Array, "B H/2 W/2"]:
     """Means of 2 × 2 pixels; halves round down and up in turn, as in libjpeg's h2v2_downsample."""
-    batch, height, width = plane.shape
-    sums = plane.reshape(batch, height // 2, 2, width // 2, 2).sum(axis=(2, 4))
-    bias = 1 + jnp.arange(width // 2) % 2
+    rows = plane[:, ::2] + plane[:, 1::2]
+    sums = rows[..., ::2] + rows[..., 1::2]
+    bias = 1 + jnp.arange(sums.shape[-1]) % 2
     return jnp.floor((sums + bias) / 4)
 
 
@@ -127,16 +127,11 @@ def _double(plane: Float32[Array, "B H W"]) -> Float32[Array, "B 2*H 2*W"]:
     """Triangle filter, 3/4 and 1/4 along each axis: libjpeg's h2v2_fancy_upsample."""
     batch, height, width = plane.shape
 
-    def neighbours(values: Array, axis: int) -> tuple[Array, Array]:
-        margin = [(0, 0)] * 3
-        margin[axis] = (1, 1)
-        padded = jnp.pad(values, margin, mode="edge")
-        before = jnp.take(padded, jnp.arange(values.shape[axis]), axis=axis)
-        after = jnp.take(padded, jnp.arange(values.shape[axis]) + 2, axis=axis)
-        return 3 * values + before, 3 * values + after
-
-    rows = jnp.stack(neighbours(plane, 1), axis=2).reshape(batch, 2 * height, width)
-    left, right = neighbours(rows, 2)
+    padded = jnp.pad(plane, [(0, 0), (1, 1), (0, 0)], mode="edge")
+    rows = jnp.stack([3 * plane + padded[:, :-2], 3 * plane + padded[:, 2:]], axis=2)
+    rows = rows.reshape(batch, 2 * height, width)
+    padded = jnp.pad(rows, [(0, 0), (0, 0), (1, 1)], mode="edge")
     # Sixteenths; halves round down at even columns and up at odd ones.
-    left, right = jnp.floor((left + 8) / 16), jnp.floor((right + 7) / 16)
+    left = jnp.floor((3 * rows + padded[..., :-2] + 8) / 16)
+    right = jnp.floor((3 * rows + padded[..., 2:] + 7) / 16)
     return jnp.stack([left, right], axis=3).reshape(batch, 2 * height, 2 * width)

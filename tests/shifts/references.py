@@ -151,8 +151,11 @@ def flip(key: jax.Array, x: Pixels, share: float) -> Pixels:
 
 
 def rician_noise(key: jax.Array, x: Pixels, sigma: float) -> Pixels:
-    noise = np.asarray(jax.random.normal(key, (2, *x.shape[:2], 1))).astype(np.float64)
-    return np.hypot(x + sigma * noise[0], sigma * noise[1])
+    bits = np.asarray(jax.random.bits(key, (*x.shape[:2], 1)))
+    first, second = ((half + 0.5) / 2**16 for half in np.divmod(bits, 2**16))
+    radius = sigma * np.sqrt(-2 * np.log(first))
+    noise = radius * np.cos(2 * np.pi * second), radius * np.sin(2 * np.pi * second)
+    return np.sqrt((x + noise[0]) ** 2 + noise[1] ** 2)
 
 
 def bias_field(key: jax.Array, x: Pixels, strength: float) -> Pixels:
