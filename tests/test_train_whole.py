@@ -51,6 +51,22 @@ def test_a_whole_run_trains_and_evaluates_both_networks(tmp_path):
 
 
 @pytest.mark.slow
+def test_the_robust_recipe_is_stored_and_reproduced(tmp_path):
+    workdir = tmp_path / "run"
+    overrides = tiny_overrides(write_images(tmp_path / "data"), tmp_path / "cache")
+    overrides |= {"augmentation.shifts.inversion": 0, "teacher.num_epochs": 1}
+    flags = as_flags(overrides | {"student.num_epochs": 1})
+    train.main(["--config=robust", f"--workdir={workdir}", *flags])
+    for folder in ("evaluation", "evaluation/teacher"):
+        metrics = json.loads((workdir / folder / "metrics.json").read_text())
+        assert metrics["provenance"]["preprocessing"]["intensity"] == "head_percentiles"
+    stored = json.loads((workdir / "config.json").read_text())["augmentation"]["shifts"]
+    assert (stored["gamma"], stored["inversion"]) == (3.0, 0.0)
+    train.main([f"--reproduce={workdir}"])
+    assert json.loads((tmp_path / "run-reproduced" / "reproduction.json").read_text())["same"]
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_evaluation_gives_what_validation_gave(tmp_path, dtype):
     overrides = tiny_overrides(write_images(tmp_path / "data", train=20), tmp_path / "cache")

@@ -179,7 +179,7 @@ def discard_unstarted_run(values: Mapping[str, Any], workdir: Path) -> None:
         return
     try:
         held = parse_json((workdir / CONFIG_FILE).read_text(encoding="utf-8"))
-        is_a_runs = _flatten(held).keys() == _flatten(values).keys()
+        is_a_runs = _own_keys(held) == _own_keys(values)
     except (OSError, ValueError, AttributeError):
         return
     if is_a_runs:
@@ -191,6 +191,12 @@ def _may_differ(workdir: Path, place_keys: Collection[str]) -> frozenset[str]:
     """Adds the keys of contents that are checked by digest when they are read."""
     checked = CONTENT_KEYS if RunRecord(workdir).exists else {"data.source"}
     return frozenset(place_keys) | checked
+
+
+def _own_keys(config: Mapping[str, Any]) -> frozenset[str]:
+    """The keys of a config but those of the families of shifts, which the user chooses."""
+    shifts = "augmentation.shifts"
+    return frozenset(shifts if key.startswith(f"{shifts}.") else key for key in _flatten(config))
 
 
 def _flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

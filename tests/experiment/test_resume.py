@@ -115,6 +115,15 @@ def test_only_an_unstarted_run_is_discarded(tmp_path):
     assert not RunRecord(tmp_path).inputs
 
 
+def test_an_unstarted_run_with_other_shifts_is_discarded(tmp_path):
+    for shifts in ({"gamma": 3.0, "blur": 2.0}, {"blur": 2.0}, {}):
+        config = values()
+        config["augmentation"]["shifts"] = shifts
+        discard_unstarted_run(config, tmp_path)
+        keep_config(config, tmp_path)
+    assert read_config(tmp_path)["augmentation"]["shifts"] == {}
+
+
 @pytest.mark.parametrize("content", ['{"study": {"seeds": [0]}}', '{"mine": 1}', "[1]", "no JSON"])
 def test_another_programs_config_is_never_replaced(tmp_path, content):
     (tmp_path / "config.json").write_text(content)
