@@ -1,7 +1,7 @@
 """Creates `tests/goldens/*.npz`: results of PyTorch and torchvision, for tests without them.
 
     pip install torch torchvision
-    python scripts/make_goldens.py            # all
+    python scripts/make_goldens.py            # all; see goldens/distillation.py for what it needs
     python scripts/make_goldens.py networks   # some
 
 Every module of `scripts/goldens` but `common` writes the file of its name.

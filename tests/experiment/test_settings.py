@@ -30,6 +30,7 @@ def test_every_problem_is_named_at_once():
             "batch_size": 0,
             "optimizer.schedule": "linear",
             "augmentation.flip_probabilty": 0.1,
+            "distillation.terms.nkd": 1.0,
             "seed": "many",
         }
     )
@@ -41,6 +42,7 @@ def test_every_problem_is_named_at_once():
         "config.batch_size=0 must be at least 1",
         "must be one of cosine_epoch",
         "flip_probabilty is not a key of an experiment; did you mean flip_probability?",
+        "config.distillation.terms.nkd is not a key of an experiment; did you mean nckd?",
         "config.seed='many' must be an integer",
         "config.data.image_size is missing",
     ):
@@ -61,6 +63,13 @@ def test_every_problem_is_named_at_once():
         ("distillation.temperature", math.inf),
         ("distillation.temperature", math.nan),
         ("distillation.beta", math.inf),
+        ("distillation.layer_pairs", "layer3"),
+        ("distillation.layer_pairs", "layer2:features.12,layer3:"),
+        ("distillation.layer_pairs", ("layer3:features.16",)),
+        ("distillation.normalise_features", 1),
+        ("distillation.terms", 1.0),
+        ("distillation.terms.nckd", -1.0),
+        ("augmentation.mixup_alpha", math.inf),
         ("optimizer.learning_rate", math.inf),
         ("optimizer.weight_decay", math.inf),
         ("augmentation.rotation_degrees", math.inf),

@@ -1,5 +1,6 @@
 """Whole runs on tiny data: what they write, and that an interrupted one ends like any other."""
 
+import dataclasses
 import json
 import os
 import shutil
@@ -16,6 +17,7 @@ from PIL import Image
 from fakd_jax.data.dataset import SPLITS
 from fakd_jax.data.groups import fingerprint_of_groups
 from fakd_jax.data.splits import Split
+from fakd_jax.distillation.terms import TERM_NAMES, TermWeights
 from fakd_jax.errors import NotFiniteError, UserError
 from fakd_jax.experiment.teacher_and_student import run_experiment
 from fakd_jax.models.checkpoint import (
@@ -36,7 +38,11 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 TIMINGS = {"images_per_second", "seconds"}
 # 32 training images in batches of 8: steps 1 to 4 are the first epoch, 5 to 8 the second and last.
 EPOCH_STEPS = 4
-DISTILLED = {"student.num_epochs": 1, "student.recalibrate_batch_norm": 2}
+DISTILLED = {
+    "student.num_epochs": 1,
+    "student.recalibrate_batch_norm": 2,
+    "distillation.terms.nckd": 0.25,
+}
 
 
 @pytest.fixture(scope="module")
@@ -368,10 +374,38 @@ def test_two_devices_give_the_losses_of_one(run, data, cache, tmp_path):
 def test_a_given_teacher_is_used_and_never_trained(whole, distilled):
     workdir, result = distilled
     assert result.teacher == whole[1].teacher
-    assert all(
-        record.keys() & {"ce", "kd", "fa"} == {"ce", "kd"} for record in read_records(workdir)
-    )
+    for record in read_records(workdir):
+        assert record.keys() & TERM_NAMES.keys() == {"ce", "kd", "nckd"}
+        loss = 0.5 * record["ce"] + 0.5 * record["kd"] + 0.25 * record["nckd"]
+        assert record["loss"] == pytest.approx(loss, rel=1e-4)
     assert not (workdir / "teacher").exists()
+
+
+@pytest.mark.slow
+def test_every_term_trains_on_mixtures_and_is_resumed_exactly(run, whole, tmp_path):
+    weights = {field.name: 0.25 for field in dataclasses.fields(TermWeights)}
+    more = {
+        "teacher.checkpoint": str(whole[0]),
+        "augmentation.mixup_alpha": 0.5,
+        "distillation.layer_pairs": "layer2:features.4,layer3:features.6",
+        "distillation.normalise_features": True,
+        "distillation.standardise_logits": True,
+        **{f"distillation.terms.{name}": weight for name, weight in weights.items()},
+    }
+    result = run("fakd", tmp_path / "run", **more)
+    for record in read_records(tmp_path / "run"):
+        assert record.keys() & TERM_NAMES.keys() == TERM_NAMES.keys()
+        loss = sum(
+            w * record[name] for name, w in {"ce": 0.5, "kd": 0.5, "fa": 1.0, **weights}.items()
+        )
+        assert record["loss"] == pytest.approx(loss, rel=1e-4)
+    state, _ = load_model(result.student)
+    assert not [name for name in to_named_arrays(state) if "projection" in name]
+    resumed = shutil.copytree(tmp_path / "run", tmp_path / "resumed")
+    shutil.rmtree(resumed / "student" / "last" / str(2 * EPOCH_STEPS))
+    run("fakd", resumed, **more)
+    assert metrics_of(resumed) == metrics_of(tmp_path / "run")
+    assert_same_weights(resumed / "student", result.student)
 
 
 @pytest.mark.slow
@@ -394,7 +428,8 @@ def test_a_given_teacher_is_used_where_needed_and_never_trained(
     ("changes", "message"),
     [
         ({"teacher.checkpoint": "", "teacher.num_epochs": 0}, "allow_untrained"),
-        ({"distillation.teacher_layer": "layer9"}, "layer9.*layer3"),
+        ({"distillation.teacher_layer": "layer9"}, "layer9.*distillation.teacher_layer.*layer3"),
+        ({"distillation.layer_pairs": "layer3:x"}, "'x'.*distillation.layer_pairs.*features.6"),
         ({"data.split": "kfold"}, "has learnt from 9 of the 12 test images"),
     ],
 )

@@ -67,6 +67,13 @@ def test_losses_by_their_terms():
     assert losses == ["CE", "CE", "0.5 CE + 0.5 KD", "CE + FA", "0.5 CE + 0.5 KD + FA"]
 
 
+def test_a_method_of_other_terms_takes_two_lines():
+    config = study(methods=("teacher", "dkd"))
+    terms = {"tckd": 1.0, "nckd": 8.0}
+    config.changes.dkd = {"distillation": {"alpha": 0.0, "beta": 0.0, "terms": terms}}
+    assert open_study(config, WORKDIR).loss("dkd") == "CE + TCKD + 8 NCKD"
+
+
 def test_a_k_fold_split_has_a_cell_per_fold():
     config = study(splits=("kfold",), seeds=(0,), methods=("teacher", "kd"))
     with config.unlocked():

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
+from fakd_jax.distillation.terms import TERM_NAMES
 from fakd_jax.errors import UserError
 from fakd_jax.evaluation.report.plots import (
     plot_confusion_matrix,
@@ -39,6 +40,11 @@ def test_curves_of_both_phases_by_term() -> None:
     assert labels(figure, 0) == ["total, train", "total, val"]
     assert len(labels(figure, 1)) == 8
     assert labels(figure, 3)[-1] == "best val: 50.00 % at epoch 1"  # the earlier of equals
+
+
+def test_every_term_of_an_objective_has_a_curve() -> None:
+    figure = plot_curves(records("student", 1, tuple(TERM_NAMES)))
+    assert len(labels(figure, 0)) == 2 * (1 + len(TERM_NAMES))
 
 
 def test_a_total_that_is_one_term_is_drawn_once_and_ticks_are_whole_epochs() -> None:
