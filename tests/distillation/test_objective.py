@@ -81,6 +81,7 @@ def test_a_further_term_needs_a_teacher_and_no_projection(term, compares_feature
     assert not objective.aligns_features
 
 
+@pytest.mark.slow
 def test_several_pairs_of_layers_are_averaged():
     objective = Objective(
         beta=2.0, terms=TermWeights(attention=3.0), layer_pairs="layer3:a, layer3:b"
@@ -110,8 +111,11 @@ def test_several_pairs_of_layers_are_averaged():
         objective.loss(LOGITS, maps, LABELS, teacher=teacher, projections=projections[:1])
 
 
-def test_labels_of_mixtures_are_mixed_and_the_teacher_is_compared_as_it_is():
-    objective = Objective(alpha=0.5, terms=TermWeights(tckd=1.0))
+@pytest.mark.parametrize(
+    "further", [{}, pytest.param({"tckd": 1.0, "nckd": 1.0}, marks=pytest.mark.slow)]
+)
+def test_labels_of_mixtures_are_mixed_and_the_teacher_is_compared_as_it_is(further):
+    objective = Objective(alpha=0.5, terms=TermWeights(**further))
     teacher = objective.teacher_outputs(TEACHER_LOGITS, {})
     others = jnp.array([1, 2])
     mixed = MixedLabels(others, jnp.float32(0.25))
@@ -119,12 +123,13 @@ def test_labels_of_mixtures_are_mixed_and_the_teacher_is_compared_as_it_is():
         objective.loss(LOGITS, {}, labels, teacher=teacher, mixed=mixed)[1]
         for labels, mixed in ((LABELS, None), (others, None), (LABELS, mixed))
     )
-    for name in ("ce", "tckd"):
+    for name in ("ce", *further):
         expected = 0.25 * plain[name] + 0.75 * other[name]
         np.testing.assert_allclose(mixture[name], expected, rtol=1e-6)
     assert mixture["kd"] == plain["kd"]
 
 
+@pytest.mark.slow
 def test_standardised_logits_are_compared_and_those_of_the_labels_are_not():
     plain, standardised = (Objective(alpha=0.5, standardise_logits=on) for on in (False, True))
     teacher = plain.teacher_outputs(5 * LOGITS + 1, {})
