@@ -5,7 +5,6 @@ All share one function, compiled once for a batch of eight rows of which a mask 
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -42,8 +41,7 @@ TERMS: dict[str, tuple[str, str, Callable[..., jax.Array]]] = {
 every_term = pytest.mark.parametrize("name", TERMS)
 
 
-# Compiling takes longer than computing.
-@functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
+@jax.jit
 def evaluate(inputs: Inputs, mask: jax.Array | None) -> dict[str, tuple[jax.Array, ...]]:
     """The value of every term, and its gradients by the student's and the teacher's input."""
 
