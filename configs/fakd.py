@@ -107,8 +107,21 @@ def get_config(variant: str = "") -> ConfigDict:
     optimizer.learning_rate = 1e-4  # AdamW
     optimizer.weight_decay = 1e-5
     optimizer.schedule = "cosine_epoch"  # or "cosine_step", "constant"
+    optimizer.warmup_epochs = 0.0  # of a linear rise from 0, before the schedule
+    optimizer.max_gradient_norm = 0.0  # longer gradients are scaled down to it; 0: none are
+    # Share of an exponential moving average of the weights that each step keeps, such as 0.999;
+    # the average is what is validated and saved as the best. 0: off.
+    optimizer.ema_decay = 0.0
+    # Each network may have values of its own, e.g. --config.student.optimizer.learning_rate=1e-3;
+    # None takes the one above.
+    for network in (teacher, student):
+        network.optimizer = ConfigDict(
+            {key: config_dict.placeholder(type(value)) for key, value in optimizer.items()}
+        )
 
-    config.early_stopping = ConfigDict({"patience": 5})  # epochs without a better accuracy
+    config.early_stopping = early_stopping = ConfigDict()
+    early_stopping.monitor = "accuracy"  # chooses the epoch; or "balanced_accuracy", "loss"
+    early_stopping.patience = 5  # epochs without a better one, after which training stops
     # Minutes between checkpoints within an epoch, or 0 for one after every step; every epoch ends
     # with one anyway.
     config.checkpoint_minutes = 5.0

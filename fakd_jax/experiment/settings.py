@@ -28,6 +28,7 @@ from fakd_jax.distillation.terms import TermWeights
 from fakd_jax.errors import UserError
 from fakd_jax.runtime.precision import DTYPES
 from fakd_jax.shifts.families import FAMILIES
+from fakd_jax.training.early_stopping import MONITORS
 from fakd_jax.training.optimizer import SCHEDULES
 
 Check = tuple[Callable[[Any], bool], str]
@@ -39,15 +40,19 @@ def one_of(*known: str) -> Check:
     return lambda value: value in known, f"one of {', '.join(known)}"
 
 
+def or_none(check: Check) -> Check:
+    """The check for None or a value in a range."""
+    in_range, must_be = check
+    return lambda value: value is None or in_range(value), f"{must_be}, or None"
+
+
 POSITIVE_INTEGER: Check = (lambda value: value >= 1, "at least 1")
 NOT_NEGATIVE: Check = (lambda value: 0 <= value < math.inf, "0 or more, and finite")
 POSITIVE: Check = (lambda value: 0 < value < math.inf, "above 0, and finite")
 FRACTION: Check = (lambda value: 0 <= value <= 1, "between 0 and 1")
+DECAY: Check = (lambda value: 0 <= value < 1, "0 or more, and below 1")
 Channels = tuple[float, float, float]
-Momentum = Annotated[
-    float | None,
-    (lambda value: value is None or 0 < value <= 1, "above 0 and at most 1, or None"),
-]
+Momentum = Annotated[float | None, or_none((lambda value: 0 < value <= 1, "above 0 and at most 1"))]
 
 
 @dataclass(frozen=True)
@@ -105,6 +110,30 @@ class AugmentationConfig(Augmentation):
 
 
 @dataclass(frozen=True)
+class OptimizerConfig:
+    """AdamW, its learning-rate schedule and the average of the weights."""
+
+    learning_rate: Annotated[float, POSITIVE]
+    weight_decay: Annotated[float, NOT_NEGATIVE]
+    schedule: Annotated[str, one_of(*SCHEDULES)]
+    warmup_epochs: Annotated[float, NOT_NEGATIVE]
+    max_gradient_norm: Annotated[float, NOT_NEGATIVE]
+    ema_decay: Annotated[float, DECAY]
+
+
+@dataclass(frozen=True)
+class OptimizerOverrides:
+    """A network's own values of :class:`OptimizerConfig`; None takes the shared one."""
+
+    learning_rate: Annotated[float | None, or_none(POSITIVE)]
+    weight_decay: Annotated[float | None, or_none(NOT_NEGATIVE)]
+    schedule: Annotated[str | None, or_none(one_of(*SCHEDULES))]
+    warmup_epochs: Annotated[float | None, or_none(NOT_NEGATIVE)]
+    max_gradient_norm: Annotated[float | None, or_none(NOT_NEGATIVE)]
+    ema_decay: Annotated[float | None, or_none(DECAY)]
+
+
+@dataclass(frozen=True)
 class NetworkConfig:
     """A network, its initial weights and how long it is trained."""
 
@@ -113,6 +142,7 @@ class NetworkConfig:
     num_epochs: Annotated[int, POSITIVE_INTEGER]
     batch_norm_momentum: Momentum
     recalibrate_batch_norm: Annotated[int, NOT_NEGATIVE]
+    optimizer: OptimizerOverrides
 
     @property
     def overrides(self) -> dict[str, float]:
@@ -161,18 +191,10 @@ class DistillationConfig(Objective):
 
 
 @dataclass(frozen=True)
-class OptimizerConfig:
-    """AdamW and its learning-rate schedule."""
-
-    learning_rate: Annotated[float, POSITIVE]
-    weight_decay: Annotated[float, NOT_NEGATIVE]
-    schedule: Annotated[str, one_of(*SCHEDULES)]
-
-
-@dataclass(frozen=True)
 class EarlyStoppingConfig:
-    """When a phase ends before its last epoch."""
+    """Which epoch is the best, and when a phase ends before its last one."""
 
+    monitor: Annotated[str, one_of(*MONITORS)]
     patience: Annotated[int, POSITIVE_INTEGER]
 
 
@@ -199,6 +221,12 @@ class ExperimentConfig:
     def network(self, role: str) -> NetworkConfig:
         """The settings of the "teacher" or the "student"."""
         return self.teacher if role == "teacher" else self.student
+
+    def optimizer_of(self, role: str) -> OptimizerConfig:
+        """The optimizer of the "teacher" or the "student": the shared one with its own values."""
+        own = dataclasses.asdict(self.network(role).optimizer)
+        given = {name: value for name, value in own.items() if value is not None}
+        return dataclasses.replace(self.optimizer, **given)
 
     @property
     def needs_teacher(self) -> bool:
@@ -231,6 +259,16 @@ def parse(config: ConfigDict, prefix: str = "config.") -> ExperimentConfig:
             f"data.groups has no effect with data.split={settings.data.split}; use "
             f"{', '.join(NEED_GROUPS)}"
         )
+    for role in ("teacher", "student") if settings else ():
+        warmup, epochs = (
+            settings.optimizer_of(role).warmup_epochs,
+            settings.network(role).num_epochs,
+        )
+        if warmup >= epochs > 0:
+            problems.append(
+                f"optimizer.warmup_epochs={warmup:g} leaves none of {role}.num_epochs={epochs}; "
+                "lower it"
+            )
     if problems:
         raise UserError("; ".join(f"{prefix}{problem}" for problem in problems))
     return settings
@@ -278,7 +316,7 @@ def _convert(value: Any, kind: Any) -> tuple[Any, str]:
         kind, (in_range, must_be) = typing.get_args(kind)
         converted, wrong_type = _convert(value, kind)
         return converted, wrong_type or ("" if in_range(converted) else must_be)
-    if kind == float | None and value is None:
+    if value is None and type(None) in typing.get_args(kind):
         return None, ""
     if kind == Channels:
         if isinstance(value, Sequence) and len(value) == 3 and all(map(_is_number, value)):
@@ -301,4 +339,5 @@ _TYPES: dict[Any, tuple[Callable[[Any], bool], Callable[[Any], Any], str]] = {
     int: (lambda value: isinstance(value, Integral) and _is_number(value), int, "an integer"),
     float: (_is_number, float, "a number"),
     float | None: (_is_number, float, "a number or None"),
+    str | None: (lambda value: isinstance(value, str), str, "text or None"),
 }

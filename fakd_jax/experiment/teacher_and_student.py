@@ -299,22 +299,29 @@ class _Experiment:
     def _train(
         self, role: str, learner: Learner, teacher: Teacher | None, objective: Objective
     ) -> Path:
-        config = self.config
+        config, settings = self.config, self.config.optimizer_of(role)
         schedule = learning_rate_schedule(
-            config.optimizer.schedule,
-            learning_rate=config.optimizer.learning_rate,
+            settings.schedule,
+            learning_rate=settings.learning_rate,
             steps_per_epoch=steps_per_epoch(len(self.split.train), config.batch_size),
             num_epochs=config.network(role).num_epochs,
+            warmup_epochs=settings.warmup_epochs,
         )
         phase = Phase(
             name=role,
             learner=learner,
             teacher=teacher,
             objective=objective,
-            optimizer=adamw(schedule, weight_decay=config.optimizer.weight_decay),
+            optimizer=adamw(
+                schedule,
+                weight_decay=settings.weight_decay,
+                max_gradient_norm=settings.max_gradient_norm,
+            ),
+            ema_decay=settings.ema_decay,
             schedule=schedule,
             num_epochs=config.network(role).num_epochs,
             patience=config.early_stopping.patience,
+            monitor=config.early_stopping.monitor,
             batch_size=config.batch_size,
             eval_batch_size=config.eval_batch_size,
             preprocessing=config.data.preprocessing,

@@ -241,6 +241,7 @@ def _training_arrays(learner: Learner, state: TrainState) -> dict[str, Any]:
         "projection": nnx.state(learner.projection, nnx.Param) if learner.projection else {},
         "optimizer_state": state.optimizer_state,
         "sums": state.sums,
+        "average": state.average,
     }
 
 

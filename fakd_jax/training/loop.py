@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import time
 from collections.abc import Mapping
 from contextlib import closing
@@ -11,6 +12,7 @@ from typing import Any
 
 from fakd_jax.data.pipeline import ImageSource, steps_per_epoch, train_iterator
 from fakd_jax.data.splits import Split
+from fakd_jax.errors import NotFiniteError
 from fakd_jax.runtime.async_dispatch import steps_ahead
 from fakd_jax.runtime.coordination import require_same, wait_for_all, writer_first
 from fakd_jax.runtime.distributed import is_writer
@@ -40,7 +42,7 @@ def run_phase(phase: Phase, dataset: ImageSource, split: Split, workdir: Path) -
       workdir: `workdir/<phase>/{best,last}` and `workdir/metrics.jsonl` are written.
 
     Returns:
-      The checkpoint of the epoch with the best validation accuracy.
+      The checkpoint of the epoch with the best validation metric, see :class:`EarlyStopping`.
 
     Raises:
       UserError: a loss is not finite; a checkpoint does not fit; too few images.
@@ -62,11 +64,16 @@ def run_phase(phase: Phase, dataset: ImageSource, split: Split, workdir: Path) -
 
     # ---------------------------------------------------------------- state, new or resumed
     checkpoints = PhaseCheckpoints(workdir / phase.name, minutes=phase.checkpoint_minutes)
-    stopping = EarlyStopping(phase.patience)
-    state = initial_state(phase.learner, phase.optimizer, phase.objective.weights.keys())
+    stopping = EarlyStopping(phase.patience, phase.monitor)
+    state = initial_state(
+        phase.learner,
+        phase.optimizer,
+        phase.objective.weights.keys(),
+        averages=phase.ema_decay > 0,
+    )
     if restored := writer_first(lambda: checkpoints.restore_last(phase.learner, state)):
         state, position = restored
-        stopping = EarlyStopping(**position["early_stopping"])
+        stopping = EarlyStopping.restored(position["early_stopping"])
         iterator.set_state(position["iterator"])
     step = int(state.step)
     require_same("step to resume from", f"{phase.name} {step}")
@@ -83,6 +90,7 @@ def run_phase(phase: Phase, dataset: ImageSource, split: Split, workdir: Path) -
         phase.preprocessing,
         phase.augmentation,
         steps_per_epoch=epoch_steps,
+        ema_decay=phase.ema_decay,
         deterministic=phase.deterministic,
         placement=placement,
     )
@@ -93,6 +101,7 @@ def run_phase(phase: Phase, dataset: ImageSource, split: Split, workdir: Path) -
     def metadata() -> dict[str, Any]:
         source = {"phase": phase.name, "step": step, "epoch": -(-step // epoch_steps)}
         source["val_accuracy"] = stopping.best_accuracy
+        source["monitor"] = phase.monitor
         return phase.metadata | {"source": phase.metadata["source"] | source}
 
     def save(best: TrainState | None = None) -> None:
@@ -105,7 +114,7 @@ def run_phase(phase: Phase, dataset: ImageSource, split: Split, workdir: Path) -
         described = metadata()
         chosen = None
         if best is not None:
-            source = described["source"] | {"batch_statistics": recalibration.describe()}
+            source = described["source"] | recalibration.describe()
             chosen = best, described | {"source": source}
         checkpoints.save(phase.learner, state, described, position, best=chosen)
 
@@ -145,12 +154,13 @@ def run_phase(phase: Phase, dataset: ImageSource, split: Split, workdir: Path) -
             metric_log.record("train", step=step, epoch=epoch, values=metrics)
 
             started = time.monotonic()
-            validated = recalibration.run(state)
+            validated = recalibration.run(state.averaged())
             metrics = validation.run(validated)
             metrics["seconds"] = time.monotonic() - started
             metric_log.record("val", step=step, epoch=epoch, values=metrics)
-            is_best = stopping.is_better(metrics["accuracy"])
-            stopping = stopping.update(epoch=epoch, step=step, accuracy=metrics["accuracy"])
+            _require_finite(phase, epoch, metrics)
+            is_best = stopping.is_better(metrics)
+            stopping = stopping.update(epoch=epoch, step=step, metrics=metrics)
             finished = stopping.is_finished(phase.num_epochs)
             _log_epoch(phase, stopping, metrics, is_best)
             save(best=validated if is_best else None)
@@ -158,9 +168,9 @@ def run_phase(phase: Phase, dataset: ImageSource, split: Split, workdir: Path) -
     if stop.requested:  # after the last epoch too: what follows the phase must not begin
         _interrupt(phase, step)
     LOGGER.info(
-        "%s: best validation accuracy %.2f %% at epoch %d of %d",
+        "%s: best validation %s at epoch %d of %d",
         phase.name,
-        100 * stopping.best_accuracy,
+        _described(phase.monitor, stopping.best_value),
         stopping.best_epoch,
         stopping.last_epoch,
     )
@@ -172,20 +182,42 @@ def _log_epoch(
     phase: Phase, stopping: EarlyStopping, metrics: Mapping[str, float], is_best: bool
 ) -> None:
     terms = [f"{name} {metrics[name]:.4f}" for name in ("loss", *phase.objective.weights)]
+    accuracies = [
+        _described(name, metrics[name])
+        for name in dict.fromkeys(("accuracy", phase.monitor))
+        if name != "loss"
+    ]
     LOGGER.info(
-        "%s epoch %d/%d: validation %s, accuracy %.2f %%%s",
+        "%s epoch %d/%d: validation %s%s",
         phase.name,
         stopping.last_epoch,
         phase.num_epochs,
-        ", ".join(terms),
-        100 * metrics["accuracy"],
+        ", ".join([*terms, *accuracies]),
         " (best so far)" if is_best else "",
     )
     if stopping.should_stop and stopping.last_epoch < phase.num_epochs:
         LOGGER.info(
-            "%s: stopped early after %d epochs without a better validation accuracy",
+            "%s: stopped early after %d epochs without a better validation %s",
             phase.name,
             phase.patience,
+            _words(phase.monitor),
+        )
+
+
+def _words(metric: str) -> str:
+    return metric.replace("_", " ")
+
+
+def _described(metric: str, value: float) -> str:
+    """A metric with its value."""
+    return f"{_words(metric)} " + (f"{value:.4f}" if metric == "loss" else f"{100 * value:.2f} %")
+
+
+def _require_finite(phase: Phase, epoch: int, metrics: Mapping[str, float]) -> None:
+    if not math.isfinite(metrics[phase.monitor]):
+        raise NotFiniteError(
+            f"{phase.name} {epoch}/{phase.num_epochs}: the validation {_words(phase.monitor)}, by "
+            "which the epoch is chosen, is not finite; lower config.optimizer.learning_rate"
         )
 
 

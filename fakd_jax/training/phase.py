@@ -26,9 +26,12 @@ class Phase:
       teacher: frozen, or None.
       objective: the loss.
       optimizer: updates the learner's parameters.
+      ema_decay: share that each step keeps of the averages of parameters and batch statistics,
+        which are validated and saved as the best; 0 averages nothing.
       schedule: the learning rate as a function of the step, for the log.
       num_epochs: the maximum number of epochs.
       patience: see :class:`fakd_jax.training.early_stopping.EarlyStopping`.
+      monitor: likewise.
       batch_size: of training; a multiple of the number of devices.
       eval_batch_size: of validation; likewise.
       preprocessing: of all images.
@@ -46,9 +49,11 @@ class Phase:
     teacher: Teacher | None
     objective: Objective
     optimizer: optax.GradientTransformation
+    ema_decay: float
     schedule: Callable[[int], jax.Array]
     num_epochs: int
     patience: int
+    monitor: str
     batch_size: int
     eval_batch_size: int
     preprocessing: Preprocessing

@@ -23,8 +23,9 @@ class Recalibration:
     """Re-estimates a phase's batch statistics, see :mod:`fakd_jax.training.batch_statistics`.
 
     The images are augmented as in training, because the weights were fitted to the moments of
-    augmented batches. Batches and augmentation depend on the run's seed alone: the same weights
-    give the same statistics, whether or not the run was interrupted before.
+    augmented batches; mixup is left out, because only single images are classified later. Batches
+    and augmentation depend on the run's seed alone: the same weights give the same statistics,
+    whether or not the run was interrupted before.
 
     Attributes:
       ids: of the training images.
@@ -62,12 +63,15 @@ class Recalibration:
                 wait_until_done(estimate)
         return state._replace(batch_stats=estimate)
 
-    def describe(self) -> str:
-        """Returns in words where the statistics come from."""
+    def describe(self) -> dict[str, str]:
+        """Returns in words where statistics and weights of the validated state come from."""
         phase = self.phase
-        if not phase.recalibrate_batch_norm:
-            return "running averages of training"
-        return (
-            f"re-estimated on {phase.recalibrate_batch_norm} batches of {phase.batch_size} "
-            "augmented training images"
-        )
+        described = {"batch_statistics": "running averages of training"}
+        if phase.recalibrate_batch_norm:
+            described["batch_statistics"] = (
+                f"re-estimated on {phase.recalibrate_batch_norm} batches of {phase.batch_size} "
+                "augmented training images"
+            )
+        if phase.ema_decay:
+            described["weights"] = f"exponential moving average, decay {phase.ema_decay:g}"
+        return described

@@ -48,6 +48,7 @@ class TrainState(NamedTuple):
       batch_stats: running batch statistics, float32.
       optimizer_state: optax's.
       sums: float32 scalars over the epoch so far, see :data:`SUMMED`.
+      average: "params" and "batch_stats" averaged over the steps; empty without averaging.
     """
 
     step: jax.Array
@@ -55,6 +56,12 @@ class TrainState(NamedTuple):
     batch_stats: nnx.State
     optimizer_state: optax.OptState
     sums: dict[str, jax.Array]
+    average: dict[str, nnx.State]
+
+    def averaged(self) -> TrainState:
+        """Returns the state with the averages, if there are any, as its values."""
+        values: dict[str, Any] = self.average
+        return self._replace(**values)
 
 
 def zero_sums(terms: Collection[str]) -> dict[str, jax.Array]:
@@ -63,23 +70,39 @@ def zero_sums(terms: Collection[str]) -> dict[str, jax.Array]:
 
 
 def initial_state(
-    learner: Learner, optimizer: optax.GradientTransformation, terms: Collection[str] = ()
+    learner: Learner,
+    optimizer: optax.GradientTransformation,
+    terms: Collection[str] = (),
+    *,
+    averages: bool = False,
 ) -> TrainState:
-    """Returns the state before the first step of training `learner` on these terms of the loss.
+    """Returns the state before the first step of training `learner`.
 
     Its arrays are copies: the first step donates them, and the learner keeps its own.
+
+    Args:
+      learner: whose parameters and batch statistics it has.
+      optimizer: updates them.
+      terms: of the loss, which are summed.
+      averages: whether it has room for averages, which the first step fills.
     """
     params, batch_stats = nnx.state(learner, nnx.Param, nnx.BatchStat)
-    # Copied through the host: copying on the device would compile a program for every shape.
-    params, batch_stats = jax.tree.map(
-        lambda array: jax.device_put(np.array(array)), (params, batch_stats)
-    )
+    own = {"params": params, "batch_stats": batch_stats}
+
+    def copied() -> dict[str, nnx.State]:
+        # Through the host: copying on the device would compile a program for every shape.
+        values: dict[str, nnx.State] = jax.tree.map(
+            lambda array: jax.device_put(np.array(array)), own
+        )
+        return values
+
+    values = copied()
     return TrainState(
         step=jnp.zeros((), jnp.int32),
-        params=params,
-        batch_stats=batch_stats,
-        optimizer_state=jax.jit(optimizer.init)(params),
+        **values,
+        optimizer_state=jax.jit(optimizer.init)(values["params"]),
         sums=zero_sums(terms),
+        average=copied() if averages else {},
     )
 
 

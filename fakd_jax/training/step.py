@@ -54,7 +54,8 @@ class Steps(NamedTuple):
         loss); the loss is NaN if the gradient is not finite. The key is the phase's: augmentation
         and dropout of each step derive from it and the step's number.
       teach: (teacher variables, batch) → the teacher's outputs on images without augmentation.
-      validate: (state, teacher outputs or None, batch with mask) → sums over the masked-in images.
+      validate: (state, teacher outputs or None, batch with mask) → sums over the masked-in images,
+        "class_correct" and "class_count" float32 [C], the others scalars.
       re_estimate: (state, batch statistics estimated so far, number of batches so far, uint8
         images, key) → the statistics estimated with one more batch, augmented as in training.
     """
@@ -74,6 +75,7 @@ def make_steps(
     augmentation: Augmentation,
     *,
     steps_per_epoch: int,
+    ema_decay: float = 0.0,
     deterministic: bool = True,
     placement: Placement | None = None,
 ) -> Steps:
@@ -91,6 +93,8 @@ def make_steps(
       preprocessing: makes the networks' inputs from the images.
       augmentation: of the training images, on the device.
       steps_per_epoch: after this many steps the sums start again from zero.
+      ema_decay: share of the averages that each step keeps, see :func:`average_values`; 0 averages
+        nothing.
       deterministic: see :func:`fakd_jax.models.kernels.compilation.compiler_options`.
       placement: of states and sums, replicated, and of the teacher's outputs, split; None leaves
         them where the arguments are.
@@ -113,6 +117,7 @@ def make_steps(
         preprocessing,
         augmentation,
         steps_per_epoch,
+        ema_decay,
         deterministic,
         placement.replicated if placement else None,
         placement.split if placement else None,
@@ -129,6 +134,7 @@ def _jitted(
     preprocessing: Preprocessing,
     augmentation: Augmentation,
     steps_per_epoch: int,
+    ema_decay: float,
     deterministic: bool,
     whole: NamedSharding | None,
     split: NamedSharding | None,
@@ -151,8 +157,8 @@ def _jitted(
         teacher: TeacherOutputs | None,
         dropout_key: jax.Array | None = None,
         mixed: MixedLabels | None = None,
-    ) -> tuple[jax.Array, Sums]:
-        """Returns the mean loss, and the sums over the images that the batch's mask keeps."""
+    ) -> tuple[jax.Array, Sums, Sums]:
+        """Returns the mean loss, and sums over the images that the mask keeps: of all, by class."""
         labels, mask = batch["label"], batch.get("mask")
         logits, features = forward(
             learner.network, images, features=objective.student_features, dropout_key=dropout_key
@@ -170,9 +176,15 @@ def _jitted(
         count = jnp.sum(counted, dtype=jnp.float32)
         if mixed is not None:
             labels = jnp.where(mixed.share < 0.5, mixed.labels, labels)  # of the larger share
-        correct = jnp.sum((jnp.argmax(logits, axis=-1) == labels) & counted, dtype=jnp.float32)
+        is_correct = (jnp.argmax(logits, axis=-1) == labels) & counted
+        correct = jnp.sum(is_correct, dtype=jnp.float32)
+        by_class = jax.nn.one_hot(labels, logits.shape[-1])
+        class_sums = {
+            "class_correct": jnp.sum(by_class * is_correct[:, None], axis=0),
+            "class_count": jnp.sum(by_class * counted[:, None], axis=0),
+        }
         sums = {name: mean * count for name, mean in {"loss": loss, **terms}.items()}
-        return loss, zero_sums(terms) | sums | {"correct": correct, "count": count}
+        return loss, zero_sums(terms) | sums | {"correct": correct, "count": count}, class_sums
 
     def train(
         state: TrainState, teacher_variables: nnx.State | None, batch: Batch, key: jax.Array
@@ -192,7 +204,7 @@ def _jitted(
 
         def loss_function(params: nnx.State) -> tuple[jax.Array, Any]:
             student = nnx.merge(train_graphdef, params, state.batch_stats, copy=True)
-            loss, sums = loss_and_sums(student, images, batch, teacher, dropout_key, mixed)
+            loss, sums, _ = loss_and_sums(student, images, batch, teacher, dropout_key, mixed)
             return loss, (sums, nnx.state(student, nnx.BatchStat))
 
         (loss, (sums, batch_stats)), gradients = jax.value_and_grad(loss_function, has_aux=True)(
@@ -200,14 +212,20 @@ def _jitted(
         )
         updates, optimizer_state = optimizer.update(gradients, state.optimizer_state, state.params)
         starts_epoch = state.step % steps_per_epoch == 0
+        params = optax.apply_updates(state.params, updates)
+        average = {}
+        if ema_decay:
+            values = {"params": params, "batch_stats": batch_stats}
+            average = average_values(state.average, values, ema_decay, state.step)
         next_state = TrainState(
             step=state.step + 1,
-            params=optax.apply_updates(state.params, updates),
+            params=params,
             batch_stats=batch_stats,
             optimizer_state=optimizer_state,
             sums=jax.tree.map(
                 lambda so_far, new: jnp.where(starts_epoch, 0.0, so_far) + new, state.sums, sums
             ),
+            average=average,
         )
         # A gradient that is not finite makes the next step's loss NaN; it is reported at once.
         return next_state, jnp.where(jnp.isfinite(optax.tree.norm(gradients)), loss, jnp.nan)
@@ -217,7 +235,9 @@ def _jitted(
 
     def validate(state: TrainState, teacher: TeacherOutputs | None, batch: Batch) -> Sums:
         student = nnx.merge(eval_graphdef, state.params, state.batch_stats, copy=True)
-        return loss_and_sums(student, preprocessing.inputs(batch["image"]), batch, teacher)[1]
+        images = preprocessing.inputs(batch["image"])
+        _, sums, class_sums = loss_and_sums(student, images, batch, teacher)
+        return sums | class_sums
 
     def re_estimate(
         state: TrainState,
@@ -239,3 +259,20 @@ def _jitted(
         validate=jax.jit(validate, compiler_options=options, out_shardings=whole),
         re_estimate=jax.jit(re_estimate, compiler_options=options, out_shardings=whole),
     )
+
+
+def average_values(average: Any, values: Any, decay: float, step: jax.Array) -> Any:
+    """Updates an exponential moving average: decay · average + (1 - decay) · values.
+
+    The values after the first step are the first average, as in PyTorch's
+    `swa_utils.AveragedModel` with `get_ema_multi_avg_fn(decay)` and `use_buffers=True` (Polyak &
+    Juditsky 1992, "Acceleration of stochastic approximation by averaging").
+
+    Args:
+      average: pytree of arrays, the average before the step.
+      values: pytree of the same structure, after the step.
+      decay: in (0, 1).
+      step: number of steps before it.
+    """
+    share = jnp.where(step == 0, 1.0, 1.0 - decay)
+    return optax.incremental_update(values, average, share)

@@ -1,4 +1,4 @@
-"""Validation: the means of the loss, its terms and the accuracy over the validation images."""
+"""Validation: the means of the loss, its terms and the accuracies over the validation images."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import jax
+import numpy as np
 
 from fakd_jax.data.pipeline import ImageSource, eval_batches
 from fakd_jax.distillation.objective import Objective, TeacherOutputs
@@ -48,7 +49,9 @@ class Validation:
             wait_for_room(sums)
             outputs = self._teacher_outputs(number, batch)
             sums.append(self.steps.validate(state, outputs, batch))
-        total = {name: sum(float(batch[name]) for batch in sums) for name in sums[0]}
+        total = {
+            name: sum(np.asarray(batch[name], np.float64) for batch in sums) for name in sums[0]
+        }
         return epoch_means(total, self.phase.objective)
 
     def _batches(self) -> Iterator[Batch]:
@@ -81,11 +84,17 @@ class Validation:
 
 
 def epoch_means(sums: Mapping[str, Any], objective: Objective) -> dict[str, float]:
-    """Turns sums over images (:data:`fakd_jax.training.state.SUMMED`) into means.
+    """Turns sums over images, as of the steps, into means.
 
     Returns:
-      "loss", the terms that have a weight, and "accuracy".
+      "loss", the terms that have a weight, "accuracy" and, from sums by class,
+      "balanced_accuracy": the mean recall of the classes that occur.
     """
     count = float(sums["count"])
     means = {name: float(sums[name]) / count for name in ("loss", *objective.weights)}
-    return means | {"accuracy": float(sums["correct"]) / count}
+    means["accuracy"] = float(sums["correct"]) / count
+    if "class_count" in sums:
+        support = np.asarray(sums["class_count"])
+        recall = np.asarray(sums["class_correct"])[support > 0] / support[support > 0]
+        means["balanced_accuracy"] = float(np.mean(recall))
+    return means

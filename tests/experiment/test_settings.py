@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import math
 import re
@@ -21,6 +22,17 @@ def config_with(changes):
 def test_settings_hold_the_configs_values(variant):
     config = fakd.get_config(variant)
     assert parse(config).to_dict() == json.loads(config.to_json())
+
+
+def test_a_network_may_have_an_optimizer_of_its_own():
+    config = fakd.get_config()
+    config.student.optimizer.learning_rate = 1e-3
+    config.student.optimizer.schedule = "constant"
+    config.optimizer.ema_decay = 0.9
+    settings = parse(config)
+    assert settings.optimizer_of("teacher") == settings.optimizer
+    own = dataclasses.replace(settings.optimizer, learning_rate=1e-3, schedule="constant")
+    assert settings.optimizer_of("student") == own
 
 
 def test_every_problem_is_named_at_once():
@@ -72,6 +84,11 @@ def test_every_problem_is_named_at_once():
         ("augmentation.mixup_alpha", math.inf),
         ("optimizer.learning_rate", math.inf),
         ("optimizer.weight_decay", math.inf),
+        ("optimizer.ema_decay", 1.0),
+        ("student.optimizer.learning_rate", 0.0),
+        ("student.optimizer.schedule", "linear"),
+        ("student.recalibrate_batch_norm", -1),
+        ("early_stopping.monitor", "f1"),
         ("augmentation.rotation_degrees", math.inf),
         ("augmentation.shift_probability", 1.1),
         ("augmentation.shifts", 3),
@@ -130,6 +147,11 @@ def test_wrong_shifts_are_named(name, value, message):
 def test_a_teacher_run_of_no_epochs_is_refused():
     with pytest.raises(UserError, match="trains nothing"):
         parse(config_with({"train": "teacher", "teacher.num_epochs": 0}))
+
+
+def test_a_warm_up_as_long_as_a_network_is_trained_is_refused():
+    with pytest.raises(UserError, match=r"warmup_epochs=2 leaves none of student\.num_epochs=2"):
+        parse(config_with({"student.num_epochs": 2, "student.optimizer.warmup_epochs": 2.0}))
 
 
 def test_a_study_names_keys_as_its_command_line_does():

@@ -255,6 +255,23 @@ def test_the_same_seed_gives_the_same_run_and_another_seed_another(run, whole, t
     assert metrics_of(tmp_path / "other") != metrics_of(whole[0])[:4]
 
 
+@pytest.fixture
+def interrupt(monkeypatch):
+    """Has a run interrupted once a phase has saved a step."""
+    save = PhaseCheckpoints.save
+
+    def interrupt(phase, step):
+        def interrupt_after_saving(self, learner, state, metadata, position, *, best):
+            save(self, learner, state, metadata, position, best=best)
+            if phase in self.last_directory.parts and int(state.step) == step:
+                monkeypatch.undo()
+                signal.raise_signal(signal.SIGINT)
+
+        monkeypatch.setattr(PhaseCheckpoints, "save", interrupt_after_saving)
+
+    return interrupt
+
+
 @pytest.mark.parametrize(
     ("phase", "step"),
     [
@@ -263,24 +280,37 @@ def test_the_same_seed_gives_the_same_run_and_another_seed_another(run, whole, t
         pytest.param("student", 8, marks=pytest.mark.slow),
     ],
 )
-def test_an_interrupted_run_is_resumed_exactly(phase, step, run, whole, tmp_path, monkeypatch):
-    save = PhaseCheckpoints.save
-
-    def interrupt_after_saving(self, learner, state, metadata, position, *, best):
-        save(self, learner, state, metadata, position, best=best)
-        if phase in self.last_directory.parts and int(state.step) == step:
-            signal.raise_signal(signal.SIGINT)
-
-    monkeypatch.setattr(PhaseCheckpoints, "save", interrupt_after_saving)
+def test_an_interrupted_run_is_resumed_exactly(phase, step, run, whole, tmp_path, interrupt):
+    interrupt(phase, step)
     with pytest.raises(KeyboardInterrupt):
         run("fakd", tmp_path, checkpoint_minutes=0)
-    monkeypatch.undo()
     last = {path.name for path in (tmp_path / phase / "last").iterdir()}
     assert last == {str(step - 1), str(step)}
     assert (tmp_path / "student").exists() == (phase == "student")
     resumed = run("fakd", tmp_path)
     assert metrics_of(tmp_path) == metrics_of(whole[0])
     assert_same_weights(resumed.student, whole[1].student)
+
+
+@pytest.mark.slow
+def test_averages_and_re_estimated_statistics_are_resumed_exactly(run, tmp_path, interrupt):
+    options = {
+        "student.recalibrate_batch_norm": 5,  # of which four are an epoch
+        "student.optimizer.ema_decay": 0.7,
+        "student.optimizer.warmup_epochs": 0.5,
+        "optimizer.max_gradient_norm": 1.0,
+        "early_stopping.monitor": "loss",
+    }
+    whole = run("student", tmp_path / "whole", **options)
+    interrupt("student", 6)
+    with pytest.raises(KeyboardInterrupt):
+        run("student", tmp_path / "cut", checkpoint_minutes=0, **options)
+    resumed = run("student", tmp_path / "cut", **options)
+    assert metrics_of(tmp_path / "cut") == metrics_of(tmp_path / "whole")
+    assert_same_weights(resumed.student, whole.student)
+    source = load_model(whole.student)[1]["source"]
+    assert source["monitor"] == "loss"
+    assert "decay 0.7" in source["weights"]
 
 
 def test_the_best_is_the_one_known_to_the_state_that_is_resumed(run, tmp_path, monkeypatch):

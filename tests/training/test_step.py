@@ -43,7 +43,7 @@ def make_batch(seed=0, masked=False):
     return batch | ({"mask": jnp.asarray([True, True, False, True])} if masked else {})
 
 
-def steps_of(learner, teacher_graphdef, objective, optimizer):
+def steps_of(learner, teacher_graphdef, objective, optimizer, **more):
     unchanged = Augmentation(flip_probability=0.0, rotation_degrees=0.0)
     return make_steps(
         learner,
@@ -53,6 +53,7 @@ def steps_of(learner, teacher_graphdef, objective, optimizer):
         Preprocessing(SIZE),
         unchanged,
         steps_per_epoch=2,
+        **more,
     )
 
 
@@ -136,12 +137,15 @@ def test_steps_are_reproducible_and_depend_on_the_step_number(made):
     assert loss_at(0) != loss_at(1)  # another dropout
 
 
-def test_a_step_of_sgd_follows_the_gradient_of_the_loss():
-    """Without a teacher: the parameters move by the learning rate along autodiff's gradient."""
+def test_a_step_of_sgd_follows_the_gradient_of_the_loss_and_is_averaged():
+    """Without a teacher: the parameters move by the learning rate along autodiff's gradient.
+
+    The first step's values are the first average, the second's count a quarter.
+    """
     learner, optimizer = make_learner(aligned=False), optax.sgd(0.1)
-    steps = steps_of(learner, None, CE, optimizer)
+    steps = steps_of(learner, None, CE, optimizer, ema_decay=0.75)
     batch = make_batch()
-    state = initial_state(learner, optimizer)
+    state = initial_state(learner, optimizer, averages=True)
     before = to_named_arrays(state.params)
     # The logits' bias has a gradient that can be written down: mean(softmax - onehot).
     _, dropout_key = jax.random.split(jax.random.fold_in(KEY, 0))
@@ -157,6 +161,18 @@ def test_a_step_of_sgd_follows_the_gradient_of_the_loss():
     name = "network/classifier_3/bias"
     moved = (before[name] - to_named_arrays(state.params)[name]) / 0.1
     np.testing.assert_allclose(moved, expected, rtol=1e-3, atol=1e-5)
+
+    def own(state):
+        return to_named_arrays({"params": state.params, "batch_stats": state.batch_stats})
+
+    first = own(state)
+    for name, value in own(state.averaged()).items():
+        np.testing.assert_array_equal(value, first[name], err_msg=name)
+    state, _ = steps.train(state, None, batch, KEY)
+    second, average = own(state), own(state.averaged())
+    for name in second:
+        expected = 0.75 * first[name] + 0.25 * second[name]
+        np.testing.assert_allclose(average[name], expected, rtol=1e-5, atol=1e-6, err_msg=name)
 
 
 def test_an_objective_that_needs_a_teacher_is_refused_without():
