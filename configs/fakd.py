@@ -103,6 +103,10 @@ def get_config(variant: str = "") -> ConfigDict:
         }
     )
 
+    config.cross_entropy = cross_entropy = ConfigDict()  # of both networks
+    cross_entropy.class_weights = "none"  # or "balanced": n / (C n_c), of the training images
+    cross_entropy.label_smoothing = 0.0  # share of the labels that is spread over all classes
+
     config.optimizer = optimizer = ConfigDict()
     optimizer.learning_rate = 1e-4  # AdamW
     optimizer.weight_decay = 1e-5

@@ -6,23 +6,39 @@ True, so that it does not depend on padding; None counts all rows, and no row gi
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import jax
 import jax.numpy as jnp
+import optax
 from jaxtyping import Array, Bool, Float, Int
 
 from fakd_jax.distillation.rows import check_rows, kept_rows, mean_of_rows, wide
 
 
 def cross_entropy(
-    logits: Float[Array, "B C"], labels: Int[Array, " B"], *, mask: Bool[Array, " B"] | None = None
+    logits: Float[Array, "B C"],
+    labels: Int[Array, " B"],
+    *,
+    class_weights: Sequence[float] = (),
+    label_smoothing: float = 0.0,
+    mask: Bool[Array, " B"] | None = None,
 ) -> Float[Array, ""]:
     r"""Cross-entropy with the true labels, the paper's eq. 1.
 
     $$L_{CE} = -\frac{1}{B} \sum_i \log \mathrm{softmax}(z_i)_{y_i}$$
 
+    With class weights w and label smoothing ε (Szegedy et al. 2016, section 7) it is, as PyTorch's
+    `CrossEntropyLoss(weight=w, label_smoothing=ε)`,
+
+    $$L_{CE} = -\frac{1}{\sum_i w_{y_i}} \sum_i \sum_c w_c q_{ic} \log \mathrm{softmax}(z_i)_c,
+    \qquad q_{ic} = (1 - ε) [c = y_i] + ε / C$$
+
     Args:
       logits: `[B, C]`, any float dtype.
       labels: `[B]`, class indices in `[0, C)`.
+      class_weights: C numbers, each at least 0; empty for equal weights.
+      label_smoothing: ε in [0, 1].
       mask: `[B]`, False for rows that do not count (padding).
 
     Raises:
@@ -33,8 +49,16 @@ def cross_entropy(
     """
     check_rows("labels", labels.shape, logits.shape[:1])
     log_probabilities = jax.nn.log_softmax(wide(kept_rows(logits, mask)), axis=-1)
-    picked = jnp.take_along_axis(log_probabilities, labels[:, None], axis=-1)[:, 0]
-    return mean_of_rows(-picked, mask)
+    if not (class_weights or label_smoothing):
+        picked = jnp.take_along_axis(log_probabilities, labels[:, None], axis=-1)[:, 0]
+        return mean_of_rows(-picked, mask)
+    num_classes = logits.shape[-1]
+    weights = jnp.asarray(class_weights or (1.0,) * num_classes, log_probabilities.dtype)
+    check_rows("class_weights", weights.shape, (num_classes,))
+    targets = optax.smooth_labels(jax.nn.one_hot(labels, num_classes), label_smoothing)
+    losses = -jnp.sum(weights * targets * log_probabilities, axis=-1)
+    mean_weight = mean_of_rows(weights[labels], mask)  # 0 if no row counts, or none of weight
+    return mean_of_rows(losses, mask) / jnp.where(mean_weight > 0, mean_weight, 1.0)
 
 
 def kd_loss(

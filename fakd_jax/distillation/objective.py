@@ -59,6 +59,8 @@ class Objective:
       standardise_logits: whether terms that compare logits get their z-scores, as of
         :func:`fakd_jax.distillation.standardisation.standardise_logits`.
       terms: weights of further terms.
+      class_weights: of cross-entropy, see :func:`fakd_jax.distillation.losses.cross_entropy`.
+      label_smoothing: likewise.
     """
 
     alpha: float = 0.0
@@ -70,6 +72,8 @@ class Objective:
     normalise_features: bool = False
     standardise_logits: bool = False
     terms: TermWeights = NO_TERMS
+    class_weights: tuple[float, ...] = ()
+    label_smoothing: float = 0.0
 
     @property
     def weights(self) -> dict[str, float]:
@@ -161,6 +165,11 @@ class Objective:
         ours, theirs = logits, teacher.logits
         if self.standardise_logits:
             ours, theirs = (standardise_logits(values, mask=mask) for values in (ours, theirs))
+        weighted: dict[str, Any] = {
+            "class_weights": self.class_weights,
+            "label_smoothing": self.label_smoothing,
+            "mask": mask,
+        }
         softened: dict[str, Any] = {"temperature": self.temperature, "mask": mask}
         maps = [(features[one], teacher.features[other]) for other, one in self.pairs]
         align = correlation_alignment_loss if self.normalise_features else feature_alignment_loss
@@ -175,7 +184,7 @@ class Objective:
             return functools.reduce(operator.add, losses) / len(losses)
 
         compute: dict[str, Callable[[], Array]] = {
-            "ce": lambda: by_label(lambda labels: cross_entropy(logits, labels, mask=mask)),
+            "ce": lambda: by_label(lambda labels: cross_entropy(logits, labels, **weighted)),
             "kd": lambda: kd_loss(ours, theirs, **softened),
             "fa": lambda: mean(align, _projected(maps, projections)),
             "tckd": lambda: by_label(lambda labels: tckd_loss(ours, theirs, labels, **softened)),

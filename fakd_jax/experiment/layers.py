@@ -17,7 +17,7 @@ def channels_of_pairs(config: ExperimentConfig) -> list[tuple[int, int]]:
     Raises:
       UserError: a network has no such feature map.
     """
-    objective = config.distillation
+    objective = config.objective("student")
     if not (config.needs_teacher and objective.pairs):
         return []
     teacher = config.teacher.arch

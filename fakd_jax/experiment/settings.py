@@ -174,8 +174,8 @@ class TermWeightsConfig(TermWeights):
 
 
 @dataclass(frozen=True)
-class DistillationConfig(Objective):
-    """The student's loss."""
+class DistillationConfig:
+    """The student's loss: those of :class:`Objective`'s attributes that a student alone has."""
 
     alpha: Annotated[float, FRACTION]
     beta: Annotated[float, NOT_NEGATIVE]
@@ -188,6 +188,14 @@ class DistillationConfig(Objective):
     normalise_features: bool
     standardise_logits: bool
     terms: TermWeightsConfig
+
+
+@dataclass(frozen=True)
+class CrossEntropyConfig:
+    """How labels count, for both networks."""
+
+    class_weights: Annotated[str, one_of("none", "balanced")]
+    label_smoothing: Annotated[float, FRACTION]
 
 
 @dataclass(frozen=True)
@@ -214,6 +222,7 @@ class ExperimentConfig:
     teacher: TeacherConfig
     student: NetworkConfig
     distillation: DistillationConfig
+    cross_entropy: CrossEntropyConfig
     optimizer: OptimizerConfig
     early_stopping: EarlyStoppingConfig
     checkpoint_minutes: Annotated[float, NOT_NEGATIVE]
@@ -228,10 +237,16 @@ class ExperimentConfig:
         given = {name: value for name, value in own.items() if value is not None}
         return dataclasses.replace(self.optimizer, **given)
 
+    def objective(self, role: str, class_weights: tuple[float, ...] = ()) -> Objective:
+        """The loss of the "teacher" (labels alone) or the "student", with these class weights."""
+        own = vars(self.distillation) if role == "student" else {}
+        smoothing = self.cross_entropy.label_smoothing
+        return Objective(**own, class_weights=class_weights, label_smoothing=smoothing)
+
     @property
     def needs_teacher(self) -> bool:
         """Whether a student is trained whose loss needs a teacher."""
-        return self.train == "student" and self.distillation.needs_teacher
+        return self.train == "student" and self.objective("student").needs_teacher
 
     def to_dict(self) -> dict[str, Any]:
         """The settings as `config.json` holds them."""

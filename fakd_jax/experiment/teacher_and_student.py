@@ -18,9 +18,9 @@ from fakd_jax.data.groups import fingerprint_of_groups, join_groups, read_groups
 from fakd_jax.data.pipeline import CachedImages, steps_per_epoch
 from fakd_jax.data.sources import open_dataset
 from fakd_jax.data.splits import NEED_GROUPS, Split, make_split
-from fakd_jax.distillation.objective import Objective
 from fakd_jax.distillation.projection import Projection
 from fakd_jax.errors import UserError
+from fakd_jax.experiment.class_weights import balanced_class_weights
 from fakd_jax.experiment.layers import channels_of_pairs
 from fakd_jax.experiment.record import ABSENT, RunRecord
 from fakd_jax.experiment.resume import PLACE_KEYS, resume_config, write_config
@@ -257,13 +257,13 @@ class _Experiment:
 
     def train_teacher(self) -> Path:
         """Fine-tunes the teacher with cross-entropy alone; returns its best checkpoint."""
-        return self._train("teacher", Learner(self._network("teacher")), None, Objective())
+        return self._train("teacher", Learner(self._network("teacher")), None)
 
     def train_student(self, teacher: Teacher | None) -> Path:
         """Trains the student, distilled from a teacher if there is one; returns its checkpoint."""
         network = self._network("student")
         learner = Learner(network, *self._projections(teacher))
-        return self._train("student", learner, teacher, self.config.distillation)
+        return self._train("student", learner, teacher)
 
     def _network(self, role: str) -> nnx.Module:
         """Initialises a network from the seed and loads its pretrained weights, if any."""
@@ -288,7 +288,7 @@ class _Experiment:
 
     def _projections(self, teacher: Teacher | None) -> list[Projection]:
         """1×1 convolutions from the student's channels to the teacher's (section III-C)."""
-        if teacher is None or not self.config.distillation.aligns_features:
+        if teacher is None or not self.config.objective("student").aligns_features:
             return []
         rngs = nnx.Rngs(params=derive_seed(self.config.seed, "projection"))
         return [
@@ -296,9 +296,7 @@ class _Experiment:
             for teacher, student in self.channels
         ]
 
-    def _train(
-        self, role: str, learner: Learner, teacher: Teacher | None, objective: Objective
-    ) -> Path:
+    def _train(self, role: str, learner: Learner, teacher: Teacher | None) -> Path:
         config, settings = self.config, self.config.optimizer_of(role)
         schedule = learning_rate_schedule(
             settings.schedule,
@@ -311,7 +309,7 @@ class _Experiment:
             name=role,
             learner=learner,
             teacher=teacher,
-            objective=objective,
+            objective=config.objective(role, self._class_weights()),
             optimizer=adamw(
                 schedule,
                 weight_decay=settings.weight_decay,
@@ -338,6 +336,13 @@ class _Experiment:
                 "run the same command again"
             )
         return run_phase(phase, self.images, self.split, self.workdir)
+
+    def _class_weights(self) -> tuple[float, ...]:
+        """The weights of the classes in cross-entropy; none if they are equal."""
+        if self.config.cross_entropy.class_weights == "none":
+            return ()
+        labels = [self.dataset.examples[self.dataset.index_of(id)].label for id in self.split.train]
+        return balanced_class_weights(labels, self.dataset.class_names)
 
     def _metadata(self, role: str) -> dict[str, Any]:
         """Describes where a checkpoint of this run comes from; it is saved with the weights."""

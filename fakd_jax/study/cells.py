@@ -10,7 +10,6 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from fakd_jax.data.splits import KINDS
-from fakd_jax.distillation.objective import Objective
 from fakd_jax.distillation.terms import TERM_NAMES
 from fakd_jax.errors import UserError
 from fakd_jax.experiment.settings import ExperimentConfig, parse
@@ -141,7 +140,7 @@ def cell_settings(config: ConfigDict, cell: Cell, workdir: Path) -> ExperimentCo
 
 def loss_terms(settings: ExperimentConfig) -> str:
     """The loss of a run, such as '0.5 CE + 0.5 KD + FA'."""
-    objective = Objective() if settings.train == "teacher" else settings.distillation
+    objective = settings.objective(settings.train)
     return " + ".join(
         TERM_NAMES[term] if weight == 1 else f"{weight:g} {TERM_NAMES[term]}"
         for term, weight in objective.weights.items()

@@ -183,6 +183,10 @@ def _jitted(
             "class_correct": jnp.sum(by_class * is_correct[:, None], axis=0),
             "class_count": jnp.sum(by_class * counted[:, None], axis=0),
         }
+        if objective.class_weights and "ce" in terms:
+            # Batches differ in the weight of their images: their means do not simply average.
+            weight = class_sums["class_count"] @ jnp.asarray(objective.class_weights)
+            class_sums |= {"weighted_ce": weight * terms["ce"], "ce_weight": weight}
         sums = {name: mean * count for name, mean in {"loss": loss, **terms}.items()}
         return loss, zero_sums(terms) | sums | {"correct": correct, "count": count}, class_sums
 

@@ -92,6 +92,10 @@ def epoch_means(sums: Mapping[str, Any], objective: Objective) -> dict[str, floa
     """
     count = float(sums["count"])
     means = {name: float(sums[name]) / count for name in ("loss", *objective.weights)}
+    if "ce_weight" in sums:
+        cross_entropy = float(sums["weighted_ce"]) / float(sums["ce_weight"])
+        means["loss"] += objective.weights["ce"] * (cross_entropy - means["ce"])
+        means["ce"] = cross_entropy
     means["accuracy"] = float(sums["correct"]) / count
     if "class_count" in sums:
         support = np.asarray(sums["class_count"])

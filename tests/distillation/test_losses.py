@@ -45,6 +45,32 @@ def test_cross_entropy_by_hand() -> None:
     np.testing.assert_allclose(cross_entropy(logits, jnp.array([1, 2])), expected, rtol=1e-6)
 
 
+def test_cross_entropy_with_class_weights_and_smoothed_labels_by_hand() -> None:
+    """Row 1 has the label 1 of weight 3, row 2 the label 0 of weight 1; ε = 0.3 over 3 classes."""
+    rows = np.array([[0.7, 0.2, 0.1], [0.25, 0.5, 0.25]])
+    targets = np.array([[0.1, 0.8, 0.1], [0.8, 0.1, 0.1]])
+    weights = np.array([1.0, 3.0, 0.5])
+    expected = -(weights * targets * np.log(rows)).sum() / (3.0 + 1.0)
+    # A third row is padding.
+    inputs = jnp.log(jnp.array([*rows, [0.1, 0.1, 0.8]])), jnp.array([1, 0, 2])
+    mask = jnp.array([True, True, False])
+    found = cross_entropy(*inputs, class_weights=(1.0, 3.0, 0.5), label_smoothing=0.3, mask=mask)
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize("smoothing", [0.0, 0.1, 1.0])
+@pytest.mark.parametrize("weights", [(), (0.5, 2.0, 1.0, 0.0)])
+def test_cross_entropy_is_pytorchs(weights: tuple[float, ...], smoothing: float) -> None:
+    torch = pytest.importorskip("torch")
+    loss = torch.nn.CrossEntropyLoss(
+        weight=torch.tensor(weights) if weights else None, label_smoothing=smoothing
+    )
+    expected = loss(torch.tensor(np.asarray(STUDENT)), torch.tensor(np.asarray(LABELS)).long())
+    found = cross_entropy(STUDENT, LABELS, class_weights=weights, label_smoothing=smoothing)
+    np.testing.assert_allclose(found, expected.item(), rtol=1e-5)
+
+
 def test_kd_by_hand() -> None:
     teacher, student = np.array([0.8, 0.2]), np.array([0.5, 0.5])
     divergence = 0.8 * np.log(0.8 / 0.5) + 0.2 * np.log(0.2 / 0.5)
