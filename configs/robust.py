@@ -40,6 +40,8 @@ CHANGES = {
     "name": "robust",
     "data": {"intensity": "head_percentiles"},
     "augmentation": {"shifts": SHIFTS, "shift_probability": 0.2},
+    "teacher": {"recalibrate_batch_norm": 30},
+    "student": {"recalibrate_batch_norm": 30},
 }
 
 
