@@ -15,10 +15,16 @@ from fakd_jax.data.sources import open_dataset
 from fakd_jax.data.splits import make_split
 from fakd_jax.evaluation.collect import GROUPS_COUNT_AS_DUPLICATES, SPLIT_UNKNOWN
 from fakd_jax.evaluation.predictions_file import read_duplicate_groups
-from tests.evaluation.runs import NAMES, evaluate, silent, write_images, write_run
+from tests.evaluation.runs import NAMES, draw_no_figures, evaluate, silent, write_images, write_run
 
 COPIED = "Testing/glioma/1.png"
 ORIGINAL = "Training/glioma/2.png"
+
+
+@pytest.fixture(autouse=True)
+def blank_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Duplicates change no figure."""
+    draw_no_figures(monkeypatch)
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ from fakd_jax.evaluation.baseline import IDENTITY
 from fakd_jax.evaluation.latency import measure_latency
 from fakd_jax.inference.adapter import weights_sha256
 from fakd_jax.metrics.calibration import fit_temperature
-from tests.evaluation.runs import NAMES, evaluate, silent, write_images, write_run
+from tests.evaluation.runs import NAMES, draw_no_figures, evaluate, silent, write_images, write_run
 from tests.tiny import edit_metadata, write_image
 
 TABLES = {"predictions.csv", "val_predictions.csv", "images.csv"}
@@ -65,6 +65,12 @@ def evaluated(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Evalua
         patch.setattr(run, "measure_latency", lambda predictor: measure_latency(predictor, (4,)))
         metrics = evaluate(workdir, log=lines.append, latency=True)
     return Evaluated(workdir, metrics, lines)
+
+
+@pytest.fixture(autouse=True)
+def blank_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only `evaluated`, of the whole module and hence made before, draws its figures."""
+    draw_no_figures(monkeypatch)
 
 
 @pytest.fixture

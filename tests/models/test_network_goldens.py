@@ -36,7 +36,10 @@ def state_dict(arch: str) -> dict[str, np.ndarray]:
 
 
 def network(arch: str, dtype: DTypeLike = jnp.float32) -> nnx.Module:
-    model = create_model(arch, num_classes=common.NUM_CLASSES, dtype=dtype, rngs=nnx.Rngs(0))
+    def create() -> nnx.Module:
+        return create_model(arch, num_classes=common.NUM_CLASSES, dtype=dtype, rngs=nnx.Rngs(0))
+
+    model = nnx.eval_shape(create)  # without values, which would be overwritten
     load_state_dict(model, state_dict(arch))
     return model
 

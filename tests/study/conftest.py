@@ -16,6 +16,7 @@ from fakd_jax.configs.study import get_config
 from fakd_jax.study.cells import Cell, Study, open_study
 from fakd_jax.study.results import CellResult
 from fakd_jax.study.run import run_study
+from tests.evaluation.runs import draw_no_figures
 from tests.study.small_study import CONFIG_FILE, SMALL_STUDY
 from tests.tiny import as_flags, tiny_study, tiny_study_overrides, write_images
 
@@ -42,7 +43,9 @@ def whole(
 ) -> tuple[Path, dict[str, Any]]:
     """The small study run by one process without an interruption: its workdir and its report."""
     workdir = tmp_path_factory.mktemp("whole")
-    return workdir, run_study(tiny_study(data, cache, **SMALL_STUDY), workdir)
+    with pytest.MonkeyPatch.context() as patch:
+        draw_no_figures(patch)  # of the cells' evaluations
+        return workdir, run_study(tiny_study(data, cache, **SMALL_STUDY), workdir)
 
 
 @pytest.fixture
