@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 
 import jax
 import jax.numpy as jnp
@@ -88,6 +89,7 @@ def test_bfloat16_computes_but_keeps_float32(arch: str) -> None:
     assert {leaf.dtype for leaf in jax.tree.leaves((state, gradients))} == {jnp.dtype("float32")}
 
 
+@cache
 def evaluator(arch: str, **overrides: object) -> Callable[[jax.Array], jax.Array]:
     model = tiny(arch, **overrides)
     model.eval()
@@ -96,8 +98,9 @@ def evaluator(arch: str, **overrides: object) -> Callable[[jax.Array], jax.Array
 
 @pytest.mark.parametrize("arch", TINY)
 def test_bfloat16_gives_nearly_the_same_logits(arch: str) -> None:
-    exact = np.asarray(evaluator(arch)(images()))
-    rounded = np.asarray(evaluator(arch, dtype=jnp.bfloat16)(images()))
+    batch = images(batch=3)  # as below: each shape compiles
+    exact = np.asarray(evaluator(arch)(batch))
+    rounded = np.asarray(evaluator(arch, dtype=jnp.bfloat16)(batch))
     assert np.max(np.abs(exact - rounded)) < 0.05 * np.max(np.abs(exact))
     assert np.any(exact != rounded)
 
