@@ -54,6 +54,8 @@ def keep_rows(folder: Path, rows: Sequence[Row]) -> None:
 
 def draw(rows: Sequence[Row], file: Path) -> None:
     """Two panels over the number of images: seconds and peak memory, one line per `what`."""
+    from matplotlib.ticker import LogLocator
+
     figure = new_figure(width=10, height=4)
     panels = figure.subplots(1, 2)
     for panel, key, label in zip(
@@ -62,9 +64,13 @@ def draw(rows: Sequence[Row], file: Path) -> None:
         for what in sorted({row["what"] for row in rows}):
             chosen = sorted((row["n"], row[key]) for row in rows if row["what"] == what)
             panel.plot(*zip(*chosen, strict=True), marker="o", label=what)
-        panel.set(xscale="log", yscale="log", xlabel="images", ylabel=label)
+        panel.set(xscale="log", yscale="log", xlabel="images or predictions", ylabel=label)
+        panel.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        for axis in (panel.xaxis, panel.yaxis):
+            axis.set_major_formatter("{x:,.7g}")
+            axis.set_minor_formatter("")
         panel.grid(True, which="major", alpha=0.3)
-    panels[0].legend(frameon=False)
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=5)
     save_figure(figure, file)
 
 
