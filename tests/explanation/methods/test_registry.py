@@ -48,7 +48,7 @@ def watched(asked: set[str]) -> Network:
 
     maps = np.ones((4, 4, 2), np.float32)
     gradients = Gradients(
-        lambda images, index: logit(np.ones_like(images)),
+        lambda images, *others: logit(np.ones_like(images)),
         lambda *arguments: logit((maps, maps)),
         {"only": (4, 4)},
         lambda images: logit(np.zeros((len(images), 2))),
