@@ -51,7 +51,7 @@ def watched(asked: set[str]) -> Network:
         lambda images, *others: logit(np.ones_like(images)),
         lambda *arguments: logit((maps, maps)),
         {"only": (4, 4)},
-        lambda images: logit(np.zeros((len(images), 2))),
+        lambda images, *others: logit(np.zeros((len(images), 2))),
     )
     return Network.from_function(
         predict, class_names=("a", "b"), image_size=SIDE, gradients=gradients
