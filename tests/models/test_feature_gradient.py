@@ -49,7 +49,7 @@ def tail_of_resnet(model: nnx.Module, x: jax.Array, after: int) -> jax.Array:
     [
         ("tiny_mobilenet", "features.2", 2, tail_of_mobilenet),  # goes into a shortcut
         ("tiny_mobilenet", "features.6", 6, tail_of_mobilenet),
-        ("tiny_resnet", "layer1", 1, tail_of_resnet),
+        pytest.param("tiny_resnet", "layer1", 1, tail_of_resnet, marks=pytest.mark.slow),
     ],
 )
 def test_the_gradient_is_that_of_the_rest_of_the_network(

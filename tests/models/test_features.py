@@ -88,7 +88,9 @@ def test_features_cost_nothing_when_nobody_reads_them(arch: str) -> None:
     assert len(captured.eqns) == len(jaxpr.eqns)
 
 
-@pytest.mark.parametrize("arch", ARCHITECTURES)
+@pytest.mark.parametrize(
+    "arch", [pytest.param("tiny_resnet", marks=pytest.mark.slow), "tiny_mobilenet"]
+)
 def test_statistics_move_alike_with_and_without_features(arch: str) -> None:
     graphdef, state = nnx.split(tiny(arch))
 

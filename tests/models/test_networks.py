@@ -58,7 +58,9 @@ def test_parameter_counts(arch: str, num_classes: int, parameters: int) -> None:
     assert sum(leaf.size for leaf in leaves) == parameters
 
 
-@pytest.mark.parametrize("arch", TINY)
+@pytest.mark.parametrize(
+    "arch", ["tiny_resnet", pytest.param("tiny_mobilenet", marks=pytest.mark.slow)]
+)
 def test_every_parameter_gets_a_gradient_and_every_statistic_moves(arch: str) -> None:
     model = tiny(arch)
     gradients, new_state = trained_once(model, images(size=64))

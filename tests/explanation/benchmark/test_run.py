@@ -159,11 +159,14 @@ def test_all_files_are_written(finished: Path) -> None:
         assert list(json.loads(cell.read_text())["metrics"]) == list(BY_KEY)
 
 
+QUICK = a_plan(reinitialisations=0)
+
+
 def test_an_interrupted_benchmark_resumes_to_the_same_bytes(
     subjects: list[Subject], tmp_path: Path
 ) -> None:
     two, whole, resumed = subjects[:2], tmp_path / "whole", tmp_path / "resumed"
-    run_benchmark(two, a_network(), a_plan(), whole)
+    run_benchmark(two, a_network(), QUICK, whole)
     known: list[bool] = []
 
     def stop_in_the_middle(id: str, method: str, from_disk: bool) -> None:
@@ -172,13 +175,12 @@ def test_an_interrupted_benchmark_resumes_to_the_same_bytes(
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        run_benchmark(two, a_network(), a_plan(), resumed, on_cell=stop_in_the_middle)
-    run_benchmark(two, a_network(), a_plan(), resumed, on_cell=lambda *cell: known.append(cell[2]))
+        run_benchmark(two, a_network(), QUICK, resumed, on_cell=stop_in_the_middle)
+    run_benchmark(two, a_network(), QUICK, resumed, on_cell=lambda *cell: known.append(cell[2]))
     assert known == [False] * 7 + [True] * 7 + [False] * (2 * 5 - 7)
     assert contents(resumed) == contents(whole)
 
 
-QUICK = a_plan(reinitialisations=0)
 EVERYONE = ["lime", "occlusion", "random", "centre", "edges"]
 
 
