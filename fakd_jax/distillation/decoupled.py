@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from fakd_jax.distillation.rows import check_rows, mean_of_rows, pair_of_rows
+from fakd_jax.distillation.rows import check_rows, mean_divergence, softened_rows
 
 
 def tckd_loss(
@@ -35,15 +35,14 @@ def tckd_loss(
       mask: `[B]`, False for rows that do not count.
 
     Raises:
-      ValueError: the shapes do not match.
+      ValueError: the shapes do not match, or the temperature is not above 0.
 
     >>> teacher = jnp.log(jnp.array([[0.5, 0.3, 0.2]]))
     >>> tckd_loss(teacher[:, ::-1], teacher, jnp.array([1]), temperature=1.0).item()
     0.0
     """
-    student, teacher, target = _softened(
-        student_logits, teacher_logits, labels, temperature=temperature, mask=mask
-    )
+    student, teacher = softened_rows(student_logits, teacher_logits, temperature, mask)
+    target = _is_target(labels, student)
 
     def log_binary(logits: Float[Array, "B C"]) -> Float[Array, "2 B"]:
         every = jax.nn.logsumexp(logits, axis=-1)
@@ -51,9 +50,8 @@ def tckd_loss(
         others = jax.nn.logsumexp(logits, axis=-1, where=~target)
         return jnp.stack([picked - every, others - every])
 
-    log_student, log_teacher = log_binary(student), log_binary(teacher)
-    divergence = jnp.sum(jnp.exp(log_teacher) * (log_teacher - log_student), axis=0)
-    return mean_of_rows(divergence, mask) * temperature**2
+    mean = mean_divergence(log_binary(student), log_binary(teacher), mask, axis=0)
+    return mean * temperature**2
 
 
 def nckd_loss(
@@ -79,36 +77,23 @@ def nckd_loss(
       mask: `[B]`, False for rows that do not count.
 
     Raises:
-      ValueError: the shapes do not match.
+      ValueError: the shapes do not match, or the temperature is not above 0.
 
     >>> teacher = jnp.log(jnp.array([[0.5, 0.3, 0.2]]))
     >>> nckd_loss(teacher.at[0, 0].set(9.0), teacher, jnp.array([0]), temperature=1.0).item()
     0.0
     """
-    student, teacher, target = _softened(
-        student_logits, teacher_logits, labels, temperature=temperature, mask=mask
-    )
+    student, teacher = softened_rows(student_logits, teacher_logits, temperature, mask)
+    target = _is_target(labels, student)
 
     def log_others(logits: Float[Array, "B C"]) -> Float[Array, "B C"]:
         total = jax.nn.logsumexp(logits, axis=-1, keepdims=True, where=~target)
         return jnp.where(target, 0, logits - total)  # the same for both networks: no divergence
 
-    log_student, log_teacher = log_others(student), log_others(teacher)
-    divergence = jnp.sum(jnp.exp(log_teacher) * (log_teacher - log_student), axis=-1)
-    return mean_of_rows(divergence, mask) * temperature**2
+    return mean_divergence(log_others(student), log_others(teacher), mask) * temperature**2
 
 
-def _softened(
-    student_logits: Float[Array, "B C"],
-    teacher_logits: Float[Array, "B C"],
-    labels: Int[Array, " B"],
-    *,
-    temperature: float,
-    mask: Bool[Array, " B"] | None,
-) -> tuple[Float[Array, "B C"], Float[Array, "B C"], Bool[Array, "B C"]]:
-    """Both networks' logits over T, and where the target class is."""
-    check_rows("teacher_logits", teacher_logits.shape, student_logits.shape)
-    check_rows("labels", labels.shape, student_logits.shape[:1])
-    student, teacher = pair_of_rows(student_logits, teacher_logits, mask)
-    target = jnp.arange(student.shape[1])[None] == labels[:, None]
-    return student / temperature, teacher / temperature, target
+def _is_target(labels: Int[Array, " B"], logits: Float[Array, "B C"]) -> Bool[Array, "B C"]:
+    """Whether a logit is that of the target class."""
+    check_rows("labels", labels.shape, logits.shape[:1])
+    return jnp.arange(logits.shape[1])[None] == labels[:, None]

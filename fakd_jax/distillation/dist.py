@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from fakd_jax.distillation.rows import check_rows, mean_of_rows, pair_of_rows
+from fakd_jax.distillation.rows import mean_of_rows, softened_rows
 from fakd_jax.distillation.standardisation import standardise
 
 
@@ -39,7 +39,7 @@ def dist_inter_loss(
       A scalar in `[0, 2 T²]`.
 
     Raises:
-      ValueError: the shapes differ.
+      ValueError: the shapes differ, or the temperature is not above 0.
     """
     student, teacher = _probabilities(student_logits, teacher_logits, temperature, mask)
     products = standardise(student, axis=1) * standardise(teacher, axis=1)
@@ -71,7 +71,7 @@ def dist_intra_loss(
       A scalar in `[0, 2 T²]`; 0 if no row counts.
 
     Raises:
-      ValueError: the shapes differ.
+      ValueError: the shapes differ, or the temperature is not above 0.
     """
     student, teacher = _probabilities(student_logits, teacher_logits, temperature, mask)
     counted = jnp.ones(len(student), bool) if mask is None else mask
@@ -90,6 +90,5 @@ def _probabilities(
     mask: Bool[Array, " B"] | None,
 ) -> tuple[Float[Array, "B C"], Float[Array, "B C"]]:
     """Both networks' softened probabilities."""
-    check_rows("teacher_logits", teacher_logits.shape, student_logits.shape)
-    student, teacher = pair_of_rows(student_logits, teacher_logits, mask)
-    return jax.nn.softmax(student / temperature), jax.nn.softmax(teacher / temperature)
+    student, teacher = softened_rows(student_logits, teacher_logits, temperature, mask)
+    return jax.nn.softmax(student), jax.nn.softmax(teacher)

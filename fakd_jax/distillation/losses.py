@@ -13,7 +13,15 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Bool, Float, Int
 
-from fakd_jax.distillation.rows import check_rows, kept_rows, mean_of_rows, wide
+from fakd_jax.distillation.rows import (
+    check_rows,
+    kept_rows,
+    mean_divergence,
+    mean_of_rows,
+    pair_of_rows,
+    softened_rows,
+    wide,
+)
 
 
 def cross_entropy(
@@ -92,15 +100,9 @@ def kd_loss(
     >>> kd_loss(logits, logits + 7.0, temperature=4.0).item()
     0.0
     """
-    check_rows("teacher_logits", teacher_logits.shape, student_logits.shape)
-    if not temperature > 0:
-        raise ValueError(f"the temperature must be above 0, not {temperature}")
-    student = wide(kept_rows(student_logits, mask)) / temperature
-    teacher = wide(kept_rows(jax.lax.stop_gradient(teacher_logits), mask)) / temperature
-    log_student = jax.nn.log_softmax(student, axis=-1)
-    log_teacher = jax.nn.log_softmax(teacher, axis=-1)
-    divergence = jnp.sum(jnp.exp(log_teacher) * (log_teacher - log_student), axis=-1)
-    return mean_of_rows(divergence, mask) * temperature**2
+    student, teacher = softened_rows(student_logits, teacher_logits, temperature, mask)
+    log_student, log_teacher = jax.nn.log_softmax(student), jax.nn.log_softmax(teacher)
+    return mean_divergence(log_student, log_teacher, mask) * temperature**2
 
 
 def feature_alignment_loss(
@@ -128,8 +130,7 @@ def feature_alignment_loss(
     1.0
     """
     check_rows("teacher_features", teacher_features.shape, aligned.shape)
-    student = wide(kept_rows(aligned, mask))
-    teacher = wide(kept_rows(jax.lax.stop_gradient(teacher_features), mask))
+    student, teacher = pair_of_rows(aligned, teacher_features, mask)
     return mean_of_rows(jnp.mean(jnp.square(student - teacher), axis=(1, 2, 3)), mask)
 
 

@@ -43,3 +43,40 @@ def pair_of_rows(
     """Both networks' rows, ready to be compared: wide, masked, and no gradient to the teacher."""
     fixed = jax.lax.stop_gradient(teacher)
     return wide(kept_rows(student, mask)), wide(kept_rows(fixed, mask))
+
+
+def softened_rows(
+    student_logits: Float[Array, "B C"],
+    teacher_logits: Float[Array, "B C"],
+    temperature: float,
+    mask: Bool[Array, " B"] | None,
+) -> tuple[Float[Array, "B C"], Float[Array, "B C"]]:
+    """Both networks' logits over T, as of :func:`pair_of_rows`.
+
+    Raises:
+      ValueError: the shapes differ, or the temperature is not above 0.
+    """
+    check_rows("teacher_logits", teacher_logits.shape, student_logits.shape)
+    if not temperature > 0:
+        raise ValueError(f"the temperature must be above 0, not {temperature}")
+    student, teacher = pair_of_rows(student_logits, teacher_logits, mask)
+    return student / temperature, teacher / temperature
+
+
+def mean_divergence(
+    log_student: Float[Array, "m n"],
+    log_teacher: Float[Array, "m n"],
+    mask: Bool[Array, " B"] | None,
+    *,
+    axis: int = -1,
+) -> Float[Array, ""]:
+    """The mean over the counted rows of KL(teacher || student), from log-probabilities.
+
+    Args:
+      log_student: `[B, C]`.
+      log_teacher: `[B, C]`.
+      mask: `[B]`, False for rows that do not count.
+      axis: of the classes, 0 if the logarithms are `[C, B]`.
+    """
+    divergence = jnp.sum(jnp.exp(log_teacher) * (log_teacher - log_student), axis=axis)
+    return mean_of_rows(divergence, mask)
