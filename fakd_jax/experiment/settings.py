@@ -267,26 +267,32 @@ def parse(config: ConfigDict, prefix: str = "config.") -> ExperimentConfig:
     """
     problems: list[str] = []
     settings: ExperimentConfig = _parse(ExperimentConfig, config.to_dict(), "", problems)
-    if settings and settings.train == "teacher" and settings.teacher.num_epochs == 0:
+    if settings:
+        problems += _conflicts(settings)
+    if problems:
+        raise UserError("; ".join(f"{prefix}{problem}" for problem in problems))
+    return settings
+
+
+def _conflicts(settings: ExperimentConfig) -> list[str]:
+    """The problems with values that are valid alone."""
+    problems = []
+    if settings.train == "teacher" and settings.teacher.num_epochs == 0:
         problems.append("teacher.num_epochs=0 trains nothing; it must be at least 1")
-    if settings and settings.data.groups and settings.data.split not in NEED_GROUPS:
+    if settings.data.groups and settings.data.split not in NEED_GROUPS:
         problems.append(
             f"data.groups has no effect with data.split={settings.data.split}; use "
             f"{', '.join(NEED_GROUPS)}"
         )
-    for role in ("teacher", "student") if settings else ():
-        warmup, epochs = (
-            settings.optimizer_of(role).warmup_epochs,
-            settings.network(role).num_epochs,
-        )
+    for role in ("teacher", "student"):
+        warmup = settings.optimizer_of(role).warmup_epochs
+        epochs = settings.network(role).num_epochs
         if warmup >= epochs > 0:
             problems.append(
                 f"optimizer.warmup_epochs={warmup:g} leaves none of {role}.num_epochs={epochs}; "
                 "lower it"
             )
-    if problems:
-        raise UserError("; ".join(f"{prefix}{problem}" for problem in problems))
-    return settings
+    return problems
 
 
 def _parse(group: Any, values: Mapping[str, Any], prefix: str, problems: list[str]) -> Any:

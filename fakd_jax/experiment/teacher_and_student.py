@@ -292,8 +292,8 @@ class _Experiment:
             return []
         rngs = nnx.Rngs(params=derive_seed(self.config.seed, "projection"))
         return [
-            Projection(student, teacher, dtype=self.dtype, rngs=rngs)
-            for teacher, student in self.channels
+            Projection(students, teachers, dtype=self.dtype, rngs=rngs)
+            for teachers, students in self.channels
         ]
 
     def _train(self, role: str, learner: Learner, teacher: Teacher | None) -> Path:
