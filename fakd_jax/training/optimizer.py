@@ -35,17 +35,19 @@ def learning_rate_schedule(
       learning_rate: :math:`\eta_0`.
       steps_per_epoch: updates in an epoch.
       num_epochs: epochs in the whole run.
-      warmup_epochs: w in epochs, below `num_epochs`; rounded to whole updates.
+      warmup_epochs: w in epochs, below `num_epochs`; rounded to whole updates, at least one less
+        than the run has.
 
     Raises:
       ValueError: for an unknown kind, or a warm-up as long as the run.
     """
     if kind not in SCHEDULES:
         raise ValueError(f"unknown schedule {kind!r}; known: {', '.join(SCHEDULES)}")
-    warmup = round(warmup_epochs * steps_per_epoch)
-    num_steps = steps_per_epoch * num_epochs - warmup
-    if num_steps <= 0:
+    if warmup_epochs >= num_epochs:
         raise ValueError(f"a warm-up of {warmup_epochs} epochs leaves none of {num_epochs}")
+    total = steps_per_epoch * num_epochs
+    warmup = min(round(warmup_epochs * steps_per_epoch), total - 1)
+    num_steps = total - warmup
 
     def after_warmup(step: jax.Array) -> jax.Array:
         if kind == "constant":

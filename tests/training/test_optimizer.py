@@ -51,6 +51,12 @@ def test_a_warm_up_as_long_as_the_run_is_refused():
         rates("constant", [0], warmup_epochs=4.0)
 
 
+def test_a_warm_up_that_rounds_up_to_the_run_ends_before_its_last_update():
+    """39.9 of 40 updates."""
+    expected = [0.0, 38 / 39 * 1e-4, 1e-4]
+    np.testing.assert_allclose(rates("constant", [0, 38, 39], warmup_epochs=3.99), expected)
+
+
 @pytest.mark.parametrize(("longest", "scale"), [(1.0, 1 / 13), (14.0, 1.0), (0.0, 1.0)])
 def test_gradients_are_clipped_by_their_norm_over_all_parameters(longest, scale):
     """PyTorch's `clip_grad_norm_`: the norm of (3, 4) and 12 together is 13.
