@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -9,7 +10,7 @@ from itertools import islice
 import numpy as np
 
 from fakd_jax.data.pipeline import ImageSource, train_iterator
-from fakd_jax.runtime.async_dispatch import steps_ahead, wait_until_done
+from fakd_jax.runtime.async_dispatch import steps_ahead, wait_for_room
 from fakd_jax.training.batch_statistics import batch_norms
 from fakd_jax.training.phase import Phase
 from fakd_jax.training.seeds import derive_seed
@@ -55,13 +56,14 @@ class Recalibration:
             rows=self.placement.rows(phase.batch_size),
         )
         key = self.placement.key(derive_seed(phase.seed, phase.name, "batch statistics"))
-        estimate = state.batch_stats
+        estimates = deque([state.batch_stats], maxlen=steps_ahead() + 1)  # those in flight
         for number, batch in enumerate(islice(batches, phase.recalibrate_batch_norm)):
             images = self.placement.batch(batch["image"])
-            estimate = self.steps.re_estimate(state, estimate, np.int32(number), images, key)
-            if steps_ahead() == 0:
-                wait_until_done(estimate)
-        return state._replace(batch_stats=estimate)
+            estimates.append(
+                self.steps.re_estimate(state, estimates[-1], np.int32(number), images, key)
+            )
+            wait_for_room(estimates)
+        return state._replace(batch_stats=estimates[-1])
 
     def describe(self) -> dict[str, str]:
         """Returns in words where statistics and weights of the validated state come from."""
