@@ -112,7 +112,7 @@ class MetricLog:
         with writing(self.workdir):
             with (self.workdir / RECORDS_FILE).open("a", encoding="utf-8") as file:
                 file.write(json.dumps(line) + "\n")
-                sync_file(file)  # before a checkpoint says that this epoch is over
+                sync_file(file)  # before a checkpoint marks this epoch as over
             if self._events is not None:
                 scalars = {f"{kind}/{name}": value for name, value in values.items()}
                 self._events.add_scalars(scalars, step)

@@ -36,7 +36,7 @@ class Placement:
         """Checks that a batch can be split evenly.
 
         Raises:
-          UserError: it cannot; `name` says which setting to change.
+          UserError: it cannot; `name` is the setting to change.
         """
         if batch_size % self.num_devices:
             raise UserError(
