@@ -10,7 +10,8 @@ there and intact once the cause is mended; then it must finish with equal result
 else is a failure, and the exit code is 1.
 
 Processes are forked from one that has imported everything but has not started JAX. What strikes
-while a file is written does so at a numbered sync, rename or removal, as drawn from the seed.
+while a file is written does so at a numbered sync, rename or removal, as drawn from the seed. A
+random time is one of the undisturbed run, as seconds after one of these.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from fakd_jax.cli.engine_flags import add_engine_flags, ray_address
 from fakd_jax.cli.runner import CommandParser, run_command, use_compilation_cache
-from fakd_jax.runtime.mapping import LocalMapper, Mapper
+from fakd_jax.runtime.mapping import HERE, Mapper
 from fakd_jax.runtime.ray_mapping import RayMapper
 
 
@@ -44,7 +44,7 @@ def main(argv: list[str]) -> None:
 def _mapper(address: str | None) -> AbstractContextManager[Mapper]:
     """This process, or Ray at an address, which starts its processes before JAX has threads."""
     if address is None:
-        return nullcontext(LocalMapper())
+        return nullcontext(HERE)
     return RayMapper(address, "fakd audit --engine ray", use_compilation_cache)
 
 

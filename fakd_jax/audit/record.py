@@ -16,7 +16,7 @@ from fakd_jax.errors import UserError
 from fakd_jax.runtime.atomic_files import write_whole
 from fakd_jax.runtime.hashing import sha256_of_json
 from fakd_jax.runtime.json_text import parse_json
-from fakd_jax.runtime.mapping import Mapper
+from fakd_jax.runtime.mapping import HERE, Mapper
 
 if TYPE_CHECKING:
     from fakd_jax.audit.matching.appearance import Thumbnails
@@ -124,7 +124,7 @@ def search_and_store(
     thumbnails: Thumbnails,
     cache_dir: Path | str | None = None,
     log: Log = print,
-    mapper: Mapper | None = None,
+    mapper: Mapper = HERE,
 ) -> Audit:
     """Searches for duplicates, whatever is stored, and stores the audit.
 
@@ -133,7 +133,7 @@ def search_and_store(
       thumbnails: of all images.
       cache_dir: see :func:`find_audit`.
       log: receives the progress.
-      mapper: computes the chunks of the search; None takes this process.
+      mapper: computes the chunks of the search.
 
     Raises:
       UserError: faiss is needed and not installed, or the cache can't be written.

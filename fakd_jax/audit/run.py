@@ -24,7 +24,7 @@ from fakd_jax.reporting.images import png_size
 from fakd_jax.reporting.numbers import duration
 from fakd_jax.reporting.pages import render
 from fakd_jax.runtime.atomic_files import require_writable, write_whole
-from fakd_jax.runtime.mapping import LocalMapper, Mapper
+from fakd_jax.runtime.mapping import HERE, Mapper
 
 AUDIT_FILE = "audit.json"
 GROUPS_FILE = "groups.csv"
@@ -38,7 +38,7 @@ def run_audit(
     *,
     cache_dir: Path | str | None = None,
     log: Log = print,
-    mapper: Mapper | None = None,
+    mapper: Mapper = HERE,
 ) -> Findings:
     """Audits a data set and writes `audit.json`, `groups.csv`, `report.html` and contact sheets.
 
@@ -49,12 +49,11 @@ def run_audit(
       output: folder of the report.
       cache_dir: of prepared data.
       log: receives the progress.
-      mapper: computes the chunks of the search; None takes this process.
+      mapper: computes the chunks of the search.
 
     Raises:
       UserError: the output or the cache can't be written.
     """
-    mapper = mapper or LocalMapper()
     start = time.monotonic()
     require_writable(output)
     log(f"audit: {len(dataset):,} images of {dataset.name} ({dataset.fingerprint[:12]})")

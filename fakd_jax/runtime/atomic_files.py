@@ -14,7 +14,7 @@ from typing import IO, Any
 from fakd_jax.errors import UserError
 
 ADVICE = "fix that or choose another folder with --output or --workdir"
-# What file systems that cannot sync a folder answer, such as some network drives.
+# Errors of file systems that cannot sync a folder, such as some network drives.
 _CANNOT_SYNC = (errno.EINVAL, errno.ENOTSUP)
 # Reasons for a failed write that libraries put into the text of errors of other types.
 _REASONS = (

@@ -62,3 +62,7 @@ class LocalMapper:
                     yield jobs.popleft().result()
             finally:
                 pool.shutdown(cancel_futures=True)  # do not wait for the rest when interrupted
+
+
+HERE = LocalMapper()
+"""This process, the default of functions that take a mapper."""

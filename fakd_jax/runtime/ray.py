@@ -20,7 +20,7 @@ MAX_LOST_WORKERS = 10
 """Workers lost with one task, after which something else than chance kills them."""
 
 CONNECT_SECONDS = 10.0
-NO_IMPORT = "failed to import on the worker"  # what Ray says where this package is missing
+NO_IMPORT = "failed to import on the worker"  # in Ray's error where this package is missing
 
 
 def connect(address: str, purpose: str, object_store_bytes: int) -> ModuleType:
@@ -93,7 +93,7 @@ def result_of(ray: ModuleType, task: Any) -> Any:
     except lost_worker_errors(ray):
         raise
     except errors.RayTaskError as error:
-        cause = getattr(error, "cause", error)
+        cause = error.cause
         if isinstance(cause, ImportError) or NO_IMPORT in str(cause):
             last = str(cause).strip().rpartition("\n")[-1]
             raise UserError(

@@ -9,7 +9,7 @@ import os
 import shutil
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -43,7 +43,7 @@ def _struck(
 ) -> tuple[str, str]:
     """A fault that strikes a running process: at a random time, or at one of its writes."""
     workdir = workdir or lab.workdir()
-    note = lab.folder / f"{workdir.name}.struck"
+    note, passed = (lab.folder / f"{workdir.name}.{word}" for word in ("struck", "passed"))
 
     def strike(pid: int | None = None) -> None:
         note.write_text(json.dumps(newest(workdir)))
@@ -54,10 +54,12 @@ def _struck(
         process, output = lab.start(workdir, strikes=[(number, strike)], prepare=prepare)
         when = f"at write {number}"
     else:
-        delay = float(draw.uniform(0, lab.seconds))
-        process, output = lab.start(workdir, prepare=prepare)
+        number, delay = moment(lab.moments, draw)
+        process, output = lab.start(workdir, strikes=[(number, passed.touch)], prepare=prepare)
+        while number and process.is_alive() and not passed.exists():
+            time.sleep(0.002)
         process.join(delay)
-        when = f"after {delay:.2f} s"
+        when = f"{delay:.2f} s after write {number}"
         if process.is_alive():
             strike(process.pid)
     end = lab.end(process, output)
@@ -68,6 +70,16 @@ def _struck(
     if had is None and result != "failed":
         return "missed", when
     return result, f"{when}: {seen}"
+
+
+def moment(moments: Sequence[float], draw: np.random.Generator) -> tuple[int, float]:
+    """A random time of the undisturbed run, as the number of the write before it and seconds since.
+
+    Under another load a run reaches that write, too, but at another time.
+    """
+    drawn = draw.uniform(0, moments[-1])
+    number = int(np.searchsorted(moments, drawn, side="right")) - 1
+    return number, float(drawn - moments[number])
 
 
 def kill(lab: Lab, draw: np.random.Generator) -> tuple[str, str]:

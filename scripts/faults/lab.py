@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import itertools
+import json
 import multiprocessing
 import os
 import shutil
@@ -54,7 +55,13 @@ class End:
 
 
 class Lab:
-    """The undisturbed run, and attempts at others with the same config."""
+    """The undisturbed run, and attempts at others with the same config.
+
+    Attributes:
+      seconds: how long the undisturbed run took.
+      moments: of its start and of each of its writes, in seconds after the start.
+      writes: how many there were.
+    """
 
     def __init__(self, folder: Path, *, config: str = "teacher", disk: Path | None) -> None:
         self.folder = folder
@@ -67,12 +74,14 @@ class Lab:
         overrides["checkpoint_minutes"] = 0
         self._flags = [f"--config={config}", *as_flags(overrides)]
         self._require_equal(self.reference)
-        counted = folder / "counted"
+        timed, times = folder / "timed", folder / "times.json"
         started = time.monotonic()
-        self._require_equal(counted, strikes=[(0, lambda: None)])
+        self._require_equal(timed, write_times=times)
         self.seconds = time.monotonic() - started
-        self.writes = int((folder / "writes").read_text())
-        shutil.rmtree(counted)
+        since = sorted(moment - started for moment in json.loads(times.read_text()))
+        self.moments = (0.0, *since)
+        self.writes = len(since)
+        shutil.rmtree(timed)
 
     def _require_equal(self, workdir: Path, **options: Any) -> None:
         end = self.run(workdir, **options)
@@ -116,8 +125,12 @@ class Lab:
         strikes: Strikes = (),
         prepare: Action | None = None,
         check: bool = False,
+        write_times: Path | None = None,
     ) -> None:
-        """Runs `fakd train` and, if it finishes, compares; exits with 1 if anything differs."""
+        """Runs `fakd train` and, if it finishes, compares; exits with 1 if anything differs.
+
+        `write_times` receives the moment of each write.
+        """
         descriptor = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
         os.dup2(descriptor, 1)
         os.dup2(descriptor, 2)
@@ -131,10 +144,10 @@ class Lab:
             prepare()
         if check and any(newest(workdir).values()):
             run_command(fakd_jax.check.main, [str(workdir)])
-        count = _hook_writes(strikes) if strikes else None
+        moments = _hook_writes(strikes)
         run_command(fakd_jax.train.main, [*self._flags, f"--workdir={workdir}"])
-        if count and strikes[0][0] == 0:
-            (self.folder / "writes").write_text(str(next(count) - 1))
+        if write_times:
+            write_times.write_text(json.dumps(moments))
         differing = [
             f"{kind.name}: {kind.different} of {kind.compared} differ, e.g. {kind.where}"
             for kind in compare_runs(self.reference, workdir)
@@ -180,15 +193,21 @@ def _cache_everything() -> None:
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 
 
-def _hook_writes(strikes: Strikes) -> itertools.count[int]:
-    """Has actions strike just before syncs, renames and removals, numbered from 1."""
-    count = itertools.count(1)
+def _hook_writes(strikes: Strikes) -> list[float]:
+    """Has actions strike just before syncs, renames and removals, numbered from 1.
+
+    Returns:
+      When each of them was, by the monotonic clock; a list that grows.
+    """
+    count, moments = itertools.count(1), []
     actions = dict(strikes)
 
     def hooked(function: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(function)
         def write(*args: Any, **kwargs: Any) -> Any:
-            if action := actions.get(next(count)):
+            number = next(count)  # atomic: threads write, too
+            moments.append(time.monotonic())
+            if action := actions.get(number):
                 action()
             return function(*args, **kwargs)
 
@@ -196,7 +215,7 @@ def _hook_writes(strikes: Strikes) -> itertools.count[int]:
 
     for name in WRITES:
         setattr(os, name, hooked(getattr(os, name)))
-    return count
+    return moments
 
 
 def newest(workdir: Path) -> dict[str, int]:

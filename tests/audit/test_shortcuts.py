@@ -67,9 +67,9 @@ def test_of_many_images_some_are_looked_up_among_all(monkeypatch, noise: np.ndar
 
 
 def test_a_forest_predicts_classes_from_files_or_brightness_but_not_from_noise(monkeypatch) -> None:
-    monkeypatch.setattr(shortcuts, "TREES", 30)
+    monkeypatch.setattr(shortcuts, "TREES", 10)
     random = np.random.default_rng(0)
-    n = 200
+    n = 100
     grey = random.normal(100, 30, (n, SIDE, SIDE)).astype(np.float32)
     labels = np.arange(n) % 2
     groups = np.arange(n)

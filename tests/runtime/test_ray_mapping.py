@@ -14,22 +14,9 @@ from fakd_jax.errors import UserError
 from fakd_jax.runtime import ray_mapping
 from fakd_jax.runtime.ray import MAX_LOST_WORKERS, NO_IMPORT
 from fakd_jax.runtime.ray_mapping import TASKS_PER_CPU, RayMapper
+from tests.ray_errors import EXCEPTIONS, LostWorkerError, RayError, TaskError
 
 CPUS = 3
-
-
-class RayError(Exception):
-    pass
-
-
-class LostWorkerError(RayError):
-    pass
-
-
-class TaskError(RayError):
-    def __init__(self, cause: Exception) -> None:
-        super().__init__(str(cause))
-        self.cause = cause
 
 
 class FakeRay:
@@ -40,14 +27,7 @@ class FakeRay:
       most: the greatest number of tasks given and not yet fetched.
     """
 
-    exceptions = SimpleNamespace(
-        WorkerCrashedError=LostWorkerError,
-        NodeDiedError=LostWorkerError,
-        OutOfMemoryError=LostWorkerError,
-        ObjectLostError=LostWorkerError,
-        RayTaskError=TaskError,
-        RayError=RayError,
-    )
+    exceptions = EXCEPTIONS
 
     def __init__(self) -> None:
         self.lose: Callable[[int], bool] = lambda number: False
@@ -142,7 +122,7 @@ def test_the_task_of_a_lost_worker_is_given_again_and_the_order_is_kept(ray, map
     assert lines[1:] == [again] * 2
 
 
-def test_a_task_that_loses_worker_after_worker_is_given_up(ray, mapper):
+def test_a_task_that_loses_worker_after_worker_is_an_error(ray, mapper):
     ray.lose = lambda number: True
     with pytest.raises(UserError, match=r"10 workers were lost with one task, .*The worker died$"):
         list(mapper.map(abs, [(1,)]))

@@ -13,7 +13,7 @@ from flax import nnx
 
 from fakd_jax.errors import UserError
 from fakd_jax.models import create_model
-from fakd_jax.models.checkpoint import build_model
+from fakd_jax.models.checkpoint import build_model, load_model
 from fakd_jax.models.state import model_state
 from fakd_jax.models.torch_weights import to_state_dict
 from fakd_jax.models.torch_weights.names import key_table
@@ -120,8 +120,8 @@ def test_the_seed_decides_what_is_drawn(script: ModuleType, backbone: Path, tmp_
     heads = []
     for name, seed in (("a", "1"), ("b", "1"), ("c", "2")):
         convert(script, backbone, tmp_path / name, *flags, seed)
-        model, _ = build_model(tmp_path / name)
-        heads.append(np.asarray(model_state(model)["params"]["classifier_3"]["kernel"]))
+        state, _ = load_model(tmp_path / name)
+        heads.append(np.asarray(state["params"]["classifier_3"]["kernel"]))
     np.testing.assert_array_equal(heads[0], heads[1])
     assert not np.array_equal(heads[0], heads[2])
 

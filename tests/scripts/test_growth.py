@@ -62,7 +62,7 @@ def test_a_figure_without_rows_is_refused(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_processor_and_clock_are_told_apart():
+def test_processor_and_clock_are_timed_apart():
     _, asleep = importlib.import_module("growth.measuring").timed(time.sleep, 0.1)
     assert asleep["wall_seconds"] >= 0.1
     assert asleep["seconds"] < 0.08

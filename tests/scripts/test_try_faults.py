@@ -8,6 +8,7 @@ import subprocess
 import sys
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from fakd_jax.errors import UserError
@@ -59,3 +60,16 @@ def test_a_fault_that_never_struck_is_named(script, monkeypatch, capsys):
     assert [trial.result for trial in trials] == ["missed"] * 6 + ["equal"] * 2
     (line,) = capsys.readouterr().out.splitlines()
     assert "late" in line
+
+
+def test_a_random_time_is_before_the_last_write_and_counted_from_the_one_before_it():
+    faults = importlib.import_module("scripts.faults.faults")
+    draw = np.random.default_rng(0)
+    times = [faults.moment((0.0, 2.0, 2.5, 10.0), draw) for _ in range(400)]
+    longest = {
+        number: max(delay for other, delay in times if other == number) for number in range(3)
+    }
+    assert {number for number, _ in times} == longest.keys()
+    assert longest == pytest.approx({0: 2.0, 1: 0.5, 2: 7.5}, abs=0.1)
+    assert all(delay >= 0 for _, delay in times)
+    assert sum(number == 2 for number, _ in times) == pytest.approx(300, abs=40)

@@ -20,7 +20,7 @@ from fakd_jax.audit.matching.progress import Progress
 from fakd_jax.data.dataset import Example
 from fakd_jax.data.preprocessing import decode_rgb
 from fakd_jax.runtime.hashing import sha256
-from fakd_jax.runtime.mapping import LocalMapper, Mapper
+from fakd_jax.runtime.mapping import HERE, Mapper
 from fakd_jax.runtime.scratch import scratch_array
 
 SIDE = 112
@@ -69,7 +69,7 @@ def read_thumbnails(
     dataset: EncodedImages,
     log: Callable[[str], object] = print,
     scratch: Path | None = None,
-    mapper: Mapper | None = None,
+    mapper: Mapper = HERE,
 ) -> Thumbnails:
     """Decodes every image once; `log` receives the progress every ten seconds.
 
@@ -77,7 +77,7 @@ def read_thumbnails(
       dataset: the images.
       log: receives the progress.
       scratch: a folder: the thumbnails go into a scratch file there instead of memory.
-      mapper: decodes the images, which this process reads; None takes this process for both.
+      mapper: decodes the images, which this process reads.
 
     Returns:
       The thumbnails, in the order of `dataset.examples`.
@@ -85,18 +85,15 @@ def read_thumbnails(
     Raises:
       UserError: there is no room in `scratch`.
     """
-    here = LocalMapper()
     total = len(dataset.examples)
     shape = (total, SIDE, SIDE)
     grey = np.empty(shape, np.float32) if scratch is None else scratch_array(scratch, shape, "u1")
     progress = Progress(log, "read", total)
     starts = range(0, total, READ_TOGETHER)
     parts = ((dataset, start, min(start + READ_TOGETHER, total)) for start in starts)
-    read = here.map(_read, parts)
+    read = HERE.map(_read, parts)
     facts = []
-    for start, (pictures, some) in zip(
-        starts, (mapper or here).map(_thumbnails, read), strict=True
-    ):
+    for start, (pictures, some) in zip(starts, mapper.map(_thumbnails, read), strict=True):
         grey[start : start + len(some)] = pictures if scratch is None else np.rint(pictures)
         facts += some
         progress(len(facts))

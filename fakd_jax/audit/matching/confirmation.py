@@ -23,7 +23,7 @@ from fakd_jax.audit.matching.registration import (
     transform_between_boxes,
     warp_all,
 )
-from fakd_jax.runtime.mapping import LocalMapper, Mapper
+from fakd_jax.runtime.mapping import HERE, Mapper
 
 MIN_WHOLE = 0.90
 MIN_PARTS = 0.78
@@ -64,7 +64,7 @@ class Comparison:
 
 
 def compare_directly(
-    contrasts: Float[np.ndarray, "N S S"], pairs: Candidates, mapper: Mapper | None = None
+    contrasts: Float[np.ndarray, "N S S"], pairs: Candidates, mapper: Mapper = HERE
 ) -> Comparison:
     """Compares the pictures of every pair in the pair's orientation, without moving them.
 
@@ -72,10 +72,9 @@ def compare_directly(
       contrasts: of all images, fine.
       pairs: the pairs. Where a pair's whole is below `MIN_WHOLE` its parts are not compared and
         count as -1.
-      mapper: compares chunks of pairs; None takes this process.
+      mapper: compares chunks of pairs.
     """
     whole, parts = np.full((2, len(pairs)), -1.0)
-    mapper = mapper or LocalMapper()
     _collect((whole, parts), mapper.map(_compare, _chunks(pairs, (contrasts,))))
     return Comparison(whole, parts, np.tile(IDENTITY, (len(pairs), 1)))
 
@@ -97,7 +96,7 @@ def register_coarsely(
     side: int,
     pairs: Candidates,
     steps: int = STEPS,
-    mapper: Mapper | None = None,
+    mapper: Mapper = HERE,
     progress: Callable[[int], object] = lambda done: None,
 ) -> tuple[Float[np.ndarray, " P"], Float32[np.ndarray, "P 4"]]:
     """Registers the second picture of every pair to the first, at low resolution.
@@ -110,7 +109,7 @@ def register_coarsely(
       side: see `boxes`.
       pairs: the pairs.
       steps: of Gauss–Newton.
-      mapper: registers chunks of pairs; None takes this process.
+      mapper: registers chunks of pairs.
       progress: called with the number of pairs done.
 
     Returns:
@@ -119,7 +118,7 @@ def register_coarsely(
     """
     correlation, transform = np.full(len(pairs), -1.0), np.tile(IDENTITY, (len(pairs), 1))
     chunks = _chunks(pairs, (coarse, boxes), (), side, steps)
-    done = (mapper or LocalMapper()).map(_register, chunks, threaded=False)
+    done = mapper.map(_register, chunks, threaded=False)
     _collect((correlation, transform), done, progress)
     return correlation, transform
 
@@ -146,7 +145,7 @@ def compare_registered(
     pairs: Candidates,
     transform: Float32[np.ndarray, "P 4"],
     promising: float = -1.0,
-    mapper: Mapper | None = None,
+    mapper: Mapper = HERE,
     progress: Callable[[int], object] = lambda done: None,
 ) -> Comparison:
     """Compares the pictures of every pair after refining the registration of the second.
@@ -158,13 +157,13 @@ def compare_registered(
       pairs: the pairs.
       transform: of each second picture, see :func:`register_coarsely`.
       promising: see above; the parts of a pair that ends early are not compared and count as -1.
-      mapper: compares chunks of pairs; None takes this process.
+      mapper: compares chunks of pairs.
       progress: called with the number of pairs done.
     """
     whole, parts = np.full((2, len(pairs)), -1.0)
     refined = np.empty_like(transform)
     chunks = _chunks(pairs, (fine,), (transform,), promising)
-    done = (mapper or LocalMapper()).map(_refine, chunks, threaded=False)
+    done = mapper.map(_refine, chunks, threaded=False)
     _collect((whole, parts, refined), done, progress)
     return Comparison(whole, parts, refined)
 

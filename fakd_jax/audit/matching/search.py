@@ -29,7 +29,7 @@ from fakd_jax.audit.matching.pairs import DIFFERENT, IDENTICAL, LEVELS, MOVED, R
 from fakd_jax.audit.matching.progress import Progress
 from fakd_jax.audit.matching.registration import STEPS
 from fakd_jax.audit.matching.views import Views, describe_all, view_all
-from fakd_jax.runtime.mapping import LocalMapper, Mapper
+from fakd_jax.runtime.mapping import HERE, Mapper
 
 MOVED_SCALE = 0.01
 MOVED_SHIFT = 0.005
@@ -69,7 +69,7 @@ def find_duplicates(
     thumbnails: Thumbnails,
     log: Callable[[str], object] = print,
     scratch: Path | None = None,
-    mapper: Mapper | None = None,
+    mapper: Mapper = HERE,
 ) -> Search:
     """Searches for duplicates among all images.
 
@@ -79,14 +79,12 @@ def find_duplicates(
       scratch: a folder for scratch files. Without one, every image is compared with every other,
         in time and memory that grow with the square of their number. With one, the search is
         approximate: each image is compared with its nearest neighbours.
-      mapper: computes what is dear, in chunks: views, comparisons and registrations; None takes
-        this process.
+      mapper: computes the expensive steps in chunks: views, comparisons and registrations.
 
     Raises:
       UserError: faiss, which an approximate search needs, is not installed; or there is no room in
         `scratch`.
     """
-    mapper = mapper or LocalMapper()
     if scratch is None:
         views, candidates = _compare_all(thumbnails.grey, mapper, log)
         near, steps = np.ones(len(candidates), bool), STEPS

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Float32, Int, Shaped
@@ -40,17 +41,24 @@ class Views:
     fine: Float[np.ndarray, "N S S"]
     coarse: Float[np.ndarray, "N C C"]
 
+    def columns(self) -> tuple[np.ndarray, ...]:
+        """All arrays, in the order of the attributes."""
+        return self.boxes, self.fine, self.coarse
+
 
 def view_all(
     grey: Shaped[np.ndarray, "N S S"], mapper: Mapper, log: Callable[[str], object]
 ) -> tuple[Views, Float32[np.ndarray, "N C C"]]:
     """The views of pictures, and the local contrast of their heads, cropped to one size."""
     count = len(grey)
-    coarse = (count, COARSE_SIDE, COARSE_SIDE)
-    boxes, fine = np.empty((count, 4), int), np.empty((count, SIDE, SIDE), np.float32)
-    columns = (boxes, fine, np.empty(coarse, np.float32), np.empty(coarse, np.float32))
-    _fill(columns, _view, grey, mapper, log)
-    return Views(*columns[:3]), columns[3]
+    views = Views(
+        np.empty((count, 4), int),
+        np.empty((count, SIDE, SIDE), np.float32),
+        np.empty((count, COARSE_SIDE, COARSE_SIDE), np.float32),
+    )
+    heads = np.empty_like(views.coarse)
+    _fill((*views.columns(), heads), _view, grey, mapper, log)
+    return views, heads
 
 
 def describe_all(
@@ -65,59 +73,46 @@ def describe_all(
       UserError: there is no room in `scratch`.
     """
     count = len(grey)
-    columns = (
+    views = Views(
         np.empty((count, 4), int),
         scratch_array(scratch, (count, SIDE, SIDE), "f2"),
         scratch_array(scratch, (count, COARSE_SIDE, COARSE_SIDE), "f2"),
-        np.empty((count, LENGTH), np.float32),
-        np.empty((count, LENGTH), np.float32),
     )
-    _fill(columns, _describe, grey, mapper, log)
-    return Views(*columns[:3]), *columns[3:]
+    whole, cropped = np.empty((2, count, LENGTH), np.float32)
+    _fill((*views.columns(), whole, cropped), _describe, grey, mapper, log)
+    return views, whole, cropped
 
 
 def _fill(
     columns: tuple[np.ndarray, ...],
-    function: Callable[..., tuple[np.ndarray, ...]],
+    function: Callable[[np.ndarray], tuple[Any, ...]],
     grey: Shaped[np.ndarray, "N S S"],
     mapper: Mapper,
     log: Callable[[str], object],
 ) -> None:
-    """Writes what the function returns of each part of the pictures into arrays of all."""
+    """Writes what the function returns of each part of the pictures, views first, into arrays."""
     described = Progress(log, "described", len(grey))
     starts = range(0, len(grey), PART)
     parts = ((np.asarray(grey[start : start + PART]),) for start in starts)
-    for start, part in zip(starts, mapper.map(function, parts), strict=True):
-        for column, values in zip(columns, part, strict=True):
+    for start, (views, *others) in zip(starts, mapper.map(function, parts), strict=True):
+        for column, values in zip(columns, (*views.columns(), *others), strict=True):
             column[start : start + PART] = values
         described(min(start + PART, len(grey)))
 
 
-def _view(
-    grey: Shaped[np.ndarray, "n S S"],
-) -> tuple[
-    Int[np.ndarray, "n 4"],
-    Float32[np.ndarray, "n S S"],
-    Float32[np.ndarray, "n C C"],
-    Float32[np.ndarray, "n C C"],
-]:
+def _view(grey: Shaped[np.ndarray, "n S S"]) -> tuple[Views, Float32[np.ndarray, "n C C"]]:
     grey = np.asarray(grey, np.float32)
     boxes = head_boxes(grey)
     fine = local_contrast(grey, inner=1.0, outer=3.0, floor=0.2)
     coarse = local_contrast(halve(grey), inner=0.7, outer=3.0, floor=0.1)
     heads = local_contrast(crop_to(grey, boxes, COARSE_SIDE), inner=0.7, outer=3.0, floor=0.1)
-    return boxes, fine, coarse, heads
+    return Views(boxes, fine, coarse), heads
 
 
 def _describe(
     grey: Shaped[np.ndarray, "n S S"],
-) -> tuple[
-    Int[np.ndarray, "n 4"],
-    Float[np.ndarray, "n S S"],
-    Float[np.ndarray, "n C C"],
-    Float32[np.ndarray, "n D"],
-    Float32[np.ndarray, "n D"],
-]:
-    boxes, fine, coarse, heads = _view(grey)
+) -> tuple[Views, Float32[np.ndarray, "n D"], Float32[np.ndarray, "n D"]]:
+    full, heads = _view(grey)
     half = np.float16  # as in the scratch files: half as much to send
-    return boxes, fine.astype(half), coarse.astype(half), describe(coarse), describe(heads)
+    views = Views(full.boxes, full.fine.astype(half), full.coarse.astype(half))
+    return views, describe(full.coarse), describe(heads)

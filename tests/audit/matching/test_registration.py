@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fakd_jax.audit.matching import registration
 from fakd_jax.audit.matching.registration import (
-    BATCH,
     IDENTITY,
     register,
     transform_between_boxes,
@@ -124,7 +124,7 @@ def test_only_the_overlap_counts():
 
 
 def test_more_than_a_batch_is_registered_like_each_pair_alone(fixed, moving):
-    many = np.arange(BATCH + 3) % len(fixed)
+    many = np.arange(registration.BATCH + 3) % len(fixed)
     correlation, transform = register(fixed[many], moving[many], starts(len(many)))
     alone = register(fixed, moving, starts(len(fixed)))
     np.testing.assert_allclose(correlation, alone[0][many], atol=1e-6)

@@ -17,7 +17,7 @@ from fakd_jax.audit.matching.orientations import ORIENTATIONS
 from fakd_jax.audit.matching.pairs import DIFFERENT, IDENTICAL, LEVELS, MOVED, REENCODED, Pair
 from fakd_jax.audit.matching.search import Search, connect, find_duplicates
 from fakd_jax.data.phantom.dataset import phantom
-from fakd_jax.runtime.mapping import LocalMapper, Mapper
+from fakd_jax.runtime.mapping import HERE, Mapper
 from tests.audit.elsewhere import Elsewhere
 from tests.audit.pictures import inverse, thumbnails
 
@@ -84,9 +84,7 @@ def search(images: list[np.ndarray]) -> Search:
     return find(images)
 
 
-def find(
-    images: list[np.ndarray], scratch: Path | None = None, mapper: Mapper | None = None
-) -> Search:
+def find(images: list[np.ndarray], scratch: Path | None = None, mapper: Mapper = HERE) -> Search:
     return find_duplicates(thumbnails(images), lambda line: None, scratch, mapper)
 
 
@@ -116,7 +114,7 @@ def test_an_approximate_search_finds_them_too_whoever_computes_with_how_many_thr
 ):
     pytest.importorskip("faiss")
     found, elsewhere = [], Elsewhere()
-    for threads, mapper in ((3, LocalMapper()), (1, elsewhere)):
+    for threads, mapper in ((3, HERE), (1, elsewhere)):
         monkeypatch.setattr(os, "cpu_count", lambda threads=threads: threads)
         found.append(find(images, tmp_path, mapper))
     assert elsewhere.called.keys() == {"_describe", "_compare", "_register", "_refine"}

@@ -28,16 +28,12 @@ def silently(line: str) -> None:
     pass
 
 
-def columns_of(found: views.Views) -> tuple[np.ndarray, ...]:
-    return found.boxes, found.fine, found.coarse
-
-
 def test_views_are_in_the_pictures_order_whoever_computes_them(grey):
     elsewhere = Elsewhere()
     here, heads = views.view_all(grey, LocalMapper(), silently)
     there, other_heads = views.view_all(grey, elsewhere, silently)
     assert elsewhere.called == {"_view": 3}
-    for one, other in zip(columns_of(here), columns_of(there), strict=True):
+    for one, other in zip(here.columns(), there.columns(), strict=True):
         np.testing.assert_array_equal(one, other)
     np.testing.assert_array_equal(heads, other_heads)
     np.testing.assert_array_equal(here.boxes, head_boxes(grey.astype(np.float32)))

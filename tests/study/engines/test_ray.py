@@ -14,20 +14,9 @@ from fakd_jax.study.cells import open_study
 from fakd_jax.study.engines import ray as engine
 from fakd_jax.study.engines.ray import MAX_LOST_WORKERS, RayEngine, RayOptions
 from fakd_jax.study.results import is_finished, mark_failed
+from tests.ray_errors import EXCEPTIONS, LostWorkerError
 
 PROBLEM = "the disk is full"
-
-
-class RayError(Exception):
-    """Stands for Ray's errors."""
-
-
-class LostWorkerError(RayError):
-    """Stands for those of a dead worker."""
-
-
-class TaskError(RayError):
-    """Stands for an error raised by a task."""
 
 
 class FakeRay:
@@ -38,14 +27,7 @@ class FakeRay:
       machines: their resources.
     """
 
-    exceptions = SimpleNamespace(
-        WorkerCrashedError=LostWorkerError,
-        NodeDiedError=LostWorkerError,
-        OutOfMemoryError=LostWorkerError,
-        ObjectLostError=LostWorkerError,
-        RayTaskError=TaskError,
-        RayError=RayError,
-    )
+    exceptions = EXCEPTIONS
 
     def __init__(self, work, machines):
         self.work = work
@@ -151,7 +133,7 @@ def test_the_cell_of_a_lost_worker_is_given_again(study, run, finish):
     assert len(ray.given) == len(study.cells) + 2
 
 
-def test_a_cell_that_loses_worker_after_worker_is_given_up(study, run, finish):
+def test_a_cell_that_loses_worker_after_worker_is_an_error(study, run, finish):
     lost = by_name(study, "seed 0, student")
 
     def crash(cell):
