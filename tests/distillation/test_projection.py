@@ -57,7 +57,7 @@ def test_empty_sizes_are_refused(old: int, new: int) -> None:
 
 
 @given(h=side, w=side, height=side, width=side, c=st.integers(1, 4), seed=st.integers(0, 99))
-@settings(max_examples=6)
+@settings(max_examples=3)
 def test_projecting_first_is_the_same_function_as_upsampling_first(
     h: int, w: int, height: int, width: int, c: int, seed: int
 ) -> None:

@@ -132,7 +132,7 @@ def test_allow_missing_is_a_prefix_of_whole_parts() -> None:
         set_model_state(model, tree, allow_missing=["fc"])
 
 
-@settings(max_examples=25)
+@settings(max_examples=10)
 @given(data=st.data())
 def test_any_set_of_dropped_and_added_paths_is_listed(data: st.DataObject) -> None:
     tree = numpy_state(1)

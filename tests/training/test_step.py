@@ -18,7 +18,6 @@ from fakd_jax.training.step import Teacher, make_steps
 
 SIZE, BATCH, CLASSES = 32, 4, 3
 FAKD = Objective(alpha=0.5, beta=1.0, temperature=3.0, student_layer="features.6")
-CE = Objective(student_layer="features.6")
 KEY = jax.random.key(0)
 
 
@@ -26,11 +25,9 @@ def make_teacher():
     return Teacher.freeze(create_model("tiny_resnet", num_classes=CLASSES, rngs=nnx.Rngs(1)))
 
 
-def make_learner(aligned=True):
+def make_learner():
     network = create_model("tiny_mobilenet", num_classes=CLASSES, rngs=nnx.Rngs(2))
     channels = feature_shapes(network, SIZE)["features.6"][-1]
-    if not aligned:
-        return Learner(network)
     return Learner(network, Projection(channels, 128, rngs=nnx.Rngs(3)))
 
 
@@ -61,13 +58,13 @@ def steps_of(learner, teacher_graphdef, objective, optimizer, **more):
 def made():
     """Learner, teacher, optimizer and jitted steps of FAKD; compiled once for this file."""
     learner, teacher, optimizer = make_learner(), make_teacher(), optax.sgd(0.1)
-    steps = steps_of(learner, teacher.graphdef, FAKD, optimizer)
+    steps = steps_of(learner, teacher.graphdef, FAKD, optimizer, ema_decay=0.75)
     return learner, teacher, optimizer, steps
 
 
 def test_every_parameter_moves_and_the_teacher_does_not(made):
     learner, teacher, optimizer, steps = made
-    state = initial_state(learner, optimizer)
+    state = initial_state(learner, optimizer, averages=True)
     before = to_named_arrays((state.params, state.batch_stats))
     teacher_before = [np.asarray(leaf) for leaf in jax.tree.leaves(teacher.variables)]
     for seed in range(2):
@@ -84,7 +81,7 @@ def test_validation_is_the_paper_s_loss_over_unmasked_images(made):
     """Eq. 4 written out with the public functions, on the three images that the mask keeps."""
     learner, teacher, optimizer, steps = made
     batch = make_batch(masked=True)
-    state = initial_state(learner, optimizer)
+    state = initial_state(learner, optimizer, averages=True)
     sums = steps.validate(state, steps.teach(teacher.variables, batch), batch)
 
     kept = np.array([0, 1, 3])
@@ -115,7 +112,7 @@ def test_validation_is_the_paper_s_loss_over_unmasked_images(made):
 
 def test_sums_add_up_over_an_epoch_of_two_steps_and_begin_again(made):
     learner, teacher, optimizer, steps = made
-    state = initial_state(learner, optimizer)
+    state = initial_state(learner, optimizer, averages=True)
     losses, sums = [], []
     for seed in range(3):
         state, loss = steps.train(state, teacher.variables, make_batch(seed), KEY)
@@ -130,34 +127,37 @@ def test_steps_are_reproducible_and_depend_on_the_step_number(made):
     learner, teacher, optimizer, steps = made
 
     def loss_at(step):
-        state = initial_state(learner, optimizer)._replace(step=jnp.asarray(step, jnp.int32))
+        state = initial_state(learner, optimizer, averages=True)._replace(
+            step=jnp.asarray(step, jnp.int32)
+        )
         return float(steps.train(state, teacher.variables, make_batch(), KEY)[1])
 
     assert loss_at(0) == loss_at(0)
     assert loss_at(0) != loss_at(1)  # another dropout
 
 
-def test_a_step_of_sgd_follows_the_gradient_of_the_loss_and_is_averaged():
-    """Without a teacher: the parameters move by the learning rate along autodiff's gradient.
+def test_a_step_of_sgd_follows_the_gradient_of_the_loss_and_is_averaged(made):
+    """The parameters move by the learning rate along the gradient.
 
     The first step's values are the first average, the second's count a quarter.
     """
-    learner, optimizer = make_learner(aligned=False), optax.sgd(0.1)
-    steps = steps_of(learner, None, CE, optimizer, ema_decay=0.75)
+    learner, teacher, optimizer, steps = made
     batch = make_batch()
     state = initial_state(learner, optimizer, averages=True)
     before = to_named_arrays(state.params)
-    # The logits' bias has a gradient that can be written down: mean(softmax - onehot).
+    # The logits' bias has a gradient that can be written down: of CE mean(softmax - onehot), of KD
+    # T mean(softmax - the teacher's), both softened by T; feature alignment does not depend on it.
     _, dropout_key = jax.random.split(jax.random.fold_in(KEY, 0))
     learner.train()
     images = normalise(batch["image"], (0.5,) * 3, (0.5,) * 3)
     logits, _ = jax.jit(
         lambda images: forward(nnx.clone(learner.network), images, dropout_key=dropout_key)
     )(images)
-    expected = np.mean(
-        np.asarray(jax.nn.softmax(logits)) - np.eye(CLASSES)[np.asarray(batch["label"])], axis=0
-    )
-    state, _ = steps.train(state, None, batch, KEY)
+    teachers = steps.teach(teacher.variables, batch).logits
+    of_ce = jax.nn.softmax(logits) - np.eye(CLASSES, dtype=np.float32)[batch["label"]]
+    of_kd = 3.0 * (jax.nn.softmax(logits / 3.0) - jax.nn.softmax(teachers / 3.0))
+    expected = np.mean(0.5 * of_ce + 0.5 * of_kd, axis=0)
+    state, _ = steps.train(state, teacher.variables, batch, KEY)
     name = "network/classifier_3/bias"
     moved = (before[name] - to_named_arrays(state.params)[name]) / 0.1
     np.testing.assert_allclose(moved, expected, rtol=1e-3, atol=1e-5)
@@ -168,7 +168,7 @@ def test_a_step_of_sgd_follows_the_gradient_of_the_loss_and_is_averaged():
     first = own(state)
     for name, value in own(state.averaged()).items():
         np.testing.assert_array_equal(value, first[name], err_msg=name)
-    state, _ = steps.train(state, None, batch, KEY)
+    state, _ = steps.train(state, teacher.variables, batch, KEY)
     second, average = own(state), own(state.averaged())
     for name in second:
         expected = 0.75 * first[name] + 0.25 * second[name]

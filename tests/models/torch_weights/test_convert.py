@@ -187,7 +187,7 @@ class TestRefusals:
             load_state_dict(fresh(drawn, arch), weights, allow_missing=[HEADS[arch]])
         assert all(key in str(caught.value) for key in weights)
 
-    @settings(max_examples=30)
+    @settings(max_examples=10)
     @given(data=st.data())
     def test_any_set_of_dropped_and_added_keys_is_listed(
         self, drawn: dict[str, nnx.Module], data: st.DataObject
