@@ -11,7 +11,7 @@ from fakd_jax.runtime.atomic_files import write_whole
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-# Okabe & Ito's palette, which the colour-blind can tell apart.
+# Okabe & Ito's palette, which the colour-blind can distinguish.
 BLACK = "#000000"
 BLUE = "#0072B2"
 VERMILION = "#D55E00"

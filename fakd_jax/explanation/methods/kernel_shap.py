@@ -142,7 +142,7 @@ def choose_coalitions(count: int, num_samples: int, seed: int) -> Coalitions:
 
     Sizes k and S - k are complete, from k = 1 on, if there is room for all of them and a draw by
     the kernel would give each at least once on average (k = 1: if there is room). They are not
-    where that would leave a few pairs to draw, too few to tell how much depends on the draw.
+    where that would leave a few pairs to draw, too few to show how much depends on the draw.
     """
     sizes, pairs, mass = _pairs_by_size(count)
     complete, left = 0, num_samples // 2
