@@ -16,6 +16,7 @@ from jaxtyping import Array, Bool, Float, Int, Num, PRNGKeyArray, UInt8
 
 from fakd_jax.data.augment_shifts import Shifts, problem_with, shift_batch
 from fakd_jax.errors import UserError
+from fakd_jax.shifts.geometry import affine_maps
 
 # Pillow's affine map from output to input, x = a·column + b·row + c, y = d·column + e·row + f: the
 # entries a to f, each [B], floats or fixed-point integers.
@@ -60,6 +61,8 @@ class Augmentation:
                 raise UserError(f"shifts: {name}={strongest} {problem}")
         if not 0 <= self.shift_probability <= 1:
             raise UserError(f"shift_probability is {self.shift_probability}; give 0 to 1")
+        if not 0 <= self.mixup_alpha < math.inf:
+            raise UserError(f"mixup_alpha is {self.mixup_alpha}; give 0 or a positive number")
 
 
 def augment_batch(
@@ -101,9 +104,8 @@ def _flip_then_rotate(
 ) -> Float[Array, "B 3 3"]:
     """The map of :func:`flip_and_rotate`, for :func:`fakd_jax.shifts.geometry.warp`."""
     radians, mirror = angles * (math.pi / 180), jnp.where(flips, -1.0, 1.0)
-    cos, sin, zero = jnp.cos(radians), jnp.sin(radians), jnp.zeros_like(radians)
-    entries = [mirror * cos, -mirror * sin, zero, sin, cos, zero, zero, zero, zero + 1]
-    return jnp.stack(entries, axis=-1).reshape(-1, 3, 3)
+    cos, sin = jnp.cos(radians), jnp.sin(radians)
+    return affine_maps([[mirror * cos, -mirror * sin, None], [sin, cos, None]])
 
 
 def flip_and_rotate(

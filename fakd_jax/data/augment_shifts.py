@@ -18,7 +18,6 @@ Shifts = tuple[tuple[str, float], ...]
 _GROUPS = ("resolution", "intensity", "artefacts")
 """After geometry, in this order: as a scan is resampled, displayed and exported."""
 
-
 _PARTS = 8
 """Of a batch, in which a family is applied until no image is left that it shifts."""
 

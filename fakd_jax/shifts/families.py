@@ -52,14 +52,16 @@ class Family:
     matrices: _Map | None = None
 
     def amount(self, severity: float | Float[Array, "*shape"]) -> Float32[Array, "*shape"]:
-        """The amount at a severity from 0 (neutral) to 5, linear between the five.
+        """The amount at a severity from 0 (neutral) to 5, linear between the five; NaN beyond.
 
         >>> FAMILIES["blur"].amount(0.0).item()
         0.0
         """
         known = jnp.asarray((0, *SEVERITIES), jnp.float32)
         amounts = jnp.asarray((self.neutral, *self.severities), jnp.float32)
-        return jnp.interp(jnp.asarray(severity, jnp.float32), known, amounts)
+        return jnp.interp(
+            jnp.asarray(severity, jnp.float32), known, amounts, left=jnp.nan, right=jnp.nan
+        )
 
     def apply(
         self,

@@ -49,14 +49,17 @@ def gaussian_weights(sigmas: Float32[Array, " B"], radius: int) -> Float32[Array
     """Weights of Gaussian filters, cut off and normalised as SciPy's `gaussian_filter` does it.
 
     Args:
-      sigmas: standard deviations in pixels, at most `radius / 4`; 0 is the identity.
+      sigmas: standard deviations in pixels; 0 is the identity. A filter wider than `radius` is NaN
+        instead of cut off.
       radius: the filters have 2 · radius + 1 weights.
     """
     offsets = jnp.abs(jnp.arange(-radius, radius + 1, dtype=jnp.float32))
     positive = jnp.maximum(sigmas, 1e-3)[:, None]
     weights = jnp.exp(-0.5 * jnp.square(offsets / positive))
-    weights = jnp.where(offsets <= jnp.floor(_TRUNCATION * positive + 0.5), weights, 0)
-    return (weights / jnp.sum(weights, axis=-1, keepdims=True))[:, None, :]
+    reach = jnp.floor(_TRUNCATION * positive + 0.5)
+    weights = jnp.where(offsets <= reach, weights, 0)
+    total = jnp.where(reach <= radius, jnp.sum(weights, axis=-1, keepdims=True), jnp.nan)
+    return (weights / total)[:, None, :]
 
 
 def gaussian_matrix(sigma: float, size: int) -> Float32[np.ndarray, "size size"]:
@@ -80,7 +83,7 @@ def resampling_weights(
     filter. The smaller image has ceil(size / factor) pixels.
 
     Args:
-      factors: 1 (the identity) to `(radius - 1) / 2`.
+      factors: from 1, the identity. A filter wider than `radius` is NaN instead of cut off.
       size: of the axis.
       radius: the filters have 2 · radius + 1 weights.
     """
@@ -100,4 +103,5 @@ def resampling_weights(
         triangle = jnp.maximum(0.0, 1 - jnp.abs(inputs[..., None, :] - centre) / scale)
         triangle = jnp.where(inside[..., None, :], triangle, 0)[..., 0, :]
         total += share[..., 0] * triangle / jnp.sum(triangle, axis=-1, keepdims=True)
-    return total
+    # Weights are zero from 2 · scale pixels on.
+    return jnp.where(2 * scale[..., 0] <= radius + 1, total, jnp.nan)

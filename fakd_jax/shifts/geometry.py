@@ -24,7 +24,7 @@ def rotation(
     del size
     radians = degrees * signs(keys) * (math.pi / 180)
     cos, sin = jnp.cos(radians), jnp.sin(radians)
-    return _matrices([[cos, -sin, None], [sin, cos, None]])
+    return affine_maps([[cos, -sin, None], [sin, cos, None]])
 
 
 def shift(
@@ -35,7 +35,7 @@ def shift(
     height, width = size
     dx, dy = shares * width * jnp.cos(angle), shares * height * jnp.sin(angle)
     one = jnp.ones_like(shares)
-    return _matrices([[one, None, -dx], [None, one, -dy]])
+    return affine_maps([[one, None, -dx], [None, one, -dy]])
 
 
 def zoom(
@@ -44,7 +44,7 @@ def zoom(
     """Enlarges by the factor or shrinks by it, drawn per image."""
     del size
     scale = factors ** -signs(keys)
-    return _matrices([[scale, None, None], [None, scale, None]])
+    return affine_maps([[scale, None, None], [None, scale, None]])
 
 
 def crop(
@@ -57,7 +57,7 @@ def crop(
     height, width = size
     x, y = jnp.moveaxis(uniforms(keys, 2) - 0.5, -1, 0)
     kept = 1 - shares
-    return _matrices([[kept, None, x * shares * width], [None, kept, y * shares * height]])
+    return affine_maps([[kept, None, x * shares * width], [None, kept, y * shares * height]])
 
 
 def aspect(
@@ -66,7 +66,7 @@ def aspect(
     """Makes the image wider or taller by the factor at the same area, drawn per image."""
     del size
     stretch = jnp.sqrt(factors) ** signs(keys)
-    return _matrices([[1 / stretch, None, None], [None, stretch, None]])
+    return affine_maps([[1 / stretch, None, None], [None, stretch, None]])
 
 
 def flip(
@@ -80,7 +80,7 @@ def flip(
     flipped, kind = jnp.moveaxis(uniforms(keys, 2), -1, 0)
     x = jnp.where((flipped < shares) & (kind < 2 / 3), -1.0, 1.0)
     y = jnp.where((flipped < shares) & (kind >= 1 / 3), -1.0, 1.0)
-    return _matrices([[x, None, None], [None, y, None]])
+    return affine_maps([[x, None, None], [None, y, None]])
 
 
 def warp(
@@ -124,15 +124,19 @@ def warp(
     return jnp.where(inside[..., None], blended, 0.0)
 
 
-def _within(positions: Float32[Array, "B H W"], size: int) -> Bool[Array, "B H W"]:
-    """Whether positions are in [0, size), the ends as they are without float32's rounding."""
-    return (positions > -_ROUNDING) & (positions < size - _ROUNDING)
+def affine_maps(rows: list[list[Float32[Array, " B"] | None]]) -> Float32[Array, "B 3 3"]:
+    """Maps from their entries.
 
-
-def _matrices(rows: list[list[Float32[Array, " B"] | None]]) -> Float32[Array, "B 3 3"]:
-    """Stacks the entries of the first two rows; None is 0."""
+    Args:
+      rows: the first two of each matrix, `[[a, b, c], [d, e, f]]`; None is 0.
+    """
     entries = [entry for row in rows for entry in row]
     zero = jnp.zeros_like(next(entry for entry in entries if entry is not None))
     filled = [zero if entry is None else entry for entry in entries]
     stacked = jnp.stack([*filled, zero, zero, zero + 1], axis=-1)
     return stacked.reshape(-1, 3, 3)
+
+
+def _within(positions: Float32[Array, "B H W"], size: int) -> Bool[Array, "B H W"]:
+    """Whether positions are in [0, size), the ends as they are without float32's rounding."""
+    return (positions > -_ROUNDING) & (positions < size - _ROUNDING)

@@ -126,7 +126,6 @@ def _halve(plane: Float32[Array, "B H W"]) -> Float32[Array, "B H/2 W/2"]:
 def _double(plane: Float32[Array, "B H W"]) -> Float32[Array, "B 2*H 2*W"]:
     """Triangle filter, 3/4 and 1/4 along each axis: libjpeg's h2v2_fancy_upsample."""
     batch, height, width = plane.shape
-
     padded = jnp.pad(plane, [(0, 0), (1, 1), (0, 0)], mode="edge")
     rows = jnp.stack([3 * plane + padded[:, :-2], 3 * plane + padded[:, 2:]], axis=2)
     rows = rows.reshape(batch, 2 * height, width)

@@ -9,10 +9,10 @@ from fakd_jax.shifts.draws import per_image, uniforms
 from fakd_jax.shifts.filters import filter_separably, gaussian_weights, resampling_weights
 
 MAX_FACTOR = 4.0
-"""The strongest of :func:`downsampling` and :func:`anisotropic`."""
+"""How far :func:`downsampling` and :func:`anisotropic` reach; what needs wider filters is NaN."""
 
 MAX_SIGMA = 2.0
-"""The strongest of :func:`blur`, in pixels."""
+"""How far :func:`blur` reaches, in pixels; what needs a wider filter is NaN."""
 
 _SHARPENING_SIGMA = 1.0  # pixels
 _RESAMPLING_RADIUS = 2 * int(MAX_FACTOR) + 1

@@ -56,7 +56,7 @@ def test_equals_pil(
         assert (difference == 0).mean() > 0.99
 
 
-@pytest.mark.parametrize("name", ["wide", "tall"])
+@pytest.mark.parametrize("name", [pytest.param("wide", marks=pytest.mark.slow), "tall"])
 @pytest.mark.parametrize("interpolation", ["nearest", "bilinear"])
 def test_equals_torchvision(
     apply: Callable[..., np.ndarray], name: str, interpolation: str
@@ -135,7 +135,10 @@ def test_key_decides_and_images_differ() -> None:
     assert first.dtype == np.uint8
 
 
-@pytest.mark.parametrize("probability", [0.0, 0.3, 1.0])
+@pytest.mark.parametrize(
+    "probability",
+    [pytest.param(0.0, marks=pytest.mark.slow), 0.3, pytest.param(1.0, marks=pytest.mark.slow)],
+)
 def test_flips_come_as_often_as_asked(probability: float) -> None:
     images = np.zeros((4000, 8, 8, 3), np.uint8)
     images[:, :, :4] = 255  # the left half is white
@@ -148,8 +151,8 @@ def test_flips_come_as_often_as_asked(probability: float) -> None:
 
 def test_angles_are_uniform() -> None:
     """Read back from where a rotation takes the centre of a white spot."""
-    rows, columns = np.mgrid[:65, :65] - 32.0
-    spot = (np.hypot(rows, columns - 20) < 6).astype(np.uint8) * 255
+    rows, columns = np.mgrid[:33, :33] - 16.0
+    spot = (np.hypot(rows, columns - 10) < 4).astype(np.uint8) * 255
     images = np.repeat(np.repeat(spot[None, ..., None], 3, axis=-1), 600, axis=0)
     augmentation = Augmentation(flip_probability=0.0, rotation_interpolation="bilinear")
     augment = jax.jit(augment_batch, static_argnums=2)
@@ -171,6 +174,7 @@ def test_angles_are_uniform() -> None:
         {"rotation_degrees": -1.0},
         {"rotation_degrees": 181.0},
         {"rotation_interpolation": "bicubic"},
+        {"mixup_alpha": -0.1},
     ],
 )
 def test_impossible_settings_are_refused(changes: dict) -> None:

@@ -35,27 +35,26 @@ IMAGES = blobs()
 
 
 @jax.jit
-def by_hand(
-    keys: jax.Array, images: jax.Array, before: jax.Array
-) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """Geometry in one look-up; the same in three; and then the others one by one."""
-    drawn = {name: draw(keys, name, STRONGEST, PROBABILITY) for name, _ in SHIFTS}
-    maps = [before]
-    for name in ("rotation", "aspect"):
-        maps.append(FAMILIES[name].matrices(*drawn[name], (SIDE, SIDE)))
-    at_once, stepwise = warp(images, maps[0] @ maps[1] @ maps[2]), images
-    for own in maps:
-        stepwise = warp(stepwise, own)
-    result = at_once
+def maps_by_hand(keys: jax.Array) -> list[jax.Array]:
+    drawn = {name: draw(keys, name, STRONGEST, PROBABILITY) for name in ("rotation", "aspect")}
+    return [FAMILIES[name].matrices(*drawn[name], (SIDE, SIDE)) for name in drawn]
+
+
+@jax.jit
+def others_by_hand(keys: jax.Array, images: jax.Array) -> jax.Array:
     for name in ("sharpening", "gamma", "missing_border"):
-        own_keys, amounts = drawn[name]
-        result = FAMILIES[name].apply(own_keys, result, amounts)
-    return at_once, stepwise, result
+        own_keys, amounts = draw(keys, name, STRONGEST, PROBABILITY)
+        images = FAMILIES[name].apply(own_keys, images, amounts)
+    return images
 
 
 def test_the_result_is_that_of_the_families_one_by_one() -> None:
     before = jax.jit(_flip_then_rotate)(np.arange(BATCH) % 2 == 0, np.linspace(-15, 15, BATCH))
-    at_once, stepwise, expected = map(np.asarray, by_hand(KEYS, IMAGES, before))
+    look_up, maps, stepwise = jax.jit(warp), [before, *maps_by_hand(KEYS)], IMAGES
+    at_once = np.asarray(look_up(IMAGES, maps[0] @ maps[1] @ maps[2]))
+    for own in maps:
+        stepwise = look_up(stepwise, own)
+    expected = others_by_hand(KEYS, at_once)
     assert np.abs(at_once - IMAGES).max() > 0.2
     np.testing.assert_allclose(at_once, stepwise, atol=0.05)
     found = np.asarray(shift(KEYS, IMAGES, before))

@@ -102,8 +102,10 @@ def test_gradients_wrt_features_are_those_of_the_unfolded_network(
         np.testing.assert_allclose(values, wanted, rtol=0, atol=1e-3 * np.abs(wanted).max())
 
 
-def test_other_weights_have_other_gradients_and_share_programs(model: nnx.Module) -> None:
-    logit_gradients, drawn = LogitGradients(a_predictor(model)), network(seed=5)
+def test_other_weights_have_other_gradients_and_share_programs(
+    logit_gradients: LogitGradients,
+) -> None:
+    drawn = network(seed=5)
     other = logit_gradients.with_weights_of(a_predictor(drawn))
     expected = pixel_gradient_of(drawn, 0)[:1]
     actual = other.wrt_pixels(GREY_LEVELS[:1], 0)
@@ -113,7 +115,7 @@ def test_other_weights_have_other_gradients_and_share_programs(model: nnx.Module
     for queried in (logit_gradients, other):
         for class_index in range(3):
             queried.wrt_pixels(GREY_LEVELS[: class_index + 1], class_index)
-            queried.wrt_features(IMAGES[0], class_index, "features.6")
+            queried.wrt_features(IMAGES[0], class_index, "features.3")
     assert logit_gradients._wrt_pixels._cache_size() == 1
     assert logit_gradients._wrt_features._cache_size() == 1
 

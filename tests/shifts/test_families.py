@@ -113,9 +113,23 @@ def test_two_sided_families_go_both_ways() -> None:
 
 def test_amounts_run_through_the_table() -> None:
     gamma = FAMILIES["gamma"]
-    amounts = gamma.amount(jnp.asarray([0, 1, 2, 3, 4, 5, 2.5]))
+    severities = jnp.asarray([0, 1, 2, 3, 4, 5, 2.5, -0.1, 5.1])
+    amounts = np.asarray(jax.jit(gamma.amount)(severities))
     between = sum(gamma.severities[1:3]) / 2
-    assert amounts.tolist() == pytest.approx([gamma.neutral, *gamma.severities, between])
+    assert amounts[:7] == pytest.approx([gamma.neutral, *gamma.severities, between])
+    assert np.isnan(amounts[7:]).all()
+
+
+@pytest.mark.parametrize(("name", "amount"), [("downsampling", 6.5), ("blur", 2.2)])
+def test_filters_too_narrow_for_an_amount_give_nan(name: str, amount: float) -> None:
+    """Not what they would cut off."""
+    amounts = np.array([FAMILIES[name].neutral, *FAMILIES[name].severities], np.float32)
+    amounts[2] = amount
+    images = np.stack([tiny.image()] * 6)
+    shifted = np.array(tiny.jitted(name)(tiny.keys(*[0] * 6), images, amounts))
+    assert np.isnan(shifted[2]).all()
+    shifted[2] = tiny.shifted(name)[2]
+    np.testing.assert_array_equal(shifted, tiny.shifted(name))
 
 
 def test_the_filters_reach_as_far_as_the_severities() -> None:
