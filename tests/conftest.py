@@ -15,8 +15,6 @@ from tests import array_checks
 # Before the package is first imported.
 jaxtyping.install_import_hook("fakd_jax", f"{array_checks.__name__}.check")
 
-from tests.tiny import register_tiny_models  # noqa: E402
-
 # A quarter of Hypothesis' own number; `--hypothesis-profile=default` draws all.
 # No deadline: a busy machine is not a failure.
 hypothesis.settings.register_profile("short", max_examples=25, deadline=None)
@@ -56,6 +54,8 @@ def shared() -> Path:
 @pytest.fixture(scope="session", autouse=True)
 def tiny_models() -> None:
     """Registers `tiny_resnet` and `tiny_mobilenet` for every test."""
+    from tests.tiny import register_tiny_models
+
     register_tiny_models()
 
 

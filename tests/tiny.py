@@ -22,7 +22,7 @@ IMAGE_SIZE = 32
 
 
 def register_tiny_models() -> None:
-    """Registers `tiny_resnet` and `tiny_mobilenet` (whose last feature map is `features.6`)."""
+    """Registers `tiny_resnet` and `tiny_mobilenet` (whose last feature map is `features.4`)."""
     from fakd_jax.models import mobilenet_v3, register, resnet
     from fakd_jax.models.registry import available_models
 
@@ -31,7 +31,9 @@ def register_tiny_models() -> None:
 
     def tiny_mobilenet(**kwargs: object) -> mobilenet_v3.MobileNetV3:
         return mobilenet_v3.MobileNetV3(
-            settings=mobilenet_v3.MOBILENET_V3_LARGE_SETTINGS[:5], last_channel=32, **kwargs
+            settings=[mobilenet_v3.MOBILENET_V3_LARGE_SETTINGS[index] for index in (0, 1, 3)],
+            last_channel=32,
+            **kwargs,
         )
 
     for factory in (tiny_resnet, tiny_mobilenet):
@@ -145,7 +147,7 @@ def tiny_overrides(data: Path, cache: Path) -> dict[str, object]:
         "student.pretrained": "none",
         "student.num_epochs": 2,
         "student.batch_norm_momentum": 0.5,
-        "distillation.student_layer": "features.6",
+        "distillation.student_layer": "features.4",
         "optimizer.learning_rate": 5e-3,
     }
 

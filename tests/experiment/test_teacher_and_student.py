@@ -253,7 +253,7 @@ def test_every_term_trains_on_mixtures_and_is_resumed_exactly(run, whole, tmp_pa
     more = {
         "teacher.checkpoint": str(whole[0]),
         "augmentation.mixup_alpha": 0.5,
-        "distillation.layer_pairs": "layer2:features.4,layer3:features.6",
+        "distillation.layer_pairs": "layer2:features.2,layer3:features.4",
         "distillation.normalise_features": True,
         "distillation.standardise_logits": True,
         **{f"distillation.terms.{name}": weight for name, weight in weights.items()},
@@ -295,7 +295,7 @@ def test_a_given_teacher_is_used_where_needed_and_never_trained(
     [
         ({"teacher.checkpoint": "", "teacher.num_epochs": 0}, "allow_untrained"),
         ({"distillation.teacher_layer": "layer9"}, "layer9.*distillation.teacher_layer.*layer3"),
-        ({"distillation.layer_pairs": "layer3:x"}, "'x'.*distillation.layer_pairs.*features.6"),
+        ({"distillation.layer_pairs": "layer3:x"}, "'x'.*distillation.layer_pairs.*features.4"),
         ({"data.split": "kfold"}, "has learnt from 9 of the 12 test images"),
     ],
 )

@@ -42,7 +42,7 @@ def test_every_query_reaches_the_network(network: Network) -> None:
     segments = np.zeros((IMAGE_SIZE, IMAGE_SIZE), np.int32)
     masked = network.prepare_masked(IMAGES[0], IMAGES[1], segments, 1)(np.ones((1, 1), bool))
     np.testing.assert_allclose(masked, whole, atol=1e-6)
-    assert list(network.gradients.layers)[-1] == "features.6"
+    assert list(network.gradients.layers)[-1] == "features.4"
     assert network.gradients.wrt_pixels(IMAGES.astype(np.float32), 1).shape == IMAGES.shape
     odds = np.exp(network.gradients.logits(IMAGES.astype(np.float32)).astype(np.float64))
     softmax = odds / odds.sum(axis=1, keepdims=True)

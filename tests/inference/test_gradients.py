@@ -123,9 +123,9 @@ def test_other_weights_have_other_gradients_and_share_programs(
 def test_layers_are_the_maps_of_more_than_one_position_in_order(
     logit_gradients: LogitGradients,
 ) -> None:
-    sides = dict(enumerate((16, 16, 8, 8, 4, 4, 4)))
+    sides = dict(enumerate((16, 16, 8, 4, 4)))
     assert logit_gradients.layers == {f"features.{i}": (side, side) for i, side in sides.items()}
-    assert list(logit_gradients.layers) == [f"features.{index}" for index in range(7)]
+    assert list(logit_gradients.layers) == [f"features.{index}" for index in range(5)]
     resnet = create_model("tiny_resnet", num_classes=3, rngs=nnx.Rngs(0))
     layers = LogitGradients(a_predictor(resnet)).layers  # layer4 is of one position
     assert list(layers) == ["relu", "maxpool", "layer1", "layer2", "layer3"]
@@ -137,11 +137,11 @@ def test_wrong_images_classes_and_layers_are_refused(logit_gradients: LogitGradi
         with pytest.raises(ValueError, match="must be float32"):
             logit_gradients.wrt_pixels(images, 0)
     with pytest.raises(ValueError, match="must be uint8"):
-        logit_gradients.wrt_features(GREY_LEVELS[0], 0, "features.6")
+        logit_gradients.wrt_features(GREY_LEVELS[0], 0, "features.4")
     for class_index in (-1, 3):
         with pytest.raises(ValueError, match="no class"):
             logit_gradients.wrt_pixels(GREY_LEVELS, class_index)
         with pytest.raises(ValueError, match="no class"):
-            logit_gradients.wrt_features(IMAGES[0], class_index, "features.6")
+            logit_gradients.wrt_features(IMAGES[0], class_index, "features.4")
     with pytest.raises(UserError, match=r"features.99"):
         logit_gradients.wrt_features(IMAGES[0], 0, "features.99")

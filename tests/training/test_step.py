@@ -17,7 +17,7 @@ from fakd_jax.training.state import Learner, initial_state, to_named_arrays
 from fakd_jax.training.step import Teacher, make_steps
 
 SIZE, BATCH, CLASSES = 32, 4, 3
-FAKD = Objective(alpha=0.5, beta=1.0, temperature=3.0, student_layer="features.6")
+FAKD = Objective(alpha=0.5, beta=1.0, temperature=3.0, student_layer="features.4")
 KEY = jax.random.key(0)
 
 
@@ -27,7 +27,7 @@ def make_teacher():
 
 def make_learner():
     network = create_model("tiny_mobilenet", num_classes=CLASSES, rngs=nnx.Rngs(2))
-    channels = feature_shapes(network, SIZE)["features.6"][-1]
+    channels = feature_shapes(network, SIZE)["features.4"][-1]
     return Learner(network, Projection(channels, 128, rngs=nnx.Rngs(3)))
 
 
@@ -95,9 +95,9 @@ def test_validation_is_the_paper_s_loss_over_unmasked_images(made):
         network = nnx.merge(teacher.graphdef, teacher.variables, copy=True)
         teacher_logits, teacher_features = forward(network, images, features=("layer3",))
         student = nnx.clone(learner)
-        logits, features = forward(student.network, images, features=("features.6",))
+        logits, features = forward(student.network, images, features=("features.4",))
         target = teacher_features["layer3"]
-        aligned = student.projection(features["features.6"], target.shape[1:3])
+        aligned = student.projection(features["features.4"], target.shape[1:3])
         weights = {"alpha": 0.5, "beta": 1.0, "temperature": 3.0}
         return logits, *fakd_loss(logits, labels, teacher_logits, aligned, target, **weights)
 
