@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import re
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -21,6 +22,8 @@ _REASONS = (
     *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.ESTALE),
     *(errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR),
 )
+# Orbax's look at what it has just written, for example into a folder that was moved meanwhile.
+_NOT_FOUND_AFTER_SAVING = re.compile(r"Save failed: (\d+/\d+ params are missing in checkpoint)")
 
 
 def require_writable(folder: Path) -> None:
@@ -101,6 +104,8 @@ def failed_write(error: Exception) -> str | None:
     """
     if isinstance(error, OSError):
         return error.strerror or str(error)
+    if found := _NOT_FOUND_AFTER_SAVING.match(str(error)):
+        return found[1]
     return next((words for words in map(os.strerror, _REASONS) if words in str(error)), None)
 
 

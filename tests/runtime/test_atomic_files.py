@@ -69,6 +69,10 @@ def test_a_folder_that_cannot_be_synced_is_left_to_the_file_system(
         (RuntimeError("Disk quota exceeded"), "Disk quota exceeded"),
         (ValueError("PERMISSION_DENIED: \"d/a\": Permission denied ['13']"), "Permission denied"),
         (ValueError("NOT_FOUND: No such file or directory"), "No such file or directory"),
+        (
+            ValueError("Save failed: 2/9 params are missing in checkpoint:\na.b \na.c.\nKvStore"),
+            "2/9 params are missing in checkpoint",
+        ),
         (ValueError("a bug"), None),
     ],
 )
