@@ -44,14 +44,13 @@ def tckd_loss(
     student, teacher = softened_rows(student_logits, teacher_logits, temperature, mask)
     target = _is_target(labels, student)
 
-    def log_binary(logits: Float[Array, "B C"]) -> Float[Array, "2 B"]:
+    def log_binary(logits: Float[Array, "B C"]) -> Float[Array, "B 2"]:
         every = jax.nn.logsumexp(logits, axis=-1)
         picked = jnp.sum(jnp.where(target, logits, 0), axis=-1)
         others = jax.nn.logsumexp(logits, axis=-1, where=~target)
-        return jnp.stack([picked - every, others - every])
+        return jnp.stack([picked - every, others - every], axis=-1)
 
-    mean = mean_divergence(log_binary(student), log_binary(teacher), mask, axis=0)
-    return mean * temperature**2
+    return mean_divergence(log_binary(student), log_binary(teacher), mask) * temperature**2
 
 
 def nckd_loss(

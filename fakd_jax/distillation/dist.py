@@ -41,7 +41,8 @@ def dist_inter_loss(
     Raises:
       ValueError: the shapes differ, or the temperature is not above 0.
     """
-    student, teacher = _probabilities(student_logits, teacher_logits, temperature, mask)
+    softened = softened_rows(student_logits, teacher_logits, temperature, mask)
+    student, teacher = map(jax.nn.softmax, softened)
     products = standardise(student, axis=1) * standardise(teacher, axis=1)
     correlation = jnp.sum(products, axis=1) / max(student.shape[1] - 1, 1)
     return mean_of_rows(1 - correlation, mask) * temperature**2
@@ -73,7 +74,8 @@ def dist_intra_loss(
     Raises:
       ValueError: the shapes differ, or the temperature is not above 0.
     """
-    student, teacher = _probabilities(student_logits, teacher_logits, temperature, mask)
+    softened = softened_rows(student_logits, teacher_logits, temperature, mask)
+    student, teacher = map(jax.nn.softmax, softened)
     counted = jnp.ones(len(student), bool) if mask is None else mask
     count = jnp.sum(counted)
     products = standardise(student, axis=0, mask=counted) * standardise(
@@ -81,14 +83,3 @@ def dist_intra_loss(
     )
     correlation = jnp.sum(products, axis=0) / jnp.maximum(count - 1, 1)
     return jnp.where(count > 0, jnp.mean(1 - correlation), 0) * temperature**2
-
-
-def _probabilities(
-    student_logits: Float[Array, "B C"],
-    teacher_logits: Float[Array, "B C"],
-    temperature: float,
-    mask: Bool[Array, " B"] | None,
-) -> tuple[Float[Array, "B C"], Float[Array, "B C"]]:
-    """Both networks' softened probabilities."""
-    student, teacher = softened_rows(student_logits, teacher_logits, temperature, mask)
-    return jax.nn.softmax(student), jax.nn.softmax(teacher)

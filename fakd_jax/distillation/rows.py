@@ -64,19 +64,10 @@ def softened_rows(
 
 
 def mean_divergence(
-    log_student: Float[Array, "m n"],
-    log_teacher: Float[Array, "m n"],
+    log_student: Float[Array, "B C"],
+    log_teacher: Float[Array, "B C"],
     mask: Bool[Array, " B"] | None,
-    *,
-    axis: int = -1,
 ) -> Float[Array, ""]:
-    """The mean over the counted rows of KL(teacher || student), from log-probabilities.
-
-    Args:
-      log_student: `[B, C]`.
-      log_teacher: `[B, C]`.
-      mask: `[B]`, False for rows that do not count.
-      axis: of the classes, 0 if the logarithms are `[C, B]`.
-    """
-    divergence = jnp.sum(jnp.exp(log_teacher) * (log_teacher - log_student), axis=axis)
+    """The mean over the counted rows of KL(teacher || student), from log-probabilities."""
+    divergence = jnp.sum(jnp.exp(log_teacher) * (log_teacher - log_student), axis=-1)
     return mean_of_rows(divergence, mask)
