@@ -59,6 +59,20 @@ def tiny_models() -> None:
     register_tiny_models()
 
 
+@pytest.fixture(scope="session")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """40 training and 16 test images of noise, in class folders."""
+    from tests.tiny import write_images
+
+    return write_images(tmp_path_factory.mktemp("data"))
+
+
+@pytest.fixture(scope="session")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder for prepared data."""
+    return tmp_path_factory.mktemp("cache")
+
+
 @pytest.fixture(scope="session", autouse=True)
 def compilation_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One compilation cache per test session, shared by its processes but not with the user."""

@@ -13,19 +13,7 @@ from fakd_jax.experiment.teacher_and_student import ExperimentResult, run_experi
 from fakd_jax.training.checkpoints import PhaseCheckpoints
 from fakd_jax.training.metric_log import LOGGER
 from fakd_jax.training.state import Learner, TrainState
-from tests.tiny import tiny_config, write_images
-
-
-@pytest.fixture(scope="session")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """40 training and 16 test images of noise."""
-    return write_images(tmp_path_factory.mktemp("data"))
-
-
-@pytest.fixture(scope="session")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of prepared data."""
-    return tmp_path_factory.mktemp("cache")
+from tests.tiny import tiny_config
 
 
 @pytest.fixture(scope="session")

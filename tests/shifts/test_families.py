@@ -76,7 +76,7 @@ def test_jpeg_is_pillows() -> None:
     """Within two levels, but where a coefficient that is half a step goes the other way.
 
     Libjpeg's integer arithmetic decides then; blocks of chroma of two of these images have such,
-    and XLA's version decides how many.
+    and how XLA compiles the sums decides how many.
     """
     qualities = FAMILIES["jpeg"].severities
     expected = [references.jpeg(jax.random.key(0), tiny.image(), each) for each in qualities]

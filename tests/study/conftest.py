@@ -18,23 +18,11 @@ from fakd_jax.study.results import CellResult
 from fakd_jax.study.run import run_study
 from tests.evaluation.runs import draw_no_figures
 from tests.study.small_study import CONFIG_FILE, SMALL_STUDY
-from tests.tiny import as_flags, tiny_study, tiny_study_overrides, write_images
+from tests.tiny import as_flags, tiny_study, tiny_study_overrides
 
 MakeResult = Callable[..., CellResult]
 StartStudy = Callable[..., subprocess.Popen]
 REPOSITORY = Path(__file__).resolve().parents[2]
-
-
-@pytest.fixture(scope="session")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The images of the small study."""
-    return write_images(tmp_path_factory.mktemp("data"))
-
-
-@pytest.fixture(scope="session")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Its folder of prepared data."""
-    return tmp_path_factory.mktemp("cache")
 
 
 @pytest.fixture(scope="session")
