@@ -75,8 +75,8 @@ def test_nearest_neighbours_are_pillows() -> None:
 def test_jpeg_is_pillows() -> None:
     """Within two levels, but where a coefficient that is half a step goes the other way.
 
-    Libjpeg's integer arithmetic decides then; blocks of chroma of two of these images have such,
-    and how XLA compiles the sums decides how many.
+    Libjpeg's integer arithmetic decides then. Two of these images have three such coefficients
+    each, less than an eighth from half a step; how XLA compiles the sums decides how many go so.
     """
     qualities = FAMILIES["jpeg"].severities
     expected = [references.jpeg(jax.random.key(0), tiny.image(), each) for each in qualities]
