@@ -40,6 +40,10 @@ def get_config(variant: str = "") -> ConfigDict:
     data.folds = 5  # of "kfold"
     data.fold = 0  # of "kfold": the part that is the test set, from 0
     data.validation_fraction = 0.2  # of the training images, stratified by class (paper: 80/20)
+    # Share of the training images whose labels may be used, of each class; a smaller share's are
+    # among a larger one's. Networks without a teacher learn from these images alone, in as many
+    # steps; a student that has one learns from all. Validation keeps all its labels.
+    data.labelled_share = 1.0
     data.image_size = 224
     data.mean = (0.5, 0.5, 0.5)
     data.std = (0.5, 0.5, 0.5)
@@ -49,6 +53,9 @@ def get_config(variant: str = "") -> ConfigDict:
     data.negative_class = "notumor"  # predicted for a missed tumour; "" if there is none
     data.cache_dir = ""  # of prepared data; "" is the user's cache folder
     data.cache_gib = 2.0  # memory for decoded images; those that do not fit are decoded at each use
+    # Outlines of lesions in training images: a folder or an archive with a mask for each image that
+    # has one, Training/glioma/x.png for Training/glioma/x.jpg, or "own": the data's folder masks/.
+    data.lesion_masks = ""
     data.phantom = ConfigDict({"train_per_class": 500, "test_per_class": 75, "size": 72, "seed": 0})
 
     config.augmentation = augmentation = ConfigDict()
@@ -59,6 +66,8 @@ def get_config(variant: str = "") -> ConfigDict:
     # {"gamma": 3.0}; each image draws whether (shift_probability) and how strongly.
     augmentation.shifts = ConfigDict()
     augmentation.shift_probability = 0.25
+    augmentation.lesion_crop = 0.0  # probability of a crop around the lesion
+    augmentation.background = 0.0  # probability that background, skull and tissue off it change
     augmentation.mixup_alpha = 0.0  # mixtures of two images, as both networks get them; 0 for none
 
     config.teacher = teacher = ConfigDict()
@@ -90,6 +99,10 @@ def get_config(variant: str = "") -> ConfigDict:
     distillation.layer_pairs = ""
     distillation.normalise_features = False  # True: FA compares standardised channels
     distillation.standardise_logits = False  # True: KD, DKD and DIST compare z-scores of logits
+    # The student's maps that are compared with outlines of lesions: the attention of one (14 × 14
+    # at 224 pixels), and the evidence of one, or with "" the gradient by the input.
+    distillation.lesion_layer = "features.12"
+    distillation.right_reasons_layer = ""
     # Weights of further terms, added to the loss; docs/reference/losses.md has their formulas.
     distillation.terms = ConfigDict(
         {
@@ -100,6 +113,8 @@ def get_config(variant: str = "") -> ConfigDict:
             "attention": 0.0,  # attention maps of the pairs of layers
             "rkd_distance": 0.0,  # RKD: distances between images
             "rkd_angle": 0.0,  # RKD: angles between images
+            "lesion_attention": 0.0,  # attention off the lesion, of images with a mask
+            "right_reasons": 0.0,  # RRR: evidence off the lesion, of images with a mask
         }
     )
 

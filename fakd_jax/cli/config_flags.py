@@ -147,7 +147,7 @@ def _packaged() -> list[str]:
 def _descriptions() -> Iterator[str]:
     for name in _packaged():
         doc = importlib.import_module(f"{configs.__name__}.{name}").__doc__ or ""
-        yield f"  {name:9}{doc.partition(chr(10))[0]}"
+        yield f"  {name:14}{doc.partition(chr(10))[0]}"
 
 
 def load_config_module(target: str) -> ModuleType:

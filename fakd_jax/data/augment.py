@@ -1,5 +1,8 @@
 """Augmentation on the device: random flips, rotations and shifts of a uint8 batch inside jit.
 
+Of pictures with four channels the fourth is a mask of the lesion: whatever moves an image moves it
+as well, and what changes grey levels leaves it as it is.
+
 The paper's flips and rotations alone map pixels exactly as torchvision's `RandomHorizontalFlip` and
 `RandomRotation` do on PIL images.
 """
@@ -14,6 +17,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Num, PRNGKeyArray, UInt8
 
+from fakd_jax.data.augment_background import randomise_background
+from fakd_jax.data.augment_crops import crop_maps
 from fakd_jax.data.augment_shifts import Shifts, problem_with, shift_batch
 from fakd_jax.errors import UserError
 from fakd_jax.shifts.geometry import affine_maps
@@ -22,6 +27,8 @@ from fakd_jax.shifts.geometry import affine_maps
 # entries a to f, each [B], floats or fixed-point integers.
 _Affine = tuple[Num[Array, " B"], ...]
 _INTERPOLATIONS = ("nearest", "bilinear")
+# Folded into an image's key; families of shifts fold their number, from 0, into the same key.
+_BACKGROUND, _CROP = 1000, 1001
 _FIXED_POINT_BITS = 16  # Pillow's nearest rotation steps in 16.16 fixed point
 
 
@@ -33,9 +40,12 @@ class Augmentation:
       flip_probability: probability of a left-right flip.
       rotation_degrees: d; the angle is drawn from U(-d, d), counter-clockwise.
       rotation_interpolation: `nearest` (torchvision's default, hence the paper's) or `bilinear`;
-        with shifts it is always bilinear.
+        with shifts, crops or another background it is always bilinear.
       shifts: families of `fakd_jax.shifts` with their strongest severities, 0 to 5.
       shift_probability: of each family, per image; its severity is drawn from U(0, strongest).
+      lesion_crop: probability, per image, of :func:`fakd_jax.data.augment_crops.crop_maps`.
+      background: probability, per image, of
+        :func:`fakd_jax.data.augment_background.randomise_background`.
       mixup_alpha: α of :func:`fakd_jax.data.mixup.mixup`; 0 mixes no images.
     """
 
@@ -44,6 +54,8 @@ class Augmentation:
     rotation_interpolation: str = "nearest"
     shifts: Shifts = ()
     shift_probability: float = 0.25
+    lesion_crop: float = 0.0
+    background: float = 0.0
     mixup_alpha: float = 0.0
 
     def __post_init__(self) -> None:
@@ -59,22 +71,30 @@ class Augmentation:
         for name, strongest in self.shifts:
             if problem := problem_with(name, strongest):
                 raise UserError(f"shifts: {name}={strongest} {problem}")
-        if not 0 <= self.shift_probability <= 1:
-            raise UserError(f"shift_probability is {self.shift_probability}; give 0 to 1")
+        for name in ("shift_probability", "lesion_crop", "background"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise UserError(f"{name} is {getattr(self, name)}; give 0 to 1")
         if not 0 <= self.mixup_alpha < math.inf:
             raise UserError(f"mixup_alpha is {self.mixup_alpha}; give 0 or a positive number")
+
+    @property
+    def uses_lesions(self) -> bool:
+        """Whether it depends on where the lesion is."""
+        return self.lesion_crop > 0 or self.background > 0
 
 
 def augment_batch(
     key: PRNGKeyArray,
-    images: UInt8[Array | np.ndarray, "B H W 3"],
+    images: UInt8[Array | np.ndarray, "B H W C"],
     augmentation: Augmentation,
-) -> UInt8[Array, "B H W 3"]:
+) -> UInt8[Array, "B H W C"]:
     """Flips, rotates and shifts each image of a batch at random.
+
+    Before that come, where they are on, another background and a crop around the lesion.
 
     Args:
       key: JAX random key; the same key gives the same batch.
-      images: the batch.
+      images: the batch; of four channels the fourth is a mask of the lesion, 0 to 255.
       augmentation: probabilities and ranges; static under jit.
 
     Returns:
@@ -85,18 +105,26 @@ def augment_batch(
     flips = jax.random.bernoulli(flip_key, float(augmentation.flip_probability), (batch,))
     angles = jax.random.uniform(angle_key, (batch,), minval=-limit, maxval=limit)
     shifts = tuple((name, strongest) for name, strongest in augmentation.shifts if strongest > 0)
-    if not shifts:
+    if not (shifts or augmentation.uses_lesions):
         interpolation = augmentation.rotation_interpolation
         return flip_and_rotate(images, flips, angles, interpolation=interpolation)
     keys = jax.vmap(jax.random.fold_in, (None, 0))(jax.random.fold_in(key, 2), jnp.arange(batch))
-    shifted = shift_batch(
-        keys,
-        jnp.asarray(images).astype(jnp.float32) / 255,
-        _flip_then_rotate(flips, angles),
-        shifts,
-        augmentation.shift_probability,
-    )
+    pictures = jnp.asarray(images).astype(jnp.float32) / 255
+    maps = _flip_then_rotate(flips, angles)
+    if augmentation.background:
+        own = jax.vmap(jax.random.fold_in, (0, None))(keys, _BACKGROUND)
+        pictures = randomise_background(own, pictures, augmentation.background)
+    if augmentation.lesion_crop:
+        own = jax.vmap(jax.random.fold_in, (0, None))(keys, _CROP)
+        crops = crop_maps(own, _lesions(pictures), augmentation.lesion_crop)
+        maps = jnp.matmul(crops, maps, precision="highest")
+    shifted = shift_batch(keys, pictures, maps, shifts, augmentation.shift_probability)
     return jnp.rint(255 * shifted).astype(jnp.uint8)
+
+
+def _lesions(pictures: Float[Array, "B H W C"]) -> Float[Array, "B H W"]:
+    """The fourth channel; without one, no lesion is known."""
+    return pictures[..., 3] if pictures.shape[-1] == 4 else jnp.zeros(pictures.shape[:3])
 
 
 def _flip_then_rotate(
@@ -109,12 +137,12 @@ def _flip_then_rotate(
 
 
 def flip_and_rotate(
-    images: UInt8[Array | np.ndarray, "B H W 3"],
+    images: UInt8[Array | np.ndarray, "B H W C"],
     flips: Bool[Array | np.ndarray, " B"],
     angles: Float[Array | np.ndarray, " B"],
     *,
     interpolation: str = "nearest",
-) -> UInt8[Array, "B H W 3"]:
+) -> UInt8[Array, "B H W C"]:
     """Flips left-right where `flips`, then rotates about the centre and fills with black.
 
     Every output pixel looks up its position in the input, which a flip only mirrors, so both cost
@@ -137,8 +165,8 @@ def flip_and_rotate(
 
 
 def _rotate_nearest(
-    images: UInt8[Array, "B H W 3"], flips: Bool[Array, " B"], rotation: _Affine
-) -> UInt8[Array, "B H W 3"]:
+    images: UInt8[Array, "B H W C"], flips: Bool[Array, " B"], rotation: _Affine
+) -> UInt8[Array, "B H W C"]:
     """Pillow's `affine_fixed`: positions in 16.16 fixed point, reproduced in int32."""
     fixed_point = (jnp.floor(entry * 2**_FIXED_POINT_BITS + 0.5) for entry in rotation)
     positions = _positions(tuple(entry.astype(jnp.int32) for entry in fixed_point), images)
@@ -148,8 +176,8 @@ def _rotate_nearest(
 
 
 def _rotate_bilinear(
-    images: UInt8[Array, "B H W 3"], flips: Bool[Array, " B"], rotation: _Affine
-) -> UInt8[Array, "B H W 3"]:
+    images: UInt8[Array, "B H W C"], flips: Bool[Array, " B"], rotation: _Affine
+) -> UInt8[Array, "B H W C"]:
     """Pillow's `bilinear_filter`: neighbours outside repeat the edge; fractions are truncated."""
     x, y = _positions(rotation, images)
     inside = _inside(x, y, images)
@@ -157,7 +185,7 @@ def _rotate_bilinear(
     left, top = jnp.floor(x).astype(jnp.int32), jnp.floor(y).astype(jnp.int32)
     right_share, bottom_share = (x - left)[..., None], (y - top)[..., None]
 
-    def row(line: Int[Array, "B H W"]) -> Float[Array, "B H W 3"]:
+    def row(line: Int[Array, "B H W"]) -> Float[Array, "B H W C"]:
         first = _look_up(images, flips, left, line).astype(jnp.float32)
         second = _look_up(images, flips, left + 1, line).astype(jnp.float32)
         return first + (second - first) * right_share
@@ -177,7 +205,7 @@ def _rotation(radians: Float[Array, " B"], height: int, width: int) -> _Affine:
 
 
 def _positions(
-    affine: _Affine, images: UInt8[Array, "B H W 3"]
+    affine: _Affine, images: UInt8[Array, "B H W C"]
 ) -> tuple[Num[Array, "B H W"], Num[Array, "B H W"]]:
     """The positions (x, y) of all output pixels, in the arithmetic of the map's entries."""
     columns = jnp.arange(images.shape[2])[None, None, :]
@@ -187,18 +215,18 @@ def _positions(
 
 
 def _inside(
-    x: Num[Array, "B H W"], y: Num[Array, "B H W"], images: UInt8[Array, "B H W 3"]
+    x: Num[Array, "B H W"], y: Num[Array, "B H W"], images: UInt8[Array, "B H W C"]
 ) -> Bool[Array, "B H W 1"]:
     height, width = images.shape[1:3]
     return ((x >= 0) & (x < width) & (y >= 0) & (y < height))[..., None]
 
 
 def _look_up(
-    images: UInt8[Array, "B H W 3"],
+    images: UInt8[Array, "B H W C"],
     flips: Bool[Array, " B"],
     x: Int[Array, "B H W"],
     y: Int[Array, "B H W"],
-) -> UInt8[Array, "B H W 3"]:
+) -> UInt8[Array, "B H W C"]:
     """Pixels (x, y) of the flipped images; positions outside take the nearest edge pixel."""
     batch, height, width, channels = images.shape
     x, y = jnp.clip(x, 0, width - 1), jnp.clip(y, 0, height - 1)

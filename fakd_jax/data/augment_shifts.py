@@ -34,11 +34,11 @@ def problem_with(name: str, strongest: float) -> str:
 
 def shift_batch(
     keys: Key[Array, " B"],
-    images: Float32[Array, "B H W 3"],
+    images: Float32[Array, "B H W C"],
     before: Float32[Array, "B 3 3"],
     shifts: Shifts,
     probability: float,
-) -> Float32[Array, "B H W 3"]:
+) -> Float32[Array, "B H W C"]:
     """Draws for each image which families shift it and how strongly, and applies them.
 
     The maps of all geometric families are composed into one bilinear look-up. Resolution, intensity
@@ -46,7 +46,7 @@ def shift_batch(
 
     Args:
       keys: one per image; a family's draws depend on nothing else.
-      images: in [0, 1].
+      images: in [0, 1]; a fourth channel is a mask, which geometry alone changes.
       before: affine maps of :func:`fakd_jax.shifts.geometry.warp` that come first.
       shifts: families and their strongest severities.
       probability: of each family.
@@ -67,11 +67,12 @@ def shift_batch(
             own = family.matrices(own_keys, amounts, size)
             matrices = jnp.matmul(matrices, own, precision="highest")
     images = warp(images, matrices)
+    images, moved = (images[..., :3], images[..., 3:]) if images.shape[-1] > 3 else (images, None)
     for group in _GROUPS:
         for family, own_keys, amounts in drawn:
             if family.group == group:
                 images = _apply(family, own_keys, images, amounts)
-    return images
+    return images if moved is None else jnp.concatenate([images, moved], axis=-1)
 
 
 def _apply(

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import UInt8
 
+from fakd_jax.data.masks import mask_file
 from fakd_jax.data.preprocessing import decode_rgb
 from fakd_jax.errors import UserError
 from fakd_jax.runtime.hashing import sha256, sha256_of_array
@@ -218,10 +219,14 @@ class ImageDataset:
         encoded: bytes = record["image"]
         return encoded
 
+    @property
+    def mask_folder(self) -> Path:
+        """Where the masks lie that come with the images, if any do."""
+        return self.folder / "masks"
+
     def mask_path(self, index: int) -> Path | None:
         """The ground-truth lesion mask of an image, `masks/<id with the suffix .png>`, or None."""
-        path = self.folder / "masks" / Path(self.examples[index].id).with_suffix(".png")
-        return path if path.is_file() else None
+        return mask_file(self.mask_folder, self.examples[index].id)
 
 
 def _positions(examples: Sequence[Example]) -> list[int]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Float, Int, PRNGKeyArray, Shaped
 
 
 def mixup(
@@ -29,5 +29,10 @@ def mixup(
       The mixtures, the labels of the images that were mixed in, and λ.
     """
     share = jax.random.beta(key, alpha, alpha)
-    mixtures = share * images + (1 - share) * jnp.roll(images, 1, axis=0)
-    return mixtures, jnp.roll(labels, 1), share
+    mixtures = share * images + (1 - share) * mixed_in(images)
+    return mixtures, mixed_in(labels), share
+
+
+def mixed_in(values: Shaped[Array, "B ..."]) -> Shaped[Array, "B ..."]:
+    """For each image of a batch, the value of the one that :func:`mixup` mixes into it."""
+    return jnp.roll(values, 1, axis=0)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
@@ -50,6 +50,14 @@ class ImageSource(Protocol):
 
     def read(self, index: int) -> UInt8[np.ndarray, "H W 3"]:
         """The decoded image."""
+
+
+@runtime_checkable
+class MaskSource(Protocol):
+    """The interface of :class:`fakd_jax.data.training_masks.TrainingMasks` that is used here."""
+
+    def read(self, indices: np.ndarray) -> UInt8[np.ndarray, "B S S"]:
+        """The masks of images by index: 255 on the lesion; 0 where none is outlined."""
 
 
 class CachedImages:
@@ -135,13 +143,16 @@ def train_iterator(
     batch_size: int,
     image_size: int,
     seed: int,
+    masks: MaskSource | None = None,
     rows: slice = ALL_ROWS,
+    labelled: Collection[str] | None = None,
+    carry_remainder: bool = False,
     num_threads: int | None = None,
 ) -> grain.DatasetIterator[Batch]:
-    """An endless iterator over training batches, reshuffled every epoch.
+    """An endless iterator over training batches, reshuffled at every pass over the examples.
 
-    An epoch is :func:`steps_per_epoch` batches without repetition; the examples of the dropped
-    incomplete batch differ from epoch to epoch. The order depends on `seed` alone. `get_state()`
+    A pass is :func:`steps_per_epoch` batches without repetition; the examples of the dropped
+    incomplete batch differ from pass to pass. The order depends on `seed` alone. `get_state()`
     returns a small JSON-able dict; after `set_state()` with it, an iterator with the same
     arguments continues with the same batches.
 
@@ -151,29 +162,37 @@ def train_iterator(
       batch_size: B.
       image_size: S, the side that images are resized to.
       seed: of the shuffling, any non-negative integer.
+      masks: of lesions; None reads none.
       rows: those of every batch that are read; one of several processes reads its own. Neither the
         batches nor the iterator's state depend on it.
+      labelled: the ids whose labels may be used; None for all.
+      carry_remainder: whether an incomplete batch is not dropped but filled up from the next pass,
+        so that any number of examples fills batches and each comes equally often.
       num_threads: threads that read and resize; None for one per CPU, at most 16.
 
     Returns:
       Iterator over dicts of `image` uint8 `[B, S, S, 3]`, `label` int32 `[B]` and `index` int32
-      `[B]` (into the data set's examples), where B is the number of `rows`.
+      `[B]` (into the data set's examples), where B is the number of `rows`; with `labelled` also
+      `labelled` bool `[B]`: where it is False, `label` is 0, whatever the class; with masks also
+      `lesion` uint8 `[B, S, S]`.
 
     Raises:
-      UserError: the examples do not fill one batch.
+      UserError: the examples do not fill one batch, and the remainder is not carried.
     """
     import grain
 
-    steps_per_epoch(len(ids), batch_size)
+    if not carry_remainder:
+        steps_per_epoch(len(ids), batch_size)
     # grain shuffles epoch e with seed + e: consecutive seeds would share their epochs.
     shuffle_seed = int(np.random.SeedSequence(seed).generate_state(1)[0])
-    chain = (
-        grain.MapDataset.source([dataset.index_of(id) for id in ids])
-        .shuffle(seed=shuffle_seed)
-        .batch(batch_size, drop_remainder=True)
-        .map(_Read(dataset, image_size, rows))
-        .repeat(reseed_each_epoch=True)
-    )
+    read = _Read(dataset, image_size, rows, masks, labelled)
+    chain = grain.MapDataset.source([dataset.index_of(id) for id in ids]).shuffle(seed=shuffle_seed)
+    if carry_remainder:
+        chain = chain.repeat(reseed_each_epoch=True).batch(batch_size, drop_remainder=True)
+        chain = chain.map(read)
+    else:
+        chain = chain.batch(batch_size, drop_remainder=True).map(read)
+        chain = chain.repeat(reseed_each_epoch=True)
     return iter(chain.to_iter_dataset(_read_options(num_threads)))
 
 
@@ -219,12 +238,21 @@ def eval_batches(
 
 
 class _Read:
-    """Indices of a batch → its `rows`: resized images with their labels."""
+    """Indices of a batch → its `rows`: resized images with known labels and masks."""
 
-    def __init__(self, dataset: ImageSource, image_size: int, rows: slice) -> None:
+    def __init__(
+        self,
+        dataset: ImageSource,
+        image_size: int,
+        rows: slice,
+        masks: MaskSource | None = None,
+        labelled: Collection[str] | None = None,
+    ) -> None:
         self._dataset = dataset
         self._image_size = image_size
         self._rows = rows
+        self._masks = masks
+        self._labelled = None if labelled is None else {*map(dataset.index_of, labelled)}
 
     def __call__(self, indices: np.ndarray) -> Batch:
         indices = indices[self._rows].astype(np.int32)
@@ -233,7 +261,14 @@ class _Read:
         for image, index in zip(images, indices, strict=True):
             image[:] = resize(self._dataset.read(int(index)), size)
         labels = [self._dataset.examples[index].label for index in indices]
-        return {"image": images, "label": np.array(labels, np.int32), "index": indices}
+        batch: Batch = {"image": images, "label": np.array(labels, np.int32), "index": indices}
+        if self._masks is not None:
+            batch |= {"lesion": self._masks.read(indices)}
+        if self._labelled is None:
+            return batch
+        labelled = np.array([int(index) in self._labelled for index in indices], bool)
+        # A label that must not be used does not even leave here.
+        return batch | {"label": batch["label"] * labelled, "labelled": labelled}
 
 
 class _Pad:

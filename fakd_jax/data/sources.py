@@ -21,6 +21,9 @@ from fakd_jax.runtime.hashing import sha256_of_file, sha256_of_json
 from fakd_jax.runtime.json_text import parse_json, require_shape
 
 PREPARED_FILE = "prepared.json"
+OWN_MASKS = "own"
+"""Stands for the lesion masks that come with the data, in its folder `masks/`."""
+
 _PREPARED_SHAPE = {
     "format": str,
     "records": str,
@@ -101,6 +104,30 @@ def open_dataset(
     )
 
 
+def open_masks(
+    masks: str, dataset: ImageDataset, *, cache_dir: Path | str | None = None, log: Log = print
+) -> Path:
+    """The folder of lesion masks, for :func:`fakd_jax.data.masks.mask_file`.
+
+    Args:
+      masks: :data:`OWN_MASKS` for those that come with the data, or a folder or an archive, which
+        is unpacked into the cache.
+      dataset: the images.
+      cache_dir: see :func:`fakd_jax.data.cache.data_cache_folder`.
+      log: called with each line of progress.
+
+    Raises:
+      UserError: there is no such folder or archive.
+    """
+    if masks == OWN_MASKS:
+        return dataset.mask_folder
+    if located := _locate_path(masks, data_cache_folder(cache_dir), log):
+        return located.folder
+    raise UserError(
+        f"no masks at {masks}: give a folder or an archive, or {OWN_MASKS!r} for those of the data"
+    )
+
+
 def save_prepared(dataset: ImageDataset, cache_dir: Path) -> None:
     """Turns a folder for prepared data into a source of its own, which can be moved or copied.
 
@@ -171,16 +198,23 @@ def _locate(source: str, cache: Path, phantom: Mapping[str, Any], log: Log) -> _
         return _Located(kaggle.download(log=log), kaggle.NAME, kaggle.VERSION)
     if source == "phantom":
         return _phantoms(cache, phantom, log)
+    if located := _locate_path(source, cache, log):
+        return located
+    raise UserError(
+        f"no data at {source}: give 'kaggle', 'phantom', an archive, or a folder with "
+        f"{EXPECTED_LAYOUT}"
+    )
+
+
+def _locate_path(source: str, cache: Path, log: Log) -> _Located | None:
+    """A folder or an unpacked archive; None if there is neither."""
     path = Path(source).expanduser().absolute()
     with _reading(path):
         if path.is_dir():
             return _Located(path, path.name)
         if path.is_file():
             return _unpacked(path, cache, log)
-    raise UserError(
-        f"no data at {source}: give 'kaggle', 'phantom', an archive, or a folder with "
-        f"{EXPECTED_LAYOUT}"
-    )
+    return None
 
 
 def _phantoms(cache: Path, settings: Mapping[str, Any], log: Log) -> _Located:

@@ -11,7 +11,7 @@ from typing import Any
 
 from fakd_jax.data.dataset import SPLITS, ImageDataset
 from fakd_jax.data.matching import match_by_content
-from fakd_jax.data.stratified import Clusters, deal, draw
+from fakd_jax.data.stratified import Clusters, deal, draw, draw_nested
 from fakd_jax.errors import UserError
 from fakd_jax.runtime.atomic_files import write_whole
 from fakd_jax.runtime.json_text import parse_json, require_shape
@@ -31,6 +31,7 @@ _SHAPE = {
     "content?": {str: str},
     "groups?": {str: int},
     "given_groups?": (str, None),
+    "labelled?": [str],
 }
 KINDS = ("official", "deduplicated", "grouped", "kfold")
 """The kinds of split, see :func:`make_split`."""
@@ -61,6 +62,7 @@ class Split:
         :func:`fakd_jax.data.dataset.content_of`; empty in a file of an earlier version.
       groups: the group of every image that had to stay together with others, by id.
       given_groups: fingerprint of the groups that the user gave; None if none were.
+      labelled: those of `train` whose labels may be used, sorted; None for all.
     """
 
     train: tuple[str, ...]
@@ -77,6 +79,16 @@ class Split:
     content: dict[str, str] = field(default_factory=dict)
     groups: dict[str, int] = field(default_factory=dict)
     given_groups: str | None = None
+    labelled: tuple[str, ...] | None = None
+
+    @property
+    def train_labelled(self) -> tuple[str, ...]:
+        """Those of `train` whose labels may be used."""
+        return self.train if self.labelled is None else self.labelled
+
+    def only_labelled(self) -> Split:
+        """The split without the training images whose labels may not be used."""
+        return replace(self, train=self.train_labelled, labelled=None)
 
     def ids(self, name: str) -> tuple[str, ...]:
         """The ids of `train`, `val` or `test`.
@@ -92,7 +104,13 @@ class Split:
     def describe(self) -> str:
         """The split in a few words: `kfold 1 of 5, seed 0`."""
         fold = "" if self.fold is None else f" {self.fold} of {self.folds}"
-        return f"{self.kind}{fold}, seed {self.seed}"
+        labelled = "" if self.labelled is None else f", {self.describe_labels()}"
+        return f"{self.kind}{fold}, seed {self.seed}{labelled}"
+
+    def describe_labels(self) -> str:
+        """How many labels may be used: `285 of 4,570 training images are labelled`."""
+        labelled, every = len(self.train_labelled), len(self.train)
+        return f"{labelled:,} of {every:,} training images are labelled"
 
     def found_in(self, dataset: ImageDataset) -> Split:
         """The split in the ids of other data, as far as its images are there.
@@ -112,6 +130,9 @@ class Split:
         return replace(
             self,
             **parts,
+            labelled=None
+            if self.labelled is None
+            else tuple(sorted(found[id] for id in self.labelled if id in found)),
             fingerprint=dataset.fingerprint,
             content={there: self.content[id] for id, there in found.items()},
             groups={found[id]: group for id, group in self.groups.items() if id in found},
@@ -123,7 +144,10 @@ class Split:
         Raises:
           UserError: the file cannot be written.
         """
-        write_whole(path, json.dumps({"format_version": FORMAT_VERSION, **asdict(self)}))
+        values = asdict(self)
+        if self.labelled is None:
+            del values["labelled"]
+        write_whole(path, json.dumps({"format_version": FORMAT_VERSION, **values}))
 
     @classmethod
     def load(cls, path: Path, dataset: ImageDataset | None = None) -> Split:
@@ -145,6 +169,10 @@ class Split:
                 raise ValueError("another format version")
             parts: dict[str, Any] = {part: tuple(values.pop(part)) for part in SPLITS}
             parts["apart"] = tuple(values.pop("apart", ()))
+            if "labelled" in values:
+                parts["labelled"] = tuple(values.pop("labelled"))
+                if not parts["labelled"] or not {*parts["labelled"]} <= {*parts["train"]}:
+                    raise ValueError("labelled lists no image, or one that is not in train")
             split = cls(**parts, **values)
         except FileNotFoundError as error:
             raise UserError(f"there is no split file {path}") from error
@@ -166,6 +194,7 @@ def make_split(
     *,
     kind: str = "official",
     validation_fraction: float = 0.2,
+    labelled_share: float = 1.0,
     seed: int,
     groups: Mapping[str, int] | None = None,
     audit: str | None = None,
@@ -196,6 +225,9 @@ def make_split(
       validation_fraction: share of each class's n training images to draw:
         `floor(fraction · n + 0.5)`, at least 1 and at most n - 1, or as close to it as the groups
         allow.
+      labelled_share: share of each class's training images whose labels may be used, see
+        :func:`fakd_jax.data.stratified.draw_nested`: those of a smaller share are among those of a
+        larger one. Validation and test images keep their labels.
       seed: of the draws. They depend on the seed and the ids alone, not on the machine or the
         version of NumPy.
       groups: the group of every id, of duplicates or joined with others that must stay together;
@@ -217,6 +249,10 @@ def make_split(
     if not 0 < validation_fraction < 1:
         raise UserError(
             f"the validation fraction is {validation_fraction}; give one between 0 and 1"
+        )
+    if not 0 < labelled_share <= 1:
+        raise UserError(
+            f"config.data.labelled_share is {labelled_share}; give more than 0 and at most 1"
         )
     if kind == "kfold":
         _check_folds(folds, fold, validation_fraction)
@@ -253,6 +289,9 @@ def make_split(
             f"every test image of {dataset.source} has a duplicate among its training images; "
             "use config.data.split=grouped"
         )
+    labelled = None
+    if labelled_share < 1:
+        labelled = draw_nested(clusters, train, labelled_share, seed, purpose="labelled")
     used = {*train, *val, *test}
     return Split(
         train=train,
@@ -269,6 +308,7 @@ def make_split(
         content={example.id: example.content for example in dataset.examples if example.id in used},
         groups=clusters.shared(),
         given_groups=given_groups if kind in NEED_GROUPS else None,
+        labelled=labelled,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -116,6 +117,44 @@ def draw(
                 taken.extend(cluster)
         smallest = min(shuffled, key=len)
         drawn.extend(taken or smallest)  # every cluster may be larger than `wanted`
+    return tuple(sorted(drawn))
+
+
+def draw_nested(
+    clusters: Clusters, ids: Iterable[str], share: float, seed: int, *, purpose: str
+) -> tuple[str, ...]:
+    """Draws a share of every class, whole clusters at a time, within what a larger share draws.
+
+    The clusters of a class are shuffled, and as many from the start are drawn as give the number of
+    images nearest to `share · n` (of two, the larger), but at least one. Of a class that is in no
+    cluster the largest, the first cluster with an image of it is drawn at every share.
+
+    Args:
+      clusters: the images that must stay together.
+      ids: to draw from.
+      share: in (0, 1], of each class's n images.
+      seed: of the order.
+      purpose: makes two draws with the same seed independent.
+
+    Returns:
+      The ids drawn, sorted.
+    """
+    ids = tuple(ids)
+
+    def shuffled(members: Iterable[tuple[str, ...]]) -> list[tuple[str, ...]]:
+        return sorted(members, key=lambda cluster: _place(seed, purpose, cluster[0]))
+
+    by_class = clusters.by_class(ids)
+    drawn: set[str] = set()
+    for members in by_class.values():
+        order = shuffled(members)
+        sizes = list(itertools.accumulate(map(len, order)))
+        wanted = share * sizes[-1]
+        number = max(range(len(order)), key=lambda n: (-abs(sizes[n] - wanted), n)) + 1
+        drawn.update(*order[:number])
+    for label in clusters.classes(ids).keys() - by_class.keys():
+        having = (cluster for cluster in clusters.among(ids) if label in clusters.classes(cluster))
+        drawn.update(shuffled(having)[0])
     return tuple(sorted(drawn))
 
 

@@ -53,16 +53,27 @@ def attention_loss(
 
 def _attention(features: Float[Array, "B h w c"], size: tuple[int, int]) -> Float[Array, "B H W"]:
     """The mean square over the channels of the averaged features, as a unit vector per image."""
-    highest = jax.lax.Precision.HIGHEST
-    for axis, new in enumerate(size, start=1):
-        if features.shape[axis] != new:
-            averages = jnp.asarray(averaging_matrix(features.shape[axis], new), features.dtype)
-            averaged = jnp.tensordot(averages, features, axes=(1, axis), precision=highest)
-            features = jnp.moveaxis(averaged, 0, axis)
-    attention = jnp.mean(jnp.square(features), axis=-1)
+    attention = jnp.mean(jnp.square(averaged(features, size)), axis=-1)
     square = jnp.sum(jnp.square(attention), axis=(1, 2), keepdims=True)
     bright = square > _BLACK
     return jnp.where(bright, attention * jax.lax.rsqrt(jnp.where(bright, square, 1)), 0)
+
+
+def averaged(features: Float[Array, "B h w c"], size: tuple[int, int]) -> Float[Array, "B H W c"]:
+    """Averages maps to a smaller size, as PyTorch's `adaptive_avg_pool2d` does.
+
+    Args:
+      features: `[B, h, w, c]`, any float dtype.
+      size: (H, W), at most (h, w).
+    """
+    for axis, new in enumerate(size, start=1):
+        if features.shape[axis] != new:
+            averages = jnp.asarray(averaging_matrix(features.shape[axis], new), features.dtype)
+            means = jnp.tensordot(
+                averages, features, axes=(1, axis), precision=jax.lax.Precision.HIGHEST
+            )
+            features = jnp.moveaxis(means, 0, axis)
+    return features
 
 
 def averaging_matrix(old: int, new: int) -> np.ndarray:

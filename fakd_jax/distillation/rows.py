@@ -22,6 +22,15 @@ def kept_rows(
     return jnp.where(mask.reshape(-1, *[1] * (values.ndim - 1)), values, 0)
 
 
+def both(
+    mask: Bool[Array, " B"] | None, other: Bool[Array, " B"] | None
+) -> Bool[Array, " B"] | None:
+    """The rows that two masks keep; None keeps all."""
+    if mask is None or other is None:
+        return other if mask is None else mask
+    return mask & other
+
+
 def mean_of_rows(values: Float[Array, " B"], mask: Bool[Array, " B"] | None) -> Float[Array, ""]:
     """The mean over the counted rows, 0 if there is none."""
     if mask is None:

@@ -16,7 +16,12 @@ TERM_NAMES = {
     "attention": "AT",
     "rkd_distance": "RKD distance",
     "rkd_angle": "RKD angle",
+    "lesion_attention": "lesion AT",
+    "right_reasons": "RRR",
 }
+
+LESION_TERMS = frozenset({"lesion_attention", "right_reasons"})
+"""Those that compare the student with outlines of lesions."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +36,10 @@ class TermWeights:
       attention: attention maps, :func:`fakd_jax.distillation.attention.attention_loss`.
       rkd_distance: distances, :func:`fakd_jax.distillation.relational.rkd_distance_loss`.
       rkd_angle: angles, :func:`fakd_jax.distillation.relational.rkd_angle_loss`.
+      lesion_attention: attention off the lesion,
+        :func:`fakd_jax.distillation.lesions.lesion_attention_loss`.
+      right_reasons: evidence off the lesion,
+        :func:`fakd_jax.distillation.lesions.right_reasons_loss`.
     """
 
     tckd: float = 0.0
@@ -40,6 +49,8 @@ class TermWeights:
     attention: float = 0.0
     rkd_distance: float = 0.0
     rkd_angle: float = 0.0
+    lesion_attention: float = 0.0
+    right_reasons: float = 0.0
 
 
 NO_TERMS = TermWeights()

@@ -37,6 +37,29 @@ def channels_of_pairs(config: ExperimentConfig) -> list[tuple[int, int]]:
     return [(maps["teacher"][one], maps["student"][two]) for one, two in objective.pairs]
 
 
+def require_lesion_layers(config: ExperimentConfig) -> None:
+    """Checks that the student has the feature maps that are compared with lesions, if any are.
+
+    Raises:
+      UserError: it has none of such a name.
+    """
+    layers = config.objective("student").lesion_layers
+    if config.train != "student" or not layers:
+        return
+    maps = _maps(config.student.arch, config.data.image_size)
+    for name in layers:
+        if name not in maps:
+            key = (
+                "lesion_layer"
+                if name == config.distillation.lesion_layer
+                else "right_reasons_layer"
+            )
+            raise UserError(
+                f"the student has no feature map {name!r} (config.distillation.{key}); "
+                f"it has {', '.join(maps)}"
+            )
+
+
 def _maps(arch: str, image_size: int) -> dict[str, int]:
     """The channels of a network's feature maps by name."""
     shapes = feature_shapes(arch, image_size)

@@ -19,7 +19,14 @@ from fakd_jax.training.metric_log import LOGGER
 # Keys of the config that say where a content lies. When a run is resumed it may lie elsewhere, but
 # must be the same: :meth:`RunRecord.pin`.
 CONTENT_KEYS = frozenset(
-    {"data.source", "data.groups", "teacher.checkpoint", "teacher.pretrained", "student.pretrained"}
+    {
+        "data.source",
+        "data.groups",
+        "data.lesion_masks",
+        "teacher.checkpoint",
+        "teacher.pretrained",
+        "student.pretrained",
+    }
 )
 ABSENT = "none"
 """The digest of a content that a run does without."""

@@ -77,6 +77,7 @@ class DataConfig:
     validation_fraction: Annotated[
         float, (lambda value: 0 < value < 1, "between 0 and 1, both excluded")
     ]
+    labelled_share: Annotated[float, (lambda value: 0 < value <= 1, "above 0 and at most 1")]
     image_size: Annotated[
         int, (lambda value: value >= 32, "at least 32, the networks' total stride")
     ]
@@ -89,6 +90,7 @@ class DataConfig:
     negative_class: str
     cache_dir: str
     cache_gib: Annotated[float, NOT_NEGATIVE]
+    lesion_masks: str
     phantom: PhantomConfig
 
     @property
@@ -106,6 +108,8 @@ class AugmentationConfig(Augmentation):
     rotation_interpolation: Annotated[str, one_of("nearest", "bilinear")]
     shifts: Shifts
     shift_probability: Annotated[float, FRACTION]
+    lesion_crop: Annotated[float, FRACTION]
+    background: Annotated[float, FRACTION]
     mixup_alpha: Annotated[float, NOT_NEGATIVE]
 
 
@@ -171,6 +175,8 @@ class TermWeightsConfig(TermWeights):
     attention: Annotated[float, NOT_NEGATIVE]
     rkd_distance: Annotated[float, NOT_NEGATIVE]
     rkd_angle: Annotated[float, NOT_NEGATIVE]
+    lesion_attention: Annotated[float, NOT_NEGATIVE]
+    right_reasons: Annotated[float, NOT_NEGATIVE]
 
 
 @dataclass(frozen=True)
@@ -187,6 +193,8 @@ class DistillationConfig:
     ]
     normalise_features: bool
     standardise_logits: bool
+    lesion_layer: str
+    right_reasons_layer: str
     terms: TermWeightsConfig
 
 
@@ -248,6 +256,10 @@ class ExperimentConfig:
         """Whether a student is trained whose loss needs a teacher."""
         return self.train == "student" and self.objective("student").needs_teacher
 
+    def needs_masks(self, role: str) -> bool:
+        """Whether the "teacher" or the "student" is trained with outlines of lesions."""
+        return self.augmentation.uses_lesions or self.objective(role).needs_lesions
+
     def to_dict(self) -> dict[str, Any]:
         """The settings as `config.json` holds them."""
         values: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(self)))
@@ -283,6 +295,17 @@ def _conflicts(settings: ExperimentConfig) -> list[str]:
         problems.append(
             f"data.groups has no effect with data.split={settings.data.split}; use "
             f"{', '.join(NEED_GROUPS)}"
+        )
+    lesion_terms = settings.train == "student" and settings.objective("student").needs_lesions
+    if not settings.data.lesion_masks and (lesion_terms or settings.augmentation.lesion_crop):
+        problems.append(
+            "data.lesion_masks is empty, but augmentation.lesion_crop or a term of "
+            "distillation.terms needs masks; give a folder or an archive of them"
+        )
+    if lesion_terms and settings.augmentation.mixup_alpha:
+        problems.append(
+            "augmentation.mixup_alpha leaves no image whose lesion is outlined; set it, or "
+            "distillation.terms.lesion_attention and right_reasons, to 0"
         )
     for role in ("teacher", "student"):
         warmup = settings.optimizer_of(role).warmup_epochs

@@ -18,10 +18,12 @@ from fakd_jax.data.groups import fingerprint_of_groups, join_groups, read_groups
 from fakd_jax.data.pipeline import CachedImages, steps_per_epoch
 from fakd_jax.data.sources import open_dataset
 from fakd_jax.data.splits import NEED_GROUPS, Split, make_split
+from fakd_jax.data.training_masks import TrainingMasks
 from fakd_jax.distillation.projection import Projection
 from fakd_jax.errors import UserError
 from fakd_jax.experiment.class_weights import balanced_class_weights
-from fakd_jax.experiment.layers import channels_of_pairs
+from fakd_jax.experiment.layers import channels_of_pairs, require_lesion_layers
+from fakd_jax.experiment.masks import training_masks
 from fakd_jax.experiment.record import ABSENT, RunRecord
 from fakd_jax.experiment.resume import PLACE_KEYS, resume_config, write_config
 from fakd_jax.experiment.settings import ExperimentConfig
@@ -94,7 +96,7 @@ def run_experiment(
     Args:
       config: of the run.
       workdir: of the run; `docs/reference/files.md` lists its files.
-      data: of a config with the same `data` group, if it is open already.
+      data: of a config whose `data` group has the same images, if it is open already.
       place_keys: the keys that may differ when a run is resumed.
       inputs: digests that data and weights must have, see :class:`RunRecord`.
 
@@ -119,7 +121,11 @@ def run_experiment(
     record = RunRecord(workdir)
     learnt = learnt_images(config, dataset, split)
     channels = channels_of_pairs(config)
-    experiment = _Experiment(config, workdir, dataset, data.images, split, record, learnt, channels)
+    require_lesion_layers(config)
+    masks = training_masks(config, dataset, split, record)
+    experiment = _Experiment(
+        config, workdir, dataset, data.images, split, record, learnt, channels, masks
+    )
     if config.train == "teacher":
         return ExperimentResult(experiment.train_teacher(), None)
     checkpoint, teacher = experiment.teacher() if config.needs_teacher else (None, None)
@@ -178,6 +184,7 @@ def _new_split(
         dataset,
         kind=config.data.split,
         validation_fraction=config.data.validation_fraction,
+        labelled_share=config.data.labelled_share,
         seed=derive_seed(config.seed, "split"),
         groups=groups,
         audit=audit.fingerprint if audit else None,
@@ -200,6 +207,12 @@ def _log_data(dataset: ImageDataset, split: Split) -> None:
         len(split.test),
         dataset.fingerprint[:16],
     )
+    if split.labelled is not None:
+        LOGGER.info(
+            "data: %s; the epoch is chosen by all %d validation images with their labels",
+            split.describe_labels(),
+            len(split.val),
+        )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -214,6 +227,7 @@ class _Experiment:
     record: RunRecord
     learnt: Mapping[str, LearntImages]
     channels: Sequence[tuple[int, int]]
+    masks: TrainingMasks | None
 
     @property
     def dtype(self) -> np.dtype:
@@ -325,6 +339,7 @@ class _Experiment:
             preprocessing=config.data.preprocessing,
             augmentation=config.augmentation,
             recalibrate_batch_norm=config.network(role).recalibrate_batch_norm,
+            masks=self.masks if config.needs_masks(role) else None,
             seed=config.seed,
             checkpoint_minutes=config.checkpoint_minutes,
             deterministic=config.deterministic,
@@ -341,7 +356,8 @@ class _Experiment:
         """The weights of the classes in cross-entropy; none if they are equal."""
         if self.config.cross_entropy.class_weights == "none":
             return ()
-        labels = [self.dataset.examples[self.dataset.index_of(id)].label for id in self.split.train]
+        indices = map(self.dataset.index_of, self.split.train_labelled)
+        labels = [self.dataset.examples[index].label for index in indices]
         return balanced_class_weights(labels, self.dataset.class_names)
 
     def _metadata(self, role: str) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from fakd_jax.experiment.settings import ExperimentConfig
 from fakd_jax.models.checkpoint import load_metadata, resolve_checkpoint
 from fakd_jax.models.torch_weights.pretrained import checkpoint_folder
 from fakd_jax.runs.learnt_images import LearntImages, find_learnt_images
+from fakd_jax.training.batches import learnt_part
 from fakd_jax.training.metric_log import LOGGER
 
 
@@ -71,26 +72,33 @@ def learnt_images(
     """The images that a run's "teacher" and "student" learn from, directly or through others.
 
     Checks on the way that no network which they build on has seen the run's test images: a given
-    teacher, and initial weights from a checkpoint.
+    teacher, and initial weights from a checkpoint. A network that was trained on images which are
+    not labelled in this run is only logged: it may bring their labels into the run.
 
     Raises:
       UserError: one has, see :func:`require_unseen`; or there is no such checkpoint.
     """
+    roles = ("teacher", "student") if config.needs_teacher else (config.train,)
+    parts = {role: learnt_part(config.objective(role), split) for role in ("teacher", "student")}
 
     def given(checkpoint: Path, what: str) -> LearntImages | None:
         metadata = load_metadata(checkpoint)
-        return require_unseen(what, checkpoint, metadata, dataset, split)
+        of_run = parts[config.train]  # a student's has all that its teacher learns from
+        learnt = require_unseen(what, checkpoint, metadata, dataset, of_run)
+        _warn_of_labels(what, checkpoint, learnt, split)
+        return learnt
 
-    own = LearntImages.of_split(split)
-    learnt = {"teacher": own, "student": own}
-    for role in learnt if config.needs_teacher else (config.train,):
+    learnt = {role: LearntImages.of_split(part) for role, part in parts.items()}
+    for role in roles:
         if role == "teacher" and config.needs_teacher and config.teacher.checkpoint:
             checkpoint = teacher_checkpoint(Path(config.teacher.checkpoint))
-            learnt[role] = own.derived_from(given(checkpoint, "the teacher"))
+            learnt[role] = learnt[role].derived_from(given(checkpoint, "the teacher"))
         elif folder := checkpoint_folder(config.network(role).pretrained):
             checkpoint = resolve_checkpoint(folder)
             if load_metadata(checkpoint).get("config"):  # trained here, not converted
-                learnt[role] = own.derived_from(given(checkpoint, f"config.{role}.pretrained"))
+                learnt[role] = learnt[role].derived_from(
+                    given(checkpoint, f"config.{role}.pretrained")
+                )
     if config.needs_teacher:
         learnt["student"] = learnt["student"].derived_from(learnt["teacher"])
     return learnt
@@ -162,6 +170,21 @@ def require_unseen(
             len(split.val),
         )
     return learnt
+
+
+def _warn_of_labels(what: str, checkpoint: Path, learnt: LearntImages | None, split: Split) -> None:
+    """Logs that a network was trained on images which are not labelled in this run."""
+    labelled = {split.content[id] for id in split.train_labelled}
+    unlabelled = {split.content[id] for id in split.train} - labelled
+    if learnt is not None and (number := len(unlabelled & learnt.train)):
+        LOGGER.warning(
+            "%s: %s was trained on %s of the %s training images that are not labelled in this run, "
+            "and may bring their labels into it; give one of the same config.data.labelled_share",
+            what,
+            checkpoint,
+            f"{number:,}",
+            f"{len(unlabelled):,}",
+        )
 
 
 def _count_seen(

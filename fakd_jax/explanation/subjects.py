@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from fakd_jax.data.dataset import ImageDataset
+from fakd_jax.data.masks import mask_file
 from fakd_jax.data.preprocessing import decode_rgb
 from fakd_jax.errors import UserError
 from fakd_jax.runtime.hashing import sha256
@@ -113,8 +114,7 @@ def subjects_from_dataset(
     def mask(id: str) -> Path | None:
         if masks is None:
             return dataset.mask_path(dataset.index_of(id))
-        path = masks / Path(id).with_suffix(".png")
-        return path if path.is_file() else None
+        return mask_file(masks, id)
 
     subjects = []
     for label, name in enumerate(dataset.class_names):

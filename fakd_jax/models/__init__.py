@@ -1,6 +1,11 @@
 """Networks: layers, ResNet, MobileNetV3, a registry of names, and weights from PyTorch."""
 
-from fakd_jax.models.features import feature_gradient, feature_shapes, forward
+from fakd_jax.models.features import (
+    feature_gradient,
+    feature_shapes,
+    forward,
+    forward_and_gradient,
+)
 from fakd_jax.models.registry import available_models, create_model, register
 
 __all__ = [
@@ -9,5 +14,6 @@ __all__ = [
     "feature_gradient",
     "feature_shapes",
     "forward",
+    "forward_and_gradient",
     "register",
 ]

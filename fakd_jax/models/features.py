@@ -53,6 +53,63 @@ def forward(
     return logits, {name: sown[name] for name in features}
 
 
+def forward_and_gradient(
+    model: nnx.Module,
+    images: Float[Array, "B H W 3"],
+    feature: str,
+    score: Callable[[Float32[Array, "B K"]], Float32[Array, ""]],
+    *,
+    features: Sequence[str] = (),
+    dropout_key: Array | None = None,
+) -> tuple[Float32[Array, "B K"], dict[str, Float[Array, "B _ _ _"]], Float[Array, "B h w c"]]:
+    """Does what :func:`forward` does, and differentiates a score of the logits.
+
+    For losses that contain the gradient: it can be differentiated once more. Then only what the
+    network computes after the feature is differentiated twice. In training mode images influence
+    one another by the batch's moments, and the gradient includes that.
+
+    Args:
+      model: A network of `create_model`; in training mode its running statistics are updated.
+      images: Normalised images.
+      feature: Name of the intermediate to differentiate by; "" for the images.
+      score: A sum over the images, of their logits.
+      features: As in :func:`forward`.
+      dropout_key: As in :func:`forward`.
+
+    Returns:
+      Logits and features as of :func:`forward`, and the gradient of the score.
+
+    Raises:
+      UserError: The network lacks a feature.
+      ValueError: Dropout lacks its key.
+    """
+
+    def in_evaluation() -> nnx.Module:
+        copy = nnx.clone(model)
+        copy.eval()
+        return copy
+
+    sown = _shapes(in_evaluation, images)
+    for name in filter(None, (feature, *features)):
+        _check_known(model, name, sown)
+    graphdef, state = nnx.split(model)
+
+    def scored(perturbation: Array) -> tuple[Array, Any]:
+        copy = nnx.merge(graphdef, state, copy=True)  # variables of this trace
+        rngs = None if dropout_key is None else nnx.Rngs(dropout=dropout_key)
+        if feature:
+            logits, sown = _run_captured(copy, images, rngs, {feature: perturbation})
+        else:
+            logits, sown = _run_captured(copy, images + perturbation, rngs)
+        wanted = {name: sown[name] for name in features}
+        return score(logits), (logits, wanted, nnx.state(copy, nnx.BatchStat))
+
+    zero = jnp.zeros_like(sown[feature] if feature else images)
+    gradient, (logits, wanted, updated) = jax.grad(scored, has_aux=True)(zero)
+    nnx.update(model, updated)
+    return logits, wanted, gradient
+
+
 def feature_gradient(
     model: nnx.Module,
     images: Float[Array, "B H W 3"],

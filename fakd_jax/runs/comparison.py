@@ -126,7 +126,8 @@ def _compare_weights(name: str, first: Path | None, second: Path | None) -> Comp
 def _split(workdir: Path) -> dict[str, str]:
     """The part of every image."""
     split = Split.load(workdir / SPLIT_FILE)
-    return {id: part for part in SPLITS for id in split.ids(part)}
+    parts = {id: part for part in SPLITS for id in split.ids(part)}
+    return parts | {f"label of {id}": "used" for id in split.labelled or ()}
 
 
 def _losses(workdir: Path, phase: str) -> dict[str, float]:

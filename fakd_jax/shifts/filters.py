@@ -10,10 +10,10 @@ _TRUNCATION = 4.0  # standard deviations after which a Gaussian is cut off, as i
 
 
 def filter_separably(
-    images: Float32[Array, "B H W 3"],
+    images: Float32[Array, "B H W C"],
     row_weights: Float32[Array, "B _ T"],
     column_weights: Float32[Array, "B _ T"],
-) -> Float32[Array, "B H W 3"]:
+) -> Float32[Array, "B H W C"]:
     """Weighs the T nearest rows, then the T nearest columns, of every pixel.
 
     Sums of shifted images, which XLA fuses into one loop: on CPUs a third of the time of products

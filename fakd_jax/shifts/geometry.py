@@ -84,8 +84,8 @@ def flip(
 
 
 def warp(
-    images: Float32[Array, "B H W 3"], matrices: Float32[Array, "B 3 3"]
-) -> Float32[Array, "B H W 3"]:
+    images: Float32[Array, "B H W C"], matrices: Float32[Array, "B 3 3"]
+) -> Float32[Array, "B H W C"]:
     """Looks every output pixel up at its position in the input.
 
     Bilinear with Pillow's edge rule, as `Image.transform(..., AFFINE, ..., BILINEAR)`: black

@@ -10,12 +10,13 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from fakd_jax.data.pipeline import ImageSource, steps_per_epoch, train_iterator
+from fakd_jax.data.pipeline import ImageSource
 from fakd_jax.data.splits import Split
 from fakd_jax.errors import NotFiniteError
 from fakd_jax.runtime.async_dispatch import steps_ahead
 from fakd_jax.runtime.coordination import require_same, wait_for_all, writer_first
 from fakd_jax.runtime.distributed import is_writer
+from fakd_jax.training.batches import training_rows
 from fakd_jax.training.checkpoints import PhaseCheckpoints
 from fakd_jax.training.early_stopping import EarlyStopping
 from fakd_jax.training.interrupts import deferred_interrupts
@@ -38,7 +39,7 @@ def run_phase(phase: Phase, dataset: ImageSource, split: Split, workdir: Path) -
     Args:
       phase: what to train and how.
       dataset: the images.
-      split: ids of training and validation images.
+      split: ids of training and validation images; labels of the labelled ones alone are used.
       workdir: `workdir/<phase>/{best,last}` and `workdir/metrics.jsonl` are written.
 
     Returns:
@@ -52,15 +53,10 @@ def run_phase(phase: Phase, dataset: ImageSource, split: Split, workdir: Path) -
     placement = Placement()
     placement.require_divisible(phase.batch_size, name="config.batch_size")
     placement.require_divisible(phase.eval_batch_size, name="config.eval_batch_size")
-    epoch_steps = steps_per_epoch(len(split.train), phase.batch_size)
-    iterator = train_iterator(
-        dataset,
-        split.train,
-        batch_size=phase.batch_size,
-        image_size=phase.preprocessing.image_size,
-        seed=derive_seed(phase.seed, phase.name, "order"),
-        rows=placement.rows(phase.batch_size),
-    )
+    rows = training_rows(phase.objective, split, phase.batch_size)
+    epoch_steps = rows.epoch_steps
+    order = derive_seed(phase.seed, phase.name, "order")
+    iterator = rows.batches(phase, dataset, placement, seed=order)
 
     # ---------------------------------------------------------------- state, new or resumed
     checkpoints = PhaseCheckpoints(workdir / phase.name, minutes=phase.checkpoint_minutes)
@@ -68,7 +64,7 @@ def run_phase(phase: Phase, dataset: ImageSource, split: Split, workdir: Path) -
     state = initial_state(
         phase.learner,
         phase.optimizer,
-        phase.objective.weights.keys(),
+        (*phase.objective.weights, *rows.further_sums),
         averages=phase.ema_decay > 0,
     )
     if restored := writer_first(lambda: checkpoints.restore_last(phase.learner, state)):
@@ -94,7 +90,7 @@ def run_phase(phase: Phase, dataset: ImageSource, split: Split, workdir: Path) -
         deterministic=phase.deterministic,
         placement=placement,
     )
-    recalibration = Recalibration(phase, dataset, split.train, placement, steps)
+    recalibration = Recalibration(phase, dataset, rows, placement, steps)
     validation = Validation(phase, dataset, split.val, placement, steps, teacher_variables)
     metric_log = MetricLog(workdir, phase.name, resume_step=step, enabled=is_writer())
 
@@ -135,7 +131,7 @@ def run_phase(phase: Phase, dataset: ImageSource, split: Split, workdir: Path) -
             with closing(progress):
                 while step < end:
                     batch = next(iterator)
-                    device_batch = placement.batch({k: batch[k] for k in ("image", "label")})
+                    device_batch = placement.batch({k: batch[k] for k in batch if k != "index"})
                     progress.wait(leave=steps_ahead())
                     state, loss = steps.train(state, teacher_variables, device_batch, key)
                     step += 1

@@ -10,6 +10,7 @@ import jax
 import optax
 
 from fakd_jax.data.augment import Augmentation
+from fakd_jax.data.pipeline import MaskSource
 from fakd_jax.data.preprocessing import Preprocessing
 from fakd_jax.distillation.objective import Objective
 from fakd_jax.training.state import Learner
@@ -38,6 +39,8 @@ class Phase:
       augmentation: of the training images.
       recalibrate_batch_norm: training batches on which batch statistics are re-estimated before
         each validation; 0 keeps the running ones.
+      masks: of the lesions in training images, if the objective or the augmentation needs them;
+        validation is without, so that terms of the loss that need them are 0 there.
       seed: from which the order of the images, augmentation and dropout derive.
       checkpoint_minutes: between checkpoints within an epoch; 0 for one after every step.
       deterministic: whether a GPU must give the same bits each time.
@@ -59,6 +62,7 @@ class Phase:
     preprocessing: Preprocessing
     augmentation: Augmentation
     recalibrate_batch_norm: int
+    masks: MaskSource | None
     seed: int
     checkpoint_minutes: float
     deterministic: bool

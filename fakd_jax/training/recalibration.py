@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
 
 import numpy as np
 
-from fakd_jax.data.pipeline import ImageSource, train_iterator
+from fakd_jax.data.pipeline import ImageSource
 from fakd_jax.runtime.async_dispatch import steps_ahead, wait_for_room
 from fakd_jax.training.batch_statistics import batch_norms
+from fakd_jax.training.batches import TrainingRows
 from fakd_jax.training.phase import Phase
 from fakd_jax.training.seeds import derive_seed
 from fakd_jax.training.sharding import Placement
@@ -29,12 +29,12 @@ class Recalibration:
     whether or not the run was interrupted before.
 
     Attributes:
-      ids: of the training images.
+      rows: the training images of the phase.
     """
 
     phase: Phase
     dataset: ImageSource
-    ids: Sequence[str]
+    rows: TrainingRows
     placement: Placement
     steps: Steps
 
@@ -47,20 +47,15 @@ class Recalibration:
         phase = self.phase
         if not phase.recalibrate_batch_norm:
             return state
-        batches = train_iterator(
-            self.dataset,
-            self.ids,
-            batch_size=phase.batch_size,
-            image_size=phase.preprocessing.image_size,
-            seed=derive_seed(phase.seed, phase.name, "batch statistics", "order"),
-            rows=self.placement.rows(phase.batch_size),
-        )
+        seed = derive_seed(phase.seed, phase.name, "batch statistics", "order")
+        batches = self.rows.batches(phase, self.dataset, self.placement, seed=seed)
         key = self.placement.key(derive_seed(phase.seed, phase.name, "batch statistics"))
         estimates = deque([state.batch_stats], maxlen=steps_ahead() + 1)  # those in flight
         for number, batch in enumerate(islice(batches, phase.recalibrate_batch_norm)):
-            images = self.placement.batch(batch["image"])
+            shown = {k: batch[k] for k in batch if k in ("image", "lesion")}
+            shown = self.placement.batch(shown)
             estimates.append(
-                self.steps.re_estimate(state, estimates[-1], np.int32(number), images, key)
+                self.steps.re_estimate(state, estimates[-1], np.int32(number), shown, key)
             )
             wait_for_room(estimates)
         return state._replace(batch_stats=estimates[-1])

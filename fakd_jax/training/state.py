@@ -17,6 +17,8 @@ from fakd_jax.errors import UserError
 # Sums over the images of the epoch so far; divided by "count" they are the epoch's means. Further
 # terms of the loss join them where they have a weight.
 SUMMED = ("loss", "ce", "kd", "fa", "correct", "count")
+LABELLED = "labelled"
+"""Whether images are labelled, in batches where not all are; and their number, among the sums."""
 
 
 class Learner(nnx.Module):

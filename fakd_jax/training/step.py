@@ -13,14 +13,15 @@ from flax import nnx
 from jax.sharding import NamedSharding
 
 from fakd_jax.data.augment import Augmentation, augment_batch
-from fakd_jax.data.mixup import mixup
+from fakd_jax.data.mixup import mixed_in, mixup
 from fakd_jax.data.preprocessing import Preprocessing
+from fakd_jax.distillation.lesions import log_probabilities
 from fakd_jax.distillation.objective import MixedLabels, Objective, TeacherOutputs
-from fakd_jax.models import forward
+from fakd_jax.models import forward, forward_and_gradient
 from fakd_jax.models.kernels.compilation import compiler_options
 from fakd_jax.training.batch_statistics import include_batch
 from fakd_jax.training.sharding import Placement
-from fakd_jax.training.state import Learner, TrainState, zero_sums
+from fakd_jax.training.state import LABELLED, Learner, TrainState, zero_sums
 
 Batch = dict[str, jax.Array]
 Sums = dict[str, jax.Array]
@@ -52,18 +53,21 @@ class Steps(NamedTuple):
     Attributes:
       train: (state, teacher variables or None, batch of uint8 images and labels, key) → (state,
         loss); the loss is NaN if the gradient is not finite. The key is the phase's: augmentation
-        and dropout of each step derive from it and the step's number.
+        and dropout of each step derive from it and the step's number. A batch may have "labelled",
+        bool [B]: where it is False, the label does not count; and masks as "lesion", uint8
+        [B, H, W], where the loss or the augmentation needs them.
       teach: (teacher variables, batch) → the teacher's outputs on images without augmentation.
       validate: (state, teacher outputs or None, batch with mask) → sums over the masked-in images,
         "class_correct" and "class_count" float32 [C], the others scalars.
-      re_estimate: (state, batch statistics estimated so far, number of batches so far, uint8
-        images, key) → the statistics estimated with one more batch, augmented as in training.
+      re_estimate: (state, batch statistics estimated so far, number of batches so far, batch of
+        uint8 images, with masks as in training, key) → the statistics estimated with one more
+        batch, augmented as in training.
     """
 
     train: Callable[[TrainState, Any, Batch, jax.Array], tuple[TrainState, jax.Array]]
     teach: Callable[[Any, Batch], TeacherOutputs]
     validate: Callable[[TrainState, TeacherOutputs | None, Batch], Sums]
-    re_estimate: Callable[[TrainState, nnx.State, Any, jax.Array, jax.Array], nnx.State]
+    re_estimate: Callable[[TrainState, nnx.State, Any, Batch, jax.Array], nnx.State]
 
 
 def make_steps(
@@ -141,8 +145,14 @@ def _jitted(
 ) -> Steps:
     """The jitted steps, see :func:`make_steps`."""
 
-    def augmented(key: jax.Array, images: jax.Array) -> jax.Array:
-        return preprocessing.inputs(augment_batch(key, images, augmentation))
+    def augmented(key: jax.Array, batch: Batch) -> tuple[jax.Array, jax.Array | None]:
+        """Returns the networks' inputs and, of a batch with masks, the lesions in [0, 1]."""
+        if "lesion" not in batch:
+            return preprocessing.inputs(augment_batch(key, batch["image"], augmentation)), None
+        pictures = jnp.concatenate([batch["image"], batch["lesion"][..., None]], axis=-1)
+        pictures = augment_batch(key, pictures, augmentation)
+        lesions = pictures[..., 3].astype(jnp.float32) / 255
+        return preprocessing.inputs(pictures[..., :3]), lesions
 
     def teacher_outputs(variables: nnx.State | None, images: jax.Array) -> TeacherOutputs:
         assert teacher_graphdef is not None
@@ -157,12 +167,22 @@ def _jitted(
         teacher: TeacherOutputs | None,
         dropout_key: jax.Array | None = None,
         mixed: MixedLabels | None = None,
+        lesions: jax.Array | None = None,
     ) -> tuple[jax.Array, Sums, Sums]:
         """Returns the mean loss, and sums over the images that the mask keeps: of all, by class."""
-        labels, mask = batch["label"], batch.get("mask")
-        logits, features = forward(
-            learner.network, images, features=objective.student_features, dropout_key=dropout_key
-        )
+        labels, mask, labelled = batch["label"], batch.get("mask"), batch.get(LABELLED)
+        wanted: dict[str, Any] = {
+            "features": objective.student_features,
+            "dropout_key": dropout_key,
+        }
+        gradient = None
+        if objective.needs_gradient and lesions is not None:
+            by = objective.right_reasons_layer
+            logits, features, gradient = forward_and_gradient(
+                learner.network, images, by, log_probabilities, **wanted
+            )
+        else:
+            logits, features = forward(learner.network, images, **wanted)
         loss, terms = objective.loss(
             logits,
             features,
@@ -171,12 +191,20 @@ def _jitted(
             projections=learner.projections,
             mask=mask,
             mixed=mixed,
+            labelled=labelled,
+            lesions=lesions,
+            gradient=gradient,
         )
         counted = jnp.ones(labels.shape, bool) if mask is None else mask
         count = jnp.sum(counted, dtype=jnp.float32)
         if mixed is not None:
             labels = jnp.where(mixed.share < 0.5, mixed.labels, labels)  # of the larger share
         is_correct = (jnp.argmax(logits, axis=-1) == labels) & counted
+        if labelled is not None:
+            if mixed is not None:
+                assert mixed.labelled is not None
+                labelled = jnp.where(mixed.share < 0.5, mixed.labelled, labelled)
+            is_correct &= labelled
         correct = jnp.sum(is_correct, dtype=jnp.float32)
         by_class = jax.nn.one_hot(labels, logits.shape[-1])
         class_sums = {
@@ -188,6 +216,10 @@ def _jitted(
             weight = class_sums["class_count"] @ jnp.asarray(objective.class_weights)
             class_sums |= {"weighted_ce": weight * terms["ce"], "ce_weight": weight}
         sums = {name: mean * count for name, mean in {"loss": loss, **terms}.items()}
+        if labelled is not None:
+            sums[LABELLED] = jnp.sum(labelled & counted, dtype=jnp.float32)
+            if "ce" in terms:
+                sums["ce"] = terms["ce"] * sums[LABELLED]
         return loss, zero_sums(terms) | sums | {"correct": correct, "count": count}, class_sums
 
     def train(
@@ -195,20 +227,24 @@ def _jitted(
     ) -> tuple[TrainState, jax.Array]:
         step_key = jax.random.fold_in(key, state.step)
         augment_key, dropout_key = jax.random.split(step_key)
-        images = augmented(augment_key, batch["image"])
+        images, lesions = augmented(augment_key, batch)
         mixed = None
         if augmentation.mixup_alpha > 0:
             # A third key beside the two: others keep the random numbers that they have without it.
             mixup_key = jax.random.fold_in(step_key, 2)
-            images, *others = mixup(mixup_key, images, batch["label"], augmentation.mixup_alpha)
-            mixed = MixedLabels(*others)
+            alpha = augmentation.mixup_alpha
+            images, labels, share = mixup(mixup_key, images, batch["label"], alpha)
+            labelled = mixed_in(batch[LABELLED]) if LABELLED in batch else None
+            mixed = MixedLabels(labels, share, labelled)
         teacher = None
         if objective.needs_teacher:
             teacher = teacher_outputs(teacher_variables, images)
 
         def loss_function(params: nnx.State) -> tuple[jax.Array, Any]:
             student = nnx.merge(train_graphdef, params, state.batch_stats, copy=True)
-            loss, sums, _ = loss_and_sums(student, images, batch, teacher, dropout_key, mixed)
+            loss, sums, _ = loss_and_sums(
+                student, images, batch, teacher, dropout_key, mixed, lesions
+            )
             return loss, (sums, nnx.state(student, nnx.BatchStat))
 
         (loss, (sums, batch_stats)), gradients = jax.value_and_grad(loss_function, has_aux=True)(
@@ -247,12 +283,12 @@ def _jitted(
         state: TrainState,
         estimated: nnx.State,
         number: jax.Array,
-        images: jax.Array,
+        batch: Batch,
         key: jax.Array,
     ) -> nnx.State:
         learner = nnx.merge(eval_graphdef, state.params, state.batch_stats, copy=True)
         estimate = nnx.merge(eval_graphdef, state.params, estimated, copy=True)
-        images = augmented(jax.random.fold_in(key, number), images)
+        images, _ = augmented(jax.random.fold_in(key, number), batch)
         include_batch(learner.network, estimate.network, images, number)
         return nnx.state(estimate, nnx.BatchStat)
 

@@ -17,7 +17,7 @@ from fakd_jax.runtime.distributed import process_count
 from fakd_jax.training.phase import Phase
 from fakd_jax.training.progress import progress_bar
 from fakd_jax.training.sharding import Placement
-from fakd_jax.training.state import TrainState
+from fakd_jax.training.state import LABELLED, TrainState
 from fakd_jax.training.step import Batch, Steps
 
 # A frozen teacher has the same outputs at every epoch: each process keeps its rows on the host up
@@ -88,7 +88,8 @@ def epoch_means(sums: Mapping[str, Any], objective: Objective) -> dict[str, floa
 
     Returns:
       "loss", the terms that have a weight, "accuracy" and, from sums by class,
-      "balanced_accuracy": the mean recall of the classes that occur.
+      "balanced_accuracy": the mean recall of the classes that occur. Where not all images are
+      labelled, "ce" and "accuracy" are means over those that are, 0 if none is.
     """
     count = float(sums["count"])
     means = {name: float(sums[name]) / count for name in ("loss", *objective.weights)}
@@ -96,7 +97,10 @@ def epoch_means(sums: Mapping[str, Any], objective: Objective) -> dict[str, floa
         cross_entropy = float(sums["weighted_ce"]) / float(sums["ce_weight"])
         means["loss"] += objective.weights["ce"] * (cross_entropy - means["ce"])
         means["ce"] = cross_entropy
-    means["accuracy"] = float(sums["correct"]) / count
+    correct, labelled = float(sums["correct"]), float(sums.get(LABELLED, count))
+    if LABELLED in sums and "ce" in means:
+        means["ce"] = float(sums["ce"]) / max(labelled, 1)
+    means["accuracy"] = correct / max(labelled, 1)
     if "class_count" in sums:
         support = np.asarray(sums["class_count"])
         recall = np.asarray(sums["class_correct"])[support > 0] / support[support > 0]

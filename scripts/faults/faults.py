@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-import fakd_jax.training.loop
+import fakd_jax.training.batches
 from fakd_jax.data.preprocessing import Preprocessing
 from fakd_jax.runs.files import (
     CONFIG_FILE,
@@ -217,7 +217,7 @@ def put_nan(lab: Lab, draw: np.random.Generator) -> tuple[str, str]:
     number = int(draw.integers(1, 9))
     workdir = lab.workdir()
     count = itertools.count(1)
-    original = fakd_jax.training.loop.train_iterator
+    original = fakd_jax.training.batches.train_iterator
 
     class WithNan:
         def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -243,7 +243,7 @@ def put_nan(lab: Lab, draw: np.random.Generator) -> tuple[str, str]:
         return inputs(preprocessing, images.astype(np.uint8)) + 0 * images
 
     def prepare() -> None:  # in the forked process alone
-        fakd_jax.training.loop.train_iterator = WithNan
+        fakd_jax.training.batches.train_iterator = WithNan
         Preprocessing.inputs = keep_nan
 
     end = lab.run(workdir, prepare=prepare)

@@ -310,3 +310,17 @@ def test_data_without_a_test_folder_can_be_dealt_into_folds():
     groups = pairs_of(dataset)
     split = make_split(dataset, groups=groups, kind="kfold", folds=3, fold=2, seed=0)
     assert len(split.test) == 8
+
+
+@given(data=grouped_data(largest=4), seed=SEEDS, share=st.floats(0.05, 1))
+def test_labels_are_drawn_in_whole_groups_and_of_every_class(data, seed, share):
+    dataset, groups = data
+    split = split_or_reject(dataset, groups, kind="grouped", seed=seed, labelled_share=share)
+    labelled, unlabelled = set(split.train_labelled), set(split.train) - set(split.train_labelled)
+    assert labelled <= set(split.train)
+    assert not of_groups(tuple(labelled), groups) & of_groups(tuple(unlabelled), groups)
+
+    def classes(ids) -> set[str]:
+        return {id.split("/")[1] for id in ids}
+
+    assert classes(labelled) == classes(split.train)

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from fakd_jax.data.mixup import mixup
+from fakd_jax.data.mixup import mixed_in, mixup
 
 IMAGES = jnp.arange(24.0).reshape(4, 1, 2, 3)
 LABELS = jnp.array([0, 1, 2, 0])
@@ -23,6 +23,7 @@ def test_every_image_is_mixed_with_the_one_before_it() -> None:
     np.testing.assert_allclose(images, share * IMAGES + (1 - share) * before, rtol=1e-6)
     assert labels.tolist() == [0, 0, 1, 2]
     assert mixed(jax.random.key(1), IMAGES, LABELS)[2] != share
+    assert mixed_in(jnp.array([True, False, False, True])).tolist() == [True, True, False, False]
 
 
 @pytest.mark.torch

@@ -1,6 +1,7 @@
 import itertools
 import json
 import threading
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
@@ -221,3 +222,47 @@ def test_cache_is_the_same_for_all_threads(dataset: Noise) -> None:
         for i, image in enumerate(images):
             index = (start + i) % 23
             np.testing.assert_array_equal(image, resize(dataset.read(index), SIZE))
+
+
+def test_a_carried_remainder_fills_every_batch_from_passes_without_repetition(
+    dataset: Noise, ids: list[str]
+) -> None:
+    def batches(ids: list[str], **more: object) -> Iterator[dict[str, np.ndarray]]:
+        return train_iterator(
+            dataset, ids, batch_size=4, image_size=SIZE, seed=1, carry_remainder=True, **more
+        )
+
+    for number in (3, 6):  # fewer than a batch, and one and a half
+        order = np.concatenate([batch["index"] for batch in take(batches(ids[:number]), 6)])
+        assert len(order) == 24
+        passes = order.reshape(-1, number)
+        wanted = sorted(map(dataset.index_of, ids[:number]))
+        assert [sorted(one) for one in passes] == [wanted] * len(passes)
+        assert len({tuple(one) for one in passes}) > 1
+    iterator = batches(ids[:6])
+    take(iterator, 4)
+    rest, resumed = json.loads(json.dumps(iterator.get_state())), batches(ids[:6])
+    resumed.set_state(rest)
+    assert equal(take(iterator, 5), take(resumed, 5))
+    halves = [take(batches(ids[:6], rows=rows), 5) for rows in (slice(2), slice(2, 4))]
+    joined = [
+        np.concatenate([one["index"], two["index"]]) for one, two in zip(*halves, strict=True)
+    ]
+    assert np.array_equal(joined, [batch["index"] for batch in take(batches(ids[:6]), 5)])
+
+
+def test_labels_that_may_not_be_used_do_not_leave_the_pipeline(
+    dataset: Noise, ids: list[str]
+) -> None:
+    arguments = {"batch_size": 4, "image_size": SIZE, "seed": 1}
+    plain = take(train_iterator(dataset, ids, **arguments), 5)
+    known = {dataset.index_of(id) for id in ids[::2]}
+    for batch, whole in zip(
+        take(train_iterator(dataset, ids, labelled=ids[::2], **arguments), 5), plain, strict=True
+    ):
+        labelled = batch.pop("labelled")
+        assert labelled.dtype == bool
+        assert labelled.tolist() == [int(index) in known for index in whole["index"]]
+        assert batch["label"].dtype == np.int32
+        np.testing.assert_array_equal(batch["label"], np.where(labelled, whole["label"], 0))
+        np.testing.assert_array_equal(batch["image"], whole["image"])

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 from collections import Counter
@@ -137,3 +138,54 @@ def test_a_split_of_the_first_version_is_still_read(tmp_path):
         folds=None,
         fold=None,
     )
+
+
+@given(
+    numbers=st.lists(st.integers(2, 60), min_size=1, max_size=5),
+    shares=st.tuples(st.floats(0.01, 1), st.floats(0.01, 1)),
+    seed=st.integers(0, 2**32),
+)
+def test_a_share_of_the_labels_is_stratified_nested_and_changes_nothing_else(numbers, shares, seed):
+    dataset = dataset_of({"train": numbers, "test": [1] * len(numbers)})
+    whole = make_split(dataset, seed=seed)
+    fewer, more = (make_split(dataset, seed=seed, labelled_share=share) for share in sorted(shares))
+    assert set(fewer.train_labelled) <= set(more.train_labelled) <= set(whole.train)
+    assert whole.train_labelled == whole.train
+    for split, share in zip((fewer, more), sorted(shares), strict=True):
+        assert dataclasses.replace(split, labelled=None) == whole
+        assert split.only_labelled().train == split.train_labelled
+        known, every = labels(split.train_labelled), labels(split.train)
+        for label, number in every.items():
+            assert known[label] == max(math.floor(share * number + 0.5), 1)
+
+
+def test_the_labelled_images_are_stored_and_a_file_without_them_is_as_it_was(tmp_path):
+    dataset = dataset_of({"train": [20, 20], "test": [3, 3]})
+    path = tmp_path / "split.json"
+    make_split(dataset, seed=5).save(path)
+    assert "labelled" not in json.loads(path.read_text())
+    split = make_split(dataset, seed=5, labelled_share=0.25)
+    split.save(path)
+    assert Split.load(path, dataset) == split
+    assert split.describe() != make_split(dataset, seed=5).describe()
+    values = json.loads(path.read_text())
+    assert values["labelled"] == list(split.labelled)
+    assert len(split.labelled) == 8
+    for wrong in ([], [split.val[0]], "all"):
+        path.write_text(json.dumps(values | {"labelled": wrong}))
+        with pytest.raises(UserError, match="not a split of this version"):
+            Split.load(path)
+
+
+def test_labelled_images_are_found_again_in_data_that_lack_some():
+    dataset = dataset_of({"train": [20, 20], "test": [3, 3]})
+    split = make_split(dataset, seed=5, labelled_share=0.25)
+    other = dataset_of({"train": [20, 20], "test": [3, 3]}, fingerprint="e" * 64)
+    other.examples = tuple(one for one in other.examples if one.id != split.labelled[0])
+    assert split.found_in(other).labelled == split.labelled[1:]
+
+
+@pytest.mark.parametrize("share", [0.0, -0.5, 1.01, math.nan])
+def test_a_share_of_labels_out_of_range_is_refused(share):
+    with pytest.raises(UserError, match="labelled_share"):
+        make_split(dataset_of({"train": [4], "test": [1]}), seed=0, labelled_share=share)

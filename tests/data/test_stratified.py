@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fakd_jax.data.stratified import Clusters, deal, draw
+from fakd_jax.data.stratified import Clusters, deal, draw, draw_nested
 from fakd_jax.errors import UserError
 from tests.data.listed import dataset_of
 
@@ -117,3 +117,49 @@ def test_too_few_clusters_are_reported():
         UserError, match=r"class b .* 2 groups of duplicates, fewer than the 3 folds"
     ):
         deal(clusters, ids, 3, seed=0)
+
+
+@given(
+    sizes=st.lists(st.lists(st.integers(1, 9), min_size=1, max_size=20), min_size=1, max_size=3),
+    shares=st.lists(st.floats(0.001, 1), min_size=2, max_size=4),
+    seed=SEEDS,
+)
+def test_nested_draws_are_of_whole_clusters_near_to_the_share_of_every_class(sizes, shares, seed):
+    clusters, ids, groups = clusters_of(*sizes)
+    smaller: set[str] = set()
+    for share in sorted(shares):
+        drawn = draw_nested(clusters, ids, share, seed, purpose="p")
+        assert list(drawn) == sorted(drawn)
+        assert smaller <= set(drawn)
+        assert not {groups[id] for id in drawn} & {groups[id] for id in {*ids} - {*drawn}}
+        for label, of_class in enumerate(sizes):
+            number = sum(id.split("/")[1] == str(label) for id in drawn)
+            assert number >= 1
+            # Half of the largest cluster away at most, unless one cluster alone is more.
+            assert abs(number - share * sum(of_class)) <= max(of_class)
+        smaller = set(drawn)
+    assert draw_nested(clusters, ids, 1.0, seed, purpose="p") == tuple(ids)
+
+
+def test_of_single_images_the_nested_draw_is_the_rounded_share():
+    clusters, ids, _ = clusters_of([1] * 10, [1] * 30, [1] * 2)
+    drawn = draw_nested(clusters, ids, 0.25, seed=0, purpose="p")
+    # 2.5 and 7.5 are rounded up, 0.5 too
+    assert Counter(id.split("/")[1] for id in drawn) == {"0": 3, "1": 8, "2": 1}
+    assert draw_nested(clusters, ids, 0.25, seed=1, purpose="p") != drawn
+    assert draw_nested(clusters, ids, 0.25, seed=0, purpose="q") != drawn
+
+
+def test_a_class_that_is_nowhere_the_largest_is_drawn_at_every_share():
+    dataset = dataset_of({"train": [8, 2]})
+    *of_a, b0, b1 = (example.id for example in dataset.examples)
+    groups = {id: number for number, id in enumerate(of_a)} | {b0: 0, b1: 1}
+    clusters = Clusters(
+        dataset, groups
+    )  # each image of b has one of a beside it, which comes first
+    smaller: set[str] = set()
+    for share in (0.01, 0.3, 0.6, 1.0):
+        drawn = set(draw_nested(clusters, dataset.ids("train"), share, seed=3, purpose="p"))
+        assert drawn & {b0, b1}
+        assert smaller <= drawn
+        smaller = drawn

@@ -139,3 +139,109 @@ def test_standardised_logits_are_compared_and_those_of_the_labels_are_not():
     assert before["ce"] == after["ce"]
     assert before["kd"] > 0.1
     np.testing.assert_allclose(after["kd"], 0, atol=1e-6)
+
+
+HALF = jnp.array([True, False, True, False])
+FOUR_LOGITS = jnp.log(
+    jnp.array([[0.5, 0.25, 0.25], [0.1, 0.2, 0.7], [0.25, 0.25, 0.5], [0.8, 0.1, 0.1]])
+)
+FOUR_LABELS = jnp.array([0, 1, 1, 0])
+FOUR_TEACHERS = jnp.log(
+    jnp.array([[0.2, 0.6, 0.2], [0.5, 0.3, 0.2], [0.3, 0.3, 0.4], [0.1, 0.1, 0.8]])
+)
+
+
+def test_cross_entropy_is_the_mean_over_the_labelled_images_by_hand():
+    loss, terms = Objective().loss(FOUR_LOGITS, {}, FOUR_LABELS, labelled=HALF)
+    np.testing.assert_allclose(loss, -(np.log(0.5) + np.log(0.25)) / 2, rtol=1e-6)
+    assert terms["ce"] == loss
+    mask = jnp.array([True, True, False, True])  # of the labelled ones, the first alone
+    loss, _ = Objective().loss(FOUR_LOGITS, {}, FOUR_LABELS, labelled=HALF, mask=mask)
+    np.testing.assert_allclose(loss, -np.log(0.5), rtol=1e-6)
+    weighted = Objective(class_weights=(1.0, 3.0, 1.0))
+    loss, _ = weighted.loss(FOUR_LOGITS, {}, FOUR_LABELS, labelled=HALF)
+    np.testing.assert_allclose(loss, -(np.log(0.5) + 3 * np.log(0.25)) / 4, rtol=1e-6)
+
+
+def test_a_batch_without_labels_has_no_cross_entropy_and_only_the_teachers_gradient():
+    nothing = jnp.zeros(4, bool)
+
+    def loss(logits, objective):
+        teacher = objective.teacher_outputs(FOUR_TEACHERS, {})
+        return objective.loss(logits, {}, FOUR_LABELS, teacher=teacher, labelled=nothing)[0]
+
+    value, gradient = jax.value_and_grad(loss)(FOUR_LOGITS, Objective())
+    assert value == 0
+    np.testing.assert_array_equal(gradient, 0)
+    half, whole = (jax.grad(loss)(FOUR_LOGITS, Objective(alpha=alpha)) for alpha in (0.5, 1.0))
+    np.testing.assert_allclose(half, whole / 2, rtol=1e-6)
+    assert np.abs(half).max() > 0.01
+
+
+def test_the_target_of_decoupled_distillation_is_the_teachers_prediction_where_unlabelled():
+    """Of the teachers' rows, the second predicts class 0 and the fourth class 2."""
+    objective = Objective(temperature=1.0, terms=TermWeights(tckd=1.0, nckd=1.0))
+    teacher = objective.teacher_outputs(FOUR_TEACHERS, {})
+    _, terms = objective.loss(FOUR_LOGITS, {}, FOUR_LABELS, teacher=teacher, labelled=HALF)
+    targets = [0, 0, 1, 2]
+    ours, theirs = np.exp(FOUR_LOGITS), np.exp(FOUR_TEACHERS)
+    tckd, nckd = [], []
+    for student, taught, target in zip(ours, theirs, targets, strict=True):
+        binary = [np.array([p[target], 1 - p[target]]) for p in (taught, student)]
+        others = [np.delete(p, target) / (1 - p[target]) for p in (taught, student)]
+        for found, (t, s) in ((tckd, binary), (nckd, others)):
+            found.append(np.sum(t * np.log(t / s)))
+    np.testing.assert_allclose(terms["tckd"], np.mean(tckd), rtol=1e-5)
+    np.testing.assert_allclose(terms["nckd"], np.mean(nckd), rtol=1e-5)
+
+
+@pytest.mark.parametrize("is_mixed", [False, True])
+def test_another_label_of_an_unlabelled_image_changes_no_bit(is_mixed):
+    objective = Objective(
+        alpha=0.5,
+        terms=TermWeights(tckd=1.0, nckd=2.0),
+        class_weights=(1.0, 2.0, 3.0),
+        label_smoothing=0.1,
+    )
+    teacher = objective.teacher_outputs(FOUR_TEACHERS, {})
+
+    @jax.jit
+    def value_and_gradient(labels, others):
+        mixed = MixedLabels(others, jnp.float32(0.3), jnp.roll(HALF, 1)) if is_mixed else None
+        return jax.value_and_grad(
+            lambda logits: objective.loss(
+                logits, {}, labels, teacher=teacher, labelled=HALF, mixed=mixed
+            )[0]
+        )(FOUR_LOGITS)
+
+    before = value_and_gradient(FOUR_LABELS, jnp.roll(FOUR_LABELS, 1))
+    for labels in ([0, 2, 1, 1], [0, 0, 1, 2]):
+        after = value_and_gradient(jnp.array(labels), jnp.roll(jnp.array(labels), 1))
+        assert [np.asarray(x).tobytes() for x in after] == [np.asarray(x).tobytes() for x in before]
+    changed = value_and_gradient(jnp.array([1, 1, 1, 0]), jnp.roll(jnp.array([1, 1, 1, 0]), 1))
+    assert changed[0] != before[0]  # of a labelled image
+
+
+def test_all_labelled_is_the_loss_without_the_mask_and_mixtures_are_mixed_by_their_own():
+    objective = Objective(alpha=0.5, terms=TermWeights(tckd=1.0))
+    teacher = objective.teacher_outputs(FOUR_TEACHERS, {})
+    every = jnp.ones(4, bool)
+    plain, masked = (
+        objective.loss(FOUR_LOGITS, {}, FOUR_LABELS, teacher=teacher, labelled=labelled)[0]
+        for labelled in (None, every)
+    )
+    np.testing.assert_allclose(masked, plain, rtol=1e-6)
+    others, mask = jnp.roll(FOUR_LABELS, 1), jnp.roll(HALF, 1)
+    own, other = (
+        objective.loss(FOUR_LOGITS, {}, labels, teacher=teacher, labelled=labelled)[1]
+        for labels, labelled in ((FOUR_LABELS, HALF), (others, mask))
+    )
+    mixed = MixedLabels(others, jnp.float32(0.25), mask)
+    _, mixture = objective.loss(
+        FOUR_LOGITS, {}, FOUR_LABELS, teacher=teacher, labelled=HALF, mixed=mixed
+    )
+    for name in ("ce", "tckd"):
+        expected = 0.25 * own[name] + 0.75 * other[name]
+        np.testing.assert_allclose(mixture[name], expected, rtol=1e-6)
+    with pytest.raises(ValueError, match="both images"):
+        objective.loss(FOUR_LOGITS, {}, FOUR_LABELS, teacher=teacher, mixed=mixed)

@@ -149,6 +149,37 @@ def test_a_teacher_run_of_no_epochs_is_refused():
         parse(config_with({"train": "teacher", "teacher.num_epochs": 0}))
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"distillation.terms.right_reasons": 1.0},
+        {"augmentation.lesion_crop": 0.5, "train": "teacher"},
+        {
+            "distillation.terms.lesion_attention": 1.0,
+            "augmentation.mixup_alpha": 0.2,
+            "data.lesion_masks": "own",
+        },
+    ],
+)
+def test_lesions_without_masks_and_mixtures_of_lesions_are_refused(changes):
+    with pytest.raises(
+        UserError, match=r"^config\.(data\.lesion_masks|augmentation\.mixup_alpha) "
+    ):
+        parse(config_with(changes))
+
+
+def test_masks_are_needed_by_the_roles_that_use_them():
+    masks = {"data.lesion_masks": "own"}
+    terms = parse(config_with(masks | {"distillation.terms.lesion_attention": 1.0}))
+    augmentation = parse(config_with(masks | {"augmentation.background": 0.5}))
+    neither = parse(config_with(masks))
+    needed = [
+        [settings.needs_masks(role) for role in ("teacher", "student")]
+        for settings in (terms, augmentation, neither)
+    ]
+    assert needed == [[False, True], [True, True], [False, False]]
+
+
 def test_a_warm_up_as_long_as_a_network_is_trained_is_refused():
     with pytest.raises(UserError, match=r"warmup_epochs=2 leaves none of student\.num_epochs=2"):
         parse(config_with({"student.num_epochs": 2, "student.optimizer.warmup_epochs": 2.0}))
@@ -157,3 +188,9 @@ def test_a_warm_up_as_long_as_a_network_is_trained_is_refused():
 def test_a_study_names_keys_as_its_command_line_does():
     with pytest.raises(UserError, match=r"^config\.base\.batch_size=0 must be at least 1$"):
         parse(config_with({"batch_size": 0}), prefix="config.base.")
+
+
+@pytest.mark.parametrize("share", [0.0, 1.5, -1.0, "half"])
+def test_a_share_of_labels_out_of_range_is_named(share):
+    with pytest.raises(UserError, match=r"config\.data\.labelled_share"):
+        parse(config_with({"data.labelled_share": share}))

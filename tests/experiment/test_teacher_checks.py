@@ -246,3 +246,37 @@ def test_a_teacher_whose_images_are_unknown_is_logged(tmp_path, log, case):
     (message,) = log.messages
     assert str(checkpoint) in message
     assert "cannot be known" in message
+
+
+@pytest.mark.parametrize("name", ["teacher", "student", "kd"])
+def test_a_phase_has_learnt_from_the_images_it_was_trained_on(tmp_path, name):
+    split = split_of(labelled_share=0.25)
+    config = tiny_config(name, tmp_path, tmp_path)
+    found = learnt_images(config, DATASET, split)
+    few = learnt(split.only_labelled())
+    assert len(few.train) == 8
+    assert few.val == learnt(split).val
+    assert found["teacher"] == few
+    if name != "teacher":
+        assert found["student"] == (learnt(split) if name == "kd" else few)
+
+
+def test_a_teacher_that_knows_more_labels_is_logged_and_one_of_the_same_share_is_not(tmp_path, log):
+    split = split_of(labelled_share=0.25)
+
+    def distil_from(taught):
+        folder = tmp_path / str(len(list(tmp_path.iterdir())))
+        folder.mkdir()
+        metadata = {"arch": "none", "num_classes": 2, "format_version": 1}
+        metadata["learnt_from"] = learnt(taught).to_metadata()
+        (folder / "metadata.json").write_text(json.dumps(metadata))
+        config = tiny_config("kd", tmp_path, tmp_path, **{"teacher.checkpoint": str(folder)})
+        log.clear()
+        return learnt_images(config, DATASET, split)
+
+    assert distil_from(split.only_labelled())["student"] == learnt(split)
+    assert not log.messages
+    distil_from(split_of())
+    (message,) = log.messages
+    assert "24 of the 24" in message
+    assert "labelled_share" in message

@@ -1,5 +1,7 @@
 """The training step against the loss written out by hand, on tiny networks."""
 
+import itertools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -178,3 +180,28 @@ def test_a_step_of_sgd_follows_the_gradient_of_the_loss_and_is_averaged(made):
 def test_an_objective_that_needs_a_teacher_is_refused_without():
     with pytest.raises(ValueError, match="needs a teacher"):
         steps_of(make_learner(), None, FAKD, optax.sgd(0.1))
+
+
+def test_only_labelled_images_count_for_cross_entropy_and_accuracy(made):
+    learner, teacher, optimizer, steps = made
+    batch = make_batch() | {"labelled": jnp.asarray([True, False, False, True])}
+
+    def trained(labels):
+        state = initial_state(learner, optimizer, (*FAKD.weights, "labelled"), averages=True)
+        labels = jnp.asarray(labels, jnp.int32)
+        return steps.train(state, teacher.variables, batch | {"label": labels}, KEY)
+
+    state, loss = trained([0, 1, 2, 0])
+    sums = {name: float(value) for name, value in state.sums.items()}
+    assert (sums["labelled"], sums["count"]) == (2, BATCH)
+    expected = 0.5 * sums["ce"] / 2 + (0.5 * sums["kd"] + sums["fa"]) / BATCH
+    np.testing.assert_allclose(loss, expected, rtol=1e-5)
+    other, _ = trained([0, 2, 0, 0])
+    first, second = to_named_arrays(state), to_named_arrays(other)
+    for name in first:
+        np.testing.assert_array_equal(first[name], second[name], err_msg=name)
+    correct = {
+        float(trained([first, 0, 0, last])[0].sums["correct"])
+        for first, last in itertools.product(range(CLASSES), repeat=2)
+    }
+    assert correct == {0, 1, 2}  # of two images, whichever class each is taken for

@@ -24,3 +24,13 @@ def test_weighted_cross_entropies_of_batches_are_averaged_by_their_weights():
     means = epoch_means(SUMS | BY_CLASS | weighted, objective)
     assert means["ce"] == 18 / 8
     assert means["loss"] == pytest.approx(0.75 * 18 / 8 + 0.25 * 14 / 4)
+
+
+def test_where_some_images_are_labelled_only_these_count_for_labels():
+    """Two of four images are, one of them right, with cross-entropies 1 and 3; KD counts all."""
+    sums = SUMS | {"loss": 8.0, "ce": 1.0 + 3.0, "correct": 1.0, "labelled": 2.0}
+    means = epoch_means(sums, Objective(alpha=0.25))
+    assert (means["ce"], means["kd"]) == (2.0, 14 / 4)
+    assert (means["accuracy"], means["loss"]) == (0.5, 2.0)
+    none = epoch_means(sums | {"ce": 0.0, "correct": 0.0, "labelled": 0.0}, Objective(alpha=0.25))
+    assert (none["ce"], none["accuracy"]) == (0.0, 0.0)

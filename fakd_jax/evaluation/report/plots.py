@@ -17,11 +17,13 @@ from fakd_jax.reporting.figures import (
     BROWN,
     GREEN,
     GREY,
+    INDIGO,
     OLIVE,
     ORANGE,
     PURPLE,
     SKY_BLUE,
     VERMILION,
+    WINE,
     YELLOW,
     new_figure,
 )
@@ -45,6 +47,8 @@ TERM_COLOURS = {
     "attention": PURPLE,
     "rkd_distance": BROWN,
     "rkd_angle": OLIVE,
+    "lesion_attention": WINE,
+    "right_reasons": INDIGO,
 }
 LOSS_CURVES = {"loss": ("total", BLACK)} | {
     term: (TERM_NAMES[term], colour) for term, colour in TERM_COLOURS.items()

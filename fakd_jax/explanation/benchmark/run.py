@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
+from fakd_jax.data.masks import read_mask
 from fakd_jax.data.preprocessing import resize
 from fakd_jax.errors import UserError
 from fakd_jax.explanation.api import image_seed
@@ -27,7 +28,6 @@ from fakd_jax.explanation.report.gallery import write_gallery
 from fakd_jax.explanation.report.thumbnails import thumbnail
 from fakd_jax.explanation.result import Explainer
 from fakd_jax.explanation.scene.builder import SceneBuilder
-from fakd_jax.explanation.scene.masks import read_mask
 from fakd_jax.explanation.subjects import Subject
 from fakd_jax.inference.network import Network
 from fakd_jax.reporting.images import png_bytes

@@ -296,3 +296,18 @@ def test_a_damaged_configuration_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text("{")
     with pytest.raises(UserError, match=r"config\.json is damaged"):
         write_report(tmp_path, example_metrics(), [], tmp_path, audit_command=TO_AUDIT)
+
+
+@pytest.mark.parametrize(
+    ("data", "is_named"),
+    [
+        ({"labelled_share": 0.25}, True),
+        ({"labelled_share": 1.0}, False),
+        ({}, False),
+        (None, False),
+    ],
+)
+def test_a_share_of_labels_is_a_caveat(data: dict[str, float] | None, is_named: bool) -> None:
+    page = render(settings=SETTINGS | ({} if data is None else {"data": data}))
+    caveats = words(page[page.index('id="what-these-metrics-do-not-say"') :])
+    assert ("25.00 % were used" in caveats) == is_named

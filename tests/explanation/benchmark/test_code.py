@@ -15,7 +15,7 @@ ENTRIES = (
     "explanation.benchmark.measure",
     "explanation.methods.registry",
     "explanation.scene.builder",
-    "explanation.scene.masks",
+    "data.masks",
     "inference.network",
     "inference.adapter",
 )

@@ -11,6 +11,16 @@ from fakd_jax.data.preprocessing import opened_image
 from fakd_jax.errors import UserError
 
 
+def mask_file(folder: Path, id: str) -> Path | None:
+    """The mask of an image, `<id with the suffix .png>` in a folder of masks; None if it has none.
+
+    >>> mask_file(Path("masks"), "Training/glioma/no-such-image.jpg") is None
+    True
+    """
+    path = folder / Path(id).with_suffix(".png")
+    return path if path.is_file() else None
+
+
 def read_mask(path: Path, original_size: tuple[int, int], side: int) -> Bool[np.ndarray, "S S"]:
     """Reads a mask and resizes it as its image is resized.
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from fakd_jax.data.masks import read_mask
 from fakd_jax.errors import UserError
-from fakd_jax.explanation.scene.masks import read_mask
 
 
 def test_a_pixel_is_lesion_if_half_of_it_is_and_small_lesions_are_kept(tmp_path: Path) -> None:

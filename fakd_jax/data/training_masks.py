@@ -1,0 +1,70 @@
+"""Lesion masks of training images: found by id, resized as the images are, kept in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import UInt8
+
+from fakd_jax.data.masks import mask_file, read_mask
+from fakd_jax.data.pipeline import ImageSource
+from fakd_jax.errors import UserError
+from fakd_jax.runtime.hashing import sha256_of_file, sha256_of_json
+
+
+class TrainingMasks:
+    """The masks of those images, among the given ones, that have a lesion outlined.
+
+    Nothing else is opened: a mask of an image that is not among `ids` could as well be missing. All
+    masks are read at once, so that a damaged one is reported before training. An empty mask counts
+    as none: where nothing is outlined, nothing is known.
+
+    Args:
+      folder: of the masks, see :func:`fakd_jax.data.masks.mask_file`.
+      dataset: the images.
+      ids: of the labelled training images.
+      image_size: S, the side that images are resized to.
+
+    Attributes:
+      fingerprint: the SHA-256 of ids and files.
+      num_images: the number of these images.
+
+    Raises:
+      UserError: a mask cannot be read or has another size than its image; or there is none.
+    """
+
+    def __init__(
+        self, folder: Path, dataset: ImageSource, ids: Sequence[str], image_size: int
+    ) -> None:
+        self.num_images = len(ids)
+        self._masks: dict[int, np.ndarray] = {}
+        self._empty = np.zeros((image_size, image_size), np.uint8)
+        digests = []
+        for id in sorted(ids):
+            if (file := mask_file(folder, id)) is None:
+                continue
+            index = dataset.index_of(id)
+            mask = read_mask(file, dataset.read(index).shape[:2], image_size)
+            if mask.any():
+                self._masks[index] = 255 * mask.astype(np.uint8)
+                digests.append((id, sha256_of_file(file)))
+        if not self._masks:
+            expected = Path(min(ids)).with_suffix(".png")
+            raise UserError(
+                f"config.data.lesion_masks: {folder} has no lesion of any training image; "
+                f"expected files such as {folder / expected}"
+            )
+        self.fingerprint = sha256_of_json(digests)
+
+    def __len__(self) -> int:
+        return len(self._masks)
+
+    def __str__(self) -> str:
+        """How many training images have one, for the log."""
+        return f"masks of {len(self):,} of {self.num_images:,} labelled training images"
+
+    def read(self, indices: np.ndarray) -> UInt8[np.ndarray, "B S S"]:
+        """The masks of images by their index in the data set: 255 on the lesion; 0 without one."""
+        return np.stack([self._masks.get(int(index), self._empty) for index in indices])

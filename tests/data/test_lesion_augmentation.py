@@ -1,0 +1,135 @@
+"""A mask moves with its image; crops hold the lesion; another background leaves it alone."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from fakd_jax.data.augment import Augmentation, augment_batch
+from fakd_jax.data.augment_background import randomise_background
+from fakd_jax.data.augment_crops import SMALLEST, STAND_IN, crop_maps
+from fakd_jax.errors import UserError
+from fakd_jax.shifts.families import FAMILIES
+
+BATCH, SIDE = 6, 32
+GEOMETRY = tuple(name for name, family in FAMILIES.items() if family.group == "geometry")
+KEY = jax.random.key(0)
+
+
+def squares() -> np.ndarray:
+    """Bright squares on black, and as the fourth channel where they are."""
+    pictures = np.zeros((BATCH, SIDE, SIDE, 4), np.uint8)
+    for number in range(BATCH):
+        pictures[number, 10 + number : 18 + number, 9:17] = 255
+    return pictures
+
+
+PICTURES = squares()
+
+
+def augmented(pictures: np.ndarray = PICTURES, **settings: object) -> np.ndarray:
+    augment = jax.jit(partial(augment_batch, augmentation=Augmentation(**settings)))
+    return np.asarray(augment(KEY, pictures))
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"rotation_interpolation": "nearest"},
+        {"rotation_interpolation": "bilinear"},
+        {"shifts": tuple((name, 5.0) for name in GEOMETRY), "shift_probability": 1.0},
+        {"lesion_crop": 1.0},
+    ],
+    ids=["nearest", "bilinear", "every geometric family", "crop"],
+)
+def test_a_mask_stays_on_its_square(settings: dict[str, object]) -> None:
+    found = augmented(**settings)
+    assert (found != PICTURES).any(axis=(1, 2, 3)).all()
+    assert (found[..., 3] > 0).any(axis=(1, 2)).all()
+    for channel in range(3):
+        np.testing.assert_array_equal(found[..., channel], found[..., 3])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", GEOMETRY)
+def test_a_mask_stays_on_its_square_under_each_family(name: str) -> None:
+    found = augmented(shifts=((name, 5.0),), shift_probability=1.0)
+    np.testing.assert_array_equal(found[..., 0], found[..., 3])
+
+
+def test_an_image_is_augmented_as_it_is_without_its_mask() -> None:
+    shifts = (("gamma", 5.0), ("rotation", 5.0))
+    with_mask, without = (
+        augmented(pictures, shifts=shifts, shift_probability=1.0)
+        for pictures in (PICTURES // 2, PICTURES[..., :3] // 2)
+    )
+    np.testing.assert_array_equal(with_mask[..., :3], without)
+    only_moved = augmented(PICTURES // 2, shifts=shifts[1:], shift_probability=1.0)
+    np.testing.assert_array_equal(with_mask[..., 3], only_moved[..., 3])
+    assert (with_mask[..., :3] != only_moved[..., :3]).any()
+
+
+def test_crops_hold_the_lesion_and_stay_in_the_image() -> None:
+    count, height, width = 400, 20, 40
+    keys = jax.random.split(KEY, count)
+    lesions = np.zeros((count, height, width), np.float32)
+    lesions[: count // 2, 3:9, 28:34] = 1
+    maps = np.asarray(jax.jit(crop_maps, static_argnums=2)(keys, lesions, 1.0))
+    side = maps[:, 0, 0]
+    np.testing.assert_array_equal(side, maps[:, 1, 1])
+    assert side.min() >= SMALLEST
+    assert side.max() <= 1
+    for axis, size, first, last in ((0, width, 28, 34), (1, height, 3, 9)):
+        middle = maps[:, axis, 2] + size / 2
+        low, high = middle - side * size / 2, middle + side * size / 2
+        assert low.min() > -1e-3
+        assert high.max() < size + 1e-3
+        assert low[: count // 2].max() <= first + 1e-3
+        assert high[: count // 2].min() >= last - 1e-3
+        assert np.ptp(low) > size / 4
+    of_lesions, of_others = np.split(side, 2)
+    assert abs(of_lesions.mean() - of_others.mean()) < 0.05  # close views are no sign of a tumour
+    assert STAND_IN < SMALLEST
+
+
+def test_some_images_are_cropped() -> None:
+    keys = jax.random.split(KEY, 400)
+    maps = np.asarray(jax.jit(crop_maps, static_argnums=2)(keys, jnp.zeros((400, 8, 8)), 0.25))
+    whole = (maps == np.eye(3)).all(axis=(1, 2))
+    assert abs(whole.mean() - 0.75) < 0.08
+
+
+def test_another_background_leaves_the_lesion_and_changes_the_rest() -> None:
+    rows, columns = np.mgrid[:SIDE, :SIDE] - (SIDE - 1) / 2
+    head = np.hypot(rows, columns) < 11
+    lesion = np.hypot(rows - 4, columns) < 3
+    pictures = np.zeros((BATCH, SIDE, SIDE, 4), np.float32)
+    pictures[..., :3] = 0.5 * head[..., None]
+    pictures[: BATCH // 2, ..., 3] = lesion
+    keys = jax.random.split(KEY, BATCH)
+    found = np.asarray(jax.jit(randomise_background, static_argnums=2)(keys, pictures, 1.0))
+    change = np.abs(found - pictures)[..., 0]
+    np.testing.assert_array_equal(found[..., 3], pictures[..., 3])
+    assert change[: BATCH // 2, lesion].max() < 1e-6
+    far = np.hypot(rows, columns) > 14
+    centre = np.hypot(rows + 4, columns) < 3
+    for part in (far, centre):
+        assert (change[:, part].max(axis=1) > 0.01).all()
+    assert (change[BATCH // 2 :, lesion].max(axis=1) > 0.01).all()  # no outline: everywhere
+    assert 0 <= found.min() <= found.max() <= 1
+    alone = np.asarray(
+        jax.jit(randomise_background, static_argnums=2)(keys, pictures[..., :3], 1.0)
+    )
+    np.testing.assert_allclose(alone[BATCH // 2 :], found[BATCH // 2 :, ..., :3], atol=1e-6)
+    same = np.asarray(jax.jit(randomise_background, static_argnums=2)(keys, pictures, 0.0))
+    np.testing.assert_array_equal(same, pictures)
+
+
+@pytest.mark.parametrize("name", ["lesion_crop", "background"])
+def test_impossible_probabilities_are_refused(name: str) -> None:
+    with pytest.raises(UserError, match=name):
+        Augmentation(**{name: 1.5})
