@@ -22,7 +22,15 @@ def get_config(variant: str = "") -> ConfigDict:
     config.study.methods = ("teacher", "student", "kd", "feature", "fakd")  # names in `changes`
     config.study.seeds = (0, 1, 2, 3, 4)  # of weights, order, augmentation and validation images
     config.study.splits = ("official",)  # values of config.data.split
-    config.study.baseline = "student"  # the others are compared with it, seed by seed
+    config.study.baseline = "student"  # the others are compared with it
+    # Further pairs "method:reference" to compare, such as "fakd:kd".
+    config.study.comparisons = ()
+    # Method -> the method that trains its teacher; needed where several methods train one.
+    config.study.teachers = ConfigDict()
+    # Shifts under which every network is measured after its evaluation, as by `fakd stress`.
+    config.study.stress = ConfigDict()
+    config.study.stress.severities = ()  # some of 1 to 5; () measures none
+    config.study.stress.families = ()  # names in fakd_jax/shifts/families.py; () takes all
 
     # What all cells share: every key of configs/fakd.py but those in which cells differ.
     config.base = base = fakd.get_config(variant)

@@ -6,14 +6,16 @@ from pathlib import Path
 import pytest
 
 from fakd_jax.experiment.settings import parse
+from fakd_jax.study.cells import open_study
 
 FOLDER = Path(__file__).resolve().parent.parent / "configs"
-STUDY = "study"
-NAMES = sorted(file.stem for file in FOLDER.glob("*.py") if file.stem not in ("__init__", STUDY))
+STUDY, ROBUST_STUDY = STUDIES = ("study", "robust_study")
+NAMES = sorted({file.stem for file in FOLDER.glob("*.py")} - {"__init__", *STUDIES})
 WEIGHTS = {  # (alpha, beta): loss = (1 - alpha) CE + alpha KD + beta FA
     "fakd": (0.5, 1.0),
     "feature": (0.0, 1.0),
     "kd": (0.5, 0.0),
+    "lesions": (0.5, 1.0),
     "robust": (0.5, 1.0),
     "student": (0.0, 0.0),
     "teacher": (0.5, 1.0),
@@ -41,11 +43,37 @@ def test_config_is_valid_and_named_after_its_file(name, variant):
 def test_the_study_runs_every_experiment(variant):
     config = get_config(STUDY, variant)
     assert config.name == STUDY
-    assert set(config.study.methods) == set(config.changes) == {*NAMES} - {"robust"}
+    assert set(config.study.methods) == set(config.changes) == {*NAMES} - {"lesions", "robust"}
     assert config.study.baseline in NAMES
 
 
-@pytest.mark.parametrize("name", [*NAMES, STUDY])
+@pytest.mark.parametrize("variant", ["", "phantom"])
+def test_the_robust_study_has_every_method_plain_and_with_the_changes_of_robust(variant):
+    study = open_study(get_config(ROBUST_STUDY, variant), Path("/study"))
+    plain = ("teacher", "student", "kd", "fakd")
+    assert study.methods == (*plain, *(f"robust_{method}" for method in plain))
+    made = {cell.method: settings for cell, settings in study.settings.items()}
+    robust = parse(get_config("robust", variant))
+    for method in plain:
+        one, other = made[method], made[f"robust_{method}"]
+        assert one.data.intensity == "none"
+        assert one.augmentation.shifts == ()
+        assert other.augmentation == robust.augmentation
+        assert other.data.intensity == robust.data.intensity
+        assert other.network(other.train).recalibrate_batch_norm == 30
+        assert (other.train, other.objective("student")) == (one.train, one.objective("student"))
+        assert other.network(other.train).num_epochs == one.network(one.train).num_epochs
+    assert study.teachers == {
+        "kd": "teacher",
+        "fakd": "teacher",
+        "robust_kd": "robust_teacher",
+        "robust_fakd": "robust_teacher",
+    }
+    assert {("robust_fakd", "fakd"), ("robust_fakd", "robust_student")} < {*study.pairs}
+    assert study.stress is not None
+
+
+@pytest.mark.parametrize("name", [*NAMES, *STUDIES])
 def test_unknown_variant_is_refused(name):
     with pytest.raises(ValueError, match="phantom"):
         get_config(name, "nonsense")

@@ -24,6 +24,8 @@ YELLOW = "#F0E442"
 GREY = "#8C8C8C"
 BROWN = "#8C564B"
 OLIVE = "#999933"
+WINE = "#882255"
+INDIGO = "#332288"
 
 
 def new_figure(*, width: float, height: float) -> Figure:

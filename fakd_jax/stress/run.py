@@ -19,6 +19,7 @@ from fakd_jax.stress.conditions import (
     make_conditions,
 )
 from fakd_jax.stress.examples import make_example
+from fakd_jax.stress.images_file import stress_images_csv
 from fakd_jax.stress.journal import Journal, identity_of
 from fakd_jax.stress.measure import Measured
 from fakd_jax.stress.predict import predict_conditions
@@ -50,9 +51,9 @@ def stress_checkpoint(
 ) -> dict[str, Any]:
     """Measures a checkpoint on one split of the data under shifts of its images.
 
-    Writes `stress.json`, `stress.csv`, `stress.png` and `stress.html`, and the logits of every
-    condition under `predictions/`. Conditions whose logits are there already are not predicted
-    again, so that a stopped call is continued by repeating it.
+    Writes `stress.json`, `stress.csv`, `stress_images.csv`, `stress.png` and `stress.html`, and the
+    logits of every condition under `predictions/`. Conditions whose logits are there already are
+    not predicted again, so that a stopped call is continued by repeating it.
 
     Args:
       checkpoint: a workdir (its best student), or any checkpoint in it.
@@ -130,7 +131,7 @@ def stress_checkpoint(
         networks = [Measured.of(each, groups) for each in stressed]
         report = make_report(setups, networks, chosen, seed=seed)
         example = make_example(setups[0], networks[0], shifts, report["example"]["id"])
-        text = write_stress(folder, report, example)
+        text = write_stress(folder, report, stress_images_csv(networks[0]), example)
     log(f"\n{text}\nreport: {folder}")
     return report
 

@@ -15,6 +15,7 @@ from fakd_jax.reporting.tables import csv_text, text_table
 from fakd_jax.runs.files import (
     STRESS_FIGURE_FILE,
     STRESS_FILE,
+    STRESS_IMAGES_FILE,
     STRESS_PAGE,
     STRESS_ROWS_FILE,
 )
@@ -27,8 +28,14 @@ _VALUES = ("accuracy", "balanced_accuracy", "confidence", "ece", "nll", "brier")
 _INTERVALS = ("ci95", "ci95_grouped")
 
 
-def write_stress(folder: Path, report: Mapping[str, Any], example: Example) -> str:
+def write_stress(folder: Path, report: Mapping[str, Any], images: str, example: Example) -> str:
     """Writes all files of a stress test, each replaced atomically, and returns its summary.
+
+    Args:
+      folder: of the files.
+      report: the content of `stress.json`, which is written last.
+      images: the content of `stress_images.csv`.
+      example: for the page.
 
     Raises:
       UserError: a file cannot be written.
@@ -36,6 +43,7 @@ def write_stress(folder: Path, report: Mapping[str, Any], example: Example) -> s
     save_figure(plot_stress(report), folder / STRESS_FIGURE_FILE)
     figure = (folder / STRESS_FIGURE_FILE).read_bytes()
     write_whole(folder / STRESS_ROWS_FILE, stress_csv(report))
+    write_whole(folder / STRESS_IMAGES_FILE, images)
     write_whole(folder / STRESS_PAGE, stress_page(report, figure, example))
     write_whole(folder / STRESS_FILE, json.dumps(report, indent=2, allow_nan=False) + "\n")
     return summary_table(report)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from ml_collections import ConfigDict
 
@@ -13,8 +12,18 @@ from fakd_jax.data.splits import KINDS
 from fakd_jax.distillation.terms import TERM_NAMES
 from fakd_jax.errors import UserError
 from fakd_jax.experiment.settings import ExperimentConfig, parse
+from fakd_jax.study.lists import require_distinct, require_known, require_some, split_names
+from fakd_jax.study.stress import StressPlan, stress_plan
+from fakd_jax.study.teachers import (
+    assign_teachers,
+    require_known_teachers,
+    teacher_methods,
+    teacher_of,
+)
 
 FOLDED_SPLIT = "kfold"
+METHOD_DATA_KEYS = frozenset({"intensity", "labelled_share", "lesion_masks"})
+"""The keys of `data` that a method may change: what it makes of the images that all share."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,7 +57,9 @@ class Study:
     Attributes:
       workdir: holds the cells' workdirs and the report.
       baseline: the method that the others are compared with.
-      teacher: the method that trains the teacher; "" if there is none.
+      comparisons: further pairs of a method and the reference that it is compared with.
+      teachers: of each method that learns from a teacher, the method that trains it.
+      stress: the shifts under which every cell is measured; None for none.
       settings: of each cell, in the order of running: by split and seed, teachers first.
     """
 
@@ -57,7 +68,9 @@ class Study:
     seeds: tuple[int, ...]
     splits: tuple[str, ...]
     baseline: str
-    teacher: str
+    comparisons: tuple[tuple[str, str], ...]
+    teachers: Mapping[str, str]
+    stress: StressPlan | None
     settings: Mapping[Cell, ExperimentConfig]
 
     @property
@@ -65,9 +78,24 @@ class Study:
         """All cells, in the order of running."""
         return tuple(self.settings)
 
+    @property
+    def pairs(self) -> tuple[tuple[str, str], ...]:
+        """The methods that are compared, each with its reference: first those with the baseline."""
+        with_baseline = [(method, self.baseline) for method in self.methods]
+        return tuple(
+            (method, reference)
+            for method, reference in dict.fromkeys([*with_baseline, *self.comparisons])
+            if method != reference and {method, reference} <= {*self.methods}
+        )
+
     def folder(self, cell: Cell) -> Path:
         """A cell's workdir."""
         return self.workdir / cell.folder
+
+    def teacher_of(self, cell: Cell) -> Cell | None:
+        """The cell that trains the teacher of another one; None if that learns from none."""
+        method = self.teachers.get(cell.method)
+        return None if method is None else cell.of_method(method)
 
     def loss(self, method: str) -> str:
         """The terms of a method's loss; the same for every split and seed."""
@@ -79,40 +107,40 @@ def open_study(config: ConfigDict, workdir: Path) -> Study:
 
     Raises:
       UserError: it is not a study's config; a list is empty or repeats something; an unknown
-        method or split; a method with its own seed, data or teacher; a student without its
-        teacher; a value out of range.
+        method, split, comparison, shift or severity; a method with its own seed, data or teacher; a
+        student without its teacher, or whose images are standardised otherwise than its teacher's;
+        a value out of range.
     """
     for group in ("study", "base", "changes"):
         if group not in config:
             raise UserError(
                 f"this is not the config of a study (it has no {group}); use configs/study.py"
             )
-    methods, splits = _names(config.study.methods), _names(config.study.splits)
+    known = tuple(config.changes)
+    methods, splits = split_names(config.study.methods), split_names(config.study.splits)
     seeds, baseline = tuple(config.study.seeds), config.study.baseline
-    _require_known("methods", methods, tuple(config.changes))
-    _require_known("splits", splits, KINDS)
-    _require_known("baseline", (baseline,), tuple(config.changes))
+    for key, values in (("methods", methods), ("splits", splits), ("seeds", seeds)):
+        require_some(key, values)
+    require_known("methods", methods, known)
+    require_known("splits", splits, KINDS)
+    require_known("baseline", (baseline,), known)
+    require_known_teachers(config)
     for method, changes in config.changes.items():
         _require_no_shared_key(method, changes)
-    _require_distinct("seeds", seeds)
     if not all(isinstance(seed, int) and seed >= 0 for seed in seeds):
         raise UserError(f"config.study.seeds={seeds} must be non-negative integers")
-    teacher = _teacher_method(config)
+    comparisons, stress = _comparisons(config), stress_plan(config)
+    trained_first = teacher_methods(config)
     cells = [
         Cell(split, seed, method, fold)
         for split in splits
         for seed in seeds
         for fold in (range(config.base.data.folds) if split == FOLDED_SPLIT else (None,))
-        for method in sorted(methods, key=lambda method: method != teacher)
+        for method in sorted(methods, key=lambda method: method not in trained_first)
     ]
     settings = {cell: cell_settings(config, cell, workdir) for cell in cells}
-    for cell in cells:
-        if settings[cell].needs_teacher and teacher not in methods:
-            raise UserError(
-                f"the method {cell.method} learns from a teacher; add the method that trains it, "
-                f"{teacher or 'configs/teacher.py'}, to config.study.methods"
-            )
-    return Study(workdir, methods, seeds, splits, baseline, teacher, settings)
+    teachers = assign_teachers(config, {cell.method: made for cell, made in settings.items()})
+    return Study(workdir, methods, seeds, splits, baseline, comparisons, teachers, stress, settings)
 
 
 def cell_settings(config: ConfigDict, cell: Cell, workdir: Path) -> ExperimentConfig:
@@ -130,7 +158,7 @@ def cell_settings(config: ConfigDict, cell: Cell, workdir: Path) -> ExperimentCo
     settings = parse(made, prefix="config.base.")
     if not settings.needs_teacher:
         return settings
-    teacher = workdir / cell.of_method(_teacher_method(config)).folder
+    teacher = workdir / cell.of_method(teacher_of(config, cell.method)).folder
     return dataclasses.replace(
         settings,
         # Absolute, so that the study can be resumed from any working directory.
@@ -147,37 +175,31 @@ def loss_terms(settings: ExperimentConfig) -> str:
     )
 
 
-def _teacher_method(config: ConfigDict) -> str:
-    found = (name for name in config.changes if config.changes[name].get("train") == "teacher")
-    return next(found, "")
-
-
-def _names(values: Sequence[str]) -> tuple[str, ...]:
-    return tuple(name.strip() for value in values for name in str(value).split(","))
+def _comparisons(config: ConfigDict) -> tuple[tuple[str, str], ...]:
+    """The pairs in `config.study.comparisons`, each of a method and its reference."""
+    known = tuple(config.changes)
+    texts = split_names(config.study.get("comparisons", ()))  # older configs lack it
+    require_distinct("comparisons", texts)
+    pairs = []
+    for text in texts:
+        method, separator, reference = (part.strip() for part in text.partition(":"))
+        if not separator or method == reference:
+            raise UserError(
+                f"config.study.comparisons has {text!r}; give METHOD:REFERENCE, two methods such "
+                "as fakd:student"
+            )
+        require_known("comparisons", (method, reference), known)
+        pairs.append((method, reference))
+    return tuple(pairs)
 
 
 def _require_no_shared_key(method: str, changes: ConfigDict) -> None:
     """The methods of a study are compared on the same cells: none may choose its own."""
     keys = ["seed"] if "seed" in changes else []
-    keys += [f"data.{key}" for key in changes.get("data", {})]
+    keys += [f"data.{key}" for key in changes.get("data", {}) if key not in METHOD_DATA_KEYS]
     keys += ["teacher.checkpoint"] if "checkpoint" in changes.get("teacher", {}) else []
     if keys:
         raise UserError(
             f"config.changes.{method} sets {', '.join(keys)}, which all methods must share; use "
             "config.study.seeds, config.study.splits and config.base.data"
-        )
-
-
-def _require_distinct(key: str, values: Sequence[Any]) -> None:
-    if not values:
-        raise UserError(f"config.study.{key} is empty; give at least one")
-    if len(set(values)) < len(values):
-        raise UserError(f"config.study.{key}={tuple(values)} repeats a value; give each once")
-
-
-def _require_known(key: str, values: Sequence[str], known: Sequence[str]) -> None:
-    _require_distinct(key, values)
-    if unknown := [value for value in values if value not in known]:
-        raise UserError(
-            f"config.study.{key} has {', '.join(map(repr, unknown))}; known: {', '.join(known)}"
         )

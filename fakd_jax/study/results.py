@@ -16,22 +16,29 @@ from fakd_jax.runs.files import (
     FAILED_FILE,
     METRICS_FILE,
     PREDICTIONS_FILE,
+    STRESS_FOLDER,
     evaluation_folder,
 )
 from fakd_jax.runs.workdir import read_records
 from fakd_jax.runtime.atomic_files import write_whole
-from fakd_jax.runtime.json_text import parse_json
+from fakd_jax.runtime.json_text import parse_json, require_shape
+from fakd_jax.stress.images_file import StressedImage
 from fakd_jax.study.cells import Cell, Study
+from fakd_jax.study.stress import StressPlan, StressResult, read_stress
 
 METRICS = ("accuracy", "balanced_accuracy", "missed_tumour_rate", "ece")
-"""The metrics of a cell that are averaged over seeds; all lie in [0, 1]."""
+"""The metrics of a cell that are averaged over seeds; all lie in [0, 1].
+
+Where the study measures under shifts, there are those of `STRESS_METRICS` too.
+"""
 
 
 @dataclasses.dataclass(frozen=True)
 class CellResult:
     """A finished cell: its `metrics.json`, and by id which test images it classified correctly.
 
-    `groups` has the duplicate group of each image that has duplicates among them, by id.
+    `groups` has the duplicate group of each image that has duplicates among them, by id; `stress`
+    is None unless the study measures under shifts.
     """
 
     cell: Cell
@@ -39,6 +46,7 @@ class CellResult:
     right: Mapping[str, bool]
     seconds: float
     groups: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    stress: StressResult | None = None
 
     @property
     def data_fingerprint(self) -> str:
@@ -47,13 +55,17 @@ class CellResult:
 
     @property
     def metrics(self) -> dict[str, float | None]:
-        """The cell's `METRICS`; the missed tumours are None without a negative class."""
+        """The cell's `METRICS`, then its `STRESS_METRICS` if it was measured under shifts.
+
+        The missed tumours are None without a negative class.
+        """
         missed = self.evaluation["missed_tumour"] or {"rate": None}
         return {
             "accuracy": self.evaluation["accuracy"],
             "balanced_accuracy": self.evaluation["balanced_accuracy"],
             "missed_tumour_rate": missed["rate"],
             "ece": self.evaluation["ece"],
+            **(self.stress.metrics if self.stress else {}),
         }
 
 
@@ -63,20 +75,34 @@ class Replicate:
 
     Attributes:
       cell: without a fold.
-      metrics: by the names in `METRICS`; for a k-fold split their means over the folds.
-      right: as in :class:`CellResult`; a k-fold split tests every image in one fold.
+      metrics: as in :class:`CellResult`; for a k-fold split their means over the folds.
+      right: likewise; a k-fold split tests every image in one fold.
       groups: likewise.
+      stressed: how each image fared under shifts, by id; empty without a stress test.
     """
 
     cell: Cell
     metrics: Mapping[str, float | None]
     right: Mapping[str, bool]
     groups: Mapping[str, str]
+    stressed: Mapping[str, StressedImage]
+
+
+def is_evaluated(study: Study, cell: Cell) -> bool:
+    """Whether a cell has been trained and evaluated: its network may teach others."""
+    return (study.folder(cell) / CELL_FILE).is_file()
 
 
 def is_finished(study: Study, cell: Cell) -> bool:
-    """Whether a cell has been trained and evaluated."""
-    return (study.folder(cell) / CELL_FILE).is_file()
+    """Whether nothing is left to do: a cell is evaluated and, where asked for, stressed.
+
+    Raises:
+      UserError: its mark is damaged.
+    """
+    if not is_evaluated(study, cell) or study.stress is None:
+        return is_evaluated(study, cell)
+    stressed = _read_mark(study, cell).get("stress") or {}
+    return stressed.get("plan") == study.stress.record()
 
 
 def unfinished(study: Study) -> list[Cell]:
@@ -86,13 +112,13 @@ def unfinished(study: Study) -> list[Cell]:
 
 
 def is_ready(study: Study, cell: Cell) -> bool:
-    """Whether a cell can run: its teacher, if it needs one, has finished."""
-    needs_teacher = study.settings[cell].needs_teacher
-    return not needs_teacher or is_finished(study, cell.of_method(study.teacher))
+    """Whether a cell can run: its teacher, if it needs one, has been trained."""
+    teacher = study.teacher_of(cell)
+    return teacher is None or is_evaluated(study, teacher)
 
 
-def mark_finished(study: Study, cell: Cell, seconds: float) -> None:
-    """Writes the last file of a cell: its running time, and what was evaluated.
+def mark_evaluated(study: Study, cell: Cell, seconds: float) -> None:
+    """Writes the mark of a cell, after its evaluation: its running time, and what was evaluated.
 
     The time is `seconds`, or the sum of the cell's records if that is more (it was resumed).
     """
@@ -101,9 +127,19 @@ def mark_finished(study: Study, cell: Cell, seconds: float) -> None:
     evaluation = parse_json((_report(study, cell) / METRICS_FILE).read_text("utf-8"))
     content = dataclasses.asdict(cell) | {
         "seconds": max(seconds, recorded),
-        "evaluated": _evaluated(evaluation),
+        "evaluated": _evaluated(evaluation["provenance"]),
     }
-    write_whole(folder / CELL_FILE, json.dumps(content, indent=2) + "\n")
+    _write_mark(study, cell, content)
+
+
+def mark_stressed(study: Study, cell: Cell, plan: StressPlan, seconds: float) -> None:
+    """Adds to the mark of a cell that its stress test is done, and how long that took.
+
+    Raises:
+      UserError: the mark is damaged.
+    """
+    stress = {"plan": plan.record(), "seconds": seconds}
+    _write_mark(study, cell, _read_mark(study, cell) | {"stress": stress})
 
 
 def mark_failed(study: Study, cell: Cell, reason: str) -> None:
@@ -116,11 +152,11 @@ def failures(study: Study) -> dict[Cell, str]:
     found: dict[Cell, str] = {}
     for cell in study.cells:
         file = study.folder(cell) / FAILED_FILE
-        if is_finished(study, cell):
+        if is_evaluated(study, cell):
             continue
         if file.is_file():
             found[cell] = file.read_text(encoding="utf-8").strip()
-        elif cell.of_method(study.teacher) in found and study.settings[cell].needs_teacher:
+        elif study.teacher_of(cell) in found:
             found[cell] = "its teacher failed"
     return found
 
@@ -160,10 +196,13 @@ def replicates(results: Sequence[CellResult], cells: Sequence[Cell]) -> dict[Cel
     for whole, parts in folds.items():
         if by_cell.keys() >= set(parts):
             found = [by_cell[part] for part in parts]
-            metrics = {name: _mean([result.metrics[name] for result in found]) for name in METRICS}
+            names = found[0].metrics
+            metrics = {name: _mean([result.metrics[name] for result in found]) for name in names}
             right = {id: known for result in found for id, known in result.right.items()}
             groups = {id: group for result in found for id, group in result.groups.items()}
-            joined[whole] = Replicate(whole, metrics, right, groups)
+            tests = [result.stress for result in found if result.stress]
+            stressed = {id: image for test in tests for id, image in test.images.items()}
+            joined[whole] = Replicate(whole, metrics, right, groups, stressed)
     return joined
 
 
@@ -171,9 +210,22 @@ def _report(study: Study, cell: Cell) -> Path:
     return evaluation_folder(study.folder(cell), study.settings[cell].train)
 
 
-def _evaluated(evaluation: Mapping[str, Any]) -> dict[str, str]:
-    """What an evaluation measured: a later one may have replaced the cell's own."""
-    provenance = evaluation["provenance"]
+def _write_mark(study: Study, cell: Cell, content: Mapping[str, Any]) -> None:
+    write_whole(study.folder(cell) / CELL_FILE, json.dumps(content, indent=2) + "\n")
+
+
+def _read_mark(study: Study, cell: Cell) -> dict[str, Any]:
+    file = study.folder(cell) / CELL_FILE
+    try:
+        content: dict[str, Any] = parse_json(file.read_text(encoding="utf-8"))
+        require_shape(content, {"stress?": {"plan": {}, "seconds": float}})
+    except (OSError, ValueError) as error:
+        raise _damaged(cell, file, error) from error
+    return content
+
+
+def _evaluated(provenance: Mapping[str, Any]) -> dict[str, str]:
+    """What a report measured: a later one may have replaced the cell's own."""
     return {
         "weights_sha256": provenance["weights_sha256"],
         "data_fingerprint": provenance["data"]["fingerprint"],
@@ -183,21 +235,37 @@ def _evaluated(evaluation: Mapping[str, Any]) -> dict[str, str]:
 
 def _read(study: Study, cell: Cell) -> CellResult:
     file, report = study.folder(cell) / CELL_FILE, _report(study, cell)
+    mark = _read_mark(study, cell)
     try:
-        finished = parse_json(file.read_text(encoding="utf-8"))
         evaluation = parse_json((report / METRICS_FILE).read_text(encoding="utf-8"))
-        if _evaluated(evaluation) != finished.get("evaluated"):
-            raise ValueError(f"{report} is not of the weights, data and images that it names")
+        _require_own(report, evaluation["provenance"], mark)
         predictions = read_predictions(report / PREDICTIONS_FILE)
         right = {id: prediction.right for id, prediction in predictions.items()}
         groups_file = report / DUPLICATE_GROUPS_FILE  # of audited data
         groups = read_duplicate_groups(groups_file) if groups_file.is_file() else {}
-        return CellResult(cell, evaluation, right, finished["seconds"], groups)
-    except (OSError, ValueError, KeyError, UserError) as error:
-        raise UserError(
-            f"the results of the cell {cell} are damaged ({error}); delete {file} to have it "
-            "evaluated again"
-        ) from error
+        seconds: float = mark["seconds"]
+        stress: StressResult | None = None
+        if study.stress:
+            stress = read_stress(report / STRESS_FOLDER, study.stress)
+            _require_own(report / STRESS_FOLDER, stress.provenance, mark)
+            if stress.images.keys() != right.keys():
+                raise ValueError(f"{report / STRESS_FOLDER} is of other images than the evaluation")
+            seconds += mark["stress"]["seconds"]
+        return CellResult(cell, evaluation, right, seconds, groups, stress)
+    except (OSError, ValueError, KeyError, TypeError, UserError) as error:
+        raise _damaged(cell, file, error) from error
+
+
+def _require_own(folder: Path, provenance: Mapping[str, Any], mark: Mapping[str, Any]) -> None:
+    if _evaluated(provenance) != mark.get("evaluated"):
+        raise ValueError(f"{folder} is not of the weights, data and images that it names")
+
+
+def _damaged(cell: Cell, file: Path, error: Exception) -> UserError:
+    return UserError(
+        f"the results of the cell {cell} are damaged ({error}); delete {file} to have it "
+        "evaluated again"
+    )
 
 
 def _mean(values: Sequence[float | None]) -> float | None:

@@ -40,7 +40,8 @@ STUDY_PLACE_KEYS = PLACE_KEYS | {"data.source"}  # its content is compared befor
 def run_study(config: ConfigDict, workdir: Path, engine: Engine | None = None) -> dict[str, Any]:
     """Runs the unfinished cells of a study and reports on all of them.
 
-    Seeds, splits and methods may be added at any time: finished cells stay. A cell whose loss is
+    Seeds, splits, methods, comparisons and a stress test may be added at any time: what is finished
+    stays. A cell whose loss is
     no longer finite is skipped, and so are the cells that need it as their teacher.
 
     Args:
@@ -87,7 +88,9 @@ def run_study(config: ConfigDict, workdir: Path, engine: Engine | None = None) -
 
 def _shared(config: ConfigDict) -> dict[str, Any]:
     """What must stay the same in a study's workdir: seeds, splits and methods may be added."""
-    return {"base": config.base.to_dict(), "changes": config.changes.to_dict()}
+    shared = {"base": config.base.to_dict(), "changes": config.changes.to_dict()}
+    teachers = config.study.get("teachers", {})  # older configs lack it
+    return shared | ({"teachers": teachers.to_dict()} if teachers else {})
 
 
 def _auto_dtype(study: Study, engine: Engine) -> str:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import dataclasses
 import statistics
 from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
 
 CONFIDENCE = 0.95
 
@@ -45,6 +48,20 @@ def estimate(values: Sequence[float]) -> Estimate:
     interval = test.confidence_interval(CONFIDENCE)
     ends = float(interval.low), float(interval.high)
     return Estimate(n, mean, statistics.stdev(values), ends, float(test.pvalue))
+
+
+def estimate_row(values: Sequence[float | None], *, lowest: float) -> dict[str, Any] | None:
+    """An estimate, JSON-able; None without values, or if one of them is undefined.
+
+    Its interval is cut to [lowest, 1], outside which no value can lie; its coverage stays.
+    """
+    known = [value for value in values if value is not None]
+    if not known or len(known) < len(values):
+        return None
+    row = dataclasses.asdict(estimate(known))
+    if row["ci95"]:
+        row["ci95"] = np.clip(row["ci95"], lowest, 1.0).tolist()
+    return row
 
 
 def t_factor(n: int) -> float:

@@ -17,6 +17,7 @@ from fakd_jax.data.preprocessing import resize
 from fakd_jax.data.sources import open_dataset
 from fakd_jax.data.splits import make_split
 from fakd_jax.errors import UserError
+from fakd_jax.stress.images_file import read_stressed_images
 from fakd_jax.stress.run import stress_checkpoint
 from fakd_jax.stress.shifting import image_words, make_shift
 from tests.evaluation.runs import NAMES, evaluate, silent, write_images, write_run
@@ -24,7 +25,8 @@ from tests.stress.examples import FAMILIES
 from tests.tiny import edit_metadata
 
 pytestmark = pytest.mark.slow
-FILES = {"stress.json", "stress.csv", "stress.png", "stress.html", "predictions", ".lock"}
+REPORT = {"stress.json", "stress.csv", "stress_images.csv", "stress.png", "stress.html"}
+FILES = REPORT | {"predictions", ".lock"}
 
 
 def stress(checkpoint: Path, **options: Any) -> dict[str, Any]:
@@ -68,6 +70,10 @@ def test_a_workdir_is_stressed_and_its_evaluation_links_to_it(workdir: Path) -> 
     assert any(line.startswith("[3/5] dark: ") for line in lines)
     assert report["temperature"] is not None
     assert report["provenance"]["split_origin"] == "split.json (official, seed 3)"
+
+    images = read_stressed_images(folder / "stress_images.csv")
+    right = sum(image.right for image in images.values())
+    assert right == round(4 * report["n"] * report["summary"]["mean"]["accuracy"])
 
     metrics = evaluate(workdir)
     assert report["conditions"][0]["accuracy"] == metrics["accuracy"]

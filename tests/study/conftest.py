@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,15 +13,19 @@ from typing import Any
 import pytest
 
 from fakd_jax.configs.study import get_config
+from fakd_jax.stress.images_file import StressedImage
 from fakd_jax.study.cells import Cell, Study, open_study
 from fakd_jax.study.results import CellResult
 from fakd_jax.study.run import run_study
+from fakd_jax.study.stress import STRESS_METRICS, StressResult
 from tests.evaluation.runs import draw_no_figures
 from tests.study.small_study import CONFIG_FILE, SMALL_STUDY
 from tests.tiny import as_flags, tiny_study, tiny_study_overrides
 
 MakeResult = Callable[..., CellResult]
 StartStudy = Callable[..., subprocess.Popen]
+# Four conditions, as the digits of `make_result` have it.
+STRESS = {"severities": (1, 3), "families": ("gamma", "blur")}
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 
@@ -61,11 +65,11 @@ def start_study(tmp_path: Path, data: Path, cache: Path) -> Iterator[StartStudy]
         process.wait()
 
 
-def student_and_kd() -> Study:
+def student_and_kd(**keys: Any) -> Study:
     """A study of two methods; their teacher's cells are left out, to keep the reports small."""
     config = get_config("phantom")
     methods = ("student", "kd")
-    config.study.update({"seeds": (0, 1), "methods": ("teacher", *methods)})
+    config.study.update({"seeds": (0, 1), "methods": ("teacher", *methods)} | keys)
     study = open_study(config, Path("/study"))
     settings = {cell: made for cell, made in study.settings.items() if cell.method in methods}
     return replace(study, methods=methods, settings=settings)
@@ -73,7 +77,10 @@ def student_and_kd() -> Study:
 
 @pytest.fixture
 def make_result() -> MakeResult:
-    """Makes the result of a cell that classified these test images correctly: '110', of three."""
+    """Makes the result of a cell that classified these test images correctly: '110', of three.
+
+    `stress` has the digit of each image: under how many of four shifts it is right.
+    """
 
     def make(
         method: str,
@@ -85,6 +92,7 @@ def make_result() -> MakeResult:
         missed: tuple[int, int] | None = (1, 4),
         seconds: float = 10.0,
         data: str = "f" * 64,
+        stress: str = "",
     ) -> CellResult:
         share = right.count("1") / len(right)
         metrics = {
@@ -104,6 +112,15 @@ def make_result() -> MakeResult:
             },
         }
         by_id = {f"{fold}/{place}.png": digit == "1" for place, digit in enumerate(right)}
-        return CellResult(Cell(split, seed, method, fold), metrics, by_id, seconds)
+        under_shifts = _stressed(dict(zip(by_id, stress, strict=True))) if stress else None
+        cell = Cell(split, seed, method, fold)
+        return CellResult(cell, metrics, by_id, seconds, stress=under_shifts)
 
     return make
+
+
+def _stressed(digits: Mapping[str, str]) -> StressResult:
+    images = {id: StressedImage("a", "", 4, int(digit)) for id, digit in digits.items()}
+    accuracy = sum(image.right for image in images.values()) / (4 * len(images))
+    values = (accuracy, accuracy / 2, 0.25, 0.125)
+    return StressResult(dict(zip(STRESS_METRICS, values, strict=True)), "blur", images, {})

@@ -9,7 +9,9 @@ from ml_collections import ConfigDict
 from fakd_jax.configs.study import get_config
 from fakd_jax.errors import UserError
 from fakd_jax.experiment.settings import parse
+from fakd_jax.shifts.families import FAMILIES
 from fakd_jax.study.cells import Cell, cell_settings, open_study
+from fakd_jax.study.stress import StressPlan
 
 WORKDIR = Path("/study")
 METHODS = ("teacher", "student", "kd", "feature", "fakd")
@@ -100,6 +102,18 @@ def test_a_k_fold_split_has_a_cell_per_fold():
         ({"seeds": (-1,)}, "non-negative integers"),
         ({"splits": ("offical",)}, "'offical'; known: official"),
         ({"baseline": "ce"}, "baseline has 'ce'; known: .*student"),
+        ({"comparisons": ("kd",)}, "comparisons has 'kd'; give METHOD:REFERENCE"),
+        ({"comparisons": ("kd:kd",)}, "comparisons has 'kd:kd'"),
+        ({"comparisons": ("kd:ce",)}, "comparisons has 'ce'; known: .*student"),
+        ({"comparisons": ("kd:fakd,kd:fakd",)}, "comparisons=.* repeats"),
+        ({"teachers": {"ce": "teacher"}}, "teachers has 'ce'; known: "),
+        ({"teachers": {"kd": "fakd"}}, r"teachers\.kd has 'fakd'; known: teacher$"),
+        ({"teachers": {"student": "teacher"}}, r"teachers\.student has no effect"),
+        ({"stress": {"severities": (0,)}}, r"stress\.severities=\(0,\) must"),
+        ({"stress": {"severities": ("a",)}}, r"stress\.severities=\('a',\) must"),
+        ({"stress": {"severities": (1, 1)}}, r"stress\.severities=.* repeats"),
+        ({"stress": {"severities": (1,), "families": ("fog",)}}, r"stress\.families: .*fog"),
+        ({"stress": {"families": ("blur",)}}, r"stress\.families has no effect"),
     ],
 )
 def test_invalid_grids_are_refused(keys, message):
@@ -120,6 +134,78 @@ def test_a_method_may_not_change_what_all_must_share(change, keys):
     config.changes.kd = ConfigDict(config.changes.kd.to_dict() | change)
     with pytest.raises(UserError, match=rf"^config\.changes\.kd sets {keys}, which all"):
         open_study(config, WORKDIR)
+
+
+def two_teachers(**keys):
+    """A study in which some methods standardise intensity."""
+    config = study(
+        **{"methods": ("teacher", "kd", "even_kd", "even_teacher"), "seeds": (1,)} | keys
+    )
+    even = {"data": {"intensity": "head_percentiles"}}
+    config.changes.even_teacher = ConfigDict({"train": "teacher"} | even)
+    config.changes.even_kd = ConfigDict(config.changes.kd.to_dict() | even)
+    return config
+
+
+def test_a_student_has_the_labels_of_its_teacher():
+    config = two_teachers(methods=("teacher", "kd"))
+    config.changes.kd.data = ConfigDict({"labelled_share": 0.25})
+    with pytest.raises(UserError, match=r"labelled_share.*teachers\.kd"):
+        open_study(config, WORKDIR)
+    config.changes.teacher.data = ConfigDict({"labelled_share": 0.25})
+    made = open_study(config, WORKDIR)
+    assert {settings.data.labelled_share for settings in made.settings.values()} == {0.25}
+
+
+def test_students_learn_from_the_teacher_that_they_are_given():
+    teachers = {"kd": "teacher", "even_kd": "even_teacher"}
+    made = open_study(two_teachers(teachers=teachers), WORKDIR)
+    assert made.teachers == teachers
+    order = [cell.method for cell in made.cells]
+    assert order == ["teacher", "even_teacher", "kd", "even_kd"]
+    student = Cell("official", 1, "even_kd")
+    assert made.teacher_of(student) == Cell("official", 1, "even_teacher")
+    assert made.teacher_of(Cell("official", 1, "even_teacher")) is None
+    settings = made.settings[student]
+    assert settings.teacher.checkpoint == "/study/official/seed1/even_teacher"
+    assert settings.data.intensity == "head_percentiles"
+    assert made.settings[Cell("official", 1, "kd")].data.intensity == "none"
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        ({"teachers": {"even_kd": "even_teacher"}}, r"even_teacher, teacher .*teachers\.kd"),
+        ({"teachers": {"kd": "teacher", "even_kd": "teacher"}}, r"intensity.*teachers\.even_kd"),
+        ({"methods": ("teacher", "even_kd")}, r"intensity.*teachers\.even_kd"),
+        (
+            {"methods": ("teacher", "even_kd"), "teachers": {"even_kd": "even_teacher"}},
+            r"even_kd learns .* even_teacher, to config\.study\.methods",
+        ),
+    ],
+)
+def test_a_student_without_a_fitting_teacher_is_refused(keys, message):
+    with pytest.raises(UserError, match=message):
+        open_study(two_teachers(**keys), WORKDIR)
+
+
+def test_the_only_teacher_that_runs_needs_no_entry():
+    made = open_study(two_teachers(methods=("even_teacher", "even_kd")), WORKDIR)
+    assert made.teachers == {"even_kd": "even_teacher"}
+
+
+def test_a_stress_test_has_its_severities_and_families_in_order():
+    made = opened(stress={"severities": (3, 1), "families": ("rotation,gamma",)})
+    assert made.stress == StressPlan((1, 3), ("gamma", "rotation"))
+    assert opened(stress={"severities": (5,)}).stress == StressPlan((5,), tuple(FAMILIES))
+    assert opened().stress is None
+
+
+def test_configs_of_earlier_versions_are_read():
+    config = study()
+    del config.study.comparisons, config.study.teachers, config.study.stress
+    made = open_study(config, WORKDIR)
+    assert (made.comparisons, made.stress, made.teachers) == ((), None, opened().teachers)
 
 
 @pytest.mark.parametrize("variant", ["", "phantom"])

@@ -92,14 +92,14 @@ def test_a_mistake_in_the_config_is_refused_before_an_engine_starts(data, cache,
 def test_interrupted_between_cells_it_resumes_with_the_next(
     whole, data, cache, tmp_path, monkeypatch
 ):
-    finished = engines_cell.mark_finished
+    finished = engines_cell.mark_evaluated
 
     def interrupt_after_the_second(study, cell, seconds):
         finished(study, cell, seconds)
         if cell.method == "student":
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(engines_cell, "mark_finished", interrupt_after_the_second)
+    monkeypatch.setattr(engines_cell, "mark_evaluated", interrupt_after_the_second)
     config = tiny_study(data, cache, **SMALL_STUDY)
     with pytest.raises(KeyboardInterrupt):
         run_study(config, tmp_path)
@@ -197,3 +197,43 @@ def test_a_finished_study_takes_more_seeds_and_methods(data, cache, tmp_path):
     assert len(report["cells"]) == 6
     assert first["cells"][0] in report["cells"]
     assert times_of_change(tmp_path / "official" / "seed0" / "student") == before
+
+
+@pytest.mark.slow
+def test_a_finished_study_is_stressed_later_and_goes_on_where_it_stopped(
+    whole, data, cache, tmp_path, monkeypatch
+):
+    workdir = tmp_path / "study"
+    shutil.copytree(whole[0], workdir)
+    stress = {"severities": (1, 2), "families": ("gamma", "rotation")}
+    config = tiny_study(data, cache, stress=stress, comparisons=("fakd:teacher",), **SMALL_STUDY)
+    monkeypatch.setattr(engines_cell, "train_and_evaluate", lambda *_, **__: pytest.fail("trained"))
+    stressed = engines_cell.mark_stressed
+
+    def interrupt_before_the_second(study, cell, *arguments):
+        if cell.method == "student":
+            raise KeyboardInterrupt
+        stressed(study, cell, *arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(engines_cell, "mark_stressed", interrupt_before_the_second)
+        with pytest.raises(KeyboardInterrupt):
+            run_study(config, workdir)
+    partial = write_report(open_study(config, workdir))
+    assert [row["method"] for row in partial["cells"]] == ["teacher"]
+    report = run_study(config, workdir)
+    assert report["missing"] == []
+    for row in report["cells"]:
+        folder = workdir / "official" / "seed0" / row["method"] / "evaluation"
+        folder = folder / "teacher" if row["method"] == "teacher" else folder
+        test = json.loads((folder / "stress" / "stress.json").read_text())
+        assert row["stress_accuracy"] == test["summary"]["mean"]["accuracy"]
+        at_two = [each["accuracy"] for each in test["conditions"] if each["severity"] == 2]
+        assert row["stress_worst_accuracy"] == min(at_two)
+    pairs = [(row["method"], row["reference"]) for row in report["differences"]]
+    assert pairs == [("teacher", "student"), ("fakd", "student"), ("fakd", "teacher")]
+    assert all(0 < row["stress_sign_flip_p"] <= 1 for row in report["differences"])
+    # Without shifts the study is what it was before.
+    assert without_times(run_study(tiny_study(data, cache, **SMALL_STUDY), workdir)) == (
+        without_times(whole[1])
+    )

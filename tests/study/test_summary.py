@@ -142,7 +142,7 @@ def test_notes_name_the_methods_that_the_seeds_do_not_distinguish(make_result):
     ("seeds", "rights", "same", "note"),
     [
         ((0,), ("10",), True, "one seed: no spread"),
-        ((0, 1), ("10", "10"), True, "count the same images again"),
+        ((0, 1), ("10", "10"), True, "a group of images counts once"),
         ((0, 1), ("11", "111"), False, "draws its own test images"),
     ],
 )
