@@ -110,21 +110,20 @@ def augment_batch(
         return flip_and_rotate(images, flips, angles, interpolation=interpolation)
     keys = jax.vmap(jax.random.fold_in, (None, 0))(jax.random.fold_in(key, 2), jnp.arange(batch))
     pictures = jnp.asarray(images).astype(jnp.float32) / 255
+    pictures, masks = pictures[..., :3], pictures[..., 3:] if pictures.shape[-1] > 3 else None
     maps = _flip_then_rotate(flips, angles)
     if augmentation.background:
         own = jax.vmap(jax.random.fold_in, (0, None))(keys, _BACKGROUND)
-        pictures = randomise_background(own, pictures, augmentation.background)
+        pictures = randomise_background(own, pictures, masks, augmentation.background)
     if augmentation.lesion_crop:
         own = jax.vmap(jax.random.fold_in, (0, None))(keys, _CROP)
-        crops = crop_maps(own, _lesions(pictures), augmentation.lesion_crop)
-        maps = jnp.matmul(crops, maps, precision="highest")
-    shifted = shift_batch(keys, pictures, maps, shifts, augmentation.shift_probability)
-    return jnp.rint(255 * shifted).astype(jnp.uint8)
-
-
-def _lesions(pictures: Float[Array, "B H W C"]) -> Float[Array, "B H W"]:
-    """The fourth channel; without one, no lesion is known."""
-    return pictures[..., 3] if pictures.shape[-1] == 4 else jnp.zeros(pictures.shape[:3])
+        lesions = jnp.zeros(images.shape[:3]) if masks is None else masks[..., 0]
+        maps = jnp.matmul(
+            crop_maps(own, lesions, augmentation.lesion_crop), maps, precision="highest"
+        )
+    shifted = shift_batch(keys, pictures, masks, maps, shifts, augmentation.shift_probability)
+    augmented = [jnp.rint(255 * part).astype(jnp.uint8) for part in shifted if part is not None]
+    return jnp.concatenate(augmented, axis=-1)
 
 
 def _flip_then_rotate(

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float32, Key
+from jaxtyping import Array, Bool, Float32, Int32, Key
 
+from fakd_jax.data.augment_some import change_some
 from fakd_jax.shifts.draws import per_image, uniforms
 from fakd_jax.shifts.filters import filter_separably, gaussian_weights
 
@@ -23,15 +24,19 @@ INSIDE = 0.3
 SKULL = 0.7
 """Largest logarithm of the factor that changes the rim of the head."""
 
-_COARSE = 8  # points of a random field along a side
-_WIDTH = 1 / 24  # of the filter that smooths the head's outline, of the side
+_FIELD = 8  # points of a random field along a side
+_OUTLINE = 28  # points along a side at which the head's outline is found
+_WIDTH = 1 / 24  # of the filter that smooths the outline, of the side
 _REACH = 4.0  # standard deviations after which the filter is cut off
 _HEAD, _RIM = 0.4, 0.8  # smoothed brightness at the head's outline, and inside its rim
 
 
 def randomise_background(
-    keys: Key[Array, " B"], pictures: Float32[Array, "B H W C"], probability: float
-) -> Float32[Array, "B H W C"]:
+    keys: Key[Array, " B"],
+    images: Float32[Array, "B H W 3"],
+    masks: Float32[Array, "B H W 1"] | None,
+    probability: float,
+) -> Float32[Array, "B H W 3"]:
     """Replaces or changes, in some of the images, whatever lies away from the lesion.
 
     Outside of the head: a smooth random field instead. The head's rim, where the skull is: its
@@ -44,49 +49,66 @@ def randomise_background(
 
     Args:
       keys: one per image.
-      pictures: in [0, 1]; of four channels the fourth is the lesion's mask, which stays.
+      images: in [0, 1].
+      masks: of the lesions, above 0 on them; None if no lesion is known.
       probability: per image.
 
     Returns:
       In [0, 1].
     """
-    images, masks = pictures[..., :3], pictures[..., 3:]
+
+    def changed(numbers: Int32[Array, " n"], some: Float32[Array, "n H W 3"]) -> Array:
+        own = keys[numbers]
+        return _change(own, some, None if masks is None else masks[numbers])
+
+    chosen = uniforms(keys, 1)[:, 0] < probability
+    return change_some(images, chosen, changed)
+
+
+def _change(
+    keys: Key[Array, " n"],
+    images: Float32[Array, "n H W 3"],
+    masks: Float32[Array, "n H W 1"] | None,
+) -> Float32[Array, "n H W 3"]:
     size = (images.shape[1], images.shape[2])
     grey = jnp.mean(images, axis=-1, keepdims=True)
     mean = jnp.mean(grey, axis=(1, 2), keepdims=True)
-    brightness = _smoothed((grey > mean).astype(jnp.float32))
+    brightness = _smoothed(grey > mean)
     head = _ramp(brightness, _HEAD - 0.1, _HEAD + 0.1)
     rim = head * (1 - _ramp(brightness, _RIM - 0.1, _RIM + 0.1))
 
-    own = jax.vmap(lambda key: jax.random.split(key, 4))(keys)
-    chosen, level, bone = (per_image(draw) for draw in jnp.moveaxis(uniforms(own[:, 0], 3), 1, 0))
+    own = jax.vmap(lambda key: jax.random.split(key, 3))(keys)
+    level, bone = (per_image(draw) for draw in jnp.moveaxis(uniforms(own[:, 0], 2), 1, 0))
     field = jnp.exp(INSIDE * (2 * _random_field(own[:, 1], size) - 1))
     skull = jnp.exp(SKULL * (2 * bone - 1))
     background = BRIGHTEST * level * _random_field(own[:, 2], size)
 
-    changed = images * (field + rim * (skull - field))
-    changed = background + head * (changed - background)
-    away = jnp.ones_like(grey)
-    if masks.shape[-1]:
-        near = _smoothed((masks > 0).astype(jnp.float32))
-        away = jnp.where(masks > 0, 0.0, 1 - jnp.minimum(2 * near, 1))
-    away = jnp.where(chosen < probability, away, 0.0)
-    images = jnp.clip(images + away * (changed - images), 0, 1)
-    return jnp.concatenate([images, masks], axis=-1) if masks.shape[-1] else images
+    factor = field + rim * (skull - field)
+    changed = jnp.clip(background + head * (images * factor - background), 0, 1)
+    if masks is None:
+        return changed
+    near = _smoothed(masks > 0)
+    away = jnp.where(masks > 0, 0.0, 1 - jnp.minimum(2 * near, 1))
+    return images + away * (changed - images)
 
 
-def _random_field(keys: Key[Array, " B"], size: tuple[int, int]) -> Float32[Array, "B H W 1"]:
+def _random_field(keys: Key[Array, " n"], size: tuple[int, int]) -> Float32[Array, "n H W 1"]:
     """Smooth fields in [0, 1]: uniform draws on a coarse grid, with bilinear values in between."""
-    coarse = uniforms(keys, _COARSE * _COARSE).reshape(-1, _COARSE, _COARSE, 1)
+    coarse = uniforms(keys, _FIELD * _FIELD).reshape(-1, _FIELD, _FIELD, 1)
     return jax.image.resize(coarse, (len(coarse), *size, 1), "linear")
 
 
-def _smoothed(values: Float32[Array, "B H W 1"]) -> Float32[Array, "B H W 1"]:
-    """Gaussian means, wide enough to close the head over its dark parts."""
-    batch, height, width, _ = values.shape
-    sigma = max(height, width) * _WIDTH
-    weights = gaussian_weights(jnp.full((batch,), sigma), int(_REACH * sigma) + 1)
-    return filter_separably(values, weights, weights)
+def _smoothed(inside: Bool[Array, "n H W 1"]) -> Float32[Array, "n H W 1"]:
+    """Gaussian means, wide enough to close the head over its dark parts.
+
+    Taken on a coarse grid: they vary over no less than a few of its points.
+    """
+    coarse = jax.image.resize(
+        inside.astype(jnp.float32), (len(inside), _OUTLINE, _OUTLINE, 1), "linear"
+    )
+    sigma = _OUTLINE * _WIDTH
+    weights = gaussian_weights(jnp.full((len(inside),), sigma), int(_REACH * sigma) + 1)
+    return jax.image.resize(filter_separably(coarse, weights, weights), inside.shape, "linear")
 
 
 def _ramp(values: Array, low: float, high: float) -> Array:

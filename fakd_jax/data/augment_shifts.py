@@ -6,8 +6,9 @@ import difflib
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float32, Key
+from jaxtyping import Array, Float32, Int32, Key
 
+from fakd_jax.data.augment_some import change_some
 from fakd_jax.shifts.draws import uniforms
 from fakd_jax.shifts.families import FAMILIES, SEVERITIES, Family
 from fakd_jax.shifts.geometry import warp
@@ -17,9 +18,6 @@ Shifts = tuple[tuple[str, float], ...]
 
 _GROUPS = ("resolution", "intensity", "artefacts")
 """After geometry, in this order: as a scan is resampled, displayed and exported."""
-
-_PARTS = 8
-"""Of a batch, in which a family is applied until no image is left that it shifts."""
 
 
 def problem_with(name: str, strongest: float) -> str:
@@ -34,11 +32,12 @@ def problem_with(name: str, strongest: float) -> str:
 
 def shift_batch(
     keys: Key[Array, " B"],
-    images: Float32[Array, "B H W C"],
+    images: Float32[Array, "B H W 3"],
+    masks: Float32[Array, "B H W 1"] | None,
     before: Float32[Array, "B 3 3"],
     shifts: Shifts,
     probability: float,
-) -> Float32[Array, "B H W C"]:
+) -> tuple[Float32[Array, "B H W 3"], Float32[Array, "B H W 1"] | None]:
     """Draws for each image which families shift it and how strongly, and applies them.
 
     The maps of all geometric families are composed into one bilinear look-up. Resolution, intensity
@@ -46,13 +45,14 @@ def shift_batch(
 
     Args:
       keys: one per image; a family's draws depend on nothing else.
-      images: in [0, 1]; a fourth channel is a mask, which geometry alone changes.
+      images: in [0, 1].
+      masks: of the images, moved with them; None if there are none.
       before: affine maps of :func:`fakd_jax.shifts.geometry.warp` that come first.
       shifts: families and their strongest severities.
       probability: of each family.
 
     Returns:
-      In [0, 1].
+      Images and masks, in [0, 1].
     """
     strongest = dict(shifts)
     drawn = [
@@ -61,18 +61,17 @@ def shift_batch(
         if name in strongest
     ]
     size = (images.shape[1], images.shape[2])
-    matrices = before
+    maps = before
     for family, own_keys, amounts in drawn:
         if family.matrices is not None:
             own = family.matrices(own_keys, amounts, size)
-            matrices = jnp.matmul(matrices, own, precision="highest")
-    images = warp(images, matrices)
-    images, moved = (images[..., :3], images[..., 3:]) if images.shape[-1] > 3 else (images, None)
+            maps = jnp.matmul(maps, own, precision="highest")
+    images = warp(images, maps)
     for group in _GROUPS:
         for family, own_keys, amounts in drawn:
             if family.group == group:
                 images = _apply(family, own_keys, images, amounts)
-    return images if moved is None else jnp.concatenate([images, moved], axis=-1)
+    return images, None if masks is None else warp(masks, maps)
 
 
 def _apply(
@@ -81,23 +80,10 @@ def _apply(
     images: Float32[Array, "B H W 3"],
     amounts: Float32[Array, " B"],
 ) -> Float32[Array, "B H W 3"]:
-    """Applies a family to the images that it shifts, some at a time: most families shift few.
+    def shifted(numbers: Int32[Array, " n"], some: Float32[Array, "n H W 3"]) -> Array:
+        return family.apply(keys[numbers], some, amounts[numbers])
 
-    The loop also keeps XLA from computing one family again for every tap of the next one's filter.
-    """
-    batch = len(images)
-    chosen = amounts != family.neutral
-    order = jnp.argsort(~chosen)
-    rows_at_once = -(-batch // _PARTS)
-
-    def shift_some(part: Array, shifted: Array) -> Array:
-        # The last rows may come twice; each time they are shifted from `images`.
-        rows = jax.lax.dynamic_slice_in_dim(order, part * rows_at_once, rows_at_once)
-        some = family.apply(keys[rows], images[rows], amounts[rows])
-        return shifted.at[rows].set(some, unique_indices=True)
-
-    parts = (jnp.sum(chosen) + rows_at_once - 1) // rows_at_once
-    return jax.lax.fori_loop(0, parts, shift_some, images)
+    return change_some(images, amounts != family.neutral, shifted)
 
 
 def draw(

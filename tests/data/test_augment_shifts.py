@@ -15,12 +15,16 @@ from fakd_jax.errors import UserError
 from fakd_jax.shifts.families import FAMILIES
 from fakd_jax.shifts.geometry import warp
 
-BATCH, SIDE, STRONGEST, PROBABILITY = 9, 32, 4.0, 0.6  # of eight parts the last has one row
+BATCH, SIDE, STRONGEST, PROBABILITY = 9, 32, 4.0, 0.6
 KEYS = jax.random.split(jax.random.key(0), BATCH)
 SHIFTS = tuple(
     (name, STRONGEST) for name in ("missing_border", "aspect", "gamma", "rotation", "sharpening")
 )
-shift = jax.jit(lambda *arrays: shift_batch(*arrays, SHIFTS, PROBABILITY))
+
+
+@jax.jit
+def shift(keys: jax.Array, images: jax.Array, before: jax.Array) -> jax.Array:
+    return shift_batch(keys, images, None, before, SHIFTS, PROBABILITY)[0]
 
 
 def blobs() -> np.ndarray:
