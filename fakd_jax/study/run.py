@@ -41,8 +41,8 @@ def run_study(config: ConfigDict, workdir: Path, engine: Engine | None = None) -
     """Runs the unfinished cells of a study and reports on all of them.
 
     Seeds, splits, methods, comparisons and a stress test may be added at any time: what is finished
-    stays. A cell whose loss is
-    no longer finite is skipped, and so are the cells that need it as their teacher.
+    stays. A cell whose loss is no longer finite is skipped, and so are the cells that need it as
+    their teacher.
 
     Args:
       config: as in `configs/study.py`.

@@ -11,8 +11,8 @@ from fakd_jax.experiment.teacher_and_student import open_experiment_data, run_ex
 from fakd_jax.models.checkpoint import load_model
 from fakd_jax.runs.learnt_images import LearntImages
 from fakd_jax.runs.workdir import read_records
-from tests.experiment.runs import assert_same_weights, metrics_of, start_fakd
-from tests.tiny import tiny_config, tiny_overrides
+from tests.experiment.runs import assert_same_weights, metrics_of
+from tests.tiny import tiny_config
 
 # Of 32 training images 8 are labelled, and the 4 steps of an epoch are those of all.
 QUARTER = {"data.labelled_share": 0.25}
@@ -122,24 +122,3 @@ def test_mixtures_and_every_kind_of_term_train_on_a_share_of_labels(run, tmp_pat
     for record in read_records(tmp_path):
         assert 0 <= record["accuracy"] <= 1
         assert 0 < record["ce"] < 20
-
-
-@pytest.mark.slow
-def test_two_devices_give_the_losses_of_one(run, data, cache, tmp_path):
-    """As of the test with all labels, with learning rates that do not amplify rounding."""
-    more = QUARTER | {
-        "student.num_epochs": 1,
-        "teacher.num_epochs": 1,
-        "optimizer.learning_rate": 1e-12,
-    }
-    run("fakd", tmp_path / "one", **more)
-    process = start_fakd(
-        tmp_path / "two",
-        tiny_overrides(data, cache) | more,
-        XLA_FLAGS="--xla_force_host_platform_device_count=2",
-    )
-    assert process.wait(280) == 0
-    one, two = (read_records(tmp_path / name) for name in ("one", "two"))
-    for alone, split in zip(one, two, strict=True):
-        for term in {"loss", "ce", "kd", "fa", "accuracy"} & alone.keys():
-            assert split[term] == pytest.approx(alone[term], rel=1e-5, abs=1e-6), term
