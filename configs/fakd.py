@@ -66,7 +66,10 @@ def get_config(variant: str = "") -> ConfigDict:
     # {"gamma": 3.0}; each image draws whether (shift_probability) and how strongly.
     augmentation.shifts = ConfigDict()
     augmentation.shift_probability = 0.25
-    augmentation.lesion_crop = 0.0  # probability of a crop around the lesion
+    # Of images whose lesion is outlined, and of those of the negative class: the probability that
+    # the lesion or all but it is blurred, and of a crop around it.
+    augmentation.lesion_infill = 0.0
+    augmentation.lesion_crop = 0.0
     augmentation.background = 0.0  # probability that background, skull and tissue off it change
     augmentation.mixup_alpha = 0.0  # mixtures of two images, as both networks get them; 0 for none
 
@@ -115,6 +118,7 @@ def get_config(variant: str = "") -> ConfigDict:
             "rkd_angle": 0.0,  # RKD: angles between images
             "lesion_attention": 0.0,  # attention off the lesion, of images with a mask
             "right_reasons": 0.0,  # RRR: evidence off the lesion, of images with a mask
+            "counterfactual": 0.0,  # confidence where lesion_infill took the lesion away
         }
     )
 

@@ -13,12 +13,8 @@ from fakd_jax.configs import robust
 CHANGES = {
     "name": "lesions",
     "data": {"lesion_masks": "own"},
-    "augmentation": {"lesion_crop": 0.25, "background": 0.25},
-    # Not tuned. Evidence of a map costs less than the gradient by the input.
-    "distillation": {
-        "right_reasons_layer": "features.12",
-        "terms": {"lesion_attention": 0.1, "right_reasons": 0.1},
-    },
+    "augmentation": {"lesion_infill": 0.5},
+    "distillation": {"terms": {"counterfactual": 0.1}},
 }
 
 

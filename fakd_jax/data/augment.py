@@ -1,7 +1,6 @@
 """Augmentation on the device: random flips, rotations and shifts of a uint8 batch inside jit.
 
-Of pictures with four channels the fourth is a mask of the lesion: whatever moves an image moves it
-as well, and what changes grey levels leaves it as it is.
+Whatever moves an image moves the outline of its lesion as well.
 
 The paper's flips and rotations alone map pixels exactly as torchvision's `RandomHorizontalFlip` and
 `RandomRotation` do on PIL images.
@@ -11,14 +10,16 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int, Num, PRNGKeyArray, UInt8
+from jaxtyping import Array, Bool, Float, Int, Key, Num, PRNGKeyArray, UInt8
 
 from fakd_jax.data.augment_background import randomise_background
 from fakd_jax.data.augment_crops import crop_maps
+from fakd_jax.data.augment_infill import infill_some
 from fakd_jax.data.augment_shifts import Shifts, problem_with, shift_batch
 from fakd_jax.errors import UserError
 from fakd_jax.shifts.geometry import affine_maps
@@ -28,7 +29,7 @@ from fakd_jax.shifts.geometry import affine_maps
 _Affine = tuple[Num[Array, " B"], ...]
 _INTERPOLATIONS = ("nearest", "bilinear")
 # Folded into an image's key; families of shifts fold their number, from 0, into the same key.
-_BACKGROUND, _CROP = 1000, 1001
+_BACKGROUND, _CROP, _INFILL = 1000, 1001, 1002
 _FIXED_POINT_BITS = 16  # Pillow's nearest rotation steps in 16.16 fixed point
 
 
@@ -43,7 +44,9 @@ class Augmentation:
         with shifts, crops or another background it is always bilinear.
       shifts: families of `fakd_jax.shifts` with their strongest severities, 0 to 5.
       shift_probability: of each family, per image; its severity is drawn from U(0, strongest).
-      lesion_crop: probability, per image, of :func:`fakd_jax.data.augment_crops.crop_maps`.
+      lesion_infill: probability, per image whose lesion is known, of
+        :func:`fakd_jax.data.augment_infill.infill_some`.
+      lesion_crop: likewise, of :func:`fakd_jax.data.augment_crops.crop_maps`.
       background: probability, per image, of
         :func:`fakd_jax.data.augment_background.randomise_background`.
       mixup_alpha: α of :func:`fakd_jax.data.mixup.mixup`; 0 mixes no images.
@@ -54,6 +57,7 @@ class Augmentation:
     rotation_interpolation: str = "nearest"
     shifts: Shifts = ()
     shift_probability: float = 0.25
+    lesion_infill: float = 0.0
     lesion_crop: float = 0.0
     background: float = 0.0
     mixup_alpha: float = 0.0
@@ -71,7 +75,7 @@ class Augmentation:
         for name, strongest in self.shifts:
             if problem := problem_with(name, strongest):
                 raise UserError(f"shifts: {name}={strongest} {problem}")
-        for name in ("shift_probability", "lesion_crop", "background"):
+        for name in ("shift_probability", "lesion_infill", "lesion_crop", "background"):
             if not 0 <= getattr(self, name) <= 1:
                 raise UserError(f"{name} is {getattr(self, name)}; give 0 to 1")
         if not 0 <= self.mixup_alpha < math.inf:
@@ -80,50 +84,108 @@ class Augmentation:
     @property
     def uses_lesions(self) -> bool:
         """Whether it depends on where the lesion is."""
-        return self.lesion_crop > 0 or self.background > 0
+        return self.needs_lesions or self.background > 0
+
+    @property
+    def needs_lesions(self) -> bool:
+        """Whether it does nothing where no lesion is known."""
+        return self.lesion_infill > 0 or self.lesion_crop > 0
+
+
+class Outlines(NamedTuple):
+    """Where the lesions of a batch are.
+
+    Attributes:
+      masks: 255 on the lesion; 0 where none is outlined.
+      known: whether an image's lesion is outlined, or known to be absent.
+    """
+
+    masks: UInt8[Array, "B H W"]
+    known: Bool[Array, " B"]
+
+
+class Augmented(NamedTuple):
+    """A batch after augmentation.
+
+    Attributes:
+      images: black outside the rotated images.
+      lesions: the masks, moved as the images are; None without outlines.
+      refuted: whether the lesion was taken away, so that the label is no longer right; None without
+        infill.
+    """
+
+    images: UInt8[Array, "B H W 3"]
+    lesions: UInt8[Array, "B H W"] | None = None
+    refuted: Bool[Array, " B"] | None = None
 
 
 def augment_batch(
     key: PRNGKeyArray,
-    images: UInt8[Array | np.ndarray, "B H W C"],
+    images: UInt8[Array | np.ndarray, "B H W 3"],
     augmentation: Augmentation,
-) -> UInt8[Array, "B H W C"]:
+) -> UInt8[Array, "B H W 3"]:
+    """Flips, rotates and shifts each image of a batch at random, as of :func:`augment_outlined`."""
+    return augment_outlined(key, images, None, augmentation).images
+
+
+def augment_outlined(
+    key: PRNGKeyArray,
+    images: UInt8[Array | np.ndarray, "B H W 3"],
+    outlines: Outlines | None,
+    augmentation: Augmentation,
+) -> Augmented:
     """Flips, rotates and shifts each image of a batch at random.
 
-    Before that come, where they are on, another background and a crop around the lesion.
+    Before that come, where they are on, infill, another background and a crop around the lesion.
 
     Args:
       key: JAX random key; the same key gives the same batch.
-      images: the batch; of four channels the fourth is a mask of the lesion, 0 to 255.
+      images: the batch.
+      outlines: of their lesions; None if none is known, and then nothing is done that needs them.
       augmentation: probabilities and ranges; static under jit.
-
-    Returns:
-      The batch, black outside the rotated images.
     """
     flip_key, angle_key = jax.random.split(key)
     batch, limit = images.shape[0], augmentation.rotation_degrees
     flips = jax.random.bernoulli(flip_key, float(augmentation.flip_probability), (batch,))
     angles = jax.random.uniform(angle_key, (batch,), minval=-limit, maxval=limit)
     shifts = tuple((name, strongest) for name, strongest in augmentation.shifts if strongest > 0)
+    images = jnp.asarray(images)
     if not (shifts or augmentation.uses_lesions):
+        masks = [] if outlines is None else [outlines.masks[..., None]]
+        pictures = jnp.concatenate([images, *masks], axis=-1)
         interpolation = augmentation.rotation_interpolation
-        return flip_and_rotate(images, flips, angles, interpolation=interpolation)
+        pictures = flip_and_rotate(pictures, flips, angles, interpolation=interpolation)
+        return Augmented(pictures[..., :3], pictures[..., 3] if masks else None)
     keys = jax.vmap(jax.random.fold_in, (None, 0))(jax.random.fold_in(key, 2), jnp.arange(batch))
-    pictures = jnp.asarray(images).astype(jnp.float32) / 255
-    pictures, masks = pictures[..., :3], pictures[..., 3:] if pictures.shape[-1] > 3 else None
+
+    def own(number: int) -> Key[Array, " B"]:
+        return jax.vmap(jax.random.fold_in, (0, None))(keys, number)
+
+    pictures = images.astype(jnp.float32) / 255
     maps = _flip_then_rotate(flips, angles)
+    lesions, refuted = None, None
+    if outlines is not None:
+        lesions = outlines.masks[..., None].astype(jnp.float32) / 255
+        if augmentation.lesion_infill:
+            probabilities = jnp.where(outlines.known, augmentation.lesion_infill, 0.0)
+            pictures, refuted = infill_some(own(_INFILL), pictures, lesions, probabilities)
+        if augmentation.lesion_crop:
+            probabilities = jnp.where(outlines.known, augmentation.lesion_crop, 0.0)
+            crops = crop_maps(own(_CROP), lesions[..., 0], probabilities)
+            maps = jnp.matmul(crops, maps, precision="highest")
     if augmentation.background:
-        own = jax.vmap(jax.random.fold_in, (0, None))(keys, _BACKGROUND)
-        pictures = randomise_background(own, pictures, masks, augmentation.background)
-    if augmentation.lesion_crop:
-        own = jax.vmap(jax.random.fold_in, (0, None))(keys, _CROP)
-        lesions = jnp.zeros(images.shape[:3]) if masks is None else masks[..., 0]
-        maps = jnp.matmul(
-            crop_maps(own, lesions, augmentation.lesion_crop), maps, precision="highest"
+        pictures = randomise_background(
+            own(_BACKGROUND), pictures, lesions, augmentation.background
         )
-    shifted = shift_batch(keys, pictures, masks, maps, shifts, augmentation.shift_probability)
-    augmented = [jnp.rint(255 * part).astype(jnp.uint8) for part in shifted if part is not None]
-    return jnp.concatenate(augmented, axis=-1)
+    probability = augmentation.shift_probability
+    pictures, lesions = shift_batch(keys, pictures, lesions, maps, shifts, probability)
+    return Augmented(
+        _as_uint8(pictures), None if lesions is None else _as_uint8(lesions[..., 0]), refuted
+    )
+
+
+def _as_uint8(values: Float[Array, "B ..."]) -> UInt8[Array, "B ..."]:
+    return jnp.rint(255 * values).astype(jnp.uint8)
 
 
 def _flip_then_rotate(

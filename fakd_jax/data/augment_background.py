@@ -13,7 +13,7 @@ from jaxtyping import Array, Bool, Float32, Int32, Key
 
 from fakd_jax.data.augment_some import change_some
 from fakd_jax.shifts.draws import per_image, uniforms
-from fakd_jax.shifts.filters import filter_separably, gaussian_weights
+from fakd_jax.shifts.filters import blur_coarsely
 
 BRIGHTEST = 0.3
 """Of the new background, on the scale of 0 to 1."""
@@ -25,9 +25,7 @@ SKULL = 0.7
 """Largest logarithm of the factor that changes the rim of the head."""
 
 _FIELD = 8  # points of a random field along a side
-_OUTLINE = 28  # points along a side at which the head's outline is found
 _WIDTH = 1 / 24  # of the filter that smooths the outline, of the side
-_REACH = 4.0  # standard deviations after which the filter is cut off
 _HEAD, _RIM = 0.4, 0.8  # smoothed brightness at the head's outline, and inside its rim
 
 
@@ -99,16 +97,8 @@ def _random_field(keys: Key[Array, " n"], size: tuple[int, int]) -> Float32[Arra
 
 
 def _smoothed(inside: Bool[Array, "n H W 1"]) -> Float32[Array, "n H W 1"]:
-    """Gaussian means, wide enough to close the head over its dark parts.
-
-    Taken on a coarse grid: they vary over no less than a few of its points.
-    """
-    coarse = jax.image.resize(
-        inside.astype(jnp.float32), (len(inside), _OUTLINE, _OUTLINE, 1), "linear"
-    )
-    sigma = _OUTLINE * _WIDTH
-    weights = gaussian_weights(jnp.full((len(inside),), sigma), int(_REACH * sigma) + 1)
-    return jax.image.resize(filter_separably(coarse, weights, weights), inside.shape, "linear")
+    """Gaussian means, wide enough to close the head over its dark parts."""
+    return blur_coarsely(inside.astype(jnp.float32), jnp.full((len(inside),), _WIDTH), _WIDTH)
 
 
 def _ramp(values: Array, low: float, high: float) -> Array:

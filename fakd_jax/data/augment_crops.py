@@ -12,22 +12,25 @@ SMALLEST = 0.4
 """Share of the side that is kept at least; a larger lesion stays whole nevertheless."""
 
 STAND_IN = 0.2
-"""Side of the box that takes the lesion's place, anywhere, in an image without an outline."""
+"""Side of the box that takes the lesion's place, anywhere, in an image without one."""
 
 
 def crop_maps(
-    keys: Key[Array, " B"], lesions: Float32[Array, "B H W"], probability: float
+    keys: Key[Array, " B"],
+    lesions: Float32[Array, "B H W"],
+    probabilities: Float32[Array, " B"],
 ) -> Float32[Array, "B 3 3"]:
     """Draws for some of the images a crop that has the whole lesion in it, enlarged to the frame.
 
     The side is drawn from U(`SMALLEST`, 1), height and width alike, and the place uniformly from
-    all that have the lesion and lie within the image. Images without an outline are cropped by the
+    all that have the lesion and lie within the image. Images without a lesion are cropped by the
     same law about a box at a random place: were they not, a close view would mean a tumour.
 
     Args:
       keys: one per image.
       lesions: above 0 on the lesion.
-      probability: of a crop, per image.
+      probabilities: of a crop; should be 0 where there may be a lesion that is not outlined: it
+        would be cut off.
 
     Returns:
       Maps of :func:`fakd_jax.shifts.geometry.warp`.
@@ -39,7 +42,7 @@ def crop_maps(
     top, bottom = _extent(jnp.any(lesions > 0, axis=2), has_lesion, down)
     side = jnp.maximum(SMALLEST + (1 - SMALLEST) * size, jnp.maximum(right - left, bottom - top))
     column, row = _centre(left, right, side, x), _centre(top, bottom, side, y)
-    cropped = chosen < probability
+    cropped = chosen < probabilities
     side = jnp.where(cropped, side, 1.0)
     dx = jnp.where(cropped, (column - 0.5) * width, 0.0)
     dy = jnp.where(cropped, (row - 0.5) * height, 0.0)

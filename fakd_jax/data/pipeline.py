@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterator, Sequence
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Bool, UInt8
 
 from fakd_jax.data.preprocessing import resize
 from fakd_jax.errors import UserError
@@ -58,6 +58,9 @@ class MaskSource(Protocol):
 
     def read(self, indices: np.ndarray) -> UInt8[np.ndarray, "B S S"]:
         """The masks of images by index: 255 on the lesion; 0 where none is outlined."""
+
+    def known(self, indices: np.ndarray) -> Bool[np.ndarray, " B"]:
+        """Of which images it is known where the lesion is, or that there is none."""
 
 
 class CachedImages:
@@ -174,7 +177,7 @@ def train_iterator(
       Iterator over dicts of `image` uint8 `[B, S, S, 3]`, `label` int32 `[B]` and `index` int32
       `[B]` (into the data set's examples), where B is the number of `rows`; with `labelled` also
       `labelled` bool `[B]`: where it is False, `label` is 0, whatever the class; with masks also
-      `lesion` uint8 `[B, S, S]`.
+      `lesion` uint8 `[B, S, S]` and `lesion_known` bool `[B]`, of :class:`MaskSource`.
 
     Raises:
       UserError: the examples do not fill one batch, and the remainder is not carried.
@@ -263,7 +266,8 @@ class _Read:
         labels = [self._dataset.examples[index].label for index in indices]
         batch: Batch = {"image": images, "label": np.array(labels, np.int32), "index": indices}
         if self._masks is not None:
-            batch |= {"lesion": self._masks.read(indices)}
+            masks = self._masks
+            batch |= {"lesion": masks.read(indices), "lesion_known": masks.known(indices)}
         if self._labelled is None:
             return batch
         labelled = np.array([int(index) in self._labelled for index in indices], bool)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Bool, UInt8
 
 from fakd_jax.data.masks import mask_file, read_mask
 from fakd_jax.data.pipeline import ImageSource
@@ -19,13 +19,15 @@ class TrainingMasks:
 
     Nothing else is opened: a mask of an image that is not among `ids` could as well be missing. All
     masks are read at once, so that a damaged one is reported before training. An empty mask counts
-    as none: where nothing is outlined, nothing is known.
+    as none: where nothing is outlined, nothing is known, unless the label says that there is no
+    lesion.
 
     Args:
       folder: of the masks, see :func:`fakd_jax.data.masks.mask_file`.
       dataset: the images.
       ids: of the labelled training images.
       image_size: S, the side that images are resized to.
+      healthy: the index of the class without a lesion; None if there is no such class.
 
     Attributes:
       fingerprint: the SHA-256 of ids and files.
@@ -36,9 +38,17 @@ class TrainingMasks:
     """
 
     def __init__(
-        self, folder: Path, dataset: ImageSource, ids: Sequence[str], image_size: int
+        self,
+        folder: Path,
+        dataset: ImageSource,
+        ids: Sequence[str],
+        image_size: int,
+        *,
+        healthy: int | None = None,
     ) -> None:
         self.num_images = len(ids)
+        indices = map(dataset.index_of, ids)
+        self._healthy = {i for i in indices if dataset.examples[i].label == healthy}
         self._masks: dict[int, np.ndarray] = {}
         self._empty = np.zeros((image_size, image_size), np.uint8)
         digests = []
@@ -68,3 +78,7 @@ class TrainingMasks:
     def read(self, indices: np.ndarray) -> UInt8[np.ndarray, "B S S"]:
         """The masks of images by their index in the data set: 255 on the lesion; 0 without one."""
         return np.stack([self._masks.get(int(index), self._empty) for index in indices])
+
+    def known(self, indices: np.ndarray) -> Bool[np.ndarray, " B"]:
+        """Of which images it is known where the lesion is, or that there is none."""
+        return np.array([i in self._masks or i in self._healthy for i in map(int, indices)], bool)

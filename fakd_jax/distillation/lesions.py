@@ -1,4 +1,4 @@
-"""Terms that teach a network where to look: outlined lesions against its feature maps.
+"""Terms that teach a network where to look, by outlined lesions.
 
 They count images with an outlined lesion alone. In a batch without one they are 0 and have no
 gradient.
@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import jax
 import jax.numpy as jnp
-from jax.scipy.special import xlogy
-from jaxtyping import Array, Bool, Float
+from jax.scipy.special import logsumexp, xlogy
+from jaxtyping import Array, Bool, Float, Int
 
 from fakd_jax.distillation.attention import averaged
 from fakd_jax.distillation.rows import check_rows, kept_rows, mean_of_rows, wide
@@ -61,6 +61,41 @@ def lesion_attention_loss(
     q = (1 - UNIFORM_SHARE) * _normalised(attention, 1 / positions) + UNIFORM_SHARE / positions
     divergence = jnp.sum(xlogy(target, target) - target * jnp.log(q), axis=(1, 2))
     return mean_of_rows(divergence, counted)
+
+
+def counterfactual_loss(
+    logits: Float[Array, "B C"],
+    labels: Int[Array, " B"],
+    refuted: Bool[Array, " B"],
+    *,
+    mask: Bool[Array, " B"] | None = None,
+) -> Float[Array, ""]:
+    r"""Confidence in a class whose evidence was taken away: $-\log(1 - p_y)$.
+
+    As a mean over the images that are refuted, 0 without one. The counterfactual term of Chang,
+    Adam & Goldenberg 2021, arXiv:2106.01127.
+
+    Args:
+      logits: `[B, C]`, any float dtype, C at least 2.
+      labels: the classes before the lesion was taken.
+      refuted: whether it was.
+      mask: `[B]`, False for rows that do not count.
+
+    Raises:
+      ValueError: the numbers of rows differ.
+
+    >>> logits = jnp.log(jnp.array([[0.9, 0.1], [0.5, 0.5]]))
+    >>> labels, refuted = jnp.zeros(2, int), jnp.array([True, False])
+    >>> round(counterfactual_loss(logits, labels, refuted).item(), 4)
+    2.3026
+    """
+    check_rows("labels", labels.shape, logits.shape[:1])
+    check_rows("refuted", refuted.shape, logits.shape[:1])
+    counted = refuted if mask is None else refuted & mask
+    logits = wide(kept_rows(logits, counted))
+    is_label = jax.nn.one_hot(labels, logits.shape[-1], dtype=bool)
+    others = logsumexp(jnp.where(is_label, -jnp.inf, logits), axis=-1)
+    return mean_of_rows(logsumexp(logits, axis=-1) - others, counted)
 
 
 def right_reasons_loss(

@@ -16,6 +16,7 @@ from fakd_jax.distillation.attention import attention_loss
 from fakd_jax.distillation.decoupled import nckd_loss, tckd_loss
 from fakd_jax.distillation.dist import dist_inter_loss, dist_intra_loss
 from fakd_jax.distillation.lesions import (
+    counterfactual_loss,
     evidence_of_map,
     lesion_attention_loss,
     right_reasons_loss,
@@ -23,7 +24,7 @@ from fakd_jax.distillation.lesions import (
 from fakd_jax.distillation.losses import cross_entropy, feature_alignment_loss, kd_loss
 from fakd_jax.distillation.projection import Projection
 from fakd_jax.distillation.relational import rkd_angle_loss, rkd_distance_loss
-from fakd_jax.distillation.rows import both, wide
+from fakd_jax.distillation.rows import both, kept_rows, wide
 from fakd_jax.distillation.standardisation import correlation_alignment_loss, standardise_logits
 from fakd_jax.distillation.terms import LESION_TERMS, NO_TERMS, TERM_NAMES, TermWeights
 
@@ -102,7 +103,7 @@ class Objective:
 
     @property
     def needs_lesions(self) -> bool:
-        """Whether a term with a weight compares the student with outlined lesions."""
+        """Whether a term with a weight needs outlined lesions."""
         return not self.weights.keys().isdisjoint(LESION_TERMS)
 
     @property
@@ -166,6 +167,7 @@ class Objective:
         mixed: MixedLabels | None = None,
         labelled: Bool[Array, " B"] | None = None,
         lesions: Float[Array, "B H W"] | None = None,
+        refuted: Bool[Array, " B"] | None = None,
         gradient: Float[Array, "B _ _ _"] | None = None,
     ) -> tuple[Float32[Array, ""], dict[str, Float32[Array, ""]]]:
         """Computes the total loss and its terms.
@@ -186,6 +188,9 @@ class Objective:
           labelled: False for images without a label; None if all have one.
           lesions: where they are outlined, in [0, 1]; all 0 where none is, None where that is so of
             the whole batch. Terms that need them count the images that have one.
+          refuted: True for images that lost the lesion which they were labelled for: they count
+            as images without a label and without a lesion, and for `counterfactual` alone. None
+            for none.
           gradient: of :func:`fakd_jax.distillation.lesions.log_probabilities`, with respect to the
             student's `right_reasons_layer` or its input; needed with lesions if
             :attr:`needs_gradient`.
@@ -197,6 +202,10 @@ class Objective:
           ValueError: the teacher, a projection, `mixed.labelled` or the gradient is missing, or
             shapes do not match.
         """
+        if refuted is not None:
+            kept = ~refuted
+            labelled = kept if labelled is None else labelled & kept
+            lesions = None if lesions is None else kept_rows(lesions, kept)
         if mixed is not None and (mixed.labelled is None) != (labelled is None):
             raise ValueError("labelled is needed of both images of a mixture, or of none")
         if self.needs_teacher and teacher is None:
@@ -248,6 +257,11 @@ class Objective:
             evidence = evidence_of_map(features[layer], gradient) if layer else gradient
             return right_reasons_loss(evidence, lesions, mask=mask)
 
+        def counterfactual() -> Array:
+            if refuted is None:
+                return jnp.zeros((), jnp.float32)
+            return counterfactual_loss(logits, labels, refuted, mask=mask)
+
         def mean(loss: Callable[..., Array], pairs: Maps) -> Array:
             losses = [loss(*pair, mask=mask) for pair in pairs]
             return functools.reduce(operator.add, losses) / len(losses)
@@ -265,6 +279,7 @@ class Objective:
             "rkd_angle": lambda: mean(rkd_angle_loss, _pooled(maps)),
             "lesion_attention": lesion_attention,
             "right_reasons": right_reasons,
+            "counterfactual": counterfactual,
         }
         terms = {name: compute[name]() for name in self.weights}
         total = jnp.zeros((), jnp.float32)

@@ -18,10 +18,11 @@ TERM_NAMES = {
     "rkd_angle": "RKD angle",
     "lesion_attention": "lesion AT",
     "right_reasons": "RRR",
+    "counterfactual": "counterfactual",
 }
 
-LESION_TERMS = frozenset({"lesion_attention", "right_reasons"})
-"""Those that compare the student with outlines of lesions."""
+LESION_TERMS = frozenset({"lesion_attention", "right_reasons", "counterfactual"})
+"""Those that need outlines of lesions."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,8 @@ class TermWeights:
         :func:`fakd_jax.distillation.lesions.lesion_attention_loss`.
       right_reasons: evidence off the lesion,
         :func:`fakd_jax.distillation.lesions.right_reasons_loss`.
+      counterfactual: confidence without the lesion,
+        :func:`fakd_jax.distillation.lesions.counterfactual_loss`.
     """
 
     tckd: float = 0.0
@@ -51,6 +54,7 @@ class TermWeights:
     rkd_angle: float = 0.0
     lesion_attention: float = 0.0
     right_reasons: float = 0.0
+    counterfactual: float = 0.0
 
 
 NO_TERMS = TermWeights()

@@ -35,7 +35,14 @@ def training_masks(
         return None
     cache_dir = config.data.cache_dir
     folder = writer_first(lambda: open_masks(masks, dataset, cache_dir=cache_dir, log=LOGGER.info))
-    found = TrainingMasks(folder, dataset, split.train_labelled, config.data.image_size)
+    names, healthy = dataset.class_names, config.data.negative_class
+    found = TrainingMasks(
+        folder,
+        dataset,
+        split.train_labelled,
+        config.data.image_size,
+        healthy=names.index(healthy) if healthy in names else None,
+    )
     record.pin(_KEY, found.fingerprint)
     LOGGER.info("data: lesion %s; no other mask is opened", found)
     return found

@@ -108,6 +108,7 @@ class AugmentationConfig(Augmentation):
     rotation_interpolation: Annotated[str, one_of("nearest", "bilinear")]
     shifts: Shifts
     shift_probability: Annotated[float, FRACTION]
+    lesion_infill: Annotated[float, FRACTION]
     lesion_crop: Annotated[float, FRACTION]
     background: Annotated[float, FRACTION]
     mixup_alpha: Annotated[float, NOT_NEGATIVE]
@@ -177,6 +178,7 @@ class TermWeightsConfig(TermWeights):
     rkd_angle: Annotated[float, NOT_NEGATIVE]
     lesion_attention: Annotated[float, NOT_NEGATIVE]
     right_reasons: Annotated[float, NOT_NEGATIVE]
+    counterfactual: Annotated[float, NOT_NEGATIVE]
 
 
 @dataclass(frozen=True)
@@ -297,15 +299,22 @@ def _conflicts(settings: ExperimentConfig) -> list[str]:
             f"{', '.join(NEED_GROUPS)}"
         )
     lesion_terms = settings.train == "student" and settings.objective("student").needs_lesions
-    if not settings.data.lesion_masks and (lesion_terms or settings.augmentation.lesion_crop):
+    augmentation = settings.augmentation
+    if not settings.data.lesion_masks and (lesion_terms or augmentation.needs_lesions):
         problems.append(
-            "data.lesion_masks is empty, but augmentation.lesion_crop or a term of "
-            "distillation.terms needs masks; give a folder or an archive of them"
+            "data.lesion_masks is empty, but augmentation.lesion_infill, augmentation.lesion_crop "
+            "or a term of distillation.terms needs masks; give a folder or an archive of them"
         )
-    if lesion_terms and settings.augmentation.mixup_alpha:
+    if augmentation.mixup_alpha and (lesion_terms or augmentation.lesion_infill):
         problems.append(
             "augmentation.mixup_alpha leaves no image whose lesion is outlined; set it, or "
-            "distillation.terms.lesion_attention and right_reasons, to 0"
+            "augmentation.lesion_infill, distillation.terms.lesion_attention and right_reasons, "
+            "to 0"
+        )
+    if settings.distillation.terms.counterfactual and not augmentation.lesion_infill:
+        problems.append(
+            "distillation.terms.counterfactual is of images whose lesion was taken away; set "
+            "augmentation.lesion_infill too"
         )
     for role in ("teacher", "student"):
         warmup = settings.optimizer_of(role).warmup_epochs

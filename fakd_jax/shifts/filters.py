@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float32
+
+COARSE = 28
+"""Points along a side of the grid of :func:`blur_coarsely`."""
 
 _TRUNCATION = 4.0  # standard deviations after which a Gaussian is cut off, as in SciPy
 
@@ -60,6 +64,24 @@ def gaussian_weights(sigmas: Float32[Array, " B"], radius: int) -> Float32[Array
     weights = jnp.where(offsets <= reach, weights, 0)
     total = jnp.where(reach <= radius, jnp.sum(weights, axis=-1, keepdims=True), jnp.nan)
     return (weights / total)[:, None, :]
+
+
+def blur_coarsely(
+    images: Float32[Array, "B H W C"], sigmas: Float32[Array, " B"], largest: float
+) -> Float32[Array, "B H W C"]:
+    """Wide Gaussian filters at a fraction of the cost: on a grid of :data:`COARSE` points a side.
+
+    Args:
+      images: any range; beyond the border the edge repeats.
+      sigmas: standard deviations as shares of the side, at most `largest`; below 1 / `COARSE` the
+        grid blurs more than they do.
+      largest: of all sigmas.
+    """
+    shape = (len(images), COARSE, COARSE, images.shape[-1])
+    radius = int(_TRUNCATION * COARSE * largest + 0.5)
+    weights = gaussian_weights(COARSE * sigmas, radius)
+    coarse = jax.image.resize(images, shape, "linear")
+    return jax.image.resize(filter_separably(coarse, weights, weights), images.shape, "linear")
 
 
 def gaussian_matrix(sigma: float, size: int) -> Float32[np.ndarray, "size size"]:

@@ -25,6 +25,7 @@ class TrainingRows:
       epoch_steps: batches in an epoch: those that all training images fill. A phase that learns
         from a part of them takes as many steps, in several passes.
       labelled: the ids whose labels may be used; None for all `ids`.
+      refuted: whether augmentation refutes the labels of some.
       several_passes: whether an epoch is several passes over the images, each of which goes on in
         the batch in which the one before ended.
     """
@@ -32,12 +33,13 @@ class TrainingRows:
     ids: tuple[str, ...]
     epoch_steps: int
     labelled: tuple[str, ...] | None
+    refuted: bool
     several_passes: bool
 
     @property
     def further_sums(self) -> tuple[str, ...]:
         """What a training step sums over an epoch beside what it always does."""
-        return () if self.labelled is None else (LABELLED,)
+        return () if self.labelled is None and not self.refuted else (LABELLED,)
 
     def batches(
         self, phase: Phase, dataset: ImageSource, placement: Placement, *, seed: int
@@ -66,8 +68,10 @@ def learnt_part(objective: Objective, split: Split) -> Split:
     return split if trains_unlabelled(objective) else split.only_labelled()
 
 
-def training_rows(objective: Objective, split: Split, batch_size: int) -> TrainingRows:
-    """The training images of a phase.
+def training_rows(
+    objective: Objective, split: Split, batch_size: int, *, refuted: bool = False
+) -> TrainingRows:
+    """The training images of a phase; `refuted` as of :class:`TrainingRows`.
 
     Raises:
       UserError: all training images together do not fill one batch.
@@ -77,5 +81,6 @@ def training_rows(objective: Objective, split: Split, batch_size: int) -> Traini
         ids=part.train,
         epoch_steps=steps_per_epoch(len(split.train), batch_size),
         labelled=part.labelled,
+        refuted=refuted,
         several_passes=len(part.train) < len(split.train),
     )

@@ -53,7 +53,7 @@ def run_phase(phase: Phase, dataset: ImageSource, split: Split, workdir: Path) -
     placement = Placement()
     placement.require_divisible(phase.batch_size, name="config.batch_size")
     placement.require_divisible(phase.eval_batch_size, name="config.eval_batch_size")
-    rows = training_rows(phase.objective, split, phase.batch_size)
+    rows = training_rows(phase.objective, split, phase.batch_size, refuted=phase.refutes_labels)
     epoch_steps = rows.epoch_steps
     order = derive_seed(phase.seed, phase.name, "order")
     iterator = rows.batches(phase, dataset, placement, seed=order)

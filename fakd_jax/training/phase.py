@@ -67,3 +67,8 @@ class Phase:
     checkpoint_minutes: float
     deterministic: bool
     metadata: dict[str, Any]
+
+    @property
+    def refutes_labels(self) -> bool:
+        """Whether augmentation takes lesions away, so that labels are no longer right."""
+        return self.masks is not None and self.augmentation.lesion_infill > 0

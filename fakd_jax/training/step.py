@@ -12,7 +12,7 @@ import optax
 from flax import nnx
 from jax.sharding import NamedSharding
 
-from fakd_jax.data.augment import Augmentation, augment_batch
+from fakd_jax.data.augment import Augmentation, Augmented, Outlines, augment_outlined
 from fakd_jax.data.mixup import mixed_in, mixup
 from fakd_jax.data.preprocessing import Preprocessing
 from fakd_jax.distillation.lesions import log_probabilities
@@ -54,8 +54,8 @@ class Steps(NamedTuple):
       train: (state, teacher variables or None, batch of uint8 images and labels, key) → (state,
         loss); the loss is NaN if the gradient is not finite. The key is the phase's: augmentation
         and dropout of each step derive from it and the step's number. A batch may have "labelled",
-        bool [B]: where it is False, the label does not count; and masks as "lesion", uint8
-        [B, H, W], where the loss or the augmentation needs them.
+        bool [B]: where it is False, the label does not count; and "lesion", uint8 [B, H, W], with
+        "lesion_known", bool [B], where the loss or the augmentation needs outlines.
       teach: (teacher variables, batch) → the teacher's outputs on images without augmentation.
       validate: (state, teacher outputs or None, batch with mask) → sums over the masked-in images,
         "class_correct" and "class_count" float32 [C], the others scalars.
@@ -145,14 +145,13 @@ def _jitted(
 ) -> Steps:
     """The jitted steps, see :func:`make_steps`."""
 
-    def augmented(key: jax.Array, batch: Batch) -> tuple[jax.Array, jax.Array | None]:
-        """Returns the networks' inputs and, of a batch with masks, the lesions in [0, 1]."""
-        if "lesion" not in batch:
-            return preprocessing.inputs(augment_batch(key, batch["image"], augmentation)), None
-        pictures = jnp.concatenate([batch["image"], batch["lesion"][..., None]], axis=-1)
-        pictures = augment_batch(key, pictures, augmentation)
-        lesions = pictures[..., 3].astype(jnp.float32) / 255
-        return preprocessing.inputs(pictures[..., :3]), lesions
+    def augmented(key: jax.Array, batch: Batch) -> tuple[jax.Array, Augmented]:
+        """Returns the networks' inputs, and the augmented batch that they were made of."""
+        outlines = None
+        if "lesion" in batch:
+            outlines = Outlines(batch["lesion"], batch["lesion_known"])
+        pictures = augment_outlined(key, batch["image"], outlines, augmentation)
+        return preprocessing.inputs(pictures.images), pictures
 
     def teacher_outputs(variables: nnx.State | None, images: jax.Array) -> TeacherOutputs:
         assert teacher_graphdef is not None
@@ -167,10 +166,14 @@ def _jitted(
         teacher: TeacherOutputs | None,
         dropout_key: jax.Array | None = None,
         mixed: MixedLabels | None = None,
-        lesions: jax.Array | None = None,
+        augmented: Augmented | None = None,
     ) -> tuple[jax.Array, Sums, Sums]:
         """Returns the mean loss, and sums over the images that the mask keeps: of all, by class."""
         labels, mask, labelled = batch["label"], batch.get("mask"), batch.get(LABELLED)
+        lesions = refuted = None
+        if augmented is not None and augmented.lesions is not None:
+            lesions = augmented.lesions.astype(jnp.float32) / 255
+            refuted = augmented.refuted
         wanted: dict[str, Any] = {
             "features": objective.student_features,
             "dropout_key": dropout_key,
@@ -193,8 +196,11 @@ def _jitted(
             mixed=mixed,
             labelled=labelled,
             lesions=lesions,
+            refuted=refuted,
             gradient=gradient,
         )
+        if refuted is not None:
+            labelled = ~refuted if labelled is None else labelled & ~refuted
         counted = jnp.ones(labels.shape, bool) if mask is None else mask
         count = jnp.sum(counted, dtype=jnp.float32)
         if mixed is not None:
@@ -227,7 +233,7 @@ def _jitted(
     ) -> tuple[TrainState, jax.Array]:
         step_key = jax.random.fold_in(key, state.step)
         augment_key, dropout_key = jax.random.split(step_key)
-        images, lesions = augmented(augment_key, batch)
+        images, pictures = augmented(augment_key, batch)
         mixed = None
         if augmentation.mixup_alpha > 0:
             # A third key beside the two: others keep the random numbers that they have without it.
@@ -243,7 +249,7 @@ def _jitted(
         def loss_function(params: nnx.State) -> tuple[jax.Array, Any]:
             student = nnx.merge(train_graphdef, params, state.batch_stats, copy=True)
             loss, sums, _ = loss_and_sums(
-                student, images, batch, teacher, dropout_key, mixed, lesions
+                student, images, batch, teacher, dropout_key, mixed, pictures
             )
             return loss, (sums, nnx.state(student, nnx.BatchStat))
 

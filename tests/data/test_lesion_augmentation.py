@@ -5,11 +5,16 @@ from __future__ import annotations
 from functools import partial
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from fakd_jax.data.augment import Augmentation, augment_batch
+from fakd_jax.data.augment import (
+    Augmentation,
+    Augmented,
+    Outlines,
+    augment_batch,
+    augment_outlined,
+)
 from fakd_jax.data.augment_background import randomise_background
 from fakd_jax.data.augment_crops import SMALLEST, STAND_IN, crop_maps
 from fakd_jax.errors import UserError
@@ -21,19 +26,24 @@ KEY = jax.random.key(0)
 
 
 def squares() -> np.ndarray:
-    """Bright squares on black, and as the fourth channel where they are."""
-    pictures = np.zeros((BATCH, SIDE, SIDE, 4), np.uint8)
+    """Where squares are, one in each of six images."""
+    masks = np.zeros((BATCH, SIDE, SIDE), np.uint8)
     for number in range(BATCH):
-        pictures[number, 10 + number : 18 + number, 9:17] = 255
-    return pictures
+        masks[number, 10 + number : 18 + number, 9:17] = 255
+    return masks
 
 
-PICTURES = squares()
+SQUARES = squares()
+KNOWN = np.ones(BATCH, bool)
 
 
-def augmented(pictures: np.ndarray = PICTURES, **settings: object) -> np.ndarray:
-    augment = jax.jit(partial(augment_batch, augmentation=Augmentation(**settings)))
-    return np.asarray(augment(KEY, pictures))
+def augmented(images: np.ndarray, masks: np.ndarray = SQUARES, **settings: object) -> Augmented:
+    augment = jax.jit(partial(augment_outlined, augmentation=Augmentation(**settings)))
+    return augment(KEY, images, Outlines(masks, KNOWN))
+
+
+def as_images(grey: np.ndarray) -> np.ndarray:
+    return np.repeat(grey[..., None], 3, axis=-1)
 
 
 @pytest.mark.parametrize(
@@ -47,30 +57,43 @@ def augmented(pictures: np.ndarray = PICTURES, **settings: object) -> np.ndarray
     ids=["nearest", "bilinear", "every geometric family", "crop"],
 )
 def test_a_mask_stays_on_its_square(settings: dict[str, object]) -> None:
-    found = augmented(**settings)
-    assert (found != PICTURES).any(axis=(1, 2, 3)).all()
-    assert (found[..., 3] > 0).any(axis=(1, 2)).all()
-    for channel in range(3):
-        np.testing.assert_array_equal(found[..., channel], found[..., 3])
+    found = augmented(as_images(SQUARES), **settings)
+    assert (found.lesions != SQUARES).any(axis=(1, 2)).all()
+    assert (np.asarray(found.lesions) > 0).any(axis=(1, 2)).all()
+    assert found.refuted is None
+    np.testing.assert_array_equal(found.images, as_images(np.asarray(found.lesions)))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", GEOMETRY)
 def test_a_mask_stays_on_its_square_under_each_family(name: str) -> None:
-    found = augmented(shifts=((name, 5.0),), shift_probability=1.0)
-    np.testing.assert_array_equal(found[..., 0], found[..., 3])
+    found = augmented(as_images(SQUARES), shifts=((name, 5.0),), shift_probability=1.0)
+    np.testing.assert_array_equal(found.images[..., 0], found.lesions)
 
 
 def test_an_image_is_augmented_as_it_is_without_its_mask() -> None:
-    shifts = (("gamma", 5.0), ("rotation", 5.0))
-    with_mask, without = (
-        augmented(pictures, shifts=shifts, shift_probability=1.0)
-        for pictures in (PICTURES // 2, PICTURES[..., :3] // 2)
+    augmentation = Augmentation(shifts=(("gamma", 5.0), ("rotation", 5.0)), shift_probability=1.0)
+    images = as_images(SQUARES // 2)
+    found = jax.jit(partial(augment_outlined, augmentation=augmentation))(
+        KEY, images, Outlines(SQUARES, KNOWN)
     )
-    np.testing.assert_array_equal(with_mask[..., :3], without)
-    only_moved = augmented(PICTURES // 2, shifts=shifts[1:], shift_probability=1.0)
-    np.testing.assert_array_equal(with_mask[..., 3], only_moved[..., 3])
-    assert (with_mask[..., :3] != only_moved[..., :3]).any()
+    alone = jax.jit(partial(augment_batch, augmentation=augmentation))(KEY, images)
+    np.testing.assert_array_equal(found.images, alone)
+    moved = augmented(images, shifts=augmentation.shifts[1:], shift_probability=1.0)
+    np.testing.assert_array_equal(found.lesions, moved.lesions)
+    assert (found.images != moved.images).any()
+
+
+def test_nothing_is_infilled_or_cropped_where_no_lesion_is_known() -> None:
+    images = np.random.default_rng(0).integers(0, 256, (BATCH, SIDE, SIDE, 3)).astype(np.uint8)
+    known = np.arange(BATCH) % 2 == 0
+    still = {"flip_probability": 0.0, "rotation_degrees": 0.0}
+    augmentation = Augmentation(lesion_infill=1.0, lesion_crop=1.0, **still)
+    augment = jax.jit(partial(augment_outlined, augmentation=augmentation))
+    found = augment(KEY, images, Outlines(np.zeros_like(SQUARES), known))
+    changed = (np.asarray(found.images) != images).any(axis=(1, 2, 3))
+    np.testing.assert_array_equal(changed, known)
+    assert not found.refuted.any()  # no lesion could be taken
 
 
 def test_crops_hold_the_lesion_and_stay_in_the_image() -> None:
@@ -78,7 +101,7 @@ def test_crops_hold_the_lesion_and_stay_in_the_image() -> None:
     keys = jax.random.split(KEY, count)
     lesions = np.zeros((count, height, width), np.float32)
     lesions[: count // 2, 3:9, 28:34] = 1
-    maps = np.asarray(jax.jit(crop_maps, static_argnums=2)(keys, lesions, 1.0))
+    maps = np.asarray(jax.jit(crop_maps)(keys, lesions, np.ones(count, np.float32)))
     side = maps[:, 0, 0]
     np.testing.assert_array_equal(side, maps[:, 1, 1])
     assert side.min() >= SMALLEST
@@ -98,7 +121,7 @@ def test_crops_hold_the_lesion_and_stay_in_the_image() -> None:
 
 def test_some_images_are_cropped() -> None:
     keys = jax.random.split(KEY, 400)
-    maps = np.asarray(jax.jit(crop_maps, static_argnums=2)(keys, jnp.zeros((400, 8, 8)), 0.25))
+    maps = np.asarray(jax.jit(crop_maps)(keys, np.zeros((400, 8, 8)), np.full(400, 0.25)))
     whole = (maps == np.eye(3)).all(axis=(1, 2))
     assert abs(whole.mean() - 0.75) < 0.08
 
@@ -128,7 +151,7 @@ def test_another_background_leaves_the_lesion_and_changes_the_rest() -> None:
     np.testing.assert_array_equal(same, images)
 
 
-@pytest.mark.parametrize("name", ["lesion_crop", "background"])
+@pytest.mark.parametrize("name", ["lesion_infill", "lesion_crop", "background"])
 def test_impossible_probabilities_are_refused(name: str) -> None:
     with pytest.raises(UserError, match=name):
         Augmentation(**{name: 1.5})

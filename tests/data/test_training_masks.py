@@ -61,10 +61,22 @@ def test_batches_have_the_masks_of_their_images(dataset: ImageDataset, tmp_path:
     plain, outlined = (
         next(train_iterator(dataset, ids, **arguments, masks=one)) for one in (None, masks)
     )
-    assert "lesion" not in plain
+    assert plain.keys() == {"image", "label", "index"}
     np.testing.assert_array_equal(outlined.pop("lesion"), masks.read(plain["index"]))
+    np.testing.assert_array_equal(outlined.pop("lesion_known"), masks.known(plain["index"]))
     for name, values in plain.items():
         np.testing.assert_array_equal(outlined[name], values)
+
+
+def test_where_the_lesion_is_is_known_of_outlined_images_and_of_healthy_ones(
+    dataset: ImageDataset, tmp_path: Path
+) -> None:
+    ids = dataset.ids("train")
+    empty = {"Training/a/002.png", "Training/b/002.png"}
+    for healthy, unknown in ((None, empty), (1, {"Training/a/002.png"})):
+        masks = TrainingMasks(tmp_path / "masks", dataset, ids, SIZE, healthy=healthy)
+        known = masks.known(np.array([dataset.index_of(id) for id in ids]))
+        assert {id for id, is_known in zip(ids, known, strict=True) if not is_known} == unknown
 
 
 def test_the_fingerprint_is_that_of_the_masks(dataset: ImageDataset, tmp_path: Path) -> None:

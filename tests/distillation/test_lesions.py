@@ -10,6 +10,7 @@ from jax.test_util import check_grads
 
 from fakd_jax.distillation.lesions import (
     UNIFORM_SHARE,
+    counterfactual_loss,
     evidence_of_map,
     lesion_attention_loss,
     log_probabilities,
@@ -57,6 +58,41 @@ def test_reasons_by_hand() -> None:
     np.testing.assert_array_equal(evidence[0, ..., 0], [[1, 4], [2, 0]])
     expected = 0.5**2 + 3.0**2 + 2.0**2
     np.testing.assert_allclose(right_reasons_loss(evidence, LESIONS), expected, rtol=1e-6)
+
+
+def test_confidence_without_the_lesion_by_hand() -> None:
+    probabilities = np.array([[0.7, 0.2, 0.1], [0.25, 0.5, 0.25], [0.1, 0.1, 0.8]], np.float32)
+    logits, labels = jnp.log(probabilities) + 5, jnp.array([0, 1, 2])
+    loss = jax.jit(counterfactual_loss)
+    refuted = jnp.array([True, True, False])
+    expected = -(np.log(1 - 0.7) + np.log(1 - 0.5)) / 2
+    np.testing.assert_allclose(loss(logits, labels, refuted), expected, rtol=1e-5)
+    masked = loss(logits, labels, refuted, mask=np.array([False, True, True]))
+    np.testing.assert_allclose(masked, np.log(2), rtol=1e-5)
+    assert loss(logits, labels, np.zeros(3, bool)) == 0
+    certain = jnp.array([[80.0, 0.0, 0.0]])  # 1 - p is 0 in float32
+    gradient = jax.grad(counterfactual_loss)(certain, labels[:1], refuted[:1])
+    np.testing.assert_allclose(gradient, [[1.0, -0.5, -0.5]], atol=1e-6)
+    check_grads(lambda x: loss(x, labels, refuted), (logits,), 1, ["rev"], rtol=1e-2)
+
+
+def test_a_refuted_image_has_no_label_and_no_lesion() -> None:
+    logits, labels = jnp.asarray([[2.0, 0.0, 1.0], [0.0, 1.0, 0.0]]), jnp.asarray([0, 1])
+    objective = Objective(
+        lesion_layer="map",
+        terms=TermWeights(lesion_attention=1.0, tckd=0.0, counterfactual=0.5),
+    )
+    refuted = jnp.asarray([True, False])
+    total, terms = objective.loss(
+        logits, {"map": FEATURES}, labels, lesions=LESIONS, refuted=refuted
+    )
+    log_p = jax.nn.log_softmax(logits)
+    np.testing.assert_allclose(terms["ce"], -log_p[1, 1], rtol=1e-6)
+    np.testing.assert_allclose(
+        terms["counterfactual"], -jnp.log(1 - jnp.exp(log_p[0, 0])), rtol=1e-5
+    )
+    assert terms["lesion_attention"] == 0  # the second image never had a lesion
+    np.testing.assert_allclose(total, terms["ce"] + 0.5 * terms["counterfactual"], rtol=1e-6)
 
 
 def test_gradients_are_those_of_finite_differences() -> None:

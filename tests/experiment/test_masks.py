@@ -93,6 +93,8 @@ def test_the_recipe_runs_on_phantoms_with_their_masks(
         "data.phantom.size": 40,
         "distillation.lesion_layer": "features.4",
         "distillation.right_reasons_layer": "features.4",
+        "distillation.terms.lesion_attention": 1.0,
+        "distillation.terms.right_reasons": 1.0,
         "teacher.num_epochs": 1,
         "student.num_epochs": 1,
     }
@@ -101,6 +103,6 @@ def test_the_recipe_runs_on_phantoms_with_their_masks(
         next(r for r in read_records(tmp_path) if (r["phase"], r["kind"]) == ("student", kind))
         for kind in ("train", "val")
     )
-    for term in ("lesion_attention", "right_reasons"):
+    for term in ("lesion_attention", "right_reasons", "counterfactual"):
         assert trained[term] > 0
         assert validated[term] == 0

@@ -154,6 +154,12 @@ def test_a_teacher_run_of_no_epochs_is_refused():
     [
         {"distillation.terms.right_reasons": 1.0},
         {"augmentation.lesion_crop": 0.5, "train": "teacher"},
+        {"augmentation.lesion_infill": 0.5},
+        {
+            "augmentation.lesion_infill": 0.5,
+            "augmentation.mixup_alpha": 0.2,
+            "data.lesion_masks": "own",
+        },
         {
             "distillation.terms.lesion_attention": 1.0,
             "augmentation.mixup_alpha": 0.2,
@@ -166,6 +172,13 @@ def test_lesions_without_masks_and_mixtures_of_lesions_are_refused(changes):
         UserError, match=r"^config\.(data\.lesion_masks|augmentation\.mixup_alpha) "
     ):
         parse(config_with(changes))
+
+
+def test_a_counterfactual_term_without_infill_is_refused():
+    changes = {"distillation.terms.counterfactual": 0.1, "data.lesion_masks": "own"}
+    with pytest.raises(UserError, match=r"^config\.distillation\.terms\.counterfactual "):
+        parse(config_with(changes))
+    assert parse(config_with(changes | {"augmentation.lesion_infill": 0.5})).needs_masks("student")
 
 
 def test_masks_are_needed_by_the_roles_that_use_them():

@@ -40,5 +40,8 @@ def test_with_all_labels_a_phase_learns_from_all_images_as_ever(objective):
     rows = training_rows(objective, WHOLE, batch_size=12)
     assert (rows.ids, rows.labelled, rows.several_passes) == (WHOLE.train, None, False)
     assert rows.further_sums == ()
+    assert training_rows(objective, WHOLE, batch_size=12, refuted=True).further_sums == (
+        "labelled",
+    )
     with pytest.raises(UserError, match="do not fill one batch"):
         training_rows(objective, QUARTER, batch_size=33)

@@ -25,8 +25,8 @@ def learner() -> Learner:
     return Learner(create_model("tiny_mobilenet", num_classes=CLASSES, rngs=nnx.Rngs(0)))
 
 
-def steps_of(objective: Objective) -> Steps:
-    still = Augmentation(flip_probability=0.0, rotation_degrees=0.0)
+def steps_of(objective: Objective, **settings: float) -> Steps:
+    still = Augmentation(flip_probability=0.0, rotation_degrees=0.0, **settings)
     return make_steps(
         learner(), None, objective, optax.sgd(0.1), Preprocessing(SIZE), still, steps_per_epoch=9
     )
@@ -40,9 +40,10 @@ def batch() -> dict[str, jax.Array]:
     }
 
 
-def lesions(value: int) -> jax.Array:
+def lesions(value: int) -> dict[str, jax.Array]:
     """A lesion in the upper left quarter of all images but one."""
-    return jnp.zeros((BATCH, SIZE, SIZE), jnp.uint8).at[1:, :16, :16].set(value)
+    masks = jnp.zeros((BATCH, SIZE, SIZE), jnp.uint8).at[1:, :16, :16].set(value)
+    return {"lesion": masks, "lesion_known": jnp.any(masks > 0, axis=(1, 2))}
 
 
 @pytest.mark.slow
@@ -61,8 +62,8 @@ def test_lesions_count_in_training_and_without_any_it_is_the_plain_step() -> Non
         return to_named_arrays(state.params), float(loss)
 
     expected, loss = after(plain, objectives[0])
-    unmoved, same_loss = after(taught, objectives[1], lesion=lesions(0))
-    moved, larger = after(taught, objectives[1], lesion=lesions(255))
+    unmoved, same_loss = after(taught, objectives[1], **lesions(0))
+    moved, larger = after(taught, objectives[1], **lesions(255))
     np.testing.assert_allclose(same_loss, loss, rtol=1e-5)
     assert larger > loss + 1e-3
     for name, value in expected.items():
@@ -73,6 +74,24 @@ def test_lesions_count_in_training_and_without_any_it_is_the_plain_step() -> Non
     sums = taught.validate(state, None, batch())
     assert float(sums["lesion_attention"]) == float(sums["right_reasons"]) == 0
     np.testing.assert_allclose(sums["loss"], sums["ce"], rtol=1e-6)
+
+
+def test_an_image_without_its_lesion_counts_for_the_counterfactual_term_alone() -> None:
+    objective = Objective(terms=TermWeights(counterfactual=1.0))
+    steps = steps_of(objective, lesion_infill=1.0)
+    state = initial_state(learner(), optax.sgd(0.1), [*objective.weights, "labelled"])
+    found = []
+    for step in range(3):
+        before = {name: float(value) for name, value in state.sums.items()}
+        state, loss = steps.train(state, None, batch() | lesions(255), KEY)
+        assert np.isfinite(loss), step
+        found.append({name: float(state.sums[name]) - before[name] for name in before})
+    for sums in found:
+        assert sums["count"] == BATCH
+        assert 1 <= sums["labelled"] <= BATCH  # the first image has no lesion to lose
+        assert sums["correct"] <= sums["labelled"]
+        assert (sums["counterfactual"] > 0) == (sums["labelled"] < BATCH)
+    assert any(sums["labelled"] < BATCH for sums in found)
 
 
 def test_a_step_without_masks_is_that_of_a_loss_that_knows_no_lesions() -> None:
