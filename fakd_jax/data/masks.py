@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool
 
-from fakd_jax.data.preprocessing import opened_image
+from fakd_jax.data.pixels.raster import opened_image
 from fakd_jax.errors import UserError
 
 

@@ -8,7 +8,8 @@ import numpy as np
 from PIL import Image
 
 from fakd_jax.data.masks import read_mask
-from fakd_jax.data.preprocessing import MAX_PIXELS, MIN_SIDE, decode_rgb
+from fakd_jax.data.pixels.limits import MAX_PIXELS, MIN_SIDE
+from fakd_jax.data.pixels.raster import decode_rgb
 from fuzzing.expected import only_user_errors, scratch
 
 _FORMATS = {
