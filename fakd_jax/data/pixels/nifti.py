@@ -97,7 +97,8 @@ class NiftiFile:
         """The values, scaled as the file says; what is not a number counts as the lowest."""
         proxy = self._image.dataobj
         scaled = (proxy.slope, proxy.inter) != (1.0, 0.0)
-        values: Any = proxy.get_scaled(np.float32) if scaled else np.asanyarray(proxy)
+        read = functools.partial(self._image.get_fdata, caching="unchanged", dtype=np.float32)
+        values: Any = read() if scaled else np.asanyarray(proxy)
         if values.dtype.names:  # RGB
             values = np.stack([values[channel] for channel in "RGB"], axis=-1)
         if values.dtype.kind not in "iuf":
