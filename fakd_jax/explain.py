@@ -114,6 +114,7 @@ def main(argv: list[str]) -> None:
     workdir = find_workdir(predictor.checkpoint)
     data = groups = None
     subjects = subjects_from_files(flags.image or [], predictor.preprocessing.pixels)
+    _warn_of_unlike(subjects, predictor)
     if flags.data:
         subjects, data, groups = _choose_subjects(flags, predictor, workdir)
     network = network_of(predictor, workdir)
@@ -123,6 +124,16 @@ def main(argv: list[str]) -> None:
         _benchmark(flags, subjects, network, explainers, scene_builder, output, data, groups)
     else:
         _explain(flags, subjects, network, explainers[0], scene_builder, output, data)
+
+
+def _warn_of_unlike(subjects: list[Subject], predictor: Predictor) -> None:
+    """Prints which images are much darker, brighter or flatter than the training images."""
+    from fakd_jax.data.appearance import Appearance, describe_differences
+
+    if known := Appearance.of_training(predictor.metadata):
+        differences = {subject.id: known.difference(subject.read()) for subject in subjects}
+        if unlike := describe_differences(differences):
+            print(unlike)
 
 
 def _require_consistent(flags: argparse.Namespace) -> None:

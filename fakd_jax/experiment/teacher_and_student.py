@@ -13,6 +13,8 @@ import numpy as np
 from flax import nnx
 
 from fakd_jax.audit.record import audit_duplicates
+from fakd_jax.data import appearance
+from fakd_jax.data.appearance import Appearance
 from fakd_jax.data.dataset import ImageDataset
 from fakd_jax.data.groups import fingerprint_of_groups, join_groups, read_groups
 from fakd_jax.data.pipeline import CachedImages, steps_per_epoch
@@ -241,6 +243,12 @@ class _Experiment:
         """The config's, with the rules by which the data's files became pictures."""
         return dataclasses.replace(self.config.data.preprocessing, pixels=self.dataset.pixels)
 
+    @functools.cached_property
+    def appearance(self) -> dict[str, float]:
+        """How bright and how flat the training images are."""
+        size = self.config.data.image_size
+        return Appearance.of(self.images, self.split.train, size).to_dict()
+
     def teacher(self) -> tuple[Path | None, Teacher]:
         """Returns the frozen teacher: given, fine-tuned now or, if allowed, untrained."""
         config = self.config.teacher
@@ -393,6 +401,7 @@ class _Experiment:
                 "audit": self.split.audit,
             },
             METADATA_KEY: self.learnt[role].to_metadata(),
+            appearance.METADATA_KEY: self.appearance,
             "config": config.to_dict(),
             "package_version": __version__,
         }

@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from fakd_jax.data.pixels.window import PixelRules, Window
 from fakd_jax.data.preprocessing import (
     Preprocessing,
     normalise,
@@ -73,10 +74,39 @@ def test_preprocessing_survives_json() -> None:
     }
 
 
+def test_rules_of_pixels_are_stored_where_they_matter() -> None:
+    settings = Preprocessing(pixels=PixelRules(Window("levels", 0, 4095), "coronal"))
+    stored = json.loads(json.dumps(settings.to_dict()))
+    assert stored["pixels"]["window"] == {
+        "rule": "levels",
+        "low": 0,
+        "high": 4095,
+        "own_first": True,
+    }
+    assert Preprocessing.from_dict(stored) == settings
+    del stored["pixels"]
+    assert Preprocessing.from_dict(stored) == Preprocessing()
+
+
+def test_networks_agree_unless_both_know_a_window() -> None:
+    plain = Preprocessing()
+    first, other = (
+        Preprocessing(pixels=PixelRules(Window("levels", 0, high))) for high in (4095, 65535)
+    )
+    assert plain.agrees_with(first)
+    assert first.agrees_with(plain)
+    assert first.agrees_with(first)
+    assert not first.agrees_with(other)
+    assert not plain.agrees_with(Preprocessing(image_size=32))
+    assert not plain.agrees_with(Preprocessing(pixels=PixelRules(slice_axis="coronal")))
+
+
 @pytest.mark.parametrize(
     "changes",
     [
         {"image_size": 0},
+        {"pixels": {"window": None}},
+        {"pixels": 3},
         {"mean": [0.5]},
         {"std": [0.5, 0, 0.5]},
         {"interpolation": "lanczos"},

@@ -151,9 +151,19 @@ def frame_id(id: str, index: int) -> str:
     return f"{id}{SEPARATOR}{index}"
 
 
+def file_id(id: str) -> str:
+    """The id of the file that an image is in: its own, unless the file has several.
+
+    >>> file_id("Training/glioma/a.tif#3"), file_id("Training/glioma/a.png")
+    ('Training/glioma/a.tif', 'Training/glioma/a.png')
+    """
+    file, separator, index = id.rpartition(SEPARATOR)
+    return file if separator and index.isdecimal() else id
+
+
 def split_frame(name: str) -> tuple[str, int | None]:
     """A name as :func:`frame_id` makes it in its parts; None for a name of a file alone."""
-    path, separator, index = name.rpartition(SEPARATOR)
-    if separator and index.isdecimal() and not Path(name).exists():
-        return path, int(index)
-    return name, None
+    path = file_id(name)
+    if path == name or Path(name).exists():
+        return name, None
+    return path, int(name[len(path) + 1 :])
