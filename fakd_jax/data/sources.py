@@ -128,12 +128,14 @@ def _opening(scan: Scan, cache: Path, unreadable: str, rules: PixelRules) -> Pat
 def _find_opening(scan: Scan, cache: Path, unreadable: str, rules: PixelRules) -> Any:
     """What was prepared before; None if nothing was.
 
-    Pictures of 8 bits are the same by any rules.
+    Pictures of 8 bits are the same by any rules, and others are the same by the rules that the data
+    were left to choose.
     """
     for known in (DEFAULT_RULES, rules):
         found = _read_json(_opening(scan, cache, unreadable, known))
-        fits = found is not None and (known == rules or PIXELS_KEY not in found["report"])
-        if fits and (cache / "records" / found["records"]).is_dir():
+        if found is None or not (cache / "records" / found["records"]).is_dir():
+            continue
+        if known == rules or found["report"].get(PIXELS_KEY) in (None, rules.to_dict()):
             return found
     return None
 

@@ -46,11 +46,12 @@ def test_one_window_holds_for_all_images(tmp_path: Path, opened: Opener) -> None
     for index, example in enumerate(dataset.examples):
         expected = np.rint(stored(folder, example.id) * 255 / 4_095)
         np.testing.assert_array_equal(dataset.read(index)[..., 0], expected)
-    said = "18 images have grey levels of more than 8 bits, 0 to 3000: grey levels 0 to 4095"
+    said = "24 images have grey levels of more than 8 bits, 0 to 3000: grey levels 0 to 4095"
     assert any(said in line for line in opened.lines)
-    opened(folder)  # from the cache
-    assert len(opened.lines) == 1
-    assert said in opened.lines[0]
+    for rules in (PixelRules(), dataset.pixels):  # from the cache
+        assert opened(folder, rules=rules).records == dataset.records
+        assert len(opened.lines) == 1
+        assert said in opened.lines[0]
 
 
 def test_the_full_range_keeps_the_fingerprint_and_other_windows_have_their_own(
