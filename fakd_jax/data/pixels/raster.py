@@ -6,11 +6,11 @@ import functools
 import io
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Shaped, UInt8, UInt16
@@ -22,6 +22,7 @@ from fakd_jax.runtime.extras import import_extra
 
 if TYPE_CHECKING:
     from PIL import Image
+    from PIL.ImageFile import ImageFile
 
 SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp"}
@@ -87,8 +88,8 @@ def opened_image(source: Path | bytes, name: str) -> Iterator[Image.Image]:
         yield image
 
 
-def _open(source: Path | bytes) -> Image.Image:
-    image: Image.Image = pillow().open(source if isinstance(source, Path) else io.BytesIO(source))
+def _open(source: Path | bytes) -> ImageFile:
+    image: ImageFile = pillow().open(source if isinstance(source, Path) else io.BytesIO(source))
     return image
 
 
@@ -167,7 +168,7 @@ def _register_heic(name: str) -> None:
     import_extra("pillow_heif", "heic", f"{name}: reading HEIC").register_heif_opener()
 
 
-def _pages(image: Image.Image, name: str) -> list[int]:
+def _pages(image: ImageFile, name: str) -> list[int]:
     """The numbers of the pages that are images: not the thumbnails and masks of a TIFF."""
     number = getattr(image, "n_frames", 1)
     if number == 1 or image.format == "MPO":  # a photo, with previews of itself
@@ -180,9 +181,15 @@ def _pages(image: Image.Image, name: str) -> list[int]:
     pages = []
     for page in range(number):
         image.seek(page)
-        if not image.tag_v2.get(_NEW_SUBFILE_TYPE, 0) & _REDUCED_OR_MASK:
+        if not _tags(image).get(_NEW_SUBFILE_TYPE, 0) & _REDUCED_OR_MASK:
             pages.append(page)
     return pages or [0]
+
+
+def _tags(image: Image.Image) -> Mapping[int, Any]:
+    """The tags of a TIFF's page; none of another format."""
+    tags: Mapping[int, Any] = getattr(image, "tag_v2", {})
+    return tags
 
 
 def _reason_to_reencode(image: Image.Image) -> str:
@@ -223,7 +230,7 @@ def _is_deep_grey(image: Image.Image) -> bool:
 
 
 def _deep_grey(image: Image.Image) -> Frame:
-    tags = getattr(image, "tag_v2", {})
+    tags = _tags(image)
     levels = np.array(_upright(image))
     unsigned = tags.get(_SAMPLE_FORMAT, (_UNSIGNED,)) == (_UNSIGNED,)
     if image.mode == "I" and tags.get(_BITS_PER_SAMPLE) == (32,) and unsigned:
@@ -239,11 +246,11 @@ def _deep_reason(image: Image.Image) -> str:
     return _reason_to_reencode(image) or "16 bits per channel"
 
 
-def _has_deep_colours(image: Image.Image) -> bool:
+def _has_deep_colours(image: ImageFile) -> bool:
     """Whether a colour image has 16 bits per channel, of which Pillow keeps the higher 8."""
     if _is_deep_grey(image):
         return False
-    bits = getattr(image, "tag_v2", {}).get(_BITS_PER_SAMPLE, ())
+    bits = _tags(image).get(_BITS_PER_SAMPLE, ())
     return max(bits, default=8) > 8 or any(";16" in _raw_mode(tile.args) for tile in image.tile)
 
 
@@ -253,7 +260,7 @@ def _raw_mode(arguments: object) -> str:
     return first if isinstance(first, str) else ""
 
 
-def _deep_colours(image: Image.Image, again: Image.Image, name: str) -> Frame:
+def _deep_colours(image: ImageFile, again: ImageFile, name: str) -> Frame:
     """Decodes 16 bits per channel: Pillow's higher bytes, and the lower ones from a second time.
 
     Pillow unpacks one byte of the two; of the other byte order, that is the lower one.
@@ -285,7 +292,7 @@ def _deep_colours(image: Image.Image, again: Image.Image, name: str) -> Frame:
     return Frame(levels[..., :3], mode, reason)
 
 
-def _with_raw_mode(arguments: object, raw: str) -> object:
+def _with_raw_mode(arguments: object, raw: str) -> tuple[Any, ...] | str:
     return (raw, *arguments[1:]) if isinstance(arguments, tuple) else raw
 
 
