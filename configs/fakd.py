@@ -49,6 +49,11 @@ def get_config(variant: str = "") -> ConfigDict:
     data.std = (0.5, 0.5, 0.5)
     # "head_percentiles": grey levels standardised by the head's, see fakd_jax/data/intensity.py.
     data.intensity = "none"
+    # How grey levels of more than 8 bits become 8: "auto" (the window that a DICOM file states,
+    # else the significant bits of all images, else percentiles of each file), "percentiles", or
+    # the levels that become black and white, such as "0,4095"; see fakd_jax/data/pixels/window.py.
+    data.window = "auto"
+    data.slice_axis = "axial"  # or "coronal", "sagittal": how NIfTI volumes are cut
     data.unreadable = "error"  # or "skip": left out and listed in the report
     data.negative_class = "notumor"  # predicted for a missed tumour; "" if there is none
     data.cache_dir = ""  # of prepared data; "" is the user's cache folder

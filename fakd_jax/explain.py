@@ -86,7 +86,7 @@ def main(argv: list[str]) -> None:
     _require_consistent(flags)
     from fakd_jax.explanation.methods.registry import METHODS
     from fakd_jax.explanation.options import choose_explainers, choose_scene_builder
-    from fakd_jax.explanation.subjects import subjects_from_files
+    from fakd_jax.explanation.subjects import require_readable, subjects_from_files
 
     scene_builder = choose_scene_builder(
         flags.preset,
@@ -102,7 +102,7 @@ def main(argv: list[str]) -> None:
         {name: getattr(flags, name) for name in options},
         top=flags.top,
     )
-    subjects = subjects_from_files(flags.image or [])
+    require_readable(flags.image or [])
 
     refuse_several_processes("fakd explain")
     use_compilation_cache()
@@ -113,6 +113,8 @@ def main(argv: list[str]) -> None:
     predictor = Predictor.from_checkpoint(flags.checkpoint, batch_size=flags.batch_size)
     workdir = find_workdir(predictor.checkpoint)
     data = groups = None
+    subjects = subjects_from_files(flags.image or [], predictor.preprocessing.pixels)
+    _warn_of_unlike(subjects, predictor)
     if flags.data:
         subjects, data, groups = _choose_subjects(flags, predictor, workdir)
     network = network_of(predictor, workdir)
@@ -122,6 +124,16 @@ def main(argv: list[str]) -> None:
         _benchmark(flags, subjects, network, explainers, scene_builder, output, data, groups)
     else:
         _explain(flags, subjects, network, explainers[0], scene_builder, output, data)
+
+
+def _warn_of_unlike(subjects: list[Subject], predictor: Predictor) -> None:
+    """Prints which images are much darker, brighter or flatter than the training images."""
+    from fakd_jax.data.appearance import Appearance, describe_differences
+
+    if known := Appearance.of_training(predictor.metadata):
+        differences = {subject.id: known.difference(subject.read()) for subject in subjects}
+        if unlike := describe_differences(differences):
+            print(unlike)
 
 
 def _require_consistent(flags: argparse.Namespace) -> None:

@@ -12,8 +12,10 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
+from fakd_jax.cli.pixel_flags import add_pixel_flags
 from fakd_jax.cli.runner import CommandParser, run_command
 from fakd_jax.data.dataset import ImageDataset
+from fakd_jax.data.pixels.window import PixelRules
 from fakd_jax.data.preparation import UNREADABLE, listed_problems
 from fakd_jax.data.scanning import listed
 from fakd_jax.data.sources import open_dataset, save_prepared
@@ -29,9 +31,15 @@ def main(argv: list[str]) -> None:
         default="error",
         help="refuse broken, tiny or huge images (default), or skip them",
     )
+    add_pixel_flags(parser)
     flags = parser.parse_args(argv)
     start = time.monotonic()
-    dataset = open_dataset(flags.source, cache_dir=flags.output, unreadable=flags.unreadable)
+    dataset = open_dataset(
+        flags.source,
+        cache_dir=flags.output,
+        unreadable=flags.unreadable,
+        rules=PixelRules.parse(flags.window, flags.slice_axis),
+    )
     save_prepared(dataset, flags.output)
     print(inventory(dataset))
     print(f"ready in     {time.monotonic() - start:.1f} s: --config.data.source={flags.output}")

@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 from fakd_jax.cli.engine_flags import add_engine_flags, ray_address
+from fakd_jax.cli.pixel_flags import add_pixel_flags
 from fakd_jax.cli.runner import CommandParser, run_command, use_compilation_cache
 from fakd_jax.runtime.mapping import HERE, Mapper
 from fakd_jax.runtime.ray_mapping import RayMapper
@@ -21,6 +22,7 @@ def make_parser() -> CommandParser:
     parser.add_argument("--data", required=True, help="kaggle, phantom, a folder or an archive")
     parser.add_argument("--output", default="audit", help="folder of the report (default: audit/)")
     parser.add_argument("--cache-dir", help="where prepared data is kept (default: as in training)")
+    add_pixel_flags(parser)
     add_engine_flags(parser, "in this process")
     return parser
 
@@ -32,10 +34,14 @@ def main(argv: list[str]) -> None:
         use_compilation_cache()
         from fakd_jax.audit.run import REPORT_FILE, run_audit
         from fakd_jax.audit.text import summary_text
+        from fakd_jax.data.pixels.window import PixelRules
         from fakd_jax.data.sources import open_dataset
 
+        rules = PixelRules.parse(flags.window, flags.slice_axis)
         # Unreadable files are a finding here, not an error.
-        dataset = open_dataset(flags.data, cache_dir=flags.cache_dir, unreadable="skip")
+        dataset = open_dataset(
+            flags.data, cache_dir=flags.cache_dir, unreadable="skip", rules=rules
+        )
         output = Path(flags.output)
         findings = run_audit(dataset, output, cache_dir=flags.cache_dir, mapper=mapper)
     print(f"\n{summary_text(findings)}\nreport: {output / REPORT_FILE}")

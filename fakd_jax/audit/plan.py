@@ -12,7 +12,7 @@ import numpy as np
 from fakd_jax.audit.matching.appearance import SIDE, EncodedImages, thumbnail_of
 from fakd_jax.audit.matching.neighbours import import_faiss
 from fakd_jax.data.cache import data_cache_folder
-from fakd_jax.data.preprocessing import decode_rgb
+from fakd_jax.data.pixels.raster import decode_rgb
 from fakd_jax.reporting.numbers import count, duration, file_size
 
 EXACT_UP_TO = 10_000

@@ -12,7 +12,8 @@ import numpy as np
 from jaxtyping import UInt8
 
 from fakd_jax.data.masks import mask_file
-from fakd_jax.data.preprocessing import decode_rgb
+from fakd_jax.data.pixels.raster import decode_rgb
+from fakd_jax.data.pixels.window import DEFAULT_RULES, PixelRules
 from fakd_jax.errors import UserError
 from fakd_jax.runtime.hashing import sha256, sha256_of_array
 from fakd_jax.runtime.json_text import parse_json, require_shape
@@ -20,6 +21,8 @@ from fakd_jax.runtime.json_text import parse_json, require_shape
 SPLITS = ("train", "val", "test")
 DESCRIPTION_FILE = "dataset.json"
 CONTENT_DIGITS = 32
+PIXELS_KEY = "pixels"
+"""The key of a report for the rules of pixels, where an image depends on them."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +30,8 @@ class Example:
     """One image of a data set.
 
     Attributes:
-      id: its path in the source with forward slashes, `Testing/glioma/Te-gl_0010.jpg`.
+      id: its path in the source with forward slashes, `Testing/glioma/Te-gl_0010.jpg`; of a file
+        that holds several images with its number, `Testing/glioma/volume.nii.gz#80`.
       label: index into the data set's `class_names`.
       split: that of its folder: `train`, `val` or `test`.
       content: see :func:`content_of`.
@@ -105,6 +109,8 @@ def record_files(folder: Path) -> dict[str, int]:
 def fingerprint_of(contents: Iterable[tuple[str, str, str]]) -> str:
     """The SHA-256 that identifies a data set: equal exactly if ids, labels and bytes are.
 
+    Where an image depends on the rules of pixels, preparation adds them to it.
+
     Args:
       contents: `(id, class name, sha256 of the file's bytes)` of every example, in any order.
     """
@@ -143,6 +149,8 @@ class ImageDataset:
       class_names: the classes, sorted; a label is an index into them.
       fingerprint: see :func:`fingerprint_of`.
       examples: every example of every split, sorted by id.
+      pixels: the rules by which files that are not pictures of 8 bits became such; the default
+        ones where there are none of these.
     """
 
     def __init__(
@@ -164,6 +172,8 @@ class ImageDataset:
         self.folder = folder
         self.records = records
         self.report = dict(report)
+        stored = self.report.get(PIXELS_KEY)
+        self.pixels = DEFAULT_RULES if stored is None else PixelRules.from_dict(stored)
         self.class_names = tuple(description.class_names)
         self.fingerprint = description.fingerprint
         self.examples = tuple(Example(*row) for row in description.examples)

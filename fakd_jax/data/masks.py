@@ -7,17 +7,21 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool
 
-from fakd_jax.data.preprocessing import opened_image
+from fakd_jax.data.pixels.frames import file_id
+from fakd_jax.data.pixels.raster import opened_image
 from fakd_jax.errors import UserError
 
 
 def mask_file(folder: Path, id: str) -> Path | None:
     """The mask of an image, `<id with the suffix .png>` in a folder of masks; None if it has none.
 
+    That of one image of several in a file ends in its number, `volume.nii#80.png`.
+
     >>> mask_file(Path("masks"), "Training/glioma/no-such-image.jpg") is None
     True
     """
-    path = folder / Path(id).with_suffix(".png")
+    file = file_id(id)
+    path = folder / f"{Path(file).with_suffix('')}{id.removeprefix(file)}.png"
     return path if path.is_file() else None
 
 

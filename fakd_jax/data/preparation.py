@@ -2,22 +2,38 @@
 
 from __future__ import annotations
 
-import io
 import os
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from fakd_jax.data.cache import scratch_folder, written_whole
-from fakd_jax.data.dataset import SPLITS, Description, content_of, fingerprint_of, record_files
-from fakd_jax.data.preprocessing import decode_rgb
+from fakd_jax.data.dataset import (
+    PIXELS_KEY,
+    SPLITS,
+    Description,
+    content_of,
+    fingerprint_of,
+    record_files,
+)
+from fakd_jax.data.pixels.frame import PixelFile
+from fakd_jax.data.pixels.frames import frame_id, open_pixels, read_checked, window_of_file
+from fakd_jax.data.pixels.window import (
+    DEFAULT_RULES,
+    FULL_RANGE,
+    LEVELS,
+    LevelRange,
+    PixelRules,
+    Window,
+    choose_window,
+)
 from fakd_jax.data.scanning import FoundImage, Scan
 from fakd_jax.errors import UserError, listed
-from fakd_jax.runtime.hashing import sha256
+from fakd_jax.runtime.hashing import sha256, sha256_of_file, sha256_of_json
 
 RECORDS_FORMAT = "v2"
 """Part of every key in the cache: raise it when what is stored in a folder of records changes."""
@@ -28,23 +44,26 @@ UNREADABLE = ("error", "skip")
 MAX_FILE_BYTES = 256 * 2**20
 PROGRESS_SECONDS = 10.0
 
-_EXIF_ORIENTATION = 0x0112
 Log = Callable[[str], object]
 
 
 @dataclass(frozen=True)
 class Inspected:
-    """A file that was read and decoded.
+    """An image that was read and decoded.
 
     Attributes:
-      image: the file.
+      image: where it is; of several in one file, each has its own id and number.
       sha256: of its bytes; empty if it could not be read.
       content: of its pixels, see :func:`fakd_jax.data.dataset.content_of`.
       problem: why it is unusable; empty if it is usable.
       size: (width, height) as decoded.
-      mode: Pillow's mode of the file, such as `L`, `RGB`, `RGBA` or `I;16`.
+      mode: of its pixels: Pillow's, such as `L`, `RGB`, `RGBA` or `I;16`, or that of its format.
       reencoded: why its bytes do not go into the records as they are; empty if they do.
       stored: the file whose bytes go into the records.
+      depends: whether its picture depends on the rules of pixels.
+      own_window: whether it shows the window that its file states.
+      levels: its grey levels, if a window brings them to 8 bits; with no window yet, the image
+        has neither content nor stored file.
     """
 
     image: FoundImage
@@ -55,15 +74,32 @@ class Inspected:
     mode: str = ""
     reencoded: str = ""
     stored: Path = Path()
+    depends: bool = False
+    own_window: bool = False
+    levels: LevelRange | None = None
+
+    @property
+    def waits(self) -> bool:
+        """Whether its picture can be made once the window is known."""
+        return self.levels is not None and not self.content
 
 
-def prepare(scan: Scan, cache: Path, *, unreadable: str, log: Log = print) -> dict[str, Any]:
+def prepare(
+    scan: Scan,
+    cache: Path,
+    *,
+    unreadable: str,
+    rules: PixelRules = DEFAULT_RULES,
+    log: Log = print,
+) -> dict[str, Any]:
     """Checks every image and writes the records, unless the cache has them already.
 
     Args:
       scan: the files.
-      cache: the folder for prepared data; the records go to `records/<fingerprint>-<format>/`.
+      cache: the folder for prepared data; the records go to `records/<fingerprint>-<format>/`, to
+        whose name a digest of the rules is added where an image depends on them.
       unreadable: one of :data:`UNREADABLE`.
+      rules: how files that are not pictures of 8 bits become such.
       log: called with each line of progress.
 
     Returns:
@@ -77,14 +113,26 @@ def prepare(scan: Scan, cache: Path, *, unreadable: str, log: Log = print) -> di
     if scan.strays:
         log(f"data: {len(scan.strays):,} other files ignored: {listed(scan.strays)}")
     with scratch_folder(cache / "records") as scratch:
-        inspected = inspect_images(scan.images, scratch, log=log)
-        usable = [item for item in inspected if not item.problem]
+        inspected = inspect_images(scan.images, scratch, rules=rules, log=log)
+        if waiting := [item for item in inspected if item.waits]:
+            window = choose_window(item.levels for item in waiting if item.levels)
+            rules = replace(rules, window=window)
+            inspected = _inspect_again(scan.images, inspected, scratch, rules, log)
+        usable = sorted(
+            (item for item in inspected if not item.problem), key=lambda item: item.image.id
+        )
         skipped = {item.image.id: item.problem for item in inspected if item.problem}
         _check_usable(scan, usable, skipped, unreadable)
         fingerprint = fingerprint_of(
             (item.image.id, item.image.class_name, item.sha256) for item in usable
         )
-        name = f"{fingerprint[:32]}-{RECORDS_FORMAT}"
+        suffix = ""
+        if any(item.depends for item in usable):
+            digest = sha256_of_json(rules.to_dict())
+            suffix = f"-{digest[:8]}"
+            if rules.window != FULL_RANGE:
+                fingerprint = sha256(fingerprint, digest)
+        name = f"{fingerprint[:32]}-{RECORDS_FORMAT}{suffix}"
         if not (cache / "records" / name).is_dir():
             with written_whole(cache / "records" / name) as unfinished:
                 _write(unfinished, scan.class_names, usable, fingerprint)
@@ -95,7 +143,10 @@ def prepare(scan: Scan, cache: Path, *, unreadable: str, log: Log = print) -> di
         "reencoded": {item.image.id: item.reencoded for item in usable if item.reencoded},
         "sizes": _by_frequency(f"{item.size[0]}x{item.size[1]}" for item in usable),
         "modes": _by_frequency(item.mode for item in usable),
+        **_report_of_pixels(usable, rules),
     }
+    if len(inspected) > len(scan.images):
+        log(f"data: the {len(scan.images):,} files hold {len(inspected):,} images, used one by one")
     log(f"data: prepared {len(usable):,} images in {time.monotonic() - start:.1f} s")
     return {"records": name, "report": report}
 
@@ -105,24 +156,79 @@ def listed_problems(problems: Mapping[str, str]) -> str:
     return listed([f"{id} ({problem})" for id, problem in problems.items()])
 
 
+def describe_pixels(report: Mapping[str, Any]) -> list[str]:
+    """How grey levels of more than 8 bits became 8 bits, in lines for the log; none if all had 8.
+
+    Args:
+      report: of :func:`prepare`.
+    """
+    if not (deep := report.get("deep")):
+        return []
+    count, own = deep["images"], deep["own"]
+    lines = []
+    if own:
+        lines.append(f"data: {own:,} of {count:,} DICOM images show the window that they state")
+    if own < count:
+        window = PixelRules.from_dict(report[PIXELS_KEY]).window
+        lines.append(
+            f"data: {count - own:,} images have grey levels of more than 8 bits, "
+            f"{deep['low']:g} to {deep['high']:g}: {window} (config.data.window)"
+        )
+    if beyond := deep["beyond"]:
+        lines.append(
+            f"data: {len(beyond):,} images have grey levels beyond that window, which become 0 or "
+            f"255: {listed(beyond)}"
+        )
+    return lines
+
+
+def _report_of_pixels(usable: Sequence[Inspected], rules: PixelRules) -> dict[str, Any]:
+    """What a report says of images that depend on the rules; nothing if none does."""
+    if not any(item.depends for item in usable):
+        return {}
+    report: dict[str, Any] = {PIXELS_KEY: rules.to_dict()}
+    by_window = [(item.image.id, item.levels) for item in usable if item.levels]
+    own = sum(item.own_window for item in usable)
+    if own or by_window:
+        window = rules.window
+        kept = window if window and window.own_first and window.rule == LEVELS else None
+        report["deep"] = {
+            "images": own + len(by_window),
+            "own": own,
+            "low": min((levels.low for _, levels in by_window), default=None),
+            "high": max((levels.high for _, levels in by_window), default=None),
+            "beyond": [
+                id
+                for id, levels in by_window
+                if kept and not (kept.low <= levels.low and levels.high <= kept.high)
+            ],
+        }
+    return report
+
+
 def inspect_images(
-    images: Sequence[FoundImage], scratch: Path, *, log: Log = print
+    images: Sequence[FoundImage],
+    scratch: Path,
+    *,
+    rules: PixelRules = DEFAULT_RULES,
+    log: Log = print,
 ) -> list[Inspected]:
     """Reads, hashes and fully decodes every file, in threads.
 
     Args:
       images: the files.
       scratch: an existing folder for images that are re-encoded (lossless PNG).
+      rules: how files that are not pictures of 8 bits become such.
       log: called with the progress every ten seconds.
 
     Returns:
-      One entry per file, in the order given.
+      One entry per image, in the order of the files given.
     """
     logged = time.monotonic()
-    results = []
+    results: list[list[Inspected]] = []
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
         jobs = [
-            pool.submit(_inspect, image, scratch / f"{number:07d}.png")
+            pool.submit(_inspect, image, scratch / f"{number:07d}", rules)
             for number, image in enumerate(images)
         ]
         try:
@@ -130,62 +236,98 @@ def inspect_images(
                 results.append(job.result())
                 if time.monotonic() - logged > PROGRESS_SECONDS:
                     logged = time.monotonic()
-                    log(f"data: checked {len(results):,} of {len(images):,} images")
+                    log(f"data: checked {len(results):,} of {len(images):,} files")
         except BaseException:
             pool.shutdown(cancel_futures=True)  # an interruption must not wait for thousands
             raise
-    return results
+    return [item for of_file in results for item in of_file]
 
 
-def _inspect(image: FoundImage, scratch: Path) -> Inspected:
+def _inspect_again(
+    images: Sequence[FoundImage],
+    inspected: Sequence[Inspected],
+    scratch: Path,
+    rules: PixelRules,
+    log: Log,
+) -> list[Inspected]:
+    """Inspects the files of images that waited for the window; returns the entries of all files."""
+    waiting = {item.image.path for item in inspected if item.waits}
+    folder = scratch / "window"
+    folder.mkdir()
+    again = [image for image in images if image.path in waiting]
+    done = inspect_images(again, folder, rules=rules, log=log)
+    return [item for item in inspected if item.image.path not in waiting] + done
+
+
+def _inspect(image: FoundImage, scratch: Path, rules: PixelRules) -> list[Inspected]:
+    """Every image of a file; one entry with the problem if any of them has one."""
     if image.problem:
-        return Inspected(image, problem=image.problem)
+        return [Inspected(image, problem=image.problem)]
     try:
         if image.path.stat().st_size > MAX_FILE_BYTES:
-            return Inspected(image, problem=f"larger than {MAX_FILE_BYTES // 2**20} MiB")
-        content = image.path.read_bytes()
+            return [Inspected(image, problem=f"larger than {MAX_FILE_BYTES // 2**20} MiB")]
+        digest = sha256_of_file(image.path)
     except OSError as error:
-        return Inspected(image, problem=f"cannot be read: {error.strerror}")
-    digest = sha256(content)
+        return [Inspected(image, problem=f"cannot be read: {error.strerror}")]
     try:
-        pixels = decode_rgb(content, image.id)
+        with open_pixels(image.path, image.id, rules.slice_axis) as file:
+            window = rules.window and window_of_file(file, rules.window)
+            single = image.frame is not None or len(file) == 1
+            return [
+                _inspect_frame(
+                    file,
+                    index,
+                    image if single else replace(image, id=frame_id(image.id, index), frame=index),
+                    digest,
+                    scratch.with_name(f"{scratch.name}-{index}.png"),
+                    window,
+                )
+                for index in (range(len(file)) if image.frame is None else [image.frame])
+            ]
     except UserError as error:
-        return Inspected(image, sha256=digest, problem=str(error).removeprefix(f"{image.id}: "))
-    mode, reason = _mode_and_reason(content)
-    if reason:
+        problem = str(error).removeprefix(f"{image.id}: ")
+        return [Inspected(image, sha256=digest, problem=problem)]
+
+
+def _inspect_frame(
+    file: PixelFile,
+    index: int,
+    image: FoundImage,
+    digest: str,
+    scratch: Path,
+    window: Window | None,
+) -> Inspected:
+    """One image of a file.
+
+    Args:
+      file: open.
+      index: of the image.
+      image: its id and place.
+      digest: of the file's bytes.
+      scratch: the file to write it to if it has to be re-encoded.
+      window: as grey levels; None if it is not known yet.
+    """
+    frame = read_checked(file, index, image.id)
+    height, width = frame.levels.shape[:2]
+    facts = Inspected(
+        image,
+        sha256=digest,
+        size=(width, height),
+        mode=frame.mode,
+        reencoded=frame.reencoded,
+        depends=frame.depends,
+        own_window=frame.shows_own(window),
+        levels=frame.range if frame.needs(window) else None,
+    )
+    if window is None and facts.levels is not None:
+        return facts
+    pixels = frame.picture(window)
+    if frame.reencoded:
         from PIL import Image
 
         Image.fromarray(pixels).save(scratch, format="PNG")
-    height, width, _ = pixels.shape
-    return Inspected(
-        image,
-        sha256=digest,
-        content=content_of(pixels),
-        size=(width, height),
-        mode=mode,
-        reencoded=reason,
-        stored=scratch if reason else image.path,
-    )
-
-
-def _mode_and_reason(content: bytes) -> tuple[str, str]:
-    """A decodable image's mode, and why it must be re-encoded, if it must.
-
-    The records contain what every reader decodes to the same pixels: 8-bit grey or RGB, JPEG or
-    PNG, upright and opaque.
-    """
-    from PIL import Image
-
-    with Image.open(io.BytesIO(content)) as image:
-        if image.format not in ("JPEG", "PNG"):
-            return image.mode, f"format {image.format}"
-        if image.mode not in ("RGB", "L"):
-            return image.mode, f"mode {image.mode}"
-        if "transparency" in image.info:
-            return image.mode, "transparent colour"
-        if image.getexif().get(_EXIF_ORIENTATION, 1) != 1:
-            return image.mode, "EXIF orientation"
-        return image.mode, ""
+    stored = scratch if frame.reencoded else image.path
+    return replace(facts, content=content_of(pixels), stored=stored)
 
 
 def _check_usable(

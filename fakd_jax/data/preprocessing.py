@@ -1,43 +1,28 @@
-"""The one preprocessing: bytes to RGB, RGB to a square, a square to the networks' input.
+"""The one preprocessing: RGB to a square, a square to the networks' input.
 
 Training, evaluation, explanation and export all use it, and its settings are stored with every
-checkpoint as :class:`Preprocessing`.
+checkpoint as :class:`Preprocessing`. Files become RGB in :mod:`fakd_jax.data.pixels`.
 """
 
 from __future__ import annotations
 
-import functools
-import io
 import math
-import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float32, Shaped, UInt8
+from jaxtyping import Array, Float32, UInt8
 
 from fakd_jax.data.intensity import RULES, find_landmarks, to_fixed_levels
+from fakd_jax.data.pixels.raster import pillow
+from fakd_jax.data.pixels.window import DEFAULT_RULES, PixelRules
 from fakd_jax.errors import UserError
-
-if TYPE_CHECKING:
-    from PIL import Image
-
-MAX_PIXELS = 64_000_000
-"""Larger images are refused before decoding: 8,000 × 8,000 is not a slice of an MRI."""
 
 MAX_SIDE = 8_000
 """Of the square that images are resized to."""
-
-MIN_SIDE = 8
-"""Images with a shorter side are refused: they show nothing of a head."""
-
-_SIXTEEN_TO_EIGHT_BITS = 257  # 65,535 / 255
 
 
 @dataclass(frozen=True)
@@ -50,6 +35,7 @@ class Preprocessing:
       std: each channel is divided by it after that.
       interpolation: `bilinear`, antialiased as in PIL; there is no other.
       intensity: `none`, or `head_percentiles` of :mod:`fakd_jax.data.intensity`.
+      pixels: how files that are not pictures of 8 bits became such.
     """
 
     image_size: int = 224
@@ -57,6 +43,7 @@ class Preprocessing:
     std: tuple[float, float, float] = (0.5, 0.5, 0.5)
     interpolation: str = "bilinear"
     intensity: str = "none"
+    pixels: PixelRules = DEFAULT_RULES
 
     def __post_init__(self) -> None:
         if not 1 <= self.image_size <= MAX_SIDE:
@@ -111,10 +98,22 @@ class Preprocessing:
             grey_levels = to_fixed_levels(grey_levels, landmarks)
         return jnp.asarray(standardise(grey_levels, self.mean, self.std))
 
+    def agrees_with(self, other: Preprocessing) -> bool:
+        """Whether two networks may get the same inputs.
+
+        They may if one knows no images of more than 8 bits and hence no window for them.
+        """
+        if None in (self.pixels.window, other.pixels.window):
+            same_window = replace(other.pixels, window=self.pixels.window)
+            other = replace(other, pixels=same_window)
+        return self == other
+
     def to_dict(self) -> dict[str, Any]:
-        """The settings as JSON-able values, for :meth:`from_dict`."""
-        values = asdict(self)
-        return values | {"mean": list(self.mean), "std": list(self.std)}
+        """The settings as JSON-able values, for :meth:`from_dict`; without default pixel rules."""
+        values = asdict(self) | {"mean": list(self.mean), "std": list(self.std)}
+        if self.pixels == DEFAULT_RULES:
+            del values["pixels"]
+        return values
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Preprocessing:
@@ -125,113 +124,13 @@ class Preprocessing:
         """
         try:
             mean, std = tuple(values["mean"]), tuple(values["std"])
-            return cls(**{**values, "mean": mean, "std": std})
+            stored = values.get("pixels")
+            pixels = DEFAULT_RULES if stored is None else PixelRules.from_dict(stored)
+            return cls(**{**values, "mean": mean, "std": std, "pixels": pixels})
         except (KeyError, TypeError) as error:
             raise UserError(
                 f"preprocessing settings {dict(values)} are not of this version: {error}"
             ) from error
-
-
-@functools.cache
-def _pillow() -> ModuleType:
-    """Pillow's Image module, its warnings turned into errors or silenced.
-
-    The filters are set once: images are decoded in many threads, and `warnings.catch_warnings` is
-    not thread-safe.
-    """
-    from PIL import Image
-
-    warnings.filterwarnings("error", category=Image.DecompressionBombWarning)
-    warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
-    return Image
-
-
-def decode_rgb(source: Path | bytes, name: str) -> UInt8[np.ndarray, "H W 3"]:
-    """Decodes an image file to 8-bit RGB, writable.
-
-    EXIF orientation is applied; transparency is composited on black, the background of MRI;
-    16-bit grey levels are divided by 257, so that the full range maps onto the full range;
-    palette, black-and-white, CMYK and the like are converted by Pillow. Of several frames the
-    first is used.
-
-    Args:
-      source: the file, or its content.
-      name: the image's name in errors.
-
-    Raises:
-      UserError: the file is missing, broken, not an image, or has more than `MAX_PIXELS` pixels or
-        a side shorter than `MIN_SIDE`.
-    """
-    with opened_image(source, name) as image:
-        return _to_rgb(image, name)
-
-
-@contextmanager
-def opened_image(source: Path | bytes, name: str) -> Iterator[Image.Image]:
-    """Opens an image file; whatever is wrong with it, then or in decoding, is a `UserError`.
-
-    Args:
-      source: the file, or its content.
-      name: the image's name in errors.
-
-    Raises:
-      UserError: as :func:`decode_rgb`.
-    """
-    Image = _pillow()
-    try:
-        with Image.open(source if isinstance(source, Path) else io.BytesIO(source)) as image:
-            _check_size(image.size, name)
-            yield image
-    except UserError:
-        raise
-    except FileNotFoundError as error:
-        raise UserError(f"{name}: there is no such image file") from error
-    except Image.UnidentifiedImageError as error:
-        raise UserError(f"{name}: not an image file of a known format") from error
-    except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
-        raise UserError(f"{name}: more than {MAX_PIXELS:,} pixels; scale it down") from error
-    except Exception as error:  # a broken file makes Pillow's decoders raise nearly anything
-        reason = " ".join(str(error).split())
-        raise UserError(f"{name}: broken image file ({reason}); replace or remove it") from error
-
-
-def _check_size(size: tuple[int, int], name: str) -> None:
-    width, height = size
-    if width * height > MAX_PIXELS:
-        raise UserError(
-            f"{name}: {width} × {height} is more than {MAX_PIXELS:,} pixels; scale it down"
-        )
-    if min(size) < MIN_SIDE:
-        raise UserError(
-            f"{name}: {width} × {height} pixels is too small; each side needs {MIN_SIDE} or more"
-        )
-
-
-def _to_rgb(image: Image.Image, name: str) -> UInt8[np.ndarray, "H W 3"]:
-    from PIL import ImageOps
-
-    Image = _pillow()
-    image = ImageOps.exif_transpose(image)
-    if image.mode == "F":
-        raise UserError(f"{name}: floating-point pixels have no known range; save it as 8 bits")
-    if image.mode == "I" or image.mode.startswith("I;16"):
-        return np.repeat(_eight_bits(np.asarray(image), name)[..., None], 3, axis=-1)
-    if "transparency" in image.info or image.mode in ("RGBA", "RGBa", "LA", "La", "PA"):
-        image = image.convert("RGBA")
-        black = Image.new("RGBA", image.size, (0, 0, 0, 255))
-        image = Image.alpha_composite(black, image)
-    return np.array(image.convert("RGB"))
-
-
-def _eight_bits(pixels: Shaped[np.ndarray, "H W"], name: str) -> UInt8[np.ndarray, "H W"]:
-    pixels = pixels.astype(np.int64)
-    if pixels.min() < 0 or pixels.max() > 65_535:
-        raise UserError(
-            f"{name}: grey levels {pixels.min()} to {pixels.max()} do not fit 16 bits; "
-            "save it as 8 or 16 bits"
-        )
-    half = _SIXTEEN_TO_EIGHT_BITS // 2
-    return ((pixels + half) // _SIXTEEN_TO_EIGHT_BITS).astype(np.uint8)
 
 
 def resize(image: UInt8[np.ndarray, "H W 3"], size: int) -> UInt8[np.ndarray, "S S 3"]:
@@ -242,7 +141,7 @@ def resize(image: UInt8[np.ndarray, "H W 3"], size: int) -> UInt8[np.ndarray, "S
     """
     if image.shape[:2] == (size, size):
         return image
-    Image = _pillow()
+    Image = pillow()
     resized = Image.fromarray(image).resize((size, size), Image.Resampling.BILINEAR)
     return np.array(resized)
 

@@ -1,4 +1,7 @@
-"""Splits, classes and images in a folder, found by their names; no file is opened."""
+"""Splits, classes and images in a folder, found by their names.
+
+No file is opened but those without a suffix, which may be DICOM.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from fakd_jax.data.pixels.frames import is_image_file
 from fakd_jax.errors import UserError, listed
 from fakd_jax.runtime.hashing import sha256_of_json
 
@@ -19,9 +23,6 @@ SPLIT_FOLDERS = {
     "testing": "test",
     "test": "test",
 }
-IMAGE_SUFFIXES = frozenset(
-    {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp"}
-)
 EXPECTED_LAYOUT = (
     "one folder per class inside Training/ and Testing/ (or train/, val/, test/), "
     "such as Training/glioma/001.jpg"
@@ -32,7 +33,7 @@ MAX_WRAPPING_FOLDERS = 3
 
 @dataclass(frozen=True)
 class FoundImage:
-    """A file with an image suffix.
+    """A file that holds one image or more.
 
     Attributes:
       id: its path below the folder of the splits, with forward slashes; bytes that are not
@@ -41,6 +42,7 @@ class FoundImage:
       split: `train`, `val` or `test`.
       class_name: the name of its class folder.
       problem: what is wrong with its name, if anything.
+      frame: the number of the image in the file; None for every image that it holds.
     """
 
     id: str
@@ -48,6 +50,7 @@ class FoundImage:
     split: str
     class_name: str
     problem: str = ""
+    frame: int | None = None
 
 
 @dataclass(frozen=True)
@@ -91,8 +94,8 @@ def scan_folder(folder: Path) -> Scan:
     """Finds the images of a class-per-folder data set.
 
     The case of split folders does not matter; a folder that wraps everything is entered; class
-    folders may have subfolders. Hidden files, `__MACOSX` and files without an image suffix are
-    strays. `masks/` is left to :meth:`fakd_jax.data.dataset.ImageDataset.mask_path`.
+    folders may have subfolders. Hidden files, `__MACOSX` and files that are no images by their
+    suffix are strays. `masks/` is left to :meth:`fakd_jax.data.dataset.ImageDataset.mask_path`.
 
     Raises:
       UserError: another layout, a duplicate split, a class without images, or classes that differ
@@ -172,7 +175,7 @@ def _walk_split(folder: Path, root: Path, split: str, found: _Findings) -> tuple
         for path in _files_below(Path(entry.path)):
             id, problem = _id_and_problem(path, root)
             hidden = any(_is_junk(part) for part in path.relative_to(entry.path).parts)
-            if hidden or path.suffix.lower() not in IMAGE_SUFFIXES:
+            if hidden or not is_image_file(path):
                 found.strays.append(id)
             else:
                 found.images.append(FoundImage(id, path, split, entry.name, problem))

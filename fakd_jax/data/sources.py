@@ -12,15 +12,25 @@ from typing import Any
 
 from fakd_jax.data import archives, kaggle
 from fakd_jax.data.cache import ADVICE, data_cache_folder, written_whole
-from fakd_jax.data.dataset import ImageDataset
-from fakd_jax.data.preparation import RECORDS_FORMAT, UNREADABLE, listed_problems, prepare
-from fakd_jax.data.scanning import EXPECTED_LAYOUT, scan_folder
+from fakd_jax.data.dataset import PIXELS_KEY, ImageDataset
+from fakd_jax.data.pixels.window import DEFAULT_RULES, PixelRules
+from fakd_jax.data.preparation import (
+    RECORDS_FORMAT,
+    UNREADABLE,
+    describe_pixels,
+    listed_problems,
+    prepare,
+)
+from fakd_jax.data.scanning import EXPECTED_LAYOUT, Scan, scan_folder
 from fakd_jax.errors import UserError
 from fakd_jax.runtime.atomic_files import write_whole
 from fakd_jax.runtime.hashing import sha256_of_file, sha256_of_json
 from fakd_jax.runtime.json_text import parse_json, require_shape
 
 PREPARED_FILE = "prepared.json"
+_OPENING_FORMAT = "o2"
+"""Part of every opening's key: raise it when another look at the files may find something else."""
+
 OWN_MASKS = "own"
 """Stands for the lesion masks that come with the data, in its folder `masks/`."""
 
@@ -51,6 +61,7 @@ def open_dataset(
     cache_dir: Path | str | None = None,
     unreadable: str = "error",
     phantom: Mapping[str, Any] | None = None,
+    rules: PixelRules = DEFAULT_RULES,
     log: Log = print,
 ) -> ImageDataset:
     """Opens a source, after preparing it if it is new or has changed.
@@ -67,17 +78,19 @@ def open_dataset(
         leaves them out, with a log line and in the report.
       phantom: keywords of :func:`fakd_jax.data.phantom.dataset.write_phantoms` for the source
         `phantom`.
+      rules: how files that are not pictures of 8 bits become such.
       log: called with each line of progress.
 
     Raises:
-      UserError: no such source, another layout, unusable files, no network, no room.
+      UserError: no such source, another layout, unusable files, no network, no room; or prepared
+        data of other rules.
     """
     if unreadable not in UNREADABLE:
         raise UserError(f"config.data.unreadable is {unreadable!r}; use 'error' or 'skip'")
     prepared = Path(source).expanduser().absolute()
     with _reading(prepared):
         if (prepared / PREPARED_FILE).is_file():
-            return _open_prepared(prepared)
+            return _by_rules(_open_prepared(prepared), rules, log)
     cache = data_cache_folder(cache_dir)
     located = _locate(str(source), cache, phantom or {}, log)
     scan = scan_folder(located.folder)
@@ -87,11 +100,13 @@ def open_dataset(
         )
     if str(source) == "kaggle":
         kaggle.check_counts(scan.counts(), located.folder)
-    opening = cache / "openings" / f"{_key(RECORDS_FORMAT, scan.stamp, unreadable)}.json"
-    found = _read_json(opening)
-    if found is None or not (cache / "records" / found["records"]).is_dir():
-        found = prepare(scan, cache, unreadable=unreadable, log=log)
+    found = _find_opening(scan, cache, unreadable, rules)
+    if found is None:
+        found = prepare(scan, cache, unreadable=unreadable, rules=rules, log=log)
+        opening = _opening(scan, cache, unreadable, rules)
         write_whole(opening, json.dumps(found), advice=ADVICE)
+    for line in describe_pixels(found["report"]):
+        log(line)
     if skipped := found["report"]["skipped"]:
         log(f"data: left out {len(skipped):,} unusable files: {listed_problems(skipped)}")
     return ImageDataset(
@@ -102,6 +117,45 @@ def open_dataset(
         folder=scan.folder,
         report=found["report"],
     )
+
+
+def _opening(scan: Scan, cache: Path, unreadable: str, rules: PixelRules) -> Path:
+    """The note of what was prepared from the files of a scan."""
+    key = _key(_OPENING_FORMAT, RECORDS_FORMAT, scan.stamp, unreadable, rules.to_dict())
+    return cache / "openings" / f"{key}.json"
+
+
+def _find_opening(scan: Scan, cache: Path, unreadable: str, rules: PixelRules) -> Any:
+    """What was prepared before; None if nothing was.
+
+    Pictures of 8 bits are the same by any rules, and others are the same by the rules that the data
+    were left to choose.
+    """
+    for known in (DEFAULT_RULES, rules):
+        found = _read_json(_opening(scan, cache, unreadable, known))
+        if found is None or not (cache / "records" / found["records"]).is_dir():
+            continue
+        if known == rules or found["report"].get(PIXELS_KEY) in (None, rules.to_dict()):
+            return found
+    return None
+
+
+def _by_rules(dataset: ImageDataset, rules: PixelRules, log: Log) -> ImageDataset:
+    """Checks that prepared data was prepared by the rules asked for, where they matter."""
+    of_data = dataset.pixels
+    if PIXELS_KEY not in dataset.report:
+        return dataset
+    same_window = rules.window in (None, of_data.window)
+    if not same_window or rules.slice_axis != of_data.slice_axis:
+        asked = f"{rules.window}, {rules.slice_axis} slices"
+        raise UserError(
+            f"{dataset.records} was prepared by other rules of pixels ({of_data.window}, "
+            f"{of_data.slice_axis} slices; asked for: {asked}); prepare it again with "
+            "scripts/prepare_data.py --window and --slice-axis"
+        )
+    for line in describe_pixels(dataset.report):
+        log(line)
+    return dataset
 
 
 def open_masks(

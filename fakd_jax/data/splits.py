@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from fakd_jax.data.dataset import SPLITS, ImageDataset
+from fakd_jax.data.groups import join_groups
 from fakd_jax.data.matching import match_by_content
+from fakd_jax.data.pixels.frames import file_id
 from fakd_jax.data.stratified import Clusters, deal, draw, draw_nested
 from fakd_jax.errors import UserError
 from fakd_jax.runtime.atomic_files import write_whole
@@ -207,7 +209,8 @@ def make_split(
     The kinds:
 
     - `official`: test is the source's test folder; validation is its validation folder or, without
-      one, drawn from each class of the training folder.
+      one, drawn from each class of the training folder. Images of one file, such as the slices of
+      a volume, stay together in every kind.
     - `deduplicated`: as official, but groups of duplicates stay together when validation is drawn,
       images of a validation folder with a duplicate in training are left out, and test images
       with a duplicate in training or validation are set apart.
@@ -258,7 +261,10 @@ def make_split(
         _check_folds(folds, fold, validation_fraction)
     if kind in NEED_GROUPS and groups is None:
         raise ValueError(f"the {kind} split needs groups of duplicates")
-    clusters = Clusters(dataset, groups if kind in NEED_GROUPS else None)
+    groups = groups if kind in NEED_GROUPS else None
+    if files := _files_of_several(dataset):
+        groups = join_groups(groups or {}, files)
+    clusters = Clusters(dataset, groups)
     val: tuple[str, ...]
     fraction: float | None = validation_fraction
     if kind in ("official", "deduplicated"):
@@ -310,6 +316,12 @@ def make_split(
         given_groups=given_groups if kind in NEED_GROUPS else None,
         labelled=labelled,
     )
+
+
+def _files_of_several(dataset: ImageDataset) -> dict[str, str]:
+    """The file of every image by id, if any file has several: its images stay together."""
+    files = {example.id: file_id(example.id) for example in dataset.examples}
+    return files if len(set(files.values())) < len(files) else {}
 
 
 def _check_folds(folds: int, fold: int, validation_fraction: float) -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from fakd_jax.audit.findings import duplicates_in_training
 from fakd_jax.audit.record import Audit, find_audit
+from fakd_jax.data.appearance import Appearance
 from fakd_jax.data.dataset import ImageDataset
 from fakd_jax.data.groups import join_groups
 from fakd_jax.data.pipeline import Batch, ImageSource, eval_batches
@@ -159,6 +160,10 @@ def open_setup(
     images = choose_ids(dataset, split, workdir, predictor.metadata)
     if images.note:
         log(f"evaluation: {images.note}")
+    known, size = Appearance.of_training(predictor.metadata), predictor.preprocessing.image_size
+    if known and (unlike := known.describe_unlike(dataset, images.ids, size)):
+        log(f"evaluation: {unlike}")
+        images = replace(images, note="; ".join(filter(None, [images.note, unlike])))
     kept_in = data_cache_dir(predictor.metadata, cache_dir)
     return Setup(predictor, workdir, dataset, split, images, kept_in)
 

@@ -20,6 +20,12 @@ from ml_collections import ConfigDict
 from fakd_jax.data.augment import Augmentation
 from fakd_jax.data.augment_shifts import Shifts, problem_with
 from fakd_jax.data.intensity import RULES
+from fakd_jax.data.pixels.window import (
+    SLICE_AXES,
+    WINDOW_SYNTAX,
+    PixelRules,
+    is_window,
+)
 from fakd_jax.data.preparation import UNREADABLE
 from fakd_jax.data.preprocessing import Preprocessing
 from fakd_jax.data.splits import KINDS, NEED_GROUPS
@@ -86,6 +92,8 @@ class DataConfig:
     ]
     std: Annotated[Channels, (lambda value: all(map(POSITIVE[0], value)), "three numbers above 0")]
     intensity: Annotated[str, one_of(*RULES)]
+    window: Annotated[str, (is_window, WINDOW_SYNTAX)]
+    slice_axis: Annotated[str, one_of(*SLICE_AXES)]
     unreadable: Annotated[str, one_of(*UNREADABLE)]
     negative_class: str
     cache_dir: str
@@ -95,8 +103,13 @@ class DataConfig:
 
     @property
     def preprocessing(self) -> Preprocessing:
-        """How the networks' inputs are made from the images."""
+        """How the networks' inputs are made from pictures of 8 bits."""
         return Preprocessing(self.image_size, self.mean, self.std, intensity=self.intensity)
+
+    @property
+    def pixels(self) -> PixelRules:
+        """How files that are not pictures of 8 bits become such."""
+        return PixelRules.parse(self.window, self.slice_axis)
 
 
 @dataclass(frozen=True)

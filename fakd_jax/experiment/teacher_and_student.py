@@ -13,9 +13,12 @@ import numpy as np
 from flax import nnx
 
 from fakd_jax.audit.record import audit_duplicates
+from fakd_jax.data import appearance
+from fakd_jax.data.appearance import Appearance
 from fakd_jax.data.dataset import ImageDataset
 from fakd_jax.data.groups import fingerprint_of_groups, join_groups, read_groups
 from fakd_jax.data.pipeline import CachedImages, steps_per_epoch
+from fakd_jax.data.preprocessing import Preprocessing
 from fakd_jax.data.sources import open_dataset
 from fakd_jax.data.splits import NEED_GROUPS, Split, make_split
 from fakd_jax.data.training_masks import TrainingMasks
@@ -75,6 +78,7 @@ def open_experiment_data(config: ExperimentConfig) -> ExperimentData:
         cache_dir=config.data.cache_dir,
         unreadable=config.data.unreadable,
         phantom=dataclasses.asdict(config.data.phantom),
+        rules=config.data.pixels,
         log=LOGGER.info,
     )
     images = CachedImages(
@@ -234,6 +238,17 @@ class _Experiment:
         """The networks' compute type."""
         return compute_dtype(self.config.dtype)
 
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """The config's, with the rules by which the data's files became pictures."""
+        return dataclasses.replace(self.config.data.preprocessing, pixels=self.dataset.pixels)
+
+    @functools.cached_property
+    def appearance(self) -> dict[str, float]:
+        """How bright and how flat the training images are."""
+        size = self.config.data.image_size
+        return Appearance.of(self.images, self.split.train, size).to_dict()
+
     def teacher(self) -> tuple[Path | None, Teacher]:
         """Returns the frozen teacher: given, fine-tuned now or, if allowed, untrained."""
         config = self.config.teacher
@@ -262,8 +277,7 @@ class _Experiment:
                 f"the head of the teacher {checkpoint} is {metadata['head']}; fine-tune it with "
                 "--config teacher, or allow it with config.teacher.allow_untrained=True"
             )
-        preprocessing = self.config.data.preprocessing
-        require_same_task(checkpoint, metadata, self.dataset.class_names, preprocessing)
+        require_same_task(checkpoint, metadata, self.dataset.class_names, self.preprocessing)
         if self.config.teacher.checkpoint:
             self.record.pin("teacher.checkpoint", sha256_of_tree(model_state(network)))
         LOGGER.info("teacher: %s from %s", metadata["arch"], checkpoint)
@@ -336,7 +350,7 @@ class _Experiment:
             monitor=config.early_stopping.monitor,
             batch_size=config.batch_size,
             eval_batch_size=config.eval_batch_size,
-            preprocessing=config.data.preprocessing,
+            preprocessing=self.preprocessing,
             augmentation=config.augmentation,
             recalibrate_batch_norm=config.network(role).recalibrate_batch_norm,
             masks=self.masks if config.needs_masks(role) else None,
@@ -369,7 +383,7 @@ class _Experiment:
             "num_classes": len(dataset.class_names),
             "class_names": list(dataset.class_names),
             "overrides": network.overrides,
-            "preprocessing": config.data.preprocessing.to_dict(),
+            "preprocessing": self.preprocessing.to_dict(),
             "negative_class": config.data.negative_class,
             "head": "trained",
             "source": {
@@ -387,6 +401,7 @@ class _Experiment:
                 "audit": self.split.audit,
             },
             METADATA_KEY: self.learnt[role].to_metadata(),
+            appearance.METADATA_KEY: self.appearance,
             "config": config.to_dict(),
             "package_version": __version__,
         }

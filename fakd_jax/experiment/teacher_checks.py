@@ -59,10 +59,10 @@ def require_same_task(
             f"{', '.join(class_names)}; give a teacher of the same classes"
         )
     given = metadata.get("preprocessing")
-    if given is not None and Preprocessing.from_dict(given) != preprocessing:
+    if given is not None and not Preprocessing.from_dict(given).agrees_with(preprocessing):
         raise UserError(
             f"the teacher {checkpoint} was trained with another preprocessing ({given}); "
-            "set config.data.image_size, mean, std and intensity accordingly"
+            "set config.data.image_size, mean, std, intensity, window and slice_axis accordingly"
         )
 
 

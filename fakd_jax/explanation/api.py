@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Array, Float32, Shaped, UInt8
 
-from fakd_jax.data.preprocessing import decode_rgb, resize
+from fakd_jax.data.pixels.frames import read_picture
+from fakd_jax.data.preprocessing import resize
 from fakd_jax.errors import UserError
 from fakd_jax.explanation.methods.registry import create_explainer
 from fakd_jax.explanation.result import Explainer, Explanation, Score
@@ -99,8 +100,9 @@ def explain_image(
 
     Args:
       predictor: the network.
-      image: RGB of any size, uint8 in 0..255 or float in [0, 1], or an image file. It is resized
-        to the network's input first.
+      image: RGB of any size, uint8 in 0..255 or float in [0, 1], or an image file, of which
+        grey levels of more than 8 bits become 8 as in training. It is resized to the network's
+        input first.
       method: a key of :data:`fakd_jax.explanation.methods.registry.EXPLAINERS`.
       target: the class, by name or index; None explains the predicted one.
       seed: of superpixels and perturbations, not negative.
@@ -120,7 +122,7 @@ def explain_image(
         raise UserError(f"seed is {seed}; it must not be negative")
     explainer = create_explainer(method, **options)
     if isinstance(image, str | Path):
-        pixels = decode_rgb(Path(image), str(image))
+        pixels = read_picture(str(image), predictor.preprocessing.pixels)
     else:
         pixels = as_uint8(np.asarray(image)[None])[0]
     network = _network(predictor)

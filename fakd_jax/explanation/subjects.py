@@ -13,7 +13,8 @@ from jaxtyping import UInt8
 
 from fakd_jax.data.dataset import ImageDataset
 from fakd_jax.data.masks import mask_file
-from fakd_jax.data.preprocessing import decode_rgb
+from fakd_jax.data.pixels.frames import read_picture
+from fakd_jax.data.pixels.window import DEFAULT_RULES, PixelRules
 from fakd_jax.errors import UserError
 from fakd_jax.runtime.hashing import sha256
 
@@ -48,25 +49,35 @@ def data_record(dataset: ImageDataset, split: str, origin: str, per_class: int) 
     }
 
 
-def subjects_from_files(files: Sequence[str]) -> list[Subject]:
-    """Image files, each decoded once to check that it can be; duplicate paths count once.
+def require_readable(files: Sequence[str]) -> None:
+    """Decodes image files to check that they can be.
 
     Raises:
       UserError: some cannot be read; one line names them all.
     """
-    subjects, errors = [], []
+    errors = []
     for file in dict.fromkeys(files):
         try:
-            decode_rgb(Path(file), file)
+            read_picture(file)
         except UserError as error:
             errors.append(str(error))
-        subjects.append(
-            Subject(id=file, true_class=None, read=partial(decode_rgb, Path(file), file))
-        )
     if errors:
-        count = f"{len(errors)} of {len(subjects)} images cannot be read: "
-        raise UserError((count if len(subjects) > 1 else "") + "; ".join(errors))
-    return subjects
+        number = len(dict.fromkeys(files))
+        count = f"{len(errors)} of {number} images cannot be read: "
+        raise UserError((count if number > 1 else "") + "; ".join(errors))
+
+
+def subjects_from_files(files: Sequence[str], rules: PixelRules = DEFAULT_RULES) -> list[Subject]:
+    """Image files, or images of files as `path#index`; duplicate paths count once.
+
+    Args:
+      files: their paths.
+      rules: how files that are not pictures of 8 bits become such.
+    """
+    return [
+        Subject(id=file, true_class=None, read=partial(read_picture, file, rules))
+        for file in dict.fromkeys(files)
+    ]
 
 
 def subjects_from_dataset(

@@ -47,7 +47,13 @@ _SHAPE = {
     "class_names?": ([str], None),
     "overrides?": ({}, None),
     "preprocessing?": (
-        {"image_size?": int, "mean": [float], "std": [float], "interpolation?": str},
+        {
+            "image_size?": int,
+            "mean": [float],
+            "std": [float],
+            "interpolation?": str,
+            "pixels?": {"window": ({}, None), "slice_axis": str},
+        },
         None,
     ),
     "negative_class?": (str, None),

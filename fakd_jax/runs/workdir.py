@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from fakd_jax.data.dataset import ImageDataset
+from fakd_jax.data.pixels.window import DEFAULT_RULES, PixelRules
 from fakd_jax.errors import UserError
 from fakd_jax.runs.files import PHASES, RECORDS_FILE, evaluation_folder
 from fakd_jax.runtime.json_text import parse_json
@@ -70,6 +71,9 @@ def open_data(
 ) -> ImageDataset:
     """Opens data with the settings in a checkpoint's metadata; by default its training data.
 
+    Grey levels of more than 8 bits are brought to 8 by the window that the checkpoint keeps; if it
+    knows none, by the data alone.
+
     Raises:
       UserError: no source is given and the checkpoint names none; else as `open_dataset`.
     """
@@ -79,13 +83,28 @@ def open_data(
     source = source or settings.get("source") or (metadata.get("data") or {}).get("source")
     if not source:
         raise UserError("the checkpoint does not name the data it was trained on; give --data")
-    return open_dataset(
+    rules = pixel_rules(metadata)
+    dataset = open_dataset(
         source,
         cache_dir=data_cache_dir(metadata, cache_dir),
         unreadable=settings.get("unreadable", "error"),
         phantom=settings.get("phantom"),
+        rules=rules,
         log=log,
     )
+    if rules.window is None and dataset.pixels.window is not None:
+        log("data: the checkpoint keeps no such window: it was trained on images of 8 bits")
+    return dataset
+
+
+def pixel_rules(metadata: Mapping[str, Any]) -> PixelRules:
+    """The rules by which a checkpoint's training images became pictures of 8 bits.
+
+    Raises:
+      UserError: they are damaged.
+    """
+    stored = (metadata.get("preprocessing") or {}).get("pixels")
+    return DEFAULT_RULES if stored is None else PixelRules.from_dict(stored)
 
 
 def data_cache_dir(

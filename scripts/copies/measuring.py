@@ -15,7 +15,7 @@ from PIL import Image
 from fakd_jax.audit.matching.appearance import Thumbnails, read_thumbnails
 from fakd_jax.audit.matching.search import find_duplicates
 from fakd_jax.data.dataset import Example, ImageDataset
-from fakd_jax.data.preprocessing import decode_rgb
+from fakd_jax.data.pixels.raster import decode_rgb
 from fakd_jax.errors import UserError
 from fakd_jax.metrics.resampling import wilson_interval
 

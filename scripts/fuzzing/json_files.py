@@ -10,7 +10,9 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from fakd_jax.data.appearance import Appearance
 from fakd_jax.data.dataset import Description
+from fakd_jax.data.pixels.window import FULL_RANGE, PixelRules
 from fakd_jax.data.preparation import RECORDS_FORMAT
 from fakd_jax.data.preprocessing import Preprocessing
 from fakd_jax.data.sources import open_dataset
@@ -34,7 +36,8 @@ METADATA: dict[str, Any] = {
     "num_classes": 2,
     "class_names": ["a", "b"],
     "overrides": {"batch_norm_momentum": 0.5},
-    "preprocessing": Preprocessing().to_dict(),
+    "preprocessing": Preprocessing(pixels=PixelRules(FULL_RANGE)).to_dict(),
+    "appearance": Appearance(darkest=40, brightest=90, flattest=20).to_dict(),
     "negative_class": "a",
     "head": "trained",
     "source": {"step": 7, "compute_dtype": "float32"},
@@ -61,6 +64,7 @@ def _read_metadata(file: Path) -> None:
     metadata = load_metadata(file.parent)
     if stored := metadata.get("preprocessing"):
         Preprocessing.from_dict(stored)
+    Appearance.of_training(metadata)
     LearntImages.from_metadata(metadata)
     data_cache_dir(metadata)
     trained_dtype(metadata)

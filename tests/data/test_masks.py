@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fakd_jax.data.masks import read_mask
+from fakd_jax.data.masks import mask_file, read_mask
 from fakd_jax.errors import UserError
 
 
@@ -38,3 +38,12 @@ def test_damaged_and_huge_masks_are_user_errors(tmp_path: Path) -> None:
         file.write_bytes(content)
         with pytest.raises(UserError, match="cannot read the mask"):
             read_mask(file, (8, 8), 4)
+
+
+def test_a_mask_of_one_image_of_several_has_its_number(tmp_path: Path) -> None:
+    for name in ("a#3.png", "b.nii#12.png", "c.png"):
+        (tmp_path / name).touch()
+    assert mask_file(tmp_path, "a.tif#3") == tmp_path / "a#3.png"
+    assert mask_file(tmp_path, "a.tif#4") is None
+    assert mask_file(tmp_path, "b.nii.gz#12") == tmp_path / "b.nii#12.png"
+    assert mask_file(tmp_path, "c.jpg") == tmp_path / "c.png"

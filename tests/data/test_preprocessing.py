@@ -1,20 +1,14 @@
-import io
 import json
 import math
-import subprocess
-import sys
 from pathlib import Path
 
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from PIL import Image
 
+from fakd_jax.data.pixels.window import PixelRules, Window
 from fakd_jax.data.preprocessing import (
-    MAX_PIXELS,
-    MIN_SIDE,
     Preprocessing,
-    decode_rgb,
     normalise,
     resize,
     standardise,
@@ -24,204 +18,9 @@ from fakd_jax.errors import UserError
 GOLDENS = Path(__file__).parent.parent / "goldens" / "images.npz"
 
 
-def encoded(image: Image.Image, kind: str = "PNG", **options: object) -> bytes:
-    buffer = io.BytesIO()
-    image.save(buffer, format=kind, **options)
-    return buffer.getvalue()
-
-
 @pytest.fixture
-def grey() -> np.ndarray:
-    return np.arange(12 * 20, dtype=np.uint8).reshape(12, 20)
-
-
-@pytest.fixture
-def rgb(grey: np.ndarray) -> np.ndarray:
-    return np.stack([grey, grey[::-1], 255 - grey], axis=-1)
-
-
-@pytest.mark.parametrize("kind", ["PNG", "BMP", "TIFF", "WEBP"])
-def test_lossless_rgb_comes_back_unchanged(rgb: np.ndarray, kind: str) -> None:
-    options = {"lossless": True} if kind == "WEBP" else {}
-    decoded = decode_rgb(encoded(Image.fromarray(rgb), kind, **options), "x")
-    np.testing.assert_array_equal(decoded, rgb)
-    assert decoded.dtype == np.uint8
-    assert decoded.flags.writeable
-
-
-def test_path_and_bytes_decode_alike(rgb: np.ndarray, tmp_path: Path) -> None:
-    content = encoded(Image.fromarray(rgb), "JPEG")
-    (tmp_path / "a.jpg").write_bytes(content)
-    np.testing.assert_array_equal(decode_rgb(tmp_path / "a.jpg", "a"), decode_rgb(content, "a"))
-
-
-def test_grey_fills_all_channels(grey: np.ndarray) -> None:
-    decoded = decode_rgb(encoded(Image.fromarray(grey)), "x")
-    np.testing.assert_array_equal(decoded, np.repeat(grey[..., None], 3, axis=-1))
-
-
-def test_transparency_shows_black(rgb: np.ndarray) -> None:
-    alpha = np.zeros(rgb.shape[:2], np.uint8)
-    alpha[:, 5:10], alpha[:, 10:] = 128, 255
-    decoded = decode_rgb(encoded(Image.fromarray(np.dstack([rgb, alpha]))), "x")
-    assert not decoded[:, :5].any()
-    np.testing.assert_allclose(decoded[:, 5:10], rgb[:, 5:10] * (128 / 255), atol=1)
-    np.testing.assert_array_equal(decoded[:, 10:], rgb[:, 10:])
-
-
-def test_grey_with_alpha_shows_black(grey: np.ndarray) -> None:
-    image = Image.fromarray(np.dstack([grey, np.where(grey > 99, 255, 0).astype(np.uint8)]), "LA")
-    decoded = decode_rgb(encoded(image), "x")
-    np.testing.assert_array_equal(decoded[..., 1], np.where(grey > 99, grey, 0))
-
-
-@pytest.mark.parametrize("transparency", [7, bytes([255] * 7 + [0] + [255] * 248)])
-def test_transparent_palette_entry_shows_black(grey: np.ndarray, transparency: int | bytes) -> None:
-    image = Image.fromarray(grey, "L").convert("P")
-    image.putpalette([value for level in range(256) for value in (level, 255 - level, 9)])
-    decoded = decode_rgb(encoded(image, transparency=transparency), "x")
-    expected = np.stack([grey, 255 - grey, np.full_like(grey, 9)], axis=-1)
-    expected[grey == 7] = 0
-    np.testing.assert_array_equal(decoded, expected)
-
-
-def test_sixteen_bits_map_the_full_range_onto_the_full_range() -> None:
-    levels = np.zeros((MIN_SIDE, MIN_SIDE), np.uint16)
-    levels[0, :5] = 0, 65_535, 257 * 100, 257 * 100 + 128, 257 * 100 + 129
-    decoded = decode_rgb(encoded(Image.fromarray(levels)), "x")
-    assert decoded[0, :5, 0].tolist() == [0, 255, 100, 100, 101]
-    np.testing.assert_array_equal(decoded[..., 0], decoded[..., 2])
-
-
-@pytest.mark.parametrize("top", [-1, 65_536])
-def test_thirty_two_bits_out_of_range_are_refused(top: int) -> None:
-    levels = np.full((9, 9), 300, np.int32)
-    decoded = decode_rgb(encoded(Image.fromarray(levels), "TIFF"), "x")
-    assert decoded[0, 0, 0] == 1
-    levels[3, 3] = top
-    with pytest.raises(UserError, match="scan: grey levels"):
-        decode_rgb(encoded(Image.fromarray(levels), "TIFF"), "scan")
-
-
-def test_floating_point_pixels_are_refused() -> None:
-    content = encoded(Image.fromarray(np.ones((9, 9), np.float32)), "TIFF")
-    with pytest.raises(UserError, match="scan: floating-point"):
-        decode_rgb(content, "scan")
-
-
-def test_black_and_white_spans_the_range(grey: np.ndarray) -> None:
-    decoded = decode_rgb(encoded(Image.fromarray(grey > 99)), "x")
-    np.testing.assert_array_equal(decoded[..., 0], np.where(grey > 99, 255, 0))
-
-
-def test_cmyk_becomes_rgb() -> None:
-    image = Image.new("CMYK", (16, 16), (0, 255, 255, 0))
-    decoded = decode_rgb(encoded(image, "TIFF"), "x")
-    np.testing.assert_array_equal(decoded, np.full((16, 16, 3), (255, 0, 0)))
-
-
-def test_first_of_several_frames_is_taken(grey: np.ndarray) -> None:
-    first, second = Image.fromarray(grey), Image.fromarray(255 - grey)
-    content = encoded(first, "TIFF", save_all=True, append_images=[second])
-    np.testing.assert_array_equal(decode_rgb(content, "x")[..., 0], grey)
-
-
-@pytest.mark.parametrize(
-    ("orientation", "upright"),
-    [
-        (1, lambda a: a),
-        (2, lambda a: a[:, ::-1]),
-        (3, lambda a: a[::-1, ::-1]),
-        (4, lambda a: a[::-1]),
-        (5, lambda a: a.swapaxes(0, 1)),
-        (6, lambda a: np.rot90(a, -1)),
-        (7, lambda a: np.rot90(a, 2).swapaxes(0, 1)),
-        (8, lambda a: np.rot90(a)),
-    ],
-)
-def test_exif_orientation_is_applied(rgb: np.ndarray, orientation: int, upright: object) -> None:
-    exif = Image.Exif()
-    exif[0x0112] = orientation
-    decoded = decode_rgb(encoded(Image.fromarray(rgb), exif=exif), "x")
-    np.testing.assert_array_equal(decoded, upright(rgb))  # type: ignore[operator]
-
-
-@pytest.mark.parametrize("kind", ["PNG", "JPEG", "TIFF", "BMP", "GIF"])
-@pytest.mark.parametrize("kept", [0, 3, 0.1, 0.5, 0.9])
-def test_truncated_file_is_named(rgb: np.ndarray, kind: str, kept: float) -> None:
-    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
-    content = encoded(Image.fromarray(noise), kind)
-    cut = content[: kept if isinstance(kept, int) else int(kept * len(content))]
-    with pytest.raises(UserError, match=r"^Testing/glioma/a\.png: "):
-        decode_rgb(cut, "Testing/glioma/a.png")
-
-
-@pytest.mark.filterwarnings("ignore::UserWarning:PIL")  # pytest resets the filters of our own
-@pytest.mark.parametrize("kind", ["PNG", "JPEG", "TIFF", "BMP", "GIF", "WEBP"])
-def test_flipped_bytes_decode_or_raise_a_user_error(rgb: np.ndarray, kind: str) -> None:
-    rng = np.random.default_rng(0)
-    content = encoded(Image.fromarray(rgb), kind)
-    for _ in range(60):
-        damaged = np.frombuffer(content, np.uint8).copy()
-        damaged[rng.integers(0, len(damaged), 3)] = rng.integers(0, 256, 3)
-        try:
-            said = f"x: {decode_rgb(damaged.tobytes(), 'x').shape}"
-        except UserError as error:
-            said = str(error)
-        assert said.startswith("x: ")
-        assert "\n" not in said
-
-
-def test_other_files_are_no_images(tmp_path: Path) -> None:
-    (tmp_path / "notes.jpg").write_text("patient 12")
-    with pytest.raises(UserError, match=r"notes\.jpg: not an image"):
-        decode_rgb(tmp_path / "notes.jpg", "notes.jpg")
-    with pytest.raises(UserError, match="gone: there is no such"):
-        decode_rgb(tmp_path / "gone.png", "gone")
-    with pytest.raises(UserError, match="folder: "):
-        decode_rgb(tmp_path, "folder")
-
-
-@pytest.mark.parametrize("size", [(1, 1), (MIN_SIDE - 1, 100), (100, MIN_SIDE - 1)])
-def test_too_small_images_are_refused(size: tuple[int, int]) -> None:
-    with pytest.raises(UserError, match=rf"dot: {size[0]} × {size[1]} pixels is too small"):
-        decode_rgb(encoded(Image.new("L", size)), "dot")
-    decode_rgb(encoded(Image.new("L", (MIN_SIDE, MIN_SIDE))), "x")
-
-
-def bomb(width: int, height: int) -> bytes:
-    """A PNG whose header promises many pixels, without them."""
-    import struct
-    import zlib
-
-    header = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
-    end = b"IEND"
-    chunks = [header, b"IDAT" + zlib.compress(b"0"), end]
-    body = b"".join(
-        struct.pack(">I", len(chunk) - 4) + chunk + struct.pack(">I", zlib.crc32(chunk))
-        for chunk in chunks
-    )
-    return b"\x89PNG\r\n\x1a\n" + body
-
-
-def test_huge_images_are_refused_before_decoding(tmp_path: Path) -> None:
-    """In a process of its own: pytest resets the warning filters that hush Pillow."""
-    heights = (MAX_PIXELS // 1000 + 1, 90_000, 200_000, 4_000_000)
-    for height in heights:
-        (tmp_path / f"{height}.png").write_bytes(bomb(1000, height))
-    program = (
-        "import sys, pathlib\n"
-        "from fakd_jax.data.preprocessing import decode_rgb\n"
-        "from fakd_jax.errors import UserError\n"
-        "for file in sorted(pathlib.Path(sys.argv[1]).iterdir()):\n"
-        "    try: decode_rgb(file, file.name)\n"
-        "    except UserError as error: print(error)\n"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", program, str(tmp_path)], capture_output=True, text=True
-    )
-    assert done.stderr == ""
-    assert done.stdout.count(f"more than {MAX_PIXELS:,} pixels; scale it down") == len(heights)
+def rgb() -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (12, 20, 3), dtype=np.uint8)
 
 
 @pytest.mark.parametrize("name", ["wide", "tall", "small"])
@@ -275,10 +74,39 @@ def test_preprocessing_survives_json() -> None:
     }
 
 
+def test_rules_of_pixels_are_stored_where_they_matter() -> None:
+    settings = Preprocessing(pixels=PixelRules(Window("levels", 0, 4095), "coronal"))
+    stored = json.loads(json.dumps(settings.to_dict()))
+    assert stored["pixels"]["window"] == {
+        "rule": "levels",
+        "low": 0,
+        "high": 4095,
+        "own_first": True,
+    }
+    assert Preprocessing.from_dict(stored) == settings
+    del stored["pixels"]
+    assert Preprocessing.from_dict(stored) == Preprocessing()
+
+
+def test_networks_agree_unless_both_know_a_window() -> None:
+    plain = Preprocessing()
+    first, other = (
+        Preprocessing(pixels=PixelRules(Window("levels", 0, high))) for high in (4095, 65535)
+    )
+    assert plain.agrees_with(first)
+    assert first.agrees_with(plain)
+    assert first.agrees_with(first)
+    assert not first.agrees_with(other)
+    assert not plain.agrees_with(Preprocessing(image_size=32))
+    assert not plain.agrees_with(Preprocessing(pixels=PixelRules(slice_axis="coronal")))
+
+
 @pytest.mark.parametrize(
     "changes",
     [
         {"image_size": 0},
+        {"pixels": {"window": None}},
+        {"pixels": 3},
         {"mean": [0.5]},
         {"std": [0.5, 0, 0.5]},
         {"interpolation": "lanczos"},

@@ -53,7 +53,7 @@ def test_strays_are_named_and_masks_are_left_alone(small_tree: Path):
         "Training/a/Thumbs.db",
         "Training/a/._000.png",
         "Training/__MACOSX/x/000.png",
-        "Training/a/scan.dcm",
+        "Training/a/scan.mha",
         "other/000.png",
     ]
     for stray in [*strays, "masks/Training/a/000.png"]:

@@ -15,7 +15,8 @@ import pytest
 from PIL import Image
 
 from fakd_jax.data import kaggle, sources
-from fakd_jax.data.preprocessing import decode_rgb
+from fakd_jax.data.pixels.frames import read_picture
+from fakd_jax.data.pixels.raster import decode_rgb
 from fakd_jax.data.sources import open_dataset, save_prepared
 from fakd_jax.errors import UserError
 
@@ -128,7 +129,8 @@ def test_images_of_every_kind_are_read_as_the_one_decoder_reads_the_files(small_
     dataset = opened(small_tree)
     for name in ODD_IMAGES | PLAIN_IMAGES:
         image = dataset.read(dataset.index_of(f"Training/a/{name}"))
-        np.testing.assert_array_equal(image, decode_rgb(folder / name, name), err_msg=name)
+        expected = read_picture(str(folder / name), dataset.pixels)
+        np.testing.assert_array_equal(image, expected, err_msg=name)
     assert set(dataset.report["reencoded"]) == {f"Training/a/{name}" for name in ODD_IMAGES}
     assert dataset.report["reencoded"]["Training/a/rgba.png"] == "mode RGBA"
     assert dataset.report["reencoded"]["Training/a/turned.jpg"] == "EXIF orientation"

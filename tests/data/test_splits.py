@@ -189,3 +189,19 @@ def test_labelled_images_are_found_again_in_data_that_lack_some():
 def test_a_share_of_labels_out_of_range_is_refused(share):
     with pytest.raises(UserError, match="labelled_share"):
         make_split(dataset_of({"train": [4], "test": [1]}), seed=0, labelled_share=share)
+
+
+@pytest.mark.parametrize("kind", ["official", "grouped"])
+def test_images_of_one_file_stay_together(kind):
+    dataset = dataset_of({"train": [40, 40], "test": [8, 8]})
+    examples = [
+        dataclasses.replace(each, id=f"{each.split}/{each.label}/{number // 8}.tif#{number % 8}")
+        for number, each in enumerate(dataset.examples)
+    ]
+    dataset.examples = tuple(sorted(examples, key=lambda example: example.id))
+    groups = None if kind == "official" else {each.id: i for i, each in enumerate(examples)}
+    split = make_split(dataset, kind=kind, seed=0, groups=groups)
+    parts = [{id.partition("#")[0] for id in part} for part in (split.train, split.val, split.test)]
+    assert all(parts)
+    assert sum(map(len, parts)) == len(set.union(*parts))
+    assert split.groups.keys() == {example.id for example in examples}

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from fakd_jax.data.preprocessing import decode_rgb
+from fakd_jax.data.pixels.raster import decode_rgb
 from fakd_jax.errors import UserError
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"

@@ -14,7 +14,7 @@ from PIL import Image
 
 from fakd_jax.cli.runner import run_command
 from fakd_jax.data.phantom.dataset import phantom, write_phantoms
-from fakd_jax.data.preprocessing import decode_rgb
+from fakd_jax.data.pixels.raster import decode_rgb
 from fakd_jax.data.sources import open_dataset
 from fakd_jax.errors import UserError
 from fakd_jax.metrics.resampling import wilson_interval

@@ -18,7 +18,7 @@ from jaxtyping import Bool, Float32, Int, Shaped, UInt8
 
 from fakd_jax.audit.matching.progress import Progress
 from fakd_jax.data.dataset import Example
-from fakd_jax.data.preprocessing import decode_rgb
+from fakd_jax.data.pixels.raster import decode_rgb
 from fakd_jax.runtime.hashing import sha256
 from fakd_jax.runtime.mapping import HERE, Mapper
 from fakd_jax.runtime.scratch import scratch_array
