@@ -7,7 +7,8 @@ from fakd_jax.data import appearance
 from fakd_jax.data.appearance import METADATA_KEY, Appearance, describe_differences
 from fakd_jax.errors import UserError
 
-RNG = np.random.default_rng(0)
+NOISE = np.random.default_rng(0).normal(size=(16, 16, 1))
+NOISE = (NOISE - NOISE.mean()) / NOISE.std()
 
 
 class Images:
@@ -16,7 +17,7 @@ class Images:
     def __init__(self, **drawn: tuple[float, float]) -> None:
         self.examples = list(drawn)
         self._images = [
-            np.clip(RNG.normal(mean, spread, (16, 16, 1)), 0, 255).astype(np.uint8).repeat(3, -1)
+            np.clip(mean + spread * NOISE, 0, 255).astype(np.uint8).repeat(3, -1)
             for mean, spread in drawn.values()
         ]
 
