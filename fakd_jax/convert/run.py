@@ -171,10 +171,10 @@ def _describe_source(report: LoadReport, weights: Weights, seed: int) -> dict[st
 
 def _what_for(task: Task | None, report: LoadReport) -> str:
     """What the checkpoint can be used for."""
+    if report.fresh:
+        return f"its head is {report.head}: networks can start from it (config.<role>.pretrained)"
     if task is None:
         return INCOMPLETE
-    if report.fresh:
-        return f"its head is {report.head}: train it before it is evaluated, explained or teaches"
     size, mean, std = (getattr(task.preprocessing, key) for key in ("image_size", "mean", "std"))
     return (
         f"classes {', '.join(task.class_names)}; images of {size} pixels, mean {mean}, std {std}: "

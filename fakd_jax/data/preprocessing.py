@@ -111,6 +111,19 @@ class Preprocessing:
             grey_levels = to_fixed_levels(grey_levels, landmarks)
         return jnp.asarray(standardise(grey_levels, self.mean, self.std))
 
+    def renormalised(
+        self, inputs: Float32[Array, "B S S 3"], other: Preprocessing
+    ) -> Float32[Array, "B S S 3"]:
+        """The inputs of a network of other normalisation, from those of this one.
+
+        Args:
+          inputs: as of :meth:`inputs`, perhaps mixed with each other: both are affine.
+          other: differs in `mean` and `std` alone.
+        """
+        own_mean, own_std, mean, std = map(np.float64, (self.mean, self.std, other.mean, other.std))
+        scale, offset = own_std / std, (own_mean - mean) / std
+        return inputs * scale.astype(np.float32) + offset.astype(np.float32)
+
     def to_dict(self) -> dict[str, Any]:
         """The settings as JSON-able values, for :meth:`from_dict`."""
         values = asdict(self)

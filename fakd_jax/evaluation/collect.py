@@ -325,7 +325,7 @@ def _negative_class(predictor: Predictor) -> tuple[str | None, list[str]]:
     if negative is None:
         return None, [
             "missed tumours are not counted: the class without a tumour is unknown; name it at "
-            "training with config.data.negative_class"
+            "training with config.data.negative_class, or at conversion with --negative-class"
         ]
     if not negative or negative in predictor.class_names:
         return negative or None, []

@@ -219,5 +219,6 @@ def _preprocessing(
         return Preprocessing()
     raise UserError(
         f"{checkpoint} lacks 'preprocessing' in metadata.json, without which images cannot be "
-        "prepared; give a checkpoint that fakd_jax.train wrote"
+        "prepared; give a checkpoint that fakd_jax.train wrote, or convert the weights again with "
+        "--class-names, --image-size, --mean and --std (fakd convert)"
     )
