@@ -61,9 +61,9 @@ class ResNet(nn.Module):
         return self.fc(x.mean((2, 3)))
 
 
-def trained_resnet(seed: int = 0) -> ResNet:
+def trained_resnet() -> ResNet:
     """One whose weights and statistics are random, its logits well apart."""
-    torch.manual_seed(seed)
+    torch.manual_seed(0)
     model = ResNet().train()
     with torch.no_grad():
         for _ in range(3):  # running statistics

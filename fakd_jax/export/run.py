@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from fakd_jax.errors import UserError
 from fakd_jax.export.formats import FORMATS
 from fakd_jax.inference.predictor import Predictor
-from fakd_jax.runtime.atomic_files import make_folders, remove, sync, writing
+from fakd_jax.runtime.atomic_files import make_folders, sync, writing
 
 ADVICE = "choose another --output, or make room"
 
@@ -60,7 +61,8 @@ def export_checkpoint(
             os.replace(unfinished, output)
             sync(output.parent)
     finally:
-        remove(unfinished, advice=ADVICE)
+        with suppress(OSError):
+            unfinished.unlink(missing_ok=True)
     log(
         f"wrote {output} ({output.stat().st_size / 1e6:.1f} MB): {predictor.arch}, classes "
         f"{', '.join(predictor.class_names)}"

@@ -40,7 +40,7 @@ def train_in_pytorch(data: Path, file: Path):
     images, labels = map(torch.from_numpy, read_folder(data / "Training"))
     model = ResNet().train()
     optimizer = torch.optim.Adam(model.parameters(), 3e-3)
-    for _ in range(15):
+    for _ in range(40):
         optimizer.zero_grad()
         torch.nn.functional.cross_entropy(model(images), labels).backward()
         optimizer.step()

@@ -74,14 +74,11 @@ def test_our_network_in_pytorch(tmp_path: Path) -> None:
     assert_close(torch_logits(theirs, IMAGES), logits)
 
 
-@pytest.mark.parametrize("channel", [0, 7])
-def test_a_one_channel_network_gives_the_same_on_a_repeated_channel(
-    tmp_path: Path, channel: int
-) -> None:
+def test_a_one_channel_network_gives_the_same_on_a_repeated_channel(tmp_path: Path) -> None:
     torch = pytest.importorskip("torch")
     from tests.torch_networks import trained_resnet
 
-    grey = trained_resnet(seed=channel)
+    grey = trained_resnet()
     grey.conv1.weight = torch.nn.Parameter(grey.conv1.weight[:, :1].clone())
     torch.save(grey.state_dict(), tmp_path / "w.pth")
     task = Task(CLASS_NAMES, Preprocessing(IMAGE_SIZE, (0.4,) * 3, (0.3,) * 3))
