@@ -120,8 +120,9 @@ class Preprocessing:
           inputs: as of :meth:`inputs`, perhaps mixed with each other: both are affine.
           other: differs in `mean` and `std` alone.
         """
-        own_mean, own_std, mean, std = map(np.float64, (self.mean, self.std, other.mean, other.std))
-        scale, offset = own_std / std, (own_mean - mean) / std
+        std = np.array(other.std)
+        scale = np.array(self.std) / std
+        offset = (np.array(self.mean) - np.array(other.mean)) / std
         return inputs * scale.astype(np.float32) + offset.astype(np.float32)
 
     def to_dict(self) -> dict[str, Any]:

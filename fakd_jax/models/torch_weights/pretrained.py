@@ -45,7 +45,7 @@ def fetch_imagenet(
     *,
     cache_dir: Path | str | None = None,
     base_url: str | None = None,
-    log: Callable[[str], None] = print,
+    log: Callable[[str], object] = print,
 ) -> Path:
     """Finds torchvision's ImageNet weights in the cache, or downloads them.
 
@@ -95,7 +95,7 @@ def load_pretrained(
     pretrained: Path | str,
     *,
     cache_dir: Path | str | None = None,
-    log: Callable[[str], None] = print,
+    log: Callable[[str], object] = print,
 ) -> LoadReport:
     """Fills a new model with pretrained weights; a head that does not fit keeps its initial values.
 
