@@ -17,6 +17,8 @@ COMMANDS = {
     "stress": ("fakd_jax.stress.__main__", "measure a checkpoint under shifts of its images"),
     "audit": ("fakd_jax.audit.__main__", "find duplicates and shortcuts in data"),
     "study": ("fakd_jax.study.__main__", "train every method over seeds and splits, and compare"),
+    "convert": ("fakd_jax.convert.__main__", "turn PyTorch weights into a checkpoint"),
+    "export": ("fakd_jax.export.__main__", "write a checkpoint for other software"),
     "check": ("fakd_jax.check", "verify the checkpoints and records in a folder"),
 }
 

@@ -1,136 +1,14 @@
-"""Converts PyTorch weights to a checkpoint of fakd_jax.
+"""Converts PyTorch weights to a checkpoint of fakd_jax: the same as `fakd convert`.
 
     python scripts/convert_weights.py --arch resnet50 --input imagenet --output weights/resnet50
-    python scripts/convert_weights.py --arch mobilenet_v3_large --input backbone.pth \
-        --output weights/backbone --allow-missing classifier
 
-A `.pth` file needs PyTorch (`pip install -e '.[convert]'`), a `.safetensors` file does not.
-Everything in the file must fit the network. A head that it lacks, or has for another number of
-classes, is initialised at random only if `--allow-missing` names it.
+`fakd convert --help` describes the flags.
 """
 
 from __future__ import annotations
 
-import argparse
-import dataclasses
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
-
-import numpy as np
-from flax import nnx
-
-from fakd_jax.cli.runner import CommandParser, integer, run_command, use_compilation_cache
-from fakd_jax.errors import UserError
-from fakd_jax.models import available_models, create_model
-from fakd_jax.models.checkpoint import METADATA_FILE, MODEL_FOLDER, load_metadata, save_model
-from fakd_jax.models.state import model_state
-from fakd_jax.models.torch_weights import LoadReport, load_state_dict, read_state_dict
-from fakd_jax.models.torch_weights.names import key_table
-from fakd_jax.models.torch_weights.pretrained import IMAGENET, fetch_imagenet
-from fakd_jax.runtime.hashing import sha256_of_file
-from fakd_jax.runtime.sha256sums import SUMS_FILE
-from fakd_jax.version import __version__
-
-IMAGENET_CLASSES = 1000
-
-
-def main(argv: list[str]) -> None:
-    """Converts, and prints what became of every weight."""
-    flags = _parser().parse_args(argv)
-    output = Path(flags.output).expanduser().absolute()
-    replaces = _check_output(output)
-    use_compilation_cache()
-
-    download = flags.input == IMAGENET
-    source = fetch_imagenet(flags.arch) if download else Path(flags.input).expanduser()
-    state_dict = read_state_dict(source)
-    num_classes = flags.num_classes or _head_size(flags.arch, state_dict) or IMAGENET_CLASSES
-    model = create_model(flags.arch, num_classes=num_classes, rngs=nnx.Rngs(flags.seed))
-    report = dataclasses.replace(
-        load_state_dict(model, state_dict, allow_missing=flags.allow_missing),
-        source=str(source),
-        sha256=sha256_of_file(source),
-    )
-    save_model(output, model_state(model), _metadata(flags.arch, num_classes, report, flags.seed))
-
-    size = sum(file.stat().st_size for file in output.rglob("*") if file.is_file())
-    print(report.summary())
-    print(
-        f"{'replaced' if replaces else 'wrote'} {output} ({size / 1e6:.1f} MB): {flags.arch}, "
-        f"{num_classes} classes, head {report.head}"
-    )
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = CommandParser(
-        prog="convert_weights.py",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--arch", required=True, choices=available_models())
-    parser.add_argument(
-        "--input", required=True, metavar="FILE|imagenet", help="a .pth, .pt or .safetensors file"
-    )
-    parser.add_argument("--output", required=True, metavar="DIR", help="folder of the checkpoint")
-    parser.add_argument(
-        "--num-classes",
-        type=integer(1),
-        metavar="N",
-        help="default: that of the file's head, or 1000 if it has none",
-    )
-    parser.add_argument(
-        "--allow-missing",
-        nargs="+",
-        default=[],
-        metavar="PREFIX",
-        help="keys that may be missing or misshaped, such as fc or classifier",
-    )
-    parser.add_argument("--seed", type=int, default=0, help="of random initial values (default 0)")
-    return parser
-
-
-def _check_output(output: Path) -> bool:
-    """Whether `output` is a checkpoint to be replaced; refuses anything else there."""
-    if not output.exists() or (output.is_dir() and not any(output.iterdir())):
-        return False
-    names = {path.name for path in output.iterdir()} if output.is_dir() else set()
-    if names - {SUMS_FILE} == {METADATA_FILE, MODEL_FOLDER}:
-        load_metadata(output)
-        return True
-    raise UserError(
-        f"{output} exists and is not a converted checkpoint; choose another --output, or remove it"
-    )
-
-
-def _head_size(arch: str, state_dict: Mapping[str, np.ndarray]) -> int | None:
-    """The number of classes of the file's head, None if it has none."""
-    skeleton = nnx.eval_shape(lambda: create_model(arch, num_classes=1, rngs=nnx.Rngs(0)))
-    bias = state_dict.get(f"{key_table(skeleton).logits}.bias")
-    return None if bias is None else int(bias.shape[0])
-
-
-def _metadata(arch: str, num_classes: int, report: LoadReport, seed: int) -> dict[str, Any]:
-    return {
-        "arch": arch,
-        "num_classes": num_classes,
-        "class_names": None,
-        "overrides": {},
-        "preprocessing": None,
-        "negative_class": None,
-        "head": report.head,
-        "source": {
-            "file": Path(report.source or "").name,
-            "sha256": report.sha256,
-            "fresh": list(report.fresh),
-            "left_out": list(report.left_out),
-            "seed": seed if report.fresh else None,
-        },
-        "data": None,
-        "config": None,
-        "package_version": __version__,
-    }
-
+from fakd_jax.cli.runner import run_command
+from fakd_jax.convert.__main__ import main
 
 if __name__ == "__main__":
     run_command(main)

@@ -108,6 +108,20 @@ class Preprocessing:
             other = replace(other, pixels=same_window)
         return self == other
 
+    def renormalised(
+        self, inputs: Float32[Array, "B S S 3"], other: Preprocessing
+    ) -> Float32[Array, "B S S 3"]:
+        """The inputs of a network of other normalisation, from those of this one.
+
+        Args:
+          inputs: as of :meth:`inputs`, perhaps mixed with each other: both are affine.
+          other: differs in `mean` and `std` alone.
+        """
+        std = np.array(other.std)
+        scale = np.array(self.std) / std
+        offset = (np.array(self.mean) - np.array(other.mean)) / std
+        return inputs * scale.astype(np.float32) + offset.astype(np.float32)
+
     def to_dict(self) -> dict[str, Any]:
         """The settings as JSON-able values, for :meth:`from_dict`; without default pixel rules."""
         values = asdict(self) | {"mean": list(self.mean), "std": list(self.std)}

@@ -148,15 +148,20 @@ def open_setup(
 ) -> Setup:
     """Opens the data given, or else the training data, and finds the images of the split.
 
+    A network whose classes are in another order than the data's gives its outputs in the data's.
+
     Raises:
       UserError: no such data or split, or classes other than the network's.
     """
     dataset = open_data(predictor.metadata, source, cache_dir=cache_dir, log=log)
-    if tuple(dataset.class_names) != predictor.class_names:
+    if sorted(dataset.class_names) != sorted(predictor.class_names):
         raise UserError(
             f"the data's classes are {', '.join(dataset.class_names)}, the checkpoint's "
             f"{', '.join(predictor.class_names)}; give data with the checkpoint's classes"
         )
+    if tuple(dataset.class_names) != predictor.class_names:
+        log(f"evaluation: outputs in the data's order of classes, {', '.join(dataset.class_names)}")
+        predictor = predictor.with_class_order(dataset.class_names)
     images = choose_ids(dataset, split, workdir, predictor.metadata)
     if images.note:
         log(f"evaluation: {images.note}")
@@ -330,7 +335,7 @@ def _negative_class(predictor: Predictor) -> tuple[str | None, list[str]]:
     if negative is None:
         return None, [
             "missed tumours are not counted: the class without a tumour is unknown; name it at "
-            "training with config.data.negative_class"
+            "training with config.data.negative_class, or at conversion with --negative-class"
         ]
     if not negative or negative in predictor.class_names:
         return negative or None, []

@@ -74,6 +74,7 @@ def evaluate_checkpoint(
     require_writable(folder)
 
     setup = open_setup(predictor, workdir, source=source, split=split, cache_dir=cache_dir, log=log)
+    predictor = setup.predictor  # its outputs in the order of the data's classes
     collected = collect(setup, calibration=calibration, compare=compare, log=log)
     provenance = describe_provenance(predictor, setup.dataset, split, setup.images, workdir)
     metrics = measure(collected) | {

@@ -30,15 +30,14 @@ from fakd_jax.experiment.masks import training_masks
 from fakd_jax.experiment.record import ABSENT, RunRecord
 from fakd_jax.experiment.resume import PLACE_KEYS, resume_config, write_config
 from fakd_jax.experiment.settings import ExperimentConfig
-from fakd_jax.experiment.teacher_checks import learnt_images, require_same_task, teacher_checkpoint
+from fakd_jax.experiment.teacher_checks import learnt_images, teacher_checkpoint
+from fakd_jax.experiment.teacher_loading import load_teacher
 from fakd_jax.models import create_model
-from fakd_jax.models.checkpoint import build_model
-from fakd_jax.models.state import model_state
 from fakd_jax.models.torch_weights.pretrained import RANDOM, load_pretrained
 from fakd_jax.runs.files import SPLIT_FILE
 from fakd_jax.runs.learnt_images import METADATA_KEY, LearntImages
 from fakd_jax.runtime.coordination import from_writer, require_same, writer_first
-from fakd_jax.runtime.hashing import sha256_of_json, sha256_of_tree
+from fakd_jax.runtime.hashing import sha256_of_json
 from fakd_jax.runtime.precision import compute_dtype
 from fakd_jax.training.loop import run_phase
 from fakd_jax.training.metric_log import LOGGER
@@ -269,19 +268,17 @@ class _Experiment:
         return checkpoint, self._load_teacher(checkpoint)
 
     def _load_teacher(self, checkpoint: Path) -> Teacher:
-        network, metadata = build_model(
-            checkpoint, dtype=self.dtype, num_classes=len(self.dataset.class_names)
+        config = self.config
+        teacher, digest = load_teacher(
+            checkpoint,
+            self.dataset.class_names,
+            self.preprocessing,
+            dtype=self.dtype,
+            allow_untrained=config.teacher.allow_untrained,
         )
-        if metadata["head"] != "trained" and not self.config.teacher.allow_untrained:
-            raise UserError(
-                f"the head of the teacher {checkpoint} is {metadata['head']}; fine-tune it with "
-                "--config teacher, or allow it with config.teacher.allow_untrained=True"
-            )
-        require_same_task(checkpoint, metadata, self.dataset.class_names, self.preprocessing)
-        if self.config.teacher.checkpoint:
-            self.record.pin("teacher.checkpoint", sha256_of_tree(model_state(network)))
-        LOGGER.info("teacher: %s from %s", metadata["arch"], checkpoint)
-        return Teacher.freeze(network)
+        if config.teacher.checkpoint:
+            self.record.pin("teacher.checkpoint", digest)
+        return teacher
 
     def train_teacher(self) -> Path:
         """Fine-tunes the teacher with cross-entropy alone; returns its best checkpoint."""

@@ -1,4 +1,4 @@
-"""Checks of a given teacher: its checkpoint, whether it fits, and which images it has seen."""
+"""Checks of a given teacher: where its checkpoint is, and which images it has seen."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from fakd_jax.data.dataset import ImageDataset
-from fakd_jax.data.preprocessing import Preprocessing
 from fakd_jax.data.splits import Split
 from fakd_jax.errors import UserError
 from fakd_jax.experiment.settings import ExperimentConfig
@@ -33,37 +32,6 @@ def teacher_checkpoint(path: Path) -> Path:
             f"{path / 'student'} as config.teacher.checkpoint"
         )
     return resolve_checkpoint(path)
-
-
-def require_same_task(
-    checkpoint: Path,
-    metadata: Mapping[str, Any],
-    class_names: tuple[str, ...],
-    preprocessing: Preprocessing,
-) -> None:
-    """Checks that a teacher has the classes and the preprocessing of a run.
-
-    Args:
-      checkpoint: the teacher's, for messages.
-      metadata: the teacher's; what is missing in it passes.
-      class_names: of the run's data.
-      preprocessing: the run's.
-
-    Raises:
-      UserError: it has others.
-    """
-    known = tuple(metadata.get("class_names") or class_names)
-    if known != class_names:
-        raise UserError(
-            f"the teacher {checkpoint} was trained on the classes {', '.join(known)}, the data has "
-            f"{', '.join(class_names)}; give a teacher of the same classes"
-        )
-    given = metadata.get("preprocessing")
-    if given is not None and not Preprocessing.from_dict(given).agrees_with(preprocessing):
-        raise UserError(
-            f"the teacher {checkpoint} was trained with another preprocessing ({given}); "
-            "set config.data.image_size, mean, std, intensity, window and slice_axis accordingly"
-        )
 
 
 def learnt_images(

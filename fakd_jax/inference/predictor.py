@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from fakd_jax.data.preprocessing import Preprocessing, resize
 from fakd_jax.errors import UserError
 from fakd_jax.inference.batching import compute_in_batches
 from fakd_jax.models.checkpoint import build_model, load_metadata, resolve_checkpoint
+from fakd_jax.models.class_order import reorder_classes
 from fakd_jax.models.folding import FoldedNetwork
 from fakd_jax.models.kernels.compilation import compiler_options
 from fakd_jax.runtime.async_dispatch import wait_until_done
@@ -167,6 +168,16 @@ class Predictor:
         other.network, other.folded = model, FoldedNetwork.of(model)
         return other
 
+    def with_class_order(self, class_names: Sequence[str]) -> Predictor:
+        """The same network with its outputs in the order of `class_names`, which are its own."""
+        if tuple(class_names) == self.class_names:
+            return self
+        model = nnx.clone(self.network)
+        reorder_classes(model, self.class_names, class_names)
+        other = self.with_network(model)
+        other.class_names = tuple(class_names)
+        return other
+
     def _resize(self, images: UInt8[np.ndarray, "N H W 3"]) -> UInt8[np.ndarray, "N S S 3"]:
         """Resizes as in training."""
         side = self.preprocessing.image_size
@@ -219,5 +230,6 @@ def _preprocessing(
         return Preprocessing()
     raise UserError(
         f"{checkpoint} lacks 'preprocessing' in metadata.json, without which images cannot be "
-        "prepared; give a checkpoint that fakd_jax.train wrote"
+        "prepared; give a checkpoint that fakd_jax.train wrote, or convert the weights again with "
+        "--class-names, --image-size, --mean and --std (fakd convert)"
     )

@@ -1,7 +1,7 @@
 """Checkpoints of networks: arrays in Orbax, metadata beside them in JSON, digests of both.
 
 A checkpoint is a folder with `model/`, `metadata.json` and `SHA256SUMS`. Training and
-`scripts/convert_weights.py` write it; the predictor, evaluation and later trainings read it.
+`fakd convert` write it; the predictor, evaluation and later trainings read it.
 Arrays are stored without their placement, so what a GPU wrote opens on a CPU.
 
 Every read is verified twice: `SHA256SUMS` has a digest of each file, which finds a changed bit
@@ -164,7 +164,7 @@ def load_metadata(directory: Path | str) -> dict[str, Any]:
     if not file.is_file():
         raise DamagedError(
             f"no model checkpoint in {directory}: it has no {METADATA_FILE}; "
-            "give a folder written by fakd_jax.train or scripts/convert_weights.py"
+            "give a folder written by fakd train or fakd convert"
         )
     verifiable = (directory / SUMS_FILE).exists()
     if verifiable and (problems := damaged_files(directory, METADATA_FILE)):

@@ -89,6 +89,7 @@ def run_phase(phase: Phase, dataset: ImageSource, split: Split, workdir: Path) -
         ema_decay=phase.ema_decay,
         deterministic=phase.deterministic,
         placement=placement,
+        teacher_preprocessing=phase.teacher.preprocessing if phase.teacher else None,
     )
     recalibration = Recalibration(phase, dataset, rows, placement, steps)
     validation = Validation(phase, dataset, split.val, placement, steps, teacher_variables)

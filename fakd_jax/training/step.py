@@ -31,16 +31,21 @@ class Teacher(NamedTuple):
     """A frozen network: its structure in evaluation mode, and its variables.
 
     Nothing differentiates or saves it, hence nothing can change it (paper: "kept constant").
+
+    Attributes:
+      preprocessing: of its inputs, which may differ from the run's in normalisation; None for the
+        run's.
     """
 
     graphdef: nnx.GraphDef
     variables: nnx.State
+    preprocessing: Preprocessing | None = None
 
     @classmethod
-    def freeze(cls, network: nnx.Module) -> Teacher:
+    def freeze(cls, network: nnx.Module, preprocessing: Preprocessing | None = None) -> Teacher:
         """Makes a trained network a teacher: batch statistics fixed, no dropout."""
         network.eval()
-        return cls(*nnx.split(network))
+        return cls(*nnx.split(network), preprocessing)
 
     def network(self) -> nnx.Module:
         """Returns a copy of the network."""
@@ -82,6 +87,7 @@ def make_steps(
     ema_decay: float = 0.0,
     deterministic: bool = True,
     placement: Placement | None = None,
+    teacher_preprocessing: Preprocessing | None = None,
 ) -> Steps:
     """Builds the jitted steps of a phase.
 
@@ -102,6 +108,7 @@ def make_steps(
       deterministic: see :func:`fakd_jax.models.kernels.compilation.compiler_options`.
       placement: of states and sums, replicated, and of the teacher's outputs, split; None leaves
         them where the arguments are.
+      teacher_preprocessing: see :class:`Teacher`.
 
     Raises:
       ValueError: the objective needs a teacher and there is none.
@@ -125,6 +132,7 @@ def make_steps(
         deterministic,
         placement.replicated if placement else None,
         placement.split if placement else None,
+        teacher_preprocessing,
     )
 
 
@@ -142,6 +150,7 @@ def _jitted(
     deterministic: bool,
     whole: NamedSharding | None,
     split: NamedSharding | None,
+    teacher_preprocessing: Preprocessing | None,
 ) -> Steps:
     """The jitted steps, see :func:`make_steps`."""
 
@@ -155,6 +164,8 @@ def _jitted(
 
     def teacher_outputs(variables: nnx.State | None, images: jax.Array) -> TeacherOutputs:
         assert teacher_graphdef is not None
+        if teacher_preprocessing is not None:
+            images = preprocessing.renormalised(images, teacher_preprocessing)
         network = nnx.merge(teacher_graphdef, variables, copy=True)
         logits, features = forward(network, images, features=objective.teacher_features)
         return objective.teacher_outputs(logits, features)

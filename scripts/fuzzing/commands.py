@@ -23,7 +23,7 @@ from fuzzing.expected import scratch
 # Flags that wait for other processes or machines, or download.
 _NOT_TRIED = {"--coordinator-address", "--num-processes", "--process-id", "--distributed", "--help"}
 _PATHS = ("missing", "empty", "file", "damaged", "damaged/metadata.json", "é", "x" * 300, "file/x")
-# Last on each line: nothing there can be trained, explained or audited.
+# Last on each line: nothing there can be trained, explained, audited or converted.
 _ENDS = {
     "train": ["--config.data.source=missing"],
     "study": ["--config.base.data.source=missing"],
@@ -31,6 +31,8 @@ _ENDS = {
     "audit": ["--data=missing"],
     "explain": ["--checkpoint=missing"],
     "stress": ["--data=missing"],
+    "convert": ["--input=missing"],
+    "export": ["--checkpoint=missing"],
     "check": [],
 }
 

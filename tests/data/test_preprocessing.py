@@ -62,6 +62,16 @@ def test_normalise_refuses_floats() -> None:
         normalise(np.zeros((1, 4, 4, 3), np.float32), (0.5,) * 3, (0.5,) * 3)
 
 
+def test_inputs_of_one_normalisation_become_those_of_another_even_when_mixed() -> None:
+    images = np.random.default_rng(0).integers(0, 256, (2, 8, 8, 3), np.uint8)
+    here = Preprocessing(8)
+    other = Preprocessing(8, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+    inputs, expected = here.inputs(images), other.inputs(images)
+    np.testing.assert_allclose(here.renormalised(inputs, other), expected, atol=2e-6)
+    mixed, mixed_expected = (0.3 * each[:1] + 0.7 * each[1:] for each in (inputs, expected))
+    np.testing.assert_allclose(here.renormalised(mixed, other), mixed_expected, atol=2e-6)
+
+
 def test_preprocessing_survives_json() -> None:
     settings = Preprocessing(64, (0.1, 0.2, 0.3), (0.4, 0.5, 0.6))
     assert Preprocessing.from_dict(json.loads(json.dumps(settings.to_dict()))) == settings

@@ -18,7 +18,7 @@ from fakd_jax.errors import UserError
 from fakd_jax.inference.predictor import softmax
 from fakd_jax.models.layers import BatchNorm
 from tests.tiny import IMAGE_SIZE as SIDE
-from tests.tiny import edit_metadata, save_tiny_checkpoint
+from tests.tiny import edit_metadata, save_tiny_checkpoint, tiny_predictor
 
 CLASSES = ("glioma", "notumor", "pituitary")
 IMAGES = np.random.default_rng(0).integers(0, 256, (6, SIDE, SIDE, 3), dtype=np.uint8)
@@ -170,3 +170,14 @@ def test_metadata_must_fit_the_network(
 def test_settings_out_of_range_are_refused(checkpoint: Path, wrong: dict[str, Any]) -> None:
     with pytest.raises(UserError):
         Predictor.from_checkpoint(checkpoint, **wrong)
+
+
+def test_another_order_of_classes_moves_the_outputs_alone() -> None:
+    predictor = tiny_predictor()
+    images = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3), np.uint8)
+    logits = predictor.predict_logits(images)
+    other = predictor.with_class_order(("2", "0", "1"))
+    assert other.class_names == ("2", "0", "1")
+    np.testing.assert_array_equal(other.predict_logits(images), logits[:, [2, 0, 1]])
+    np.testing.assert_array_equal(predictor.predict_logits(images), logits)
+    assert predictor.with_class_order(predictor.class_names) is predictor

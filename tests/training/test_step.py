@@ -64,6 +64,17 @@ def made():
     return learner, teacher, optimizer, steps
 
 
+def test_a_teacher_is_given_images_as_it_normalises_them():
+    own = Preprocessing(SIZE, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+    learner, teacher, optimizer = make_learner(), make_teacher(), optax.sgd(0.1)
+    more = {"teacher_preprocessing": own}
+    steps = steps_of(learner, teacher.graphdef, FAKD, optimizer, **more)
+    batch = make_batch()
+    expected, _ = forward(teacher.network(), own.inputs(batch["image"]))
+    outputs = steps.teach(teacher.variables, batch)
+    np.testing.assert_allclose(outputs.logits, expected, rtol=1e-4, atol=1e-5)
+
+
 def test_every_parameter_moves_and_the_teacher_does_not(made):
     learner, teacher, optimizer, steps = made
     state = initial_state(learner, optimizer, averages=True)

@@ -17,7 +17,7 @@ from fakd_jax.runtime.hashing import sha256_of_file
 _CHUNK = 1 << 20
 _TIMEOUT_SECONDS = 30.0  # for a connection and for each wait for bytes, not for the whole file
 
-Log = Callable[[str], None]
+Log = Callable[[str], object]
 
 
 def download(url: str, target: Path, *, sha256_prefix: str, log: Log = print) -> Path:

@@ -1,10 +1,10 @@
-"""PyTorch checkpoints and safetensors files as NumPy arrays, without executing their code."""
+"""Files of PyTorch weights as NumPy arrays, without executing anything in them."""
 
 from __future__ import annotations
 
+import dataclasses
 import math
-import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,51 +12,77 @@ import ml_dtypes
 import numpy as np
 
 from fakd_jax.errors import UserError
-
-# Keys under which training scripts store a state dict, and prefixes that wrappers add to its keys
-# (DataParallel and DistributedDataParallel, torch.compile).
-_NESTED_UNDER = ("state_dict", "model_state_dict", "model")
-_WRAPPER_PREFIXES = ("module.", "_orig_mod.")
-
-_SAFETENSORS_DTYPES: dict[str, Any] = {
-    "F64": np.float64,
-    "F32": np.float32,
-    "F16": np.float16,
-    "BF16": ml_dtypes.bfloat16,
-    "I64": np.int64,
-    "I32": np.int32,
-    "I16": np.int16,
-    "I8": np.int8,
-    "U8": np.uint8,
-    "BOOL": np.bool_,
-}
+from fakd_jax.models.torch_weights.content import refuse_other_content
+from fakd_jax.models.torch_weights.locate import Weights, find_weights, with_head
+from fakd_jax.models.torch_weights.names import KeyTable
+from fakd_jax.models.torch_weights.pickles import read_pickle
+from fakd_jax.models.torch_weights.safetensors_files import read_safetensors, weight_files
 
 
-def read_state_dict(path: Path | str) -> dict[str, np.ndarray]:
-    """Reads a state dict from a `.pth` or `.pt` file (needs PyTorch) or a `.safetensors` file.
+def read_weights(
+    path: Path | str,
+    table: KeyTable | None = None,
+    *,
+    key: str | None = None,
+    ema: bool = False,
+    head: str | None = None,
+) -> Weights:
+    """Reads a network's weights, wherever in the file they are.
 
-    The dict may be nested under `state_dict`, `model_state_dict` or `model`; prefixes of wrappers
-    (`module.`) are removed.
+    Args:
+      path: a `.safetensors` file, an index of shards (`….safetensors.index.json`), a folder with
+        one of the two, or a file of `torch.save` (needs PyTorch).
+      table: the names of the network's arrays, by which it is found in the file; None takes any
+        array for the network's.
+      key: dotted name of the part of the file to look at; None for all of it.
+      ema: whether to take averaged weights rather than plain ones.
+      head: linear layer that takes the place of the network's last one, see :func:`with_head`.
 
     Returns:
-      Arrays by PyTorch key; floating-point ones as float32, others in their own dtype.
+      NumPy arrays by PyTorch key, without a prefix that all have in common; floating-point ones as
+      float32, others in their own dtype.
 
     Raises:
       UserError: no such file; not a checkpoint or a damaged one; pickled code in it (refused:
-        `weights_only=True`); no state dict in it; PyTorch is needed and not installed.
+        `weights_only=True`); no state dict in it, or several; PyTorch is needed and not installed.
     """
     path = Path(path).expanduser()
-    if not path.is_file():
-        kind = "is a folder, not a file" if path.is_dir() else "does not exist"
-        raise UserError(f"the weights file {path} {kind}; check the path")
-    tree = _read_safetensors(path) if path.suffix == ".safetensors" else _read_torch(path)
-    size = path.stat().st_size
+    files = weight_files(path)
+    for file in files:
+        refuse_other_content(file)
+    is_safe = files[0].suffix == ".safetensors"
+    tree = read_safetensors(files) if is_safe else read_pickle(files[0])
+    weights = find_weights(tree, str(path), table, key=key, ema=ema)
+    if head is not None:
+        if table is None:
+            raise ValueError("a head needs the network's key table")
+        weights = with_head(weights, head, table, str(path))
+    size = sum(file.stat().st_size for file in files)
     arrays = {}
-    for key, value in _state_dict_in(tree, path).items():
+    for name, value in weights.arrays.items():
         if math.prod(value.shape) > size:  # a view that repeats a few values, or has none
-            raise UserError(f"{path} lacks most of the values of {key}; save dense tensors")
-        arrays[str(key)] = as_array(value)
-    return _without_wrapper_prefixes(arrays)
+            raise UserError(f"{path} lacks most of the values of {name}; save dense tensors")
+        arrays[name] = as_array(value)
+    return dataclasses.replace(weights, arrays=arrays)
+
+
+def read_state_dict(
+    path: Path | str, *, log: Callable[[str], object] = print, **options: Any
+) -> dict[str, np.ndarray]:
+    """The arrays of :func:`read_weights`, logging what was chosen, taken off and left out.
+
+    Args:
+      path: see there.
+      log: called with each line.
+      **options: `table`, `key`, `ema` and `head`, see there.
+
+    Raises:
+      UserError: see there.
+    """
+    weights = read_weights(path, **options)
+    for note in weights.notes:
+        log(f"{path}: {note}")
+    return dict(weights.arrays)
 
 
 def as_array(value: Any) -> np.ndarray:
@@ -73,94 +99,3 @@ def as_array(value: Any) -> np.ndarray:
     array = np.asarray(value)
     floating = np.issubdtype(array.dtype, np.floating) or array.dtype == ml_dtypes.bfloat16
     return array.astype(np.float32) if floating else array
-
-
-def _read_safetensors(path: Path) -> dict[str, np.ndarray]:
-    import safetensors
-
-    try:
-        entries = safetensors.deserialize(path.read_bytes())
-    except (OSError, safetensors.SafetensorError) as error:
-        raise UserError(
-            f"{path} is not a readable safetensors file ({error}); download it again"
-        ) from error
-    unknown = {entry["dtype"] for _, entry in entries} - _SAFETENSORS_DTYPES.keys()
-    if unknown:
-        raise UserError(
-            f"{path} has values of dtype {', '.join(sorted(unknown))}; save it as float32"
-        )
-    return {
-        key: np.frombuffer(entry["data"], _SAFETENSORS_DTYPES[entry["dtype"]]).reshape(
-            entry["shape"]
-        )
-        for key, entry in entries
-    }
-
-
-def _read_torch(path: Path) -> Any:
-    """`torch.load` without executing pickled code."""
-    try:
-        import torch
-    except ImportError as error:
-        raise UserError(
-            f"reading {path.name} needs PyTorch: pip install -e '.[convert]' "
-            "(a .safetensors file does not)"
-        ) from error
-    try:
-        _require_uncompressed(path)
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except UserError:
-        raise
-    except Exception as error:  # a broken file makes the unpickler raise nearly anything
-        complaint = str(error)
-    # PyTorch's words for a foreign class in the pickle (torch/_weights_only_unpickler.py) and for
-    # TorchScript archives (torch/serialization.py); all else is damage or another format.
-    if "GLOBAL" in complaint or "TorchScript" in complaint:
-        raise UserError(
-            f"{path} holds pickled Python code, which is never run; save only the weights: "
-            "torch.save(model.state_dict(), FILE)"
-        )
-    raise UserError(
-        f"{path} is not a PyTorch checkpoint, or a damaged one "
-        f"({path.stat().st_size:,} bytes); download it again"
-    )
-
-
-def _require_uncompressed(path: Path) -> None:
-    """Refuses an archive that swells in memory; PyTorch compresses none."""
-    if zipfile.is_zipfile(path):
-        with zipfile.ZipFile(path) as archive:
-            if any(info.file_size > path.stat().st_size for info in archive.infolist()):
-                raise UserError(f"{path} is compressed; save it again with torch.save")
-
-
-def _state_dict_in(tree: Any, path: Path, depth: int = 0) -> Mapping[str, Any]:
-    """Finds the mapping from names to tensors in a file's content."""
-    if depth <= len(_NESTED_UNDER) and isinstance(tree, Mapping):
-        nested = [key for key in _NESTED_UNDER if isinstance(tree.get(key), Mapping)]
-        if len(nested) > 1:
-            raise UserError(
-                f"{path} has several state dicts ({', '.join(nested)}); save the one to use"
-            )
-        if nested:
-            return _state_dict_in(tree[nested[0]], path, depth + 1)
-        others = [key for key, value in tree.items() if not hasattr(value, "shape")]
-        if tree and not others:
-            return tree
-        if len(others) < len(tree):
-            raise UserError(
-                f"{path} mixes weights with other things ({', '.join(map(str, others))}); "
-                "save only the weights: torch.save(model.state_dict(), FILE)"
-            )
-    raise UserError(
-        f"no state dict in {path}: expected tensors by name, directly or under "
-        f"{', '.join(_NESTED_UNDER)}; save model.state_dict()"
-    )
-
-
-def _without_wrapper_prefixes(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    for prefix in _WRAPPER_PREFIXES:
-        if all(key.startswith(prefix) for key in arrays):
-            stripped = {key.removeprefix(prefix): value for key, value in arrays.items()}
-            return _without_wrapper_prefixes(stripped)
-    return arrays

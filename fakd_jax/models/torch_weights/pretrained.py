@@ -13,9 +13,10 @@ from fakd_jax.errors import UserError
 from fakd_jax.models.checkpoint import load_model, resolve_checkpoint
 from fakd_jax.models.torch_weights.convert import LoadReport, load_state_dict, to_state_dict
 from fakd_jax.models.torch_weights.download import download
-from fakd_jax.models.torch_weights.files import read_state_dict
+from fakd_jax.models.torch_weights.files import read_weights
 from fakd_jax.models.torch_weights.names import key_table
-from fakd_jax.runtime.hashing import sha256_of_file, sha256_of_tree
+from fakd_jax.models.torch_weights.safetensors_files import sha256_of_weights
+from fakd_jax.runtime.hashing import sha256_of_tree
 
 IMAGENET = "imagenet"
 RANDOM = ("", "none")
@@ -44,7 +45,7 @@ def fetch_imagenet(
     *,
     cache_dir: Path | str | None = None,
     base_url: str | None = None,
-    log: Callable[[str], None] = print,
+    log: Callable[[str], object] = print,
 ) -> Path:
     """Finds torchvision's ImageNet weights in the cache, or downloads them.
 
@@ -94,7 +95,7 @@ def load_pretrained(
     pretrained: Path | str,
     *,
     cache_dir: Path | str | None = None,
-    log: Callable[[str], None] = print,
+    log: Callable[[str], object] = print,
 ) -> LoadReport:
     """Fills a new model with pretrained weights; a head that does not fit keeps its initial values.
 
@@ -123,8 +124,15 @@ def load_pretrained(
             f"pretrained weights {str(pretrained)!r}: no such file or folder; "
             f"give one that exists, or '{IMAGENET}'"
         )
-    report = load_state_dict(model, read_state_dict(path), allow_missing=[key_table(model).head])
-    return dataclasses.replace(report, source=str(path), sha256=sha256_of_file(path))
+    table = key_table(model)
+    weights = read_weights(path, table)
+    report = load_state_dict(model, weights.arrays, allow_missing=[table.head])
+    return dataclasses.replace(
+        report,
+        source=str(path),
+        sha256=sha256_of_weights(path),
+        notes=(*weights.notes, *report.notes),
+    )
 
 
 def _load_folder(model: nnx.Module, arch: str, folder: Path) -> LoadReport:

@@ -251,7 +251,7 @@ class TestHeads:
         assert f"{logits}.bias has (10,), the model (4,)" in report.left_out
         path = f"params.{logits.replace('.', '_')}.kernel"
         np.testing.assert_array_equal(flat(model)[path], before[path])
-        assert "left out, of another shape" in report.summary()
+        assert "left out, as they do not fit" in report.summary()
 
     def test_a_layer_is_drawn_as_a_whole(self, drawn: dict[str, nnx.Module]) -> None:
         """A bias that fits beside a kernel that is lacking would be half a layer."""
@@ -280,6 +280,94 @@ class TestHeads:
         model = fresh(drawn, "tiny_mobilenet")
         with pytest.raises(UserError, match="allow_missing names clasifier, which"):
             load_state_dict(model, random_state_dict(model), allow_missing=["clasifier"])
+
+    @pytest.mark.parametrize(
+        ("arch", "layers"),
+        [
+            ("tiny_resnet", {"fc.0": (16, 256), "fc.3": (4, 16)}),
+            ("tiny_mobilenet", {"classifier.1": (4, 240)}),
+            ("tiny_mobilenet", {"classifier.3.0": (9, 32), "classifier.3.2": (4, 9)}),
+        ],
+    )
+    def test_a_head_of_another_kind_is_replaced_where_that_is_allowed(
+        self, drawn: dict[str, nnx.Module], arch: str, layers: dict[str, tuple[int, int]]
+    ) -> None:
+        model, head = fresh(drawn, arch), HEADS[arch]
+        before, weights = flat(model), random_state_dict(model)
+        weights = {key: v for key, v in weights.items() if not key.startswith(f"{head}.")}
+        for layer, shape in layers.items():
+            weights |= {f"{layer}.weight": np.zeros(shape), f"{layer}.bias": np.zeros(shape[0])}
+        with pytest.raises(UserError, match=rf"extra: .*--allow-missing {head}"):
+            load_state_dict(model, weights)
+        assert_unchanged(model, before)
+        report = load_state_dict(model, weights, allow_missing=[head])
+        assert report.head == "untrained"
+        assert len(report.left_out) == 2 * len(layers)
+        assert all(key.startswith(f"{head}.") for key in report.fresh)
+        after = flat(model)
+        for path in before:
+            assert np.array_equal(after[path], before[path]) == (f"params.{head}" in path)
+
+    def test_what_stands_beside_a_head_that_is_loaded_is_not_excused(
+        self, drawn: dict[str, nnx.Module]
+    ) -> None:
+        model = fresh(drawn, "tiny_resnet")
+        weights = random_state_dict(model) | {"fc.0.weight": np.ones(256, np.float32)}
+        with pytest.raises(UserError, match=r"\(1 extra\): extra: fc\.0\.weight"):
+            load_state_dict(model, weights, allow_missing=["fc"])
+
+
+class TestOtherFiles:
+    def test_a_prefix_is_taken_off_and_strangers_outside_it_are_named(
+        self, drawn: dict[str, nnx.Module]
+    ) -> None:
+        model = fresh(drawn, "tiny_resnet")
+        weights = random_state_dict(model)
+        saved = {f"net.module.{key}": value for key, value in weights.items()}
+        report = load_state_dict(model, saved | {"criterion.weight": np.ones(4)})
+        np.testing.assert_array_equal(flat(model)["params.fc.bias"], weights["fc.bias"])
+        assert [note for note in report.notes if "net.module." in note and "criterion" in note]
+
+    def test_extra_keys_only_below_an_allowed_prefix(self, drawn: dict[str, nnx.Module]) -> None:
+        model = fresh(drawn, "tiny_resnet")
+        weights = random_state_dict(model) | {"aux.0.weight": np.ones(2), "auxiliary": np.ones(1)}
+        with pytest.raises(UserError, match=r"\(1 extra\): extra: auxiliary"):
+            load_state_dict(model, weights, allow_extra=["aux"])
+        report = load_state_dict(model, weights, allow_extra=["aux", "auxiliary"])
+        assert report.head == "pretrained"
+        assert "aux.0.weight" in report.notes[0]
+
+    def test_a_one_channel_stem_only_on_request(self, drawn: dict[str, nnx.Module]) -> None:
+        """The three-channel network on a repeated channel is the one-channel network on it."""
+        model = fresh(drawn, "tiny_mobilenet")
+        weights, before = random_state_dict(model), flat(model)
+        grey = weights["features.0.0.weight"][:, :1]
+        weights["features.0.0.weight"] = grey
+        with pytest.raises(UserError, match="--grey-stem"):
+            load_state_dict(model, weights)
+        assert_unchanged(model, before)
+        report = load_state_dict(model, weights, grey_stem=True)
+        assert "features.0.0.weight" in report.notes[0]
+        kernel = flat(model)["params.features.0.conv.kernel"]
+        assert kernel.shape == (3, 3, 3, 16)
+        patch = np.random.default_rng(0).normal(size=(3, 3))
+        once = np.einsum("hw,ohw->o", patch, grey[:, 0])
+        thrice = np.einsum("hw,hwio->o", patch, kernel)
+        np.testing.assert_allclose(thrice, once, rtol=1e-6, atol=1e-6)
+        with pytest.raises(UserError, match="leave it out"):
+            load_state_dict(model, random_state_dict(model), grey_stem=True)
+
+    @pytest.mark.parametrize(("width", "is_offered"), [(256, True), (99, False)])
+    def test_a_last_layer_of_another_name_is_pointed_at(
+        self, drawn: dict[str, nnx.Module], width: int, is_offered: bool
+    ) -> None:
+        model = fresh(drawn, "tiny_resnet")
+        weights = random_state_dict(model)
+        del weights["fc.bias"], weights["fc.weight"]
+        weights |= {"fc.1.weight": np.zeros((4, width)), "fc.1.bias": np.zeros(4)}
+        with pytest.raises(UserError) as caught:
+            load_state_dict(model, weights)
+        assert ("--head fc.1" in str(caught.value)) == is_offered
 
 
 @pytest.mark.torch

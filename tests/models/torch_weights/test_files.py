@@ -16,6 +16,7 @@ import safetensors.numpy
 
 from fakd_jax.errors import UserError
 from fakd_jax.models.torch_weights.files import as_array, read_state_dict
+from fakd_jax.models.torch_weights.names import RESNET
 
 
 class TestSafetensors:
@@ -37,28 +38,23 @@ class TestSafetensors:
         for key, value in values.items():
             np.testing.assert_array_equal(read[key], value)
 
-    def test_bfloat16_and_wrapper_prefixes(self, tmp_path: Path) -> None:
+    def test_bfloat16_and_prefixes(self, tmp_path: Path) -> None:
         value = np.array([[1.5, -0.25]], ml_dtypes.bfloat16)
         entry = {"dtype": "BF16", "shape": value.shape, "data_offsets": [0, value.nbytes]}
         header = json.dumps({"module._orig_mod.fc.weight": entry}).encode()
         file = tmp_path / "w.safetensors"
         file.write_bytes(len(header).to_bytes(8, "little") + header + value.tobytes())
-        read = read_state_dict(file)
+        assert list(read_state_dict(file)) == ["module._orig_mod.fc.weight"]
+        read = read_state_dict(file, table=RESNET)
         assert list(read) == ["fc.weight"]
         assert read["fc.weight"].dtype == np.float32
         np.testing.assert_array_equal(read["fc.weight"], [[1.5, -0.25]])
-
-    def test_a_prefix_that_not_all_keys_have_stays(self, tmp_path: Path) -> None:
-        file = tmp_path / "w.safetensors"
-        one = np.ones(1, np.float32)
-        safetensors.numpy.save_file({"module.a": one, "b": one}, file)
-        assert set(read_state_dict(file)) == {"module.a", "b"}
 
     def test_damaged_or_empty(self, tmp_path: Path) -> None:
         file = tmp_path / "w.safetensors"
         safetensors.numpy.save_file({"a": np.ones(9, np.float32)}, file)
         whole = file.read_bytes()
-        for content in (b"", b"<html>not found</html>", whole[:-3]):
+        for content in (b"", b"not found", whole[:-3]):
             file.write_bytes(content)
             with pytest.raises(UserError, match="not a readable safetensors file"):
                 read_state_dict(file)
@@ -70,7 +66,7 @@ class TestSafetensors:
 def test_wrong_paths(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="does not exist"):
         read_state_dict(tmp_path / "nowhere.pth")
-    with pytest.raises(UserError, match="is a folder"):
+    with pytest.raises(UserError, match=r"has no \.safetensors file"):
         read_state_dict(tmp_path)
 
 
@@ -103,7 +99,7 @@ class TestTorchFiles:
         weights = {f"{prefix}fc.weight": tensor, f"{prefix}n": torch.tensor(3)}
         saved = weights if under is None else {under: weights, "epoch": 3}
         torch.save(saved, tmp_path / "w.pth")
-        read = read_state_dict(tmp_path / "w.pth")
+        read = read_state_dict(tmp_path / "w.pth", table=RESNET)
         assert set(read) == {"fc.weight", "n"}
         assert read["fc.weight"].dtype == np.float32
         np.testing.assert_array_equal(read["fc.weight"], [[1.5, -0.25]])
@@ -131,7 +127,7 @@ class TestTorchFiles:
         file = tmp_path / "w.pth"
         torch.save({"a": torch.ones(999)}, file)
         whole = file.read_bytes()
-        for content in (b"", b"<html>not found</html>", whole[: len(whole) // 2], b"PK\x03\x04"):
+        for content in (b"", b"not found", whole[: len(whole) // 2], b"PK\x03\x04"):
             file.write_bytes(content)
             with pytest.raises(UserError, match="is not a PyTorch checkpoint, or a damaged one"):
                 read_state_dict(file)
@@ -142,8 +138,7 @@ class TestTorchFiles:
             (one, "no state dict in"),
             ({}, "no state dict in"),
             ({"epoch": 3}, "no state dict in"),
-            ({"a": one, "epoch": 3}, r"mixes weights with other things \(epoch\)"),
-            ({"model": {"a": one}, "state_dict": {"a": one}}, "several state dicts"),
+            ({"model": {"a": one}, "state_dict": {"a": one.clone()}}, "in several places"),
         ]:
             torch.save(content, file)
             with pytest.raises(UserError, match=message):

@@ -1,0 +1,92 @@
+"""Safetensors with torchvision's names: what PyTorch loads into the same network."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+from flax import nnx
+
+from fakd_jax.errors import UserError
+from fakd_jax.inference.adapter import weights_sha256
+from fakd_jax.inference.predictor import Predictor
+from fakd_jax.models.registry import create_as_stored
+from fakd_jax.models.state import flatten_state, model_state
+from fakd_jax.models.torch_weights import load_state_dict, read_weights, to_state_dict
+from fakd_jax.models.torch_weights.names import key_table
+from fakd_jax.version import __version__
+
+SUFFIX = ".safetensors"
+NUM_IMAGES = 2  # that the exported and the original network are compared on
+
+
+def write(predictor: Predictor, path: Path) -> None:
+    """Writes a network's arrays as float32 in PyTorch's layouts, and what its use requires.
+
+    The header has `arch`, `num_classes`, `class_names`, `preprocessing`, `negative_class`,
+    `overrides` and `weights_sha256` as JSON texts.
+
+    Raises:
+      UserError: PyTorch has no names for this network.
+    """
+    import safetensors.numpy
+
+    state_dict = to_state_dict(model_state(predictor.network), key_table(predictor.network))
+    # safetensors writes a transposed view's memory as it lies.
+    arrays = {key: np.ascontiguousarray(value, np.float32) for key, value in state_dict.items()}
+    safetensors.numpy.save_file(arrays, path, _header(predictor))
+
+
+def verify(predictor: Predictor, path: Path) -> str:
+    """Reads a written file back into a new network, and compares weights and logits bit by bit.
+
+    Raises:
+      UserError: they differ.
+    """
+    table = key_table(predictor.network)
+    model = nnx.eval_shape(lambda: create_as_stored(predictor.metadata, rngs=nnx.Rngs(0)))
+    load_state_dict(model, read_weights(path, table).arrays, table=table)
+    model.eval()
+    written, original = flatten_state(model_state(model)), model_state(predictor.network)
+    differing = [
+        name
+        for name, value in flatten_state(original).items()
+        if not np.array_equal(np.asarray(value), np.asarray(written[name]))
+    ]
+    images = _images(predictor.preprocessing.image_size)
+    logits = predictor.predict_logits(images)
+    same = np.array_equal(predictor.with_network(model).predict_logits(images), logits)
+    if differing or not same:
+        raise UserError(
+            f"{path} does not read back as it was written ({', '.join(differing) or 'logits'}); "
+            "nothing was kept: check the disk, and export again"
+        )
+    return f"read back: {len(written)} arrays and the logits of {len(images)} images, bit for bit"
+
+
+def usage(path: Path, arch: str) -> str:
+    """How PyTorch loads the file."""
+    return (
+        f"in PyTorch: model = torchvision.models.{arch}(num_classes=N); "
+        f"model.load_state_dict(safetensors.torch.load_file({path.name!r}))"
+    )
+
+
+def _header(predictor: Predictor) -> dict[str, str]:
+    described = {
+        "arch": predictor.arch,
+        "num_classes": predictor.num_classes,
+        "class_names": list(predictor.class_names),
+        "preprocessing": predictor.preprocessing.to_dict(),
+        "negative_class": predictor.metadata.get("negative_class"),
+        "overrides": predictor.metadata.get("overrides") or {},
+        "weights_sha256": weights_sha256(predictor),
+    }
+    header = {key: json.dumps(value, ensure_ascii=False) for key, value in described.items()}
+    return {"format": "pt", "written_by": f"fakd_jax {__version__}", **header}
+
+
+def _images(side: int) -> np.ndarray:
+    """Images of noise, uint8 [N, S, S, 3]."""
+    return np.random.default_rng(0).integers(0, 256, (NUM_IMAGES, side, side, 3), np.uint8)
