@@ -30,8 +30,13 @@ from fakd_jax.experiment.settings import ExperimentConfig
 from fakd_jax.experiment.teacher_checks import learnt_images, require_same_task, teacher_checkpoint
 from fakd_jax.models import create_model
 from fakd_jax.models.checkpoint import build_model
+from fakd_jax.models.registry import described, takes
 from fakd_jax.models.state import model_state
-from fakd_jax.models.torch_weights.pretrained import RANDOM, load_pretrained
+from fakd_jax.models.torch_weights.pretrained import (
+    RANDOM,
+    load_pretrained,
+    pretrained_settings,
+)
 from fakd_jax.runs.files import SPLIT_FILE
 from fakd_jax.runs.learnt_images import METADATA_KEY, LearntImages
 from fakd_jax.runtime.coordination import from_writer, require_same, writer_first
@@ -287,7 +292,7 @@ class _Experiment:
             num_classes=len(self.dataset.class_names),
             dtype=self.dtype,
             rngs=nnx.Rngs(params=derive_seed(self.config.seed, role, "parameters")),
-            **config.overrides,
+            **self._overrides(role),
         )
         key = f"{role}.pretrained"
         if config.pretrained in RANDOM:
@@ -299,6 +304,14 @@ class _Experiment:
             self.record.pin(key, str(report.sha256))
             LOGGER.info("%s: %s", role, report.summary())
         return network
+
+    def _overrides(self, role: str) -> dict[str, Any]:
+        """Keywords of a network's constructor: those of its config, and what its weights need."""
+        config = self.config.network(role)
+        for name in config.overrides:
+            if not takes(config.arch, name):
+                raise UserError(f"{config.arch} has no {name}; set config.{role}.{name} to None")
+        return pretrained_settings(config.arch, config.pretrained) | config.overrides
 
     def _projections(self, teacher: Teacher | None) -> list[Projection]:
         """1×1 convolutions from the student's channels to the teacher's (section III-C)."""
@@ -365,10 +378,10 @@ class _Experiment:
         config, dataset = self.config, self.dataset
         network = config.network(role)
         return {
-            "arch": network.arch,
+            **described(network.arch),
             "num_classes": len(dataset.class_names),
             "class_names": list(dataset.class_names),
-            "overrides": network.overrides,
+            "overrides": self._overrides(role),
             "preprocessing": config.data.preprocessing.to_dict(),
             "negative_class": config.data.negative_class,
             "head": "trained",

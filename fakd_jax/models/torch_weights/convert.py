@@ -19,7 +19,7 @@ from fakd_jax.models.state import (
     unflatten_state,
 )
 from fakd_jax.models.torch_weights.files import as_array
-from fakd_jax.models.torch_weights.names import KeyTable, Row, key_table
+from fakd_jax.models.torch_weights.names import KeyTable, Row, differing_settings, recognise
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,7 @@ class LoadReport:
       ignored: keys without a use here (`num_batches_tracked`).
       source: the file or folder.
       sha256: of the file, or of a folder's arrays.
+      naming: the library that names the keys so.
     """
 
     loaded: int
@@ -46,6 +47,7 @@ class LoadReport:
     ignored: tuple[str, ...] = ()
     source: str | None = None
     sha256: str | None = None
+    naming: str = "torchvision"
 
     @property
     def head(self) -> str:
@@ -61,7 +63,7 @@ class LoadReport:
         lines = [
             f"weights from {self.source or 'a state dict'}{digest}",
             f"loaded {self.loaded} arrays: {sum(self.parameters.values()):,} parameters, "
-            f"{self.statistics:,} batch statistics",
+            f"{self.statistics:,} batch statistics; the keys are named as in {self.naming}",
             f"parameters by group: {groups}",
         ]
         if self.fresh:
@@ -95,20 +97,23 @@ def load_state_dict(
 
     Args:
       model: changed in place.
-      state_dict: arrays or tensors by torchvision's keys, in PyTorch's layouts.
+      state_dict: arrays or tensors by PyTorch's keys, in PyTorch's layouts.
       allow_missing: prefixes of keys, such as `fc` or `classifier`. A layer below one that the
         dict lacks, or has in another shape, keeps its initial values as a whole, and the report
         lists it.
-      table: the naming of the keys; None takes that of the model's family.
+      table: the naming of the keys; None recognises it, and checks that the model has the settings
+        of that library's network.
 
     Returns:
       What was loaded, left at its initial values and ignored.
 
     Raises:
-      UserError: lists every missing, extra, ambiguous, misshaped and unusable key; the model is
-        then unchanged.
+      UserError: lists every missing, extra, ambiguous, misshaped and unusable key, or the settings
+        that the model should have; the model is then unchanged.
     """
-    table = key_table(model) if table is None else table
+    if table is None:
+        table = recognise(model, state_dict)
+        require_settings(model, table.naming, differing_settings(model, table))
     wanted = {path: np.shape(leaf) for path, leaf in flatten_state(model_state(model)).items()}
     key_by_path = {path: table.key_of(path) or path for path in wanted}
     _refuse_unknown_prefixes(allow_missing, key_by_path.values())
@@ -158,7 +163,27 @@ def load_state_dict(
             if path in values
         ),
         ignored=matches.ignored,
+        naming=table.naming,
     )
+
+
+def require_settings(model: nnx.Module, whose: str, differing: Mapping[str, Any]) -> None:
+    """Refuses a model that would compute something else than the network of its weights.
+
+    Args:
+      model: the network to be filled.
+      whose: whose weights they are.
+      differing: the settings that the model lacks, as of :func:`differing_settings`.
+
+    Raises:
+      UserError: there are any.
+    """
+    if differing:
+        given = ", ".join(f"{name}={value!r}" for name, value in differing.items())
+        raise UserError(
+            f"these are weights of {whose} for another {type(model).__name__} than this one; make "
+            f"the network with {given} (in Python create_model(..., {given}))"
+        )
 
 
 def to_state_dict(state: Mapping[str, Any], table: KeyTable) -> dict[str, np.ndarray]:

@@ -1,6 +1,6 @@
-"""Where each key of a PyTorch state dict belongs in our networks, as tables one can audit.
+"""Rows and tables: where each key of a PyTorch state dict belongs in a network of ours.
 
-A row pairs two templates, torchvision's key and our path; `{name}` stands for a number and appears
+A row pairs two templates, a library's key and our path; `{name}` stands for a number and appears
 in both, so that a table translates in either direction. PyTorch stores convolutions as OIHW and
 linear layers as [out, in]; we store HWIO (a depthwise kernel [C, 1, k, k] becomes [k, k, 1, C])
 and [in, out].
@@ -10,14 +10,11 @@ from __future__ import annotations
 
 import functools
 import re
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
-from flax import nnx
-
-from fakd_jax.errors import UserError
-from fakd_jax.models.mobilenet_v3 import MobileNetV3
-from fakd_jax.models.resnet import ResNet
 
 OIHW_TO_HWIO = (2, 3, 1, 0)
 TRANSPOSED = (1, 0)
@@ -31,11 +28,14 @@ class Row:
       key: template of the PyTorch key.
       path: template of our `collection.path`; None for a known key without a use here.
       axes: PyTorch's axes in our order; None keeps them.
+      leading: number of axes of length 1 that our array then has in front and PyTorch's lacks, or,
+        negative, that PyTorch's has and ours lacks.
     """
 
     key: str
     path: str | None
     axes: tuple[int, ...] | None = None
+    leading: int = 0
 
     def path_of(self, key: str) -> str | None:
         """Our path for a key that the row matches."""
@@ -51,12 +51,13 @@ class Row:
 
     def to_ours(self, value: np.ndarray) -> np.ndarray:
         """Reorders a PyTorch array's axes; an array of another rank is returned as it is."""
-        if self.axes is None or value.ndim != len(self.axes):
-            return value
-        return value.transpose(self.axes)
+        if self.axes is not None and value.ndim == len(self.axes):
+            value = value.transpose(self.axes)
+        return _with_leading(value, self.leading)
 
     def to_torch(self, value: np.ndarray) -> np.ndarray:
         """The inverse of :meth:`to_ours`."""
+        value = _with_leading(value, -self.leading)
         return value if self.axes is None else value.transpose(np.argsort(self.axes))
 
     def torch_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -66,17 +67,22 @@ class Row:
 
 @dataclass(frozen=True)
 class KeyTable:
-    """All keys of a family of networks.
+    """All keys of a family of networks in one library's naming.
 
     Attributes:
       head: prefix of the layers after the pooled features; weights may lack it.
       logits: the layer in it with one output per class.
       rows: one per kind of array.
+      naming: the library.
+      settings: keywords of our network's class, with the values under which it computes what the
+        library's network of these keys does.
     """
 
     head: str
     logits: str
     rows: tuple[Row, ...]
+    naming: str = "torchvision"
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
     def key_of(self, path: str) -> str | None:
         """The PyTorch key of one of our paths, None if no row has it."""
@@ -86,77 +92,65 @@ class KeyTable:
         """The row of one of our paths, None if no row has it."""
         return next((row for row in self.rows if row.key_of(path) is not None), None)
 
+    def matched(self, keys: Iterable[str], known: Iterable[str]) -> int:
+        """How many keys are the table's, of those paths that a network has."""
+        known = set(known)
+        return sum(any(row.path_of(key) in known for row in self.rows) for key in keys)
 
-def _conv(key: str, module: str) -> tuple[Row, ...]:
+
+def conv(key: str, module: str) -> tuple[Row, ...]:
+    """A convolution without bias."""
     return (Row(f"{key}.weight", f"params.{module}.kernel", OIHW_TO_HWIO),)
 
 
-def _bias(key: str, module: str) -> tuple[Row, ...]:
+def bias(key: str, module: str) -> tuple[Row, ...]:
+    """The bias of any layer."""
     return (Row(f"{key}.bias", f"params.{module}.bias"),)
 
 
-def _linear(key: str, module: str) -> tuple[Row, ...]:
-    return (Row(f"{key}.weight", f"params.{module}.kernel", TRANSPOSED), *_bias(key, module))
+def biased_conv(key: str, module: str) -> tuple[Row, ...]:
+    """A convolution with bias."""
+    return (*conv(key, module), *bias(key, module))
 
 
-def _norm(key: str, module: str) -> tuple[Row, ...]:
+def linear(key: str, module: str) -> tuple[Row, ...]:
+    """A fully connected layer."""
+    return (Row(f"{key}.weight", f"params.{module}.kernel", TRANSPOSED), *bias(key, module))
+
+
+def linear_as_pointwise(key: str, module: str) -> tuple[Row, ...]:
+    """A fully connected layer of theirs that is a 1×1 convolution of ours."""
+    weight = Row(f"{key}.weight", f"params.{module}.kernel", TRANSPOSED, leading=2)
+    return (weight, *bias(key, module))
+
+
+def pointwise_as_linear(key: str, module: str) -> tuple[Row, ...]:
+    """A 1×1 convolution of theirs that is a fully connected layer of ours."""
+    weight = Row(f"{key}.weight", f"params.{module}.kernel", OIHW_TO_HWIO, leading=-2)
+    return (weight, *bias(key, module))
+
+
+def layer_norm(key: str, module: str) -> tuple[Row, ...]:
+    """A normalisation without statistics."""
+    return (Row(f"{key}.weight", f"params.{module}.scale"), *bias(key, module))
+
+
+def batch_norm(key: str, module: str) -> tuple[Row, ...]:
+    """A batch norm with its running statistics."""
     return (
-        Row(f"{key}.weight", f"params.{module}.scale"),
-        Row(f"{key}.bias", f"params.{module}.bias"),
+        *layer_norm(key, module),
         Row(f"{key}.running_mean", f"batch_stats.{module}.mean"),
         Row(f"{key}.running_var", f"batch_stats.{module}.var"),
         Row(f"{key}.num_batches_tracked", None),  # only for PyTorch's momentum=None
     )
 
 
-RESNET = KeyTable(
-    head="fc",
-    logits="fc",
-    rows=(
-        *_conv("conv1", "conv1"),
-        *_norm("bn1", "bn1"),
-        *_conv("layer{s}.{b}.conv{c}", "layer{s}.{b}.conv{c}"),
-        *_norm("layer{s}.{b}.bn{c}", "layer{s}.{b}.bn{c}"),
-        *_conv("layer{s}.{b}.downsample.0", "layer{s}.{b}.downsample_conv"),
-        *_norm("layer{s}.{b}.downsample.1", "layer{s}.{b}.downsample_bn"),
-        *_linear("fc", "fc"),
-    ),
-)
-
-MOBILENET_V3 = KeyTable(
-    head="classifier",
-    logits="classifier.3",
-    rows=(
-        *_conv("features.{n}.0", "features.{n}.conv"),
-        *_norm("features.{n}.1", "features.{n}.bn"),
-        *_conv("features.{n}.block.{m}.0", "features.{n}.block.{m}.conv"),
-        *_norm("features.{n}.block.{m}.1", "features.{n}.block.{m}.bn"),
-        *_conv("features.{n}.block.{m}.fc{i}", "features.{n}.block.{m}.fc{i}"),
-        *_bias("features.{n}.block.{m}.fc{i}", "features.{n}.block.{m}.fc{i}"),
-        *_linear("classifier.{i}", "classifier_{i}"),
-    ),
-)
-
-_TABLES: tuple[tuple[type[nnx.Module], KeyTable], ...] = (
-    (ResNet, RESNET),
-    (MobileNetV3, MOBILENET_V3),
-)
-
-
-def key_table(model: nnx.Module) -> KeyTable:
-    """The table of a model's family (:class:`ResNet` or :class:`MobileNetV3` of any size).
-
-    Raises:
-      UserError: a network of another family.
-    """
-    for family, table in _TABLES:
-        if isinstance(model, family):
-            return table
-    known = ", ".join(family.__name__ for family, _ in _TABLES)
-    raise UserError(
-        f"no key table for {type(model).__name__} (there are: {known}); "
-        "train it from random weights, or add a table to fakd_jax/models/torch_weights/names.py"
-    )
+def _with_leading(value: np.ndarray, count: int) -> np.ndarray:
+    """Adds axes of length 1 in front, or removes them; others are left, for the shape to differ."""
+    if count >= 0:
+        return value.reshape((1,) * count + value.shape)
+    removable = value.shape[:-count] == (1,) * -count
+    return value.reshape(value.shape[-count:]) if removable else value
 
 
 @functools.cache
