@@ -22,7 +22,12 @@ from fakd_jax.data.training_masks import TrainingMasks
 from fakd_jax.distillation.projection import Projection
 from fakd_jax.errors import UserError
 from fakd_jax.experiment.class_weights import balanced_class_weights
-from fakd_jax.experiment.layers import channels_of_pairs, require_lesion_layers
+from fakd_jax.experiment.layers import (
+    channels_of_pairs,
+    choose_layers,
+    require_lesion_layers,
+    require_overrides,
+)
 from fakd_jax.experiment.masks import training_masks
 from fakd_jax.experiment.record import ABSENT, RunRecord
 from fakd_jax.experiment.resume import PLACE_KEYS, resume_config, write_config
@@ -30,7 +35,7 @@ from fakd_jax.experiment.settings import ExperimentConfig
 from fakd_jax.experiment.teacher_checks import learnt_images, require_same_task, teacher_checkpoint
 from fakd_jax.models import create_model
 from fakd_jax.models.checkpoint import build_model
-from fakd_jax.models.registry import described, takes
+from fakd_jax.models.registry import described
 from fakd_jax.models.state import model_state
 from fakd_jax.models.torch_weights.pretrained import (
     RANDOM,
@@ -109,6 +114,8 @@ def run_experiment(
       UserError: config, data and weights do not fit together.
       KeyboardInterrupt: interrupted, after saving.
     """
+    require_overrides(config)
+    config = choose_layers(config)
     resume = functools.partial(resume_config, config, workdir, place_keys)
     config = dataclasses.replace(config, dtype=from_writer(lambda: resume().dtype))
     data = data or writer_first(lambda: open_experiment_data(config))
@@ -308,9 +315,6 @@ class _Experiment:
     def _overrides(self, role: str) -> dict[str, Any]:
         """Keywords of a network's constructor: those of its config, and what its weights need."""
         config = self.config.network(role)
-        for name in config.overrides:
-            if not takes(config.arch, name):
-                raise UserError(f"{config.arch} has no {name}; set config.{role}.{name} to None")
         return pretrained_settings(config.arch, config.pretrained) | config.overrides
 
     def _projections(self, teacher: Teacher | None) -> list[Projection]:

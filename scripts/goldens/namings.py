@@ -1,4 +1,4 @@
-"""State dicts and logits of the networks of torchvision, timm and transformers.
+"""State dicts and logits of the networks of timm and transformers (torchvision's: networks.py).
 
 Stored as `shapes` (JSON: our network -> library -> key -> shape; the values follow
 `common.weights`) and by `<network>/<library>` the logits in float64.
@@ -23,6 +23,8 @@ def write(output: Path) -> None:
     for name, libraries in NETWORKS.items():
         shapes[name] = {}
         for library, (create, _) in libraries.items():
+            if library == "torchvision":
+                continue
             model = create()
             keys = {key: tuple(value.shape) for key, value in model.state_dict().items()}
             state = common.state_dict(keys)

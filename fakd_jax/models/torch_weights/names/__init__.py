@@ -51,7 +51,7 @@ def key_table(model: nnx.Module, naming: str = "torchvision") -> KeyTable:
 
 
 def recognise(model: nnx.Module, keys: Collection[str], naming: str = "") -> KeyTable:
-    """The table to which most of the keys belong; torchvision's if none does.
+    """The table whose keys these are: torchvision's, or another that has most of the network.
 
     Args:
       model: a network of ours; shapes of its weights suffice.
@@ -61,10 +61,12 @@ def recognise(model: nnx.Module, keys: Collection[str], naming: str = "") -> Key
     Raises:
       UserError: as :func:`key_table`.
     """
-    key_table(model, naming or "torchvision")  # refuses a naming without a table
-    known = flatten_state(model_state(model)).keys()
+    first = key_table(model, naming or "torchvision")
+    paths = flatten_state(model_state(model)).keys()
     tables = [table for table in _tables(model) if not naming or table.naming == naming]
-    return max(tables, key=lambda table: table.matched(keys, known))  # of equals, the first
+    shares = [table.share(keys, paths) for table in tables]
+    best = tables[shares.index(max(shares))]  # of equals, the first
+    return best if max(shares) > 0.5 else first
 
 
 def differing_settings(model: nnx.Module, table: KeyTable) -> dict[str, Any]:

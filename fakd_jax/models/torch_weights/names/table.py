@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -43,7 +43,7 @@ class Row:
 
     def matches(self, key: str) -> bool:
         """Whether the key belongs to this row."""
-        return _pattern(self.key).fullmatch(key) is not None
+        return _translate(key, self.key, "") is not None
 
     def key_of(self, path: str) -> str | None:
         """The PyTorch key of one of our paths, None if it does not belong to this row."""
@@ -86,16 +86,42 @@ class KeyTable:
 
     def key_of(self, path: str) -> str | None:
         """The PyTorch key of one of our paths, None if no row has it."""
-        return next((key for row in self.rows if (key := row.key_of(path)) is not None), None)
+        row = self.row_of(path)
+        return None if row is None else row.key_of(path)
 
     def row_of(self, path: str) -> Row | None:
         """The row of one of our paths, None if no row has it."""
-        return next((row for row in self.rows if row.key_of(path) is not None), None)
+        if path in self._by_path:
+            return self._by_path[path]
+        return next((row for row in self._templates if row.key_of(path) is not None), None)
 
-    def matched(self, keys: Iterable[str], known: Iterable[str]) -> int:
-        """How many keys are the table's, of those paths that a network has."""
-        known = set(known)
-        return sum(any(row.path_of(key) in known for row in self.rows) for key in keys)
+    def rows_of(self, key: str) -> list[Row]:
+        """The rows that a key belongs to; more than one where the table is ambiguous."""
+        templates = [row for row in self._templates if row.matches(key)]
+        return [*self._by_key.get(key, ()), *templates]
+
+    def share(self, keys: Iterable[str], paths: Collection[str]) -> float:
+        """The share of a network's paths that have a key of this table among those given."""
+        found = {row.path_of(key) for key in keys for row in self.rows_of(key)}
+        return len(found & set(paths)) / len(paths)
+
+    @functools.cached_property
+    def _templates(self) -> list[Row]:
+        return [row for row in self.rows if "{" in row.key]
+
+    @functools.cached_property
+    def _by_key(self) -> dict[str, list[Row]]:
+        """The rows without fields, some hundred where blocks are listed one by one."""
+        rows: dict[str, list[Row]] = {}
+        for row in self.rows:
+            if "{" not in row.key:
+                rows.setdefault(row.key, []).append(row)
+        return rows
+
+    @functools.cached_property
+    def _by_path(self) -> dict[str, Row]:
+        exact = (row for rows in self._by_key.values() for row in rows)
+        return {row.path: row for row in exact if row.path is not None}
 
 
 def conv(key: str, module: str) -> tuple[Row, ...]:
@@ -160,5 +186,8 @@ def _pattern(template: str) -> re.Pattern[str]:
 
 
 def _translate(text: str, source: str, target: str) -> str | None:
+    """The target with the fields that the text has in the source; None if it does not match."""
+    if "{" not in source:
+        return target if text == source else None
     match = _pattern(source).fullmatch(text)
     return None if match is None else target.format(**match.groupdict())
