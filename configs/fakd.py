@@ -101,15 +101,17 @@ def get_config(variant: str = "") -> ConfigDict:
     distillation.alpha = 0.5  # loss = (1 - alpha) CE + alpha KD + beta FA
     distillation.beta = 1.0
     distillation.temperature = 3.0
-    distillation.teacher_layer = "layer3"
-    distillation.student_layer = "features.16"
+    # Names as torchvision has them. "auto" suits the networks: the paper's layer3 of ResNet-50 and
+    # features.16 of MobileNetV3-Large, see docs/reference/networks.md for the others.
+    distillation.teacher_layer = "auto"
+    distillation.student_layer = "auto"
     # Several pairs in place of that one: "layer2:features.12,layer3:features.16".
     distillation.layer_pairs = ""
     distillation.normalise_features = False  # True: FA compares standardised channels
     distillation.standardise_logits = False  # True: KD, DKD and DIST compare z-scores of logits
     # The student's maps that are compared with outlines of lesions: the attention of one (14 × 14
     # at 224 pixels), and the evidence of one, or with "" the gradient by the input.
-    distillation.lesion_layer = "features.12"
+    distillation.lesion_layer = "auto"  # features.12 of MobileNetV3-Large
     distillation.right_reasons_layer = ""
     # Weights of further terms, added to the loss; docs/reference/losses.md has their formulas.
     distillation.terms = ConfigDict(

@@ -13,6 +13,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, NoReturn
 
+from fakd_jax.cli.imports import import_modules
 from fakd_jax.errors import UserError
 from fakd_jax.runtime.allocator import use_allocator_settings
 from fakd_jax.runtime.supervision import INTERRUPTED_EXIT_CODE
@@ -24,15 +25,36 @@ RENAMED_FLAGS = {"--redraws": "--reinitialisations"}
 class CommandParser(argparse.ArgumentParser):
     """An argument parser with one-line errors and flags in kebab-case.
 
-    `--per_class` and `--per-class` are the same flag: declare the latter.
+    `--per_class` and `--per-class` are the same flag: declare the latter. Every command has
+    `--import`, see :mod:`fakd_jax.cli.imports`.
+
+    Attributes:
+      modules: what `--import` named, once arguments have been parsed.
     """
 
+    modules: tuple[str, ...] = ()
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.add_argument(
+            "--import",
+            dest="modules",
+            metavar="MODULE",
+            action="append",
+            default=[],
+            help="import this module first, such as one that registers networks; repeatable",
+        )
+
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
-        """Parses `args` after bringing flags in an old spelling up to date."""
+        """Parses `args` after bringing flags in an old spelling up to date, and imports modules."""
         args = list(sys.argv[1:] if args is None else args)
         end = args.index("--") if "--" in args else len(args)
         current = [self._current_spelling(argument) for argument in args[:end]]
-        return super().parse_known_args(current + args[end:], namespace)
+        flags, others = super().parse_known_args(current + args[end:], namespace)
+        self.modules = tuple(flags.modules)
+        del flags.modules  # commands pass their flags on
+        import_modules(self.modules)
+        return flags, others
 
     def _current_spelling(self, argument: str) -> str:
         """`--per_class=2` as `--per-class=2`, where that is a flag; anything else as it is."""

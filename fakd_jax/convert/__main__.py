@@ -23,15 +23,13 @@ from fakd_jax.cli.runner import CommandParser, integer, run_command, use_compila
 
 def make_parser() -> CommandParser:
     """The flags of `fakd convert`."""
-    from fakd_jax.models import available_models
-
     parser = CommandParser(
         prog="fakd convert",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add("--arch", required=True, choices=available_models())
+    add("--arch", required=True, metavar="NAME", help="such as resnet50")
     source = "a .pth, .pt, .ckpt, .bin or .safetensors file, or a folder of shards"
     add("--input", required=True, metavar="FILE|imagenet", help=source)
     add("--output", required=True, metavar="DIR", help="folder of the checkpoint")
@@ -41,7 +39,12 @@ def make_parser() -> CommandParser:
 
 
 def _add_weights_flags(parser: CommandParser) -> None:
+    from fakd_jax.models.torch_weights.names import NAMINGS
+
     add = parser.add_argument_group("which weights").add_argument
+    naming = "the library whose network this is (default: recognised by the keys; timm_tf has to "
+    named = "be named, as timm's networks called tf_… have the keys of the others)"
+    add("--naming", choices=NAMINGS, default="", help=naming + named)
     key = "where in the file they are, such as net or state_dict.model (default: where they are)"
     add("--key", metavar="NAME", help=key)
     add("--ema", action="store_true", help="take averaged weights rather than plain ones")

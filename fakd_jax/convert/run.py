@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from flax import nnx
@@ -14,10 +13,10 @@ from fakd_jax.convert.task import Task
 from fakd_jax.errors import UserError
 from fakd_jax.models import create_model
 from fakd_jax.models.checkpoint import METADATA_FILE, MODEL_FOLDER, load_metadata, save_model
+from fakd_jax.models.registry import described
 from fakd_jax.models.state import model_state
 from fakd_jax.models.torch_weights import LoadReport, load_state_dict, read_weights
-from fakd_jax.models.torch_weights.locate import Weights
-from fakd_jax.models.torch_weights.names import KeyTable, key_table
+from fakd_jax.models.torch_weights.names import KeyTable, differing_settings, key_table
 from fakd_jax.models.torch_weights.pretrained import IMAGENET, fetch_imagenet
 from fakd_jax.models.torch_weights.safetensors_files import sha256_of_weights
 from fakd_jax.runtime.sha256sums import SUMS_FILE
@@ -38,6 +37,7 @@ def convert_weights(
     *,
     task: Task | None = None,
     num_classes: int | None = None,
+    naming: str = "",
     key: str | None = None,
     ema: bool = False,
     head: str | None = None,
@@ -55,7 +55,8 @@ def convert_weights(
       output: folder of the checkpoint; an earlier converted one is replaced.
       task: what makes the checkpoint complete; None if it is unknown.
       num_classes: None for the task's, else the file's, else 1000.
-      key: see :func:`read_weights`.
+      naming: see :func:`read_weights`.
+      key: see there.
       ema: see there.
       head: see there.
       grey_stem: see :func:`load_state_dict`.
@@ -75,12 +76,15 @@ def convert_weights(
     replaces = _check_output(output)
     download = str(source) == IMAGENET
     source = fetch_imagenet(arch, log=log) if download else Path(source).expanduser()
-    table = _key_table(arch)
-    weights = read_weights(source, table, key=key, ema=ema, head=head)
+    skeleton = nnx.eval_shape(lambda: create_model(arch, num_classes=1, rngs=nnx.Rngs(0)))
+    weights = read_weights(source, skeleton, naming=naming, key=key, ema=ema, head=head)
+    table = weights.table
+    assert table is not None
     for note in weights.notes:  # before the weights are refused, perhaps
         log(note)
     num_classes = _class_count(num_classes, task, weights.arrays, table)
-    model = create_model(arch, num_classes=num_classes, rngs=nnx.Rngs(seed))
+    settings = differing_settings(skeleton, table)
+    model = create_model(arch, num_classes=num_classes, rngs=nnx.Rngs(seed), **settings)
     report = dataclasses.replace(
         load_state_dict(
             model,
@@ -88,25 +92,37 @@ def convert_weights(
             allow_missing=allow_missing,
             allow_extra=allow_extra,
             grey_stem=grey_stem,
+            table=table,
         ),
         source=str(source),
         sha256=sha256_of_weights(source),
     )
     metadata = {
-        "arch": arch,
+        **described(arch),
         "num_classes": num_classes,
         "class_names": None,
-        "overrides": {},
+        "overrides": settings,
         "preprocessing": None,
         "negative_class": None,
         "head": report.head,
-        "source": _describe_source(report, weights, seed),
+        "source": {
+            "file": source.name,
+            "sha256": report.sha256,
+            "naming": table.naming,
+            "fresh": _renamed(report.fresh, table, key_table(skeleton)),
+            "left_out": list(report.left_out),
+            "notes": [*weights.notes, *report.notes],
+            "seed": seed if report.fresh else None,
+        },
         "data": None,
         "config": None,
         "package_version": __version__,
     }
     save_model(output, model_state(model), metadata | (task.to_metadata() if task else {}))
     log(report.summary())
+    if settings:
+        given = ", ".join(f"{name} {value}" for name, value in settings.items())
+        log(f"as {table.naming}'s network, this one has {given}; the checkpoint keeps that")
     size = sum(file.stat().st_size for file in output.rglob("*") if file.is_file())
     log(
         f"{'replaced' if replaces else 'wrote'} {output} ({size / 1e6:.1f} MB): {arch}, "
@@ -127,11 +143,6 @@ def _check_output(output: Path) -> bool:
     raise UserError(
         f"{output} exists and is not a converted checkpoint; choose another --output, or remove it"
     )
-
-
-def _key_table(arch: str) -> KeyTable:
-    skeleton = nnx.eval_shape(lambda: create_model(arch, num_classes=1, rngs=nnx.Rngs(0)))
-    return key_table(skeleton)
 
 
 def _class_count(
@@ -157,16 +168,10 @@ def _class_count(
     return named
 
 
-def _describe_source(report: LoadReport, weights: Weights, seed: int) -> dict[str, Any]:
-    """Where the weights come from, for the checkpoint's metadata."""
-    return {
-        "file": Path(report.source or "").name,
-        "sha256": report.sha256,
-        "fresh": list(report.fresh),
-        "left_out": list(report.left_out),
-        "notes": [*weights.notes, *report.notes],
-        "seed": seed if report.fresh else None,
-    }
+def _renamed(keys: Sequence[str], table: KeyTable, other: KeyTable) -> list[str]:
+    """The keys of one table as another has them."""
+    paths = [row.path_of(key) for key in keys for row in table.rows_of(key)]
+    return sorted(str(other.key_of(path)) for path in paths if path is not None)
 
 
 def _what_for(task: Task | None, report: LoadReport) -> str:

@@ -1,7 +1,9 @@
-"""The layers whose feature maps a run compares, checked before anything is trained."""
+"""What a run asks of its networks, checked before anything is trained: above all, their layers."""
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 from pathlib import Path
 
 from fakd_jax.errors import UserError
@@ -9,6 +11,36 @@ from fakd_jax.experiment.settings import ExperimentConfig
 from fakd_jax.experiment.teacher_checks import teacher_checkpoint
 from fakd_jax.models import feature_shapes
 from fakd_jax.models.checkpoint import load_metadata
+from fakd_jax.models.registry import takes
+
+AUTO = "auto"
+"""The layer that suits the network, see :func:`choose_layers`."""
+
+
+def choose_layers(config: ExperimentConfig) -> ExperimentConfig:
+    """Replaces layers called :data:`AUTO` by those that suit the networks, where they are compared.
+
+    Of a student, that is the last feature map: MobileNetV3-Large's `features.16`. Of a teacher, and
+    where attention is compared with lesions, it is the last map before the last halving of its
+    sides, such as a ResNet's `layer3`.
+
+    Raises:
+      UserError: there is no such network or teacher.
+    """
+    objective, size = config.objective("student"), config.data.image_size
+    chosen = {}
+    if config.needs_teacher and objective.compares_features and not objective.layer_pairs:
+        if objective.teacher_layer == AUTO:
+            chosen["teacher_layer"] = _last_maps(_teacher_arch(config), size)[0]
+        if objective.student_layer == AUTO:
+            chosen["student_layer"] = _last_maps(config.student.arch, size)[1]
+    if config.train == "student" and AUTO in objective.lesion_layers:
+        middle = _last_maps(config.student.arch, size)[0]
+        keys = ("lesion_layer", "right_reasons_layer")
+        chosen |= {key: middle for key in keys if getattr(objective, key) == AUTO}
+    return dataclasses.replace(
+        config, distillation=dataclasses.replace(config.distillation, **chosen)
+    )
 
 
 def channels_of_pairs(config: ExperimentConfig) -> list[tuple[int, int]]:
@@ -20,11 +52,9 @@ def channels_of_pairs(config: ExperimentConfig) -> list[tuple[int, int]]:
     objective = config.objective("student")
     if not (config.needs_teacher and objective.pairs):
         return []
-    teacher = config.teacher.arch
-    if config.teacher.checkpoint:
-        teacher = load_metadata(teacher_checkpoint(Path(config.teacher.checkpoint)))["arch"]
     size = config.data.image_size
-    maps = {"teacher": _maps(teacher, size), "student": _maps(config.student.arch, size)}
+    archs = {"teacher": _teacher_arch(config), "student": config.student.arch}
+    maps = {role: _channels(arch, size) for role, arch in archs.items()}
     layers = {"teacher": objective.teacher_features, "student": objective.student_features}
     for role, names in layers.items():
         for name in names:
@@ -46,7 +76,7 @@ def require_lesion_layers(config: ExperimentConfig) -> None:
     layers = config.objective("student").lesion_layers
     if config.train != "student" or not layers:
         return
-    maps = _maps(config.student.arch, config.data.image_size)
+    maps = _channels(config.student.arch, config.data.image_size)
     for name in layers:
         if name not in maps:
             key = (
@@ -60,7 +90,46 @@ def require_lesion_layers(config: ExperimentConfig) -> None:
             )
 
 
-def _maps(arch: str, image_size: int) -> dict[str, int]:
+def require_overrides(config: ExperimentConfig) -> None:
+    """Checks that the networks to be trained have the settings that the config gives them.
+
+    Raises:
+      UserError: one has not, such as `batch_norm_momentum` of a network without batch norms.
+    """
+    trains_teacher = config.needs_teacher and not config.teacher.checkpoint
+    roles = ("teacher", "student") if trains_teacher else (config.train,)
+    lacking = [
+        f"{config.network(role).arch} has no {name}: set config.{role}.{name} to None"
+        for role in roles
+        for name in config.network(role).overrides
+        if not takes(config.network(role).arch, name)
+    ]
+    if lacking:
+        raise UserError("; ".join(lacking))
+
+
+def _teacher_arch(config: ExperimentConfig) -> str:
+    """The given teacher's network, or that of the teacher to be trained."""
+    if not config.teacher.checkpoint:
+        return config.teacher.arch
+    return str(load_metadata(teacher_checkpoint(Path(config.teacher.checkpoint)))["arch"])
+
+
+def _last_maps(arch: str, image_size: int) -> tuple[str, str]:
+    """The names of the last feature map before the last halving of the sides, and of the last."""
+    sides = {name: shape[0] for name, shape in _shapes(arch, image_size).items()}
+    sides.pop("pre_logits", None)
+    last = list(sides)[-1]
+    larger = [name for name, side in sides.items() if side > sides[last]]
+    return (larger or [last])[-1], last
+
+
+def _channels(arch: str, image_size: int) -> dict[str, int]:
     """The channels of a network's feature maps by name."""
-    shapes = feature_shapes(arch, image_size)
+    shapes = _shapes(arch, image_size)
     return {name: shape[-1] for name, shape in shapes.items() if len(shape) == 3}
+
+
+@functools.lru_cache(maxsize=8)
+def _shapes(arch: str, image_size: int) -> dict[str, tuple[int, int, int]]:
+    return feature_shapes(arch, image_size)

@@ -11,6 +11,7 @@ from typing import Any
 
 from fakd_jax.configs import fakd
 from fakd_jax.errors import UserError, listed
+from fakd_jax.experiment.layers import AUTO
 from fakd_jax.experiment.record import CONTENT_KEYS, RunRecord
 from fakd_jax.experiment.settings import ExperimentConfig
 from fakd_jax.models.checkpoint import load_metadata, resolve_checkpoint
@@ -26,6 +27,12 @@ from fakd_jax.training.metric_log import LOGGER
 PLACE_KEYS = frozenset(
     {"data.cache_dir", "data.cache_gib", "checkpoint_minutes", "checkpoint_every_steps"}
 )
+# The layers that earlier versions had by default, which "auto" is for the paper's networks.
+PAPERS_LAYERS = {
+    "distillation.teacher_layer": "layer3",
+    "distillation.student_layer": "features.16",
+    "distillation.lesion_layer": "features.12",
+}
 MAX_LISTED_KEYS = 8
 
 
@@ -116,6 +123,10 @@ def require_same_config(
     for key in ("dtype", "base.dtype"):
         if before.get(key) == "auto":
             before[key] = dtype or after.get(key)
+    for key, value in after.items():
+        papers = PAPERS_LAYERS.get(key.removeprefix("base."))
+        if value == AUTO and before.get(key) == papers:
+            before[key] = AUTO
     differing = [
         f"{key} was {before.get(key)!r}, is {after.get(key)!r}"
         for key in sorted(before.keys() | after.keys())

@@ -25,7 +25,12 @@ from fakd_jax.data.training_masks import TrainingMasks
 from fakd_jax.distillation.projection import Projection
 from fakd_jax.errors import UserError
 from fakd_jax.experiment.class_weights import balanced_class_weights
-from fakd_jax.experiment.layers import channels_of_pairs, require_lesion_layers
+from fakd_jax.experiment.layers import (
+    channels_of_pairs,
+    choose_layers,
+    require_lesion_layers,
+    require_overrides,
+)
 from fakd_jax.experiment.masks import training_masks
 from fakd_jax.experiment.record import ABSENT, RunRecord
 from fakd_jax.experiment.resume import PLACE_KEYS, resume_config, write_config
@@ -33,7 +38,12 @@ from fakd_jax.experiment.settings import ExperimentConfig
 from fakd_jax.experiment.teacher_checks import learnt_images, teacher_checkpoint
 from fakd_jax.experiment.teacher_loading import load_teacher
 from fakd_jax.models import create_model
-from fakd_jax.models.torch_weights.pretrained import RANDOM, load_pretrained
+from fakd_jax.models.registry import described
+from fakd_jax.models.torch_weights.pretrained import (
+    RANDOM,
+    load_pretrained,
+    pretrained_settings,
+)
 from fakd_jax.runs.files import SPLIT_FILE
 from fakd_jax.runs.learnt_images import METADATA_KEY, LearntImages
 from fakd_jax.runtime.coordination import from_writer, require_same, writer_first
@@ -107,6 +117,8 @@ def run_experiment(
       UserError: config, data and weights do not fit together.
       KeyboardInterrupt: interrupted, after saving.
     """
+    require_overrides(config)
+    config = choose_layers(config)
     resume = functools.partial(resume_config, config, workdir, place_keys)
     config = dataclasses.replace(config, dtype=from_writer(lambda: resume().dtype))
     data = data or writer_first(lambda: open_experiment_data(config))
@@ -298,7 +310,7 @@ class _Experiment:
             num_classes=len(self.dataset.class_names),
             dtype=self.dtype,
             rngs=nnx.Rngs(params=derive_seed(self.config.seed, role, "parameters")),
-            **config.overrides,
+            **self._overrides(role),
         )
         key = f"{role}.pretrained"
         if config.pretrained in RANDOM:
@@ -310,6 +322,11 @@ class _Experiment:
             self.record.pin(key, str(report.sha256))
             LOGGER.info("%s: %s", role, report.summary())
         return network
+
+    def _overrides(self, role: str) -> dict[str, Any]:
+        """Keywords of a network's constructor: those of its config, and what its weights need."""
+        config = self.config.network(role)
+        return pretrained_settings(config.arch, config.pretrained) | config.overrides
 
     def _projections(self, teacher: Teacher | None) -> list[Projection]:
         """1×1 convolutions from the student's channels to the teacher's (section III-C)."""
@@ -376,10 +393,10 @@ class _Experiment:
         config, dataset = self.config, self.dataset
         network = config.network(role)
         return {
-            "arch": network.arch,
+            **described(network.arch),
             "num_classes": len(dataset.class_names),
             "class_names": list(dataset.class_names),
-            "overrides": network.overrides,
+            "overrides": self._overrides(role),
             "preprocessing": self.preprocessing.to_dict(),
             "negative_class": config.data.negative_class,
             "head": "trained",

@@ -12,8 +12,10 @@ def make_parser() -> CommandParser:
     parser = CommandParser(
         prog="fakd export",
         description="Writes a checkpoint's network for other software. What is written is read "
-        "back and compared before it is kept. torch: a .safetensors file with torchvision's names "
-        "in float32, classes and preprocessing in its header. Research software: not for "
+        "back and compared before it is kept. "
+        "torch: a .safetensors file in float32 with torchvision's names (or those of the library "
+        "whose settings the network has), classes and preprocessing in its header. "
+        "Research software: not for "
         "diagnosis.",
     )
     add = parser.add_argument

@@ -19,13 +19,13 @@ class Format:
       write: writes the predictor's network to a path.
       verify: reads the file back, compares it with the predictor, and returns what was compared in
         one line; raises a `UserError` if they differ.
-      usage: how other software reads the file, in one line; from the file and the network's name.
+      usage: how other software reads the file, in one line; from the predictor and the file.
     """
 
     suffix: str
     write: Callable[[Predictor, Path], None]
     verify: Callable[[Predictor, Path], str]
-    usage: Callable[[Path, str], str]
+    usage: Callable[[Predictor, Path], str]
 
 
 FORMATS = {

@@ -1,4 +1,8 @@
-"""Safetensors with torchvision's names: what PyTorch loads into the same network."""
+"""Safetensors with the names of torchvision's network, or of another library's that does the same.
+
+A network with the settings of timm's or transformers' goes back to that library, as torchvision's
+network would compute something else.
+"""
 
 from __future__ import annotations
 
@@ -11,28 +15,34 @@ from flax import nnx
 from fakd_jax.errors import UserError
 from fakd_jax.inference.adapter import weights_sha256
 from fakd_jax.inference.predictor import Predictor
-from fakd_jax.models.registry import create_as_stored
+from fakd_jax.models.registry import create_as_stored, described
 from fakd_jax.models.state import flatten_state, model_state
 from fakd_jax.models.torch_weights import load_state_dict, read_weights, to_state_dict
-from fakd_jax.models.torch_weights.names import key_table
+from fakd_jax.models.torch_weights.names import matching_table
 from fakd_jax.version import __version__
 
 SUFFIX = ".safetensors"
+_NETWORKS = {
+    "torchvision": "torchvision.models.{arch}(num_classes=N)",
+    "timm": "timm's {arch} (num_classes=N)",
+    "timm_tf": "timm's {arch} of those called tf_… (num_classes=N)",
+    "transformers": "transformers' {arch} (num_labels=N)",
+}
 NUM_IMAGES = 2  # that the exported and the original network are compared on
 
 
 def write(predictor: Predictor, path: Path) -> None:
     """Writes a network's arrays as float32 in PyTorch's layouts, and what its use requires.
 
-    The header has `arch`, `num_classes`, `class_names`, `preprocessing`, `negative_class`,
-    `overrides` and `weights_sha256` as JSON texts.
+    The header has `arch`, `naming`, `num_classes`, `class_names`, `preprocessing`,
+    `negative_class`, `overrides` and `weights_sha256` as JSON texts.
 
     Raises:
       UserError: PyTorch has no names for this network.
     """
     import safetensors.numpy
 
-    state_dict = to_state_dict(model_state(predictor.network), key_table(predictor.network))
+    state_dict = to_state_dict(model_state(predictor.network), matching_table(predictor.network))
     # safetensors writes a transposed view's memory as it lies.
     arrays = {key: np.ascontiguousarray(value, np.float32) for key, value in state_dict.items()}
     safetensors.numpy.save_file(arrays, path, _header(predictor))
@@ -44,9 +54,9 @@ def verify(predictor: Predictor, path: Path) -> str:
     Raises:
       UserError: they differ.
     """
-    table = key_table(predictor.network)
+    table = matching_table(predictor.network)
     model = nnx.eval_shape(lambda: create_as_stored(predictor.metadata, rngs=nnx.Rngs(0)))
-    load_state_dict(model, read_weights(path, table).arrays, table=table)
+    load_state_dict(model, read_weights(path, model, naming=table.naming).arrays, table=table)
     model.eval()
     written, original = flatten_state(model_state(model)), model_state(predictor.network)
     differing = [
@@ -65,17 +75,19 @@ def verify(predictor: Predictor, path: Path) -> str:
     return f"read back: {len(written)} arrays and the logits of {len(images)} images, bit for bit"
 
 
-def usage(path: Path, arch: str) -> str:
+def usage(predictor: Predictor, path: Path) -> str:
     """How PyTorch loads the file."""
+    naming = matching_table(predictor.network).naming
     return (
-        f"in PyTorch: model = torchvision.models.{arch}(num_classes=N); "
+        f"in PyTorch: model = {_NETWORKS[naming].format(arch=predictor.arch)}; "
         f"model.load_state_dict(safetensors.torch.load_file({path.name!r}))"
     )
 
 
 def _header(predictor: Predictor) -> dict[str, str]:
-    described = {
-        "arch": predictor.arch,
+    facts = {
+        **described(predictor.arch),
+        "naming": matching_table(predictor.network).naming,
         "num_classes": predictor.num_classes,
         "class_names": list(predictor.class_names),
         "preprocessing": predictor.preprocessing.to_dict(),
@@ -83,7 +95,7 @@ def _header(predictor: Predictor) -> dict[str, str]:
         "overrides": predictor.metadata.get("overrides") or {},
         "weights_sha256": weights_sha256(predictor),
     }
-    header = {key: json.dumps(value, ensure_ascii=False) for key, value in described.items()}
+    header = {key: json.dumps(value, ensure_ascii=False) for key, value in facts.items()}
     return {"format": "pt", "written_by": f"fakd_jax {__version__}", **header}
 
 

@@ -68,5 +68,5 @@ def export_checkpoint(
         f"{', '.join(predictor.class_names)}"
     )
     log(verified)
-    log(chosen.usage(output, predictor.arch))
+    log(chosen.usage(predictor, output))
     return output

@@ -46,6 +46,7 @@ _SHAPE = {
     "num_classes": int,
     "class_names?": ([str], None),
     "overrides?": ({}, None),
+    "module?": (str, None),
     "preprocessing?": (
         {
             "image_size?": int,

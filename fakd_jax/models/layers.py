@@ -1,22 +1,28 @@
 """The layers that the networks are made of, with PyTorch's conventions.
 
 Parameters and statistics are float32; every layer computes in its `dtype`. Padding is explicit,
-(k-1)//2 on each side as torchvision's, never 'SAME' (which differs at stride 2).
+(k-1)//2 on each side as torchvision's, and not XLA's 'SAME', which differs at stride 2: that is
+TensorFlow's, and has to be asked for (`padding="tensorflow"`).
 """
 
 from __future__ import annotations
 
 import math
-from typing import Any
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from flax import nnx
 from jax import lax
 from jax.typing import DTypeLike
-from jaxtyping import Array, Float, Float32
+from jaxtyping import Array, Float
 
+from fakd_jax.models.initial_values import (
+    Initial,
+    constant,
+    kaiming_normal_fan_out,
+    scaled_uniform,
+)
 from fakd_jax.models.kernels import (
     dense_conv,
     depthwise_conv,
@@ -29,49 +35,22 @@ __all__ = [
     "BatchNorm",
     "Conv",
     "Depthwise",
+    "LayerNorm",
     "Linear",
+    "Patches",
     "Pointwise",
     "add_relu",
     "check_images",
+    "drop",
     "global_average_pool",
     "max_pool",
     "sow",
     "sown_names",
+    "stochastic_depth",
 ]
 
-# Normal values are drawn in chunks of this length, so that XLA compiles one program for all layers:
-# one per shape would make drawing a network's parameters take ten seconds and more.
-_CHUNK = 1 << 16
-
-
-@jax.jit
-def _normal_chunk(key: Array) -> Array:
-    return jax.random.normal(key, (_CHUNK,), jnp.float32)
-
-
-def scaled_normal(key: Array, shape: tuple[int, ...], scale: float) -> Float32[Array, " *shape"]:
-    """Draws N(0, scale²)."""
-    # NumPy and `device_put` compile nothing, where `jnp` would compile a program for every shape.
-    xp: Any = jnp if isinstance(key, jax.core.Tracer) else np
-    count = math.prod(shape)
-    keys = [jax.random.fold_in(key, index) for index in range(-(-count // _CHUNK))]
-    values = xp.concatenate([xp.asarray(_normal_chunk(chunk_key)) for chunk_key in keys])
-    return jax.device_put(values[:count].reshape(shape) * np.float32(scale))
-
-
-def kaiming_normal_fan_out(
-    key: Array, shape: tuple[int, int, int, int]
-) -> Float32[Array, "k k I O"]:
-    """PyTorch's `kaiming_normal_(mode='fan_out', nonlinearity='relu')`: N(0, 2/(k²·out)).
-
-    PyTorch ignores groups, so a depthwise kernel `[k, k, 1, C]` has the variance 2/(k²·C).
-    """
-    return scaled_normal(key, shape, math.sqrt(2.0 / (shape[0] * shape[1] * shape[3])))
-
-
-def constant(features: int, value: float) -> Float32[Array, " C"]:
-    """A constant vector, made on the host, which compiles nothing."""
-    return jax.device_put(np.full(features, value, np.float32))
+PADDINGS = ("symmetric", "tensorflow")
+"""(k-1)//2 on each side; or one less in front at stride 2, where the maps have an even side."""
 
 
 class Conv(nnx.Module):
@@ -79,6 +58,7 @@ class Conv(nnx.Module):
 
     Attributes:
       kernel: Float32 `[k, k, in, out]`.
+      padding: One of :data:`PADDINGS`.
     """
 
     def __init__(
@@ -88,17 +68,44 @@ class Conv(nnx.Module):
         kernel_size: int,
         *,
         stride: int = 1,
+        padding: str = "symmetric",
         dtype: DTypeLike = jnp.float32,
         rngs: nnx.Rngs,
     ):
+        _check_padding(padding, stride)
         shape = (kernel_size, kernel_size, in_features, out_features)
         self.kernel = nnx.Param(kaiming_normal_fan_out(rngs.params(), shape))
         self.stride = stride
+        self.padding = padding
         self.dtype = dtype
 
     def __call__(self, x: Float[Array, "B H W I"]) -> Float[Array, "B h w O"]:
         """Convolves feature maps; the result is in `dtype`."""
-        return dense_conv(x.astype(self.dtype), self.kernel[...].astype(self.dtype), self.stride)
+        kernel = self.kernel[...].astype(self.dtype)
+        return _padded(dense_conv, x.astype(self.dtype), kernel, self.stride, self.padding)
+
+
+def _padded(
+    conv: Callable[[Array, Array, int], Array], x: Array, kernel: Array, stride: int, padding: str
+) -> Array:
+    """Convolves with one of :data:`PADDINGS`, by means of a function that pads symmetrically.
+
+    At stride 2, TensorFlow pads a side of even length by one less in front than behind, which moves
+    every window by one position. With a row more in front, the windows are TensorFlow's, preceded
+    by one that it does not have.
+    """
+    if padding == "symmetric" or stride == 1:
+        return conv(x, kernel, stride)
+    down, right = (1 - side % 2 for side in x.shape[1:3])
+    wider = jnp.pad(x, ((0, 0), (down, 0), (right, 0), (0, 0)))
+    return conv(wider, kernel, stride)[:, down:, right:]
+
+
+def _check_padding(padding: str, stride: int) -> None:
+    if padding not in PADDINGS:
+        raise ValueError(f"padding={padding!r} must be one of {', '.join(PADDINGS)}")
+    if padding != "symmetric" and stride > 2:
+        raise ValueError(f"padding={padding!r} is written for strides 1 and 2, not {stride}")
 
 
 class Pointwise(nnx.Module):
@@ -116,11 +123,12 @@ class Pointwise(nnx.Module):
         *,
         stride: int = 1,
         use_bias: bool = False,
+        initial: Initial = kaiming_normal_fan_out,
         dtype: DTypeLike = jnp.float32,
         rngs: nnx.Rngs,
     ):
         shape = (1, 1, in_features, out_features)
-        self.kernel = nnx.Param(kaiming_normal_fan_out(rngs.params(), shape))
+        self.kernel = nnx.Param(initial(rngs.params(), shape))
         self.bias = nnx.Param(constant(out_features, 0.0)) if use_bias else None
         self.stride = stride
         self.dtype = dtype
@@ -134,10 +142,12 @@ class Pointwise(nnx.Module):
 
 
 class Depthwise(nnx.Module):
-    """A depthwise k×k convolution without bias: `torch.nn.Conv2d(..., groups=C, bias=False)`.
+    """A depthwise k×k convolution: `torch.nn.Conv2d(..., padding=(k-1)//2, groups=C)`.
 
     Attributes:
       kernel: Float32 `[k, k, 1, features]`.
+      bias: Float32 `[features]`, or None.
+      padding: One of :data:`PADDINGS`.
     """
 
     def __init__(
@@ -146,19 +156,96 @@ class Depthwise(nnx.Module):
         kernel_size: int,
         *,
         stride: int = 1,
+        padding: str = "symmetric",
+        use_bias: bool = False,
+        initial: Initial = kaiming_normal_fan_out,
         dtype: DTypeLike = jnp.float32,
         rngs: nnx.Rngs,
     ):
+        _check_padding(padding, stride)
         shape = (kernel_size, kernel_size, 1, features)
-        self.kernel = nnx.Param(kaiming_normal_fan_out(rngs.params(), shape))
+        self.kernel = nnx.Param(initial(rngs.params(), shape))
+        self.bias = nnx.Param(constant(features, 0.0)) if use_bias else None
         self.stride = stride
+        self.padding = padding
         self.dtype = dtype
 
     def __call__(self, x: Float[Array, "B H W C"]) -> Float[Array, "B h w C"]:
         """Convolves every channel with its own filter; the result is in `dtype`."""
-        return depthwise_conv(
-            x.astype(self.dtype), self.kernel[...].astype(self.dtype), self.stride
-        )
+        kernel = self.kernel[...].astype(self.dtype)
+        y = _padded(depthwise_conv, x.astype(self.dtype), kernel, self.stride, self.padding)
+        return y if self.bias is None else y + self.bias[...].astype(self.dtype)
+
+
+class Patches(nnx.Module):
+    """Maps k×k patches side by side: `torch.nn.Conv2d(..., kernel_size=k, stride=k)`, with bias.
+
+    Rows and columns that fill no patch are left out, as PyTorch does.
+
+    Attributes:
+      kernel: Float32 `[k, k, in, out]`.
+      bias: Float32 `[out]`.
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        size: int,
+        *,
+        initial: Initial = kaiming_normal_fan_out,
+        dtype: DTypeLike = jnp.float32,
+        rngs: nnx.Rngs,
+    ):
+        shape = (size, size, in_features, out_features)
+        self.kernel = nnx.Param(initial(rngs.params(), shape))
+        self.bias = nnx.Param(constant(out_features, 0.0))
+        self.dtype = dtype
+
+    def __call__(self, x: Float[Array, "B H W I"]) -> Float[Array, "B h w O"]:
+        """Maps every patch; the result is in `dtype`.
+
+        Raises:
+          ValueError: The maps are smaller than a patch.
+        """
+        batch, height, width, channels = x.shape
+        size, _, _, features = self.kernel.shape
+        rows, columns = height // size, width // size
+        if not (rows and columns):
+            raise ValueError(f"maps of {height} × {width} have no patch of {size} × {size}")
+        x = x[:, : rows * size, : columns * size].astype(self.dtype)
+        patches = x.reshape(batch, rows, size, columns, size, channels).swapaxes(2, 3)
+        kernel = self.kernel[...].astype(self.dtype).reshape(-1, features)
+        y = pointwise_conv(patches.reshape(batch, rows, columns, -1), kernel)
+        return y + self.bias[...].astype(self.dtype)
+
+
+class LayerNorm(nnx.Module):
+    """Layer normalisation over the channels of every position, computed in float32.
+
+    Attributes:
+      scale: Float32 `[features]`, PyTorch's `weight`.
+      bias: Float32 `[features]`.
+
+    Args:
+      features: Number of channels.
+      epsilon: Added to the variance.
+      dtype: The dtype of the result.
+    """
+
+    def __init__(self, features: int, *, epsilon: float, dtype: DTypeLike = jnp.float32):
+        self.scale = nnx.Param(constant(features, 1.0))
+        self.bias = nnx.Param(constant(features, 0.0))
+        self.epsilon = epsilon
+        self.dtype = dtype
+
+    def __call__(self, x: Float[Array, "*B C"]) -> Float[Array, "*B C"]:
+        """Normalises vectors; the result is in `dtype`."""
+        wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))
+        centred = wide - wide.mean(axis=-1, keepdims=True)
+        variance = jnp.square(centred).mean(axis=-1, keepdims=True)
+        y = centred * lax.rsqrt(variance + self.epsilon) * self.scale[...] + self.bias[...]
+        return y.astype(self.dtype)
 
 
 class BatchNorm(nnx.Module):
@@ -219,8 +306,8 @@ class Linear(nnx.Module):
     Args:
       in_features: Length of the input vectors.
       out_features: Length of the output vectors.
-      normal_scale: Standard deviation of normally drawn weights with zero bias, as torchvision
-        draws MobileNetV3's; None for PyTorch's default, U(-1/√in, 1/√in) for both.
+      initial: Draws the weights, with zero bias; None for PyTorch's default, U(-1/√in, 1/√in) for
+        both.
       dtype: Compute dtype.
       rngs: Source of the initial values.
     """
@@ -230,17 +317,17 @@ class Linear(nnx.Module):
         in_features: int,
         out_features: int,
         *,
-        normal_scale: float | None = None,
+        initial: Initial | None = None,
         dtype: DTypeLike = jnp.float32,
         rngs: nnx.Rngs,
     ):
         shape = (in_features, out_features)
-        if normal_scale is None:
+        if initial is None:
             bound = 1.0 / math.sqrt(in_features)
-            kernel = jax.random.uniform(rngs.params(), shape, jnp.float32, -bound, bound)
-            bias = jax.random.uniform(rngs.params(), shape[1:], jnp.float32, -bound, bound)
+            kernel = scaled_uniform(rngs.params(), shape, bound)
+            bias = scaled_uniform(rngs.params(), shape[1:], bound)
         else:
-            kernel = scaled_normal(rngs.params(), shape, normal_scale)
+            kernel = initial(rngs.params(), shape)
             bias = constant(out_features, 0.0)
         self.kernel = nnx.Param(kernel)
         self.bias = nnx.Param(bias)
@@ -280,6 +367,34 @@ def global_average_pool(x: Float[Array, "B H W C"]) -> Float[Array, "B 1 1 C"]:
     """Averages over height and width in float32; the result has the dtype of `x`."""
     wide = jnp.promote_types(x.dtype, jnp.float32)
     return jnp.mean(x, axis=(1, 2), keepdims=True, dtype=wide).astype(x.dtype)
+
+
+def drop(dropout: nnx.Dropout, x: Array, rngs: nnx.Rngs | None) -> Array:
+    """Applies dropout, or stochastic depth where it drops whole images.
+
+    Args:
+      dropout: The layer; does nothing in evaluation.
+      x: Values `[B, ...]`.
+      rngs: Source of the mask (stream `dropout`), needed in training only.
+
+    Raises:
+      ValueError: No `rngs` in training.
+    """
+    if rngs is None and dropout.rate > 0 and not dropout.deterministic:
+        raise ValueError(
+            "dropout in training needs a random key: pass dropout_key to `forward` (or rngs "
+            "to the model), or call model.eval() first"
+        )
+    return dropout(x, rngs=rngs)
+
+
+def stochastic_depth(rate: float) -> nnx.Dropout:
+    """Drops a residual branch for whole images: torchvision's `StochasticDepth(rate, "row")`.
+
+    Huang et al., "Deep networks with stochastic depth", arXiv:1603.09382. Branches that
+    are kept are scaled by 1 / (1 - rate).
+    """
+    return nnx.Dropout(rate, broadcast_dims=(1, 2, 3))
 
 
 def sow(module: nnx.Module, name: str, value: Array) -> Array:

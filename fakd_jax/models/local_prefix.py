@@ -13,13 +13,8 @@ from itertools import takewhile
 from flax import nnx
 from jaxtyping import Array, Float, Float32
 
-from fakd_jax.models.mobilenet_v3 import (
-    ConvNormActivation,
-    InvertedResidual,
-    Layer,
-    MobileNetV3,
-    SqueezeExcitation,
-)
+from fakd_jax.models.mobile_blocks import ConvNormActivation, SqueezeExcitation
+from fakd_jax.models.mobilenet_v3 import InvertedResidual, Layer, MobileNetV3
 
 
 @dataclass(frozen=True)
@@ -67,12 +62,14 @@ class SplitNetwork:
 def split_local_prefix(model: nnx.Module) -> SplitNetwork:
     """Splits a network in evaluation mode; the prefix of other networks than MobileNetV3 is empty.
 
+    So is that of one with TensorFlow's padding, whose windows are not centred.
+
     MobileNetV3 is cut before the first block with squeeze-and-excitation, in which all positions
     meet, and again inside that block before the squeeze. In MobileNetV3-Large a position of
     `features.3` depends on 19 × 19 pixels, and one of the depthwise convolution of `features.4`
     on 35 × 35.
     """
-    if not isinstance(model, MobileNetV3):
+    if not isinstance(model, MobileNetV3) or model.padding != "symmetric":
         return SplitNetwork((), model)
     local = list(takewhile(_is_local, model.features))
     blocks, remaining = [_local_block(local)], list(model.features)[len(local) :]

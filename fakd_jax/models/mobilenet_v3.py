@@ -9,14 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeAlias
 
 import jax.numpy as jnp
 from flax import nnx
-from jax import Array
 from jax.typing import DTypeLike
 from jaxtyping import Float, Float32
 
+from fakd_jax.models.initial_values import scaled_normal
 from fakd_jax.models.layers import (
     BatchNorm,
     Conv,
@@ -24,11 +25,11 @@ from fakd_jax.models.layers import (
     Linear,
     Pointwise,
     check_images,
+    drop,
     global_average_pool,
     sow,
 )
-
-Activation = Callable[[Array], Array]
+from fakd_jax.models.mobile_blocks import ConvNormActivation, SqueezeExcitation, make_divisible
 
 
 @dataclass(frozen=True)
@@ -66,41 +67,19 @@ MOBILENET_V3_LARGE_SETTINGS = (
     BlockSetting(160, 5, 960, 160, squeeze=True, hard_swish=True, stride=1),
 )
 
-
-def make_divisible(value: int, divisor: int = 8) -> int:
-    """Rounds to a multiple of `divisor`, never down by more than a tenth, as torchvision does."""
-    rounded = max(divisor, (value + divisor // 2) // divisor * divisor)
-    return rounded + divisor if rounded < 0.9 * value else rounded
-
-
-class ConvNormActivation(nnx.Module):
-    """A convolution of any kind, batch norm, and an optional activation."""
-
-    def __init__(
-        self, conv: Conv | Pointwise | Depthwise, norm: BatchNorm, activation: Activation | None
-    ):
-        self.conv = conv
-        self.bn = norm
-        self.activation = activation
-
-    def __call__(self, x: Float[Array, "B H W I"]) -> Float[Array, "B h w O"]:
-        """Maps feature maps; the stride is the convolution's."""
-        y = self.bn(self.conv(x))
-        return y if self.activation is None else self.activation(y)
-
-
-class SqueezeExcitation(nnx.Module):
-    """Scales channels by a gate computed from their means (ReLU, then hard-sigmoid)."""
-
-    def __init__(self, features: int, *, dtype: DTypeLike, rngs: nnx.Rngs):
-        squeezed = make_divisible(features // 4)
-        self.fc1 = Pointwise(features, squeezed, use_bias=True, dtype=dtype, rngs=rngs)
-        self.fc2 = Pointwise(squeezed, features, use_bias=True, dtype=dtype, rngs=rngs)
-
-    def __call__(self, x: Float[Array, "B H W C"]) -> Float[Array, "B H W C"]:
-        """Scales the channels of every image."""
-        gate = nnx.relu(self.fc1(global_average_pool(x)))
-        return x * nnx.hard_sigmoid(self.fc2(gate))
+MOBILENET_V3_SMALL_SETTINGS = (
+    BlockSetting(16, 3, 16, 16, squeeze=True, hard_swish=False, stride=2),
+    BlockSetting(16, 3, 72, 24, squeeze=False, hard_swish=False, stride=2),
+    BlockSetting(24, 3, 88, 24, squeeze=False, hard_swish=False, stride=1),
+    BlockSetting(24, 5, 96, 40, squeeze=True, hard_swish=True, stride=2),
+    BlockSetting(40, 5, 240, 40, squeeze=True, hard_swish=True, stride=1),
+    BlockSetting(40, 5, 240, 40, squeeze=True, hard_swish=True, stride=1),
+    BlockSetting(40, 5, 120, 48, squeeze=True, hard_swish=True, stride=1),
+    BlockSetting(48, 5, 144, 48, squeeze=True, hard_swish=True, stride=1),
+    BlockSetting(48, 5, 288, 96, squeeze=True, hard_swish=True, stride=2),
+    BlockSetting(96, 5, 576, 96, squeeze=True, hard_swish=True, stride=1),
+    BlockSetting(96, 5, 576, 96, squeeze=True, hard_swish=True, stride=1),
+)
 
 
 Layer: TypeAlias = "ConvNormActivation | SqueezeExcitation | InvertedResidual"
@@ -114,6 +93,7 @@ class InvertedResidual(nnx.Module):
         setting: BlockSetting,
         *,
         norm: Callable[[int], BatchNorm],
+        padding: str,
         dtype: DTypeLike,
         rngs: nnx.Rngs,
     ):
@@ -124,11 +104,25 @@ class InvertedResidual(nnx.Module):
             expand = Pointwise(setting.in_features, expanded, dtype=dtype, rngs=rngs)
             layers.append(ConvNormActivation(expand, norm(expanded), activation))
         depthwise = Depthwise(
-            expanded, setting.kernel_size, stride=setting.stride, dtype=dtype, rngs=rngs
+            expanded,
+            setting.kernel_size,
+            stride=setting.stride,
+            padding=padding,
+            dtype=dtype,
+            rngs=rngs,
         )
         layers.append(ConvNormActivation(depthwise, norm(expanded), activation))
         if setting.squeeze:
-            layers.append(SqueezeExcitation(expanded, dtype=dtype, rngs=rngs))
+            layers.append(
+                SqueezeExcitation(
+                    expanded,
+                    make_divisible(expanded // 4),
+                    activation=nnx.relu,
+                    gate=nnx.hard_sigmoid,
+                    dtype=dtype,
+                    rngs=rngs,
+                )
+            )
         project = Pointwise(expanded, setting.out_features, dtype=dtype, rngs=rngs)
         layers.append(ConvNormActivation(project, norm(setting.out_features), None))
         self.block = nnx.List(layers)
@@ -158,7 +152,8 @@ class MobileNetV3(nnx.Module):
       last_channel: Width of the hidden layer of the classifier.
       dropout: Probability of dropping each of its values in training.
       batch_norm_momentum: Weight of the old running statistics (one minus PyTorch's .01).
-      batch_norm_epsilon: Added to variances.
+      batch_norm_epsilon: Added to variances (timm's networks have 1e-5).
+      padding: One of :data:`fakd_jax.models.layers.PADDINGS`.
       dtype: Compute dtype; parameters, statistics and logits stay float32.
       rngs: Source of the initial values (stream `params`).
     """
@@ -172,6 +167,7 @@ class MobileNetV3(nnx.Module):
         dropout: float = 0.2,
         batch_norm_momentum: float = 0.99,
         batch_norm_epsilon: float = 1e-3,
+        padding: str = "symmetric",
         dtype: DTypeLike = jnp.float32,
         rngs: nnx.Rngs,
     ):
@@ -180,18 +176,21 @@ class MobileNetV3(nnx.Module):
                 features, momentum=batch_norm_momentum, epsilon=batch_norm_epsilon, dtype=dtype
             )
 
+        self.batch_norm_epsilon, self.padding = batch_norm_epsilon, padding
         first, last = settings[0].in_features, 6 * settings[-1].out_features
-        stem = Conv(3, first, 3, stride=2, dtype=dtype, rngs=rngs)
+        stem = Conv(3, first, 3, stride=2, padding=padding, dtype=dtype, rngs=rngs)
         layers: list[Layer] = [ConvNormActivation(stem, norm(first), nnx.hard_swish)]
         layers += [
-            InvertedResidual(setting, norm=norm, dtype=dtype, rngs=rngs) for setting in settings
+            InvertedResidual(setting, norm=norm, padding=padding, dtype=dtype, rngs=rngs)
+            for setting in settings
         ]
         head = Pointwise(settings[-1].out_features, last, dtype=dtype, rngs=rngs)
         layers.append(ConvNormActivation(head, norm(last), nnx.hard_swish))
         self.features = nnx.List(layers)
-        self.classifier_0 = Linear(last, last_channel, normal_scale=0.01, dtype=dtype, rngs=rngs)
+        initial = partial(scaled_normal, scale=0.01)
+        self.classifier_0 = Linear(last, last_channel, initial=initial, dtype=dtype, rngs=rngs)
         self.dropout = nnx.Dropout(dropout)
-        self.classifier_3 = Linear(last_channel, num_classes, normal_scale=0.01, rngs=rngs)
+        self.classifier_3 = Linear(last_channel, num_classes, initial=initial, rngs=rngs)
 
     def __call__(
         self, images: Float[Array, "B H W 3"], *, rngs: nnx.Rngs | None = None
@@ -221,12 +220,4 @@ class MobileNetV3(nnx.Module):
         """Pools the last feature map and classifies it; `rngs` as in :meth:`__call__`."""
         x = nnx.hard_swish(self.classifier_0(global_average_pool(features)[:, 0, 0]))
         x = sow(self, "pre_logits", x[:, None, None])
-        return self.classifier_3(self._drop(x[:, 0, 0], rngs))
-
-    def _drop(self, x: Array, rngs: nnx.Rngs | None) -> Array:
-        if rngs is None and self.dropout.rate > 0 and not self.dropout.deterministic:
-            raise ValueError(
-                "dropout in training needs a random key: pass dropout_key to `forward` (or rngs "
-                "to the model), or call model.eval() first"
-            )
-        return self.dropout(x, rngs=rngs)
+        return self.classifier_3(drop(self.dropout, x[:, 0, 0], rngs))

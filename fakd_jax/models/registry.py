@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
+import sys
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import jax.numpy as jnp
@@ -10,16 +13,37 @@ from flax import nnx
 from jax.typing import DTypeLike
 
 from fakd_jax.errors import DamagedError, UserError
-from fakd_jax.models.mobilenet_v3 import MobileNetV3
-from fakd_jax.models.resnet import ResNet
+from fakd_jax.models.convnext import ConvNeXt
+from fakd_jax.models.efficientnet import EfficientNet
+from fakd_jax.models.mobilenet_v3 import MOBILENET_V3_SMALL_SETTINGS, MobileNetV3
+from fakd_jax.models.resnet import BasicBlock, ResNet
 
 Factory = Callable[..., nnx.Module]
 # Extended by `register` while modules are imported, read-only afterwards.
-_FACTORIES: dict[str, Factory] = {"resnet50": ResNet, "mobilenet_v3_large": MobileNetV3}
+_FACTORIES: dict[str, Factory] = {
+    "resnet18": partial(ResNet, block=BasicBlock, stage_sizes=(2, 2, 2, 2)),
+    "resnet34": partial(ResNet, block=BasicBlock, stage_sizes=(3, 4, 6, 3)),
+    "resnet50": ResNet,
+    "resnet101": partial(ResNet, stage_sizes=(3, 4, 23, 3)),
+    "resnet152": partial(ResNet, stage_sizes=(3, 8, 36, 3)),
+    "mobilenet_v3_large": MobileNetV3,
+    "mobilenet_v3_small": partial(
+        MobileNetV3, settings=MOBILENET_V3_SMALL_SETTINGS, last_channel=1024
+    ),
+    "efficientnet_b0": EfficientNet,
+    "convnext_tiny": ConvNeXt,
+}
+# The module that called `register`, by the name of the network.
+_MODULES: dict[str, str] = {}
+
+MODULE_KEY = "module"
+"""Of a checkpoint's metadata: the module that registers its network, if it is not one of ours."""
 
 
 def register(name: str) -> Callable[[Factory], Factory]:
     """Registers a factory under a name for `create_model`, configs and command lines.
+
+    Checkpoints of the network name the module that calls this, so that it can be imported again.
 
     The factory takes `num_classes`, `dtype` and `rngs` by keyword, and any overrides it offers;
     its module maps images `[B, H, W, 3]` (and `rngs`) to float32 logits `[B, num_classes]` and
@@ -32,10 +56,12 @@ def register(name: str) -> Callable[[Factory], Factory]:
     ... def resnet26(**kwargs):
     ...     return ResNet(stage_sizes=(2, 2, 2, 2), **kwargs)
     """
+    module = sys._getframe(1).f_globals.get("__name__", "")
 
     def decorate(factory: Factory) -> Factory:
         if _FACTORIES.setdefault(name, factory) is not factory:
             raise ValueError(f"another network is already registered as {name!r}")
+        _MODULES[name] = module
         return factory
 
     return decorate
@@ -44,6 +70,24 @@ def register(name: str) -> Callable[[Factory], Factory]:
 def available_models() -> tuple[str, ...]:
     """The names of all registered networks, sorted."""
     return tuple(sorted(_FACTORIES))
+
+
+def described(name: str) -> dict[str, str]:
+    """What a checkpoint's metadata say of a network: its `arch` and, if need be, its module."""
+    module = {MODULE_KEY: _MODULES[name]} if name in _MODULES else {}
+    return {"arch": name, **module}
+
+
+def takes(name: str, keyword: str) -> bool:
+    """Whether the factory of a network takes a keyword, such as `batch_norm_momentum`.
+
+    Raises:
+      UserError: An unknown name.
+    """
+    parameters = inspect.signature(_factory(name)).parameters
+    return keyword in parameters or any(
+        parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()
+    )
 
 
 def create_model(
@@ -70,11 +114,19 @@ def create_model(
       UserError: An unknown name.
       ValueError: Fewer than one class.
     """
-    if name not in _FACTORIES:
-        raise UserError(f"unknown network {name!r}; choose one of {', '.join(available_models())}")
+    factory = _factory(name)
     if num_classes < 1:
         raise ValueError(f"num_classes must be at least 1, not {num_classes}")
-    return _FACTORIES[name](num_classes=num_classes, dtype=dtype, rngs=rngs, **overrides)
+    return factory(num_classes=num_classes, dtype=dtype, rngs=rngs, **overrides)
+
+
+def _factory(name: str) -> Factory:
+    if name not in _FACTORIES:
+        raise UserError(
+            f"unknown network {name!r}; choose one of {', '.join(available_models())}, or import "
+            "the module that registers it (--import MODULE)"
+        )
+    return _FACTORIES[name]
 
 
 def create_as_stored(
@@ -83,16 +135,22 @@ def create_as_stored(
     """Creates the network that a checkpoint's metadata describes, with random parameters.
 
     Args:
-      metadata: `arch`, `num_classes` and, if it was created with any, `overrides`.
+      metadata: `arch`, `num_classes`; `overrides` if it was created with any, and `module` if
+        another module registers it.
       dtype: As of :func:`create_model`.
       rngs: Source of the initial values.
 
     Raises:
-      UserError: An unknown name.
+      UserError: A name that is unknown, and the module to import for it.
       DamagedError: Overrides that the network does not have.
     """
     overrides = metadata.get("overrides") or {}
     arch = metadata["arch"]
+    if arch not in _FACTORIES and (module := metadata.get(MODULE_KEY)):
+        raise UserError(
+            f"the checkpoint's network {arch!r} is registered by the module {module!r}, which has "
+            f"not been imported; add --import {module}"
+        )
     try:
         return create_model(
             arch, num_classes=metadata["num_classes"], dtype=dtype, rngs=rngs, **overrides

@@ -1,4 +1,4 @@
-"""ResNet with bottleneck blocks, v1.5: functionally identical to torchvision's.
+"""ResNet with basic or bottleneck blocks, v1.5: functionally identical to torchvision's.
 
 He et al., "Deep residual learning for image recognition", arXiv:1512.03385; v1.5 has the stride
 in the 3×3 convolution. The module tree mirrors torchvision's names.
@@ -25,11 +25,11 @@ from fakd_jax.models.layers import (
     sow,
 )
 
-_EXPANSION = 4
 
+class BasicBlock(nnx.Module):
+    """Two 3×3 convolutions, the first of which takes the stride, and the shortcut."""
 
-class Bottleneck(nnx.Module):
-    """1×1 reduction, 3×3 (which takes the stride), 1×1 expansion by 4, and the shortcut."""
+    expansion = 1
 
     def __init__(
         self,
@@ -41,7 +41,43 @@ class Bottleneck(nnx.Module):
         dtype: DTypeLike,
         rngs: nnx.Rngs,
     ):
-        out_features = _EXPANSION * features
+        self.conv1 = Conv(in_features, features, 3, stride=stride, dtype=dtype, rngs=rngs)
+        self.bn1 = norm(features)
+        self.conv2 = Conv(features, features, 3, dtype=dtype, rngs=rngs)
+        self.bn2 = norm(features)
+        self.downsample_conv: Pointwise | None = nnx.data(None)
+        self.downsample_bn: BatchNorm | None = nnx.data(None)
+        if stride != 1 or in_features != features:
+            self.downsample_conv = Pointwise(
+                in_features, features, stride=stride, dtype=dtype, rngs=rngs
+            )
+            self.downsample_bn = norm(features)
+
+    def __call__(self, x: Float[Array, "B H W I"]) -> Float[Array, "B h w O"]:
+        """Adds the residual to the (projected) input."""
+        y = nnx.relu(self.bn1(self.conv1(x)))
+        y = self.bn2(self.conv2(y))
+        if self.downsample_conv is not None and self.downsample_bn is not None:
+            x = self.downsample_bn(self.downsample_conv(x))
+        return add_relu(y, x)
+
+
+class Bottleneck(nnx.Module):
+    """1×1 reduction, 3×3 (which takes the stride), 1×1 expansion by 4, and the shortcut."""
+
+    expansion = 4
+
+    def __init__(
+        self,
+        in_features: int,
+        features: int,
+        *,
+        stride: int,
+        norm: Callable[[int], BatchNorm],
+        dtype: DTypeLike,
+        rngs: nnx.Rngs,
+    ):
+        out_features = self.expansion * features
         self.conv1 = Pointwise(in_features, features, dtype=dtype, rngs=rngs)
         self.bn1 = norm(features)
         self.conv2 = Conv(features, features, 3, stride=stride, dtype=dtype, rngs=rngs)
@@ -67,7 +103,7 @@ class Bottleneck(nnx.Module):
 
 
 class ResNet(nnx.Module):
-    """A bottleneck ResNet; with the default sizes, torchvision's `resnet50`.
+    """A ResNet; with the default sizes and blocks, torchvision's `resnet50`.
 
     Sown for `nnx.capture`, in the compute dtype: `relu` and `maxpool` (the stem), `layer1` to
     `layer4` (after each stage's last ReLU; `layer3` is the paper's teacher feature,
@@ -78,7 +114,8 @@ class ResNet(nnx.Module):
     Args:
       num_classes: Number of logits.
       stage_sizes: Blocks of the four stages.
-      width: Channels of the stem; stage i has bottlenecks of `width · 2^i`.
+      block: The kind of all blocks.
+      width: Channels of the stem; stage i has blocks of `width · 2^i`.
       batch_norm_momentum: Weight of the old running statistics (one minus PyTorch's .1).
       batch_norm_epsilon: Added to variances.
       dtype: Compute dtype; parameters, statistics and logits stay float32.
@@ -90,6 +127,7 @@ class ResNet(nnx.Module):
         *,
         num_classes: int,
         stage_sizes: Sequence[int] = (3, 4, 6, 3),
+        block: type[BasicBlock | Bottleneck] = Bottleneck,
         width: int = 64,
         batch_norm_momentum: float = 0.9,
         batch_norm_epsilon: float = 1e-5,
@@ -102,20 +140,19 @@ class ResNet(nnx.Module):
             )
 
         self.dtype = dtype
+        self.batch_norm_epsilon = batch_norm_epsilon
         self.conv1 = Conv(3, width, 7, stride=2, dtype=dtype, rngs=rngs)
         self.bn1 = norm(width)
         in_features = width
         for stage, size in enumerate(stage_sizes):
             features = width * 2**stage
-            blocks: nnx.List[Bottleneck] = nnx.List([])
-            for block in range(size):
-                stride = 2 if stage > 0 and block == 0 else 1
+            blocks: nnx.List[BasicBlock | Bottleneck] = nnx.List([])
+            for index in range(size):
+                stride = 2 if stage > 0 and index == 0 else 1
                 blocks.append(
-                    Bottleneck(
-                        in_features, features, stride=stride, norm=norm, dtype=dtype, rngs=rngs
-                    )
+                    block(in_features, features, stride=stride, norm=norm, dtype=dtype, rngs=rngs)
                 )
-                in_features = _EXPANSION * features
+                in_features = block.expansion * features
             setattr(self, f"layer{stage + 1}", blocks)
         self.num_stages = len(stage_sizes)
         self.fc = Linear(in_features, num_classes, rngs=rngs)

@@ -19,7 +19,7 @@ def main(argv: list[str]) -> None:
     parser = _parser()
     arguments, overrides = parser.parse_known_args(argv)
     config, workdir = config_flags.read_config(parser, arguments, overrides)
-    engine = _engine(arguments)
+    engine = _engine(arguments, parser.modules)
     cli.use_compilation_cache()
 
     from fakd_jax.runs.files import STUDY_LOG_FILE
@@ -53,8 +53,8 @@ def _parser() -> cli.CommandParser:
     return parser
 
 
-def _engine(arguments: argparse.Namespace) -> Engine:
-    """The engine that the flags ask for.
+def _engine(arguments: argparse.Namespace, modules: tuple[str, ...]) -> Engine:
+    """The engine that the flags ask for, whose workers import these modules.
 
     Raises:
       UserError: a flag of Ray's without `--engine ray`.
@@ -70,6 +70,7 @@ def _engine(arguments: argparse.Namespace) -> Engine:
         address=address,
         cpus_per_cell=arguments.cpus_per_cell,
         gpus_per_cell=arguments.gpus_per_cell,
+        modules=modules,
     )
     return RayEngine(options)
 

@@ -1,9 +1,9 @@
-"""Reference values of both networks from torchvision, stage by stage.
+"""Reference values of all networks from torchvision, stage by stage.
 
 Computed in float64, so that tests measure our float32 rounding alone. Stored by
 `<network>/…`: the state dict's keys and shapes (the values follow `common.weights`), the logits,
-summaries (`common.summary`, channels last) of the features, and of running statistics and
-gradients of a training step.
+summaries (`common.summary`, channels last) of the features, and, of one network for each kind of
+block, of running statistics and gradients of a training step.
 """
 
 from __future__ import annotations
@@ -17,22 +17,41 @@ import torchvision
 from goldens import common
 from torch import nn
 
+RESNETS = ("resnet18", "resnet34", "resnet50", "resnet101", "resnet152")
+RESNET_FEATURES = ("relu", "maxpool", "layer1", "layer2", "layer3", "layer4")
+
+
+def features(count: int, pre_logits: str) -> dict[str, str]:
+    """Of a network whose `features` has so many entries."""
+    maps = {f"features.{index}": f"features.{index}" for index in range(count)}
+    return {**maps, "pre_logits": pre_logits}
+
+
 # Our feature's name -> torchvision's module.
 FEATURES = {
-    "resnet50": {
-        **{name: name for name in ("relu", "maxpool", "layer1", "layer2", "layer3", "layer4")},
-        "pre_logits": "avgpool",
+    **{
+        name: {**{key: key for key in RESNET_FEATURES}, "pre_logits": "avgpool"} for name in RESNETS
     },
-    "mobilenet_v3_large": {
-        **{f"features.{index}": f"features.{index}" for index in range(17)},
-        "pre_logits": "classifier.1",
-    },
+    "mobilenet_v3_large": features(17, "classifier.1"),
+    "mobilenet_v3_small": features(13, "classifier.1"),
+    "efficientnet_b0": features(9, "avgpool"),
+    "convnext_tiny": features(8, "classifier.1"),
 }
 STATISTICS = {
+    "resnet18": ("bn1", "layer2.0.downsample.1", "layer4.1.bn2"),
     "resnet50": ("bn1", "layer2.0.downsample.1", "layer4.2.bn3"),
     "mobilenet_v3_large": ("features.0.1", "features.4.block.1.1", "features.16.1"),
+    "efficientnet_b0": ("features.0.1", "features.3.0.block.1.1", "features.8.1"),
+    "convnext_tiny": (),
 }
 GRADIENTS = {
+    "resnet18": (
+        "conv1.weight",
+        "layer1.0.conv1.weight",
+        "layer2.0.downsample.0.weight",
+        "layer4.1.bn2.bias",
+        "fc.bias",
+    ),
     "resnet50": (
         "conv1.weight",
         "bn1.weight",
@@ -51,11 +70,29 @@ GRADIENTS = {
         "features.16.0.weight",
         "classifier.3.bias",
     ),
+    "efficientnet_b0": (
+        "features.0.0.weight",
+        "features.1.0.block.1.fc1.weight",
+        "features.3.0.block.1.0.weight",
+        "features.5.2.block.2.fc2.bias",
+        "features.8.1.weight",
+        "classifier.1.weight",
+    ),
+    "convnext_tiny": (
+        "features.0.0.weight",
+        "features.1.0.block.0.weight",
+        "features.1.0.block.3.weight",
+        "features.3.1.layer_scale",
+        "features.4.0.weight",
+        "features.6.1.weight",
+        "classifier.2.bias",
+    ),
 }
+RANDOM_LAYERS = (nn.Dropout, torchvision.ops.StochasticDepth)
 
 
 def write(output: Path) -> None:
-    """Writes `output` (.npz) with the values of both networks."""
+    """Writes `output` (.npz) with the values of all networks."""
     arrays: dict[str, np.ndarray] = {}
     for name in FEATURES:
         model = getattr(torchvision.models, name)(num_classes=common.NUM_CLASSES)
@@ -64,7 +101,8 @@ def write(output: Path) -> None:
         model.load_state_dict({key: torch.from_numpy(value) for key, value in state.items()})
         model.double()
         results = {"shapes": np.array(json.dumps(shapes)), **evaluated(name, model)}
-        results |= trained(name, model)
+        if name in GRADIENTS:
+            results |= trained(name, model)
         arrays |= {f"{name}/{key}": value for key, value in results.items()}
     np.savez_compressed(output, **arrays)
 
@@ -97,10 +135,10 @@ def evaluated(name: str, model: nn.Module) -> dict[str, np.ndarray]:
 
 
 def trained(name: str, model: nn.Module) -> dict[str, np.ndarray]:
-    """Logits, gradients and new running statistics of a training step, without dropout."""
+    """Logits, gradients and new running statistics of a training step, without random layers."""
     model.train()
     for module in model.modules():
-        if isinstance(module, nn.Dropout):
+        if isinstance(module, RANDOM_LAYERS):
             module.eval()
     logits = model(batch())
     nn.functional.cross_entropy(logits, torch.from_numpy(common.LABELS)).backward()

@@ -13,12 +13,14 @@ from flax import nnx
 from fakd_jax.convert import __main__ as command
 from fakd_jax.data.preprocessing import Preprocessing
 from fakd_jax.errors import UserError
+from fakd_jax.export.run import export_checkpoint
 from fakd_jax.inference.predictor import Predictor
 from fakd_jax.models import create_model
 from fakd_jax.models.checkpoint import build_model, load_model
 from fakd_jax.models.state import model_state
 from fakd_jax.models.torch_weights import to_state_dict
 from fakd_jax.models.torch_weights.names import key_table
+from fakd_jax.models.torch_weights.pretrained import load_pretrained
 from fakd_jax.runtime.hashing import sha256_of_file
 
 
@@ -138,7 +140,7 @@ def test_outputs_that_may_not_be_overwritten(
     [
         (["--num-classes", "0"], "an integer at least 1, not 0"),
         (["--num-classes", "four"], "'four' is not an integer"),
-        (["--arch", "alexnet"], "invalid choice: 'alexnet'"),
+        (["--arch", "alexnet"], "unknown network 'alexnet'"),
         (["--colour", "red"], "unrecognized arguments: --colour red"),
         (["--allow_missing", "clasifier"], "allow_missing names clasifier"),
     ],
@@ -183,7 +185,9 @@ def test_real_weights(
     arrays: int,
 ) -> None:
     source = shared / "weights" / file
-    script.main(["--arch", arch, "--input", str(source), "--output", str(tmp_path / "out"), *flags])
+    command.main(
+        ["--arch", arch, "--input", str(source), "--output", str(tmp_path / "out"), *flags]
+    )
     assert f"loaded {arrays} arrays" in capsys.readouterr().out
 
 
@@ -274,3 +278,78 @@ def test_what_is_chosen_is_said_even_if_it_does_not_fit(
     converted = to_state_dict(model_state(model), key_table(model))
     for key, value in weights.items():
         np.testing.assert_array_equal(converted[key], value)
+
+
+@pytest.fixture
+def timm(weights: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The state dict as timm names it, wrapped."""
+    model = create_model("tiny_mobilenet", num_classes=6, rngs=nnx.Rngs(5))
+    state_dict = to_state_dict(model_state(model), key_table(model, "timm"))
+    return {f"module.{key}": np.ascontiguousarray(value) for key, value in state_dict.items()}
+
+
+def test_timms_network_keeps_its_epsilon_there_and_back(
+    timm: dict[str, np.ndarray], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    safetensors.numpy.save_file(timm, tmp_path / "w.safetensors")
+    convert(tmp_path / "w.safetensors", tmp_path / "out", *flags_of(TASK))
+    printed = capsys.readouterr().out
+    for line in ("prefix module. taken off", "named as in timm", "has batch_norm_epsilon 1e-05"):
+        assert line in printed
+    model, metadata = build_model(tmp_path / "out")
+    assert metadata["overrides"] == {"batch_norm_epsilon": 1e-5}
+    assert metadata["source"]["naming"] == "timm"
+    assert model.batch_norm_epsilon == 1e-5
+
+    export_checkpoint(tmp_path / "out", tmp_path / "back.safetensors")
+    assert "timm's tiny_mobilenet" in capsys.readouterr().out
+    back = safetensors.numpy.load_file(tmp_path / "back.safetensors")
+    assert {f"module.{key}" for key in back} == timm.keys()
+    for key, value in back.items():
+        np.testing.assert_array_equal(value, timm[f"module.{key}"])
+
+
+def test_what_conversion_draws_of_timms_network_is_not_taken_for_weights(
+    timm: dict[str, np.ndarray], tmp_path: Path
+) -> None:
+    backbone = {key: value for key, value in timm.items() if ".classifier." not in key}
+    replaced = {"module.classifier.1.weight": np.zeros((6, 9), np.float32)}
+    safetensors.numpy.save_file(backbone | replaced, tmp_path / "w.safetensors")
+    with pytest.raises(UserError, match="--allow-missing classifier"):
+        convert(tmp_path / "w.safetensors", tmp_path / "out")
+    flags = ("--allow-missing", "classifier", "--num-classes", "6")
+    convert(tmp_path / "w.safetensors", tmp_path / "out", *flags)
+    fresh = ["classifier.3.bias", "classifier.3.weight"]
+    assert json.loads((tmp_path / "out/metadata.json").read_text())["source"]["fresh"] == fresh
+    model = create_model("tiny_mobilenet", num_classes=6, batch_norm_epsilon=1e-5, rngs=nnx.Rngs(1))
+    assert load_pretrained(model, "tiny_mobilenet", tmp_path / "out").fresh == tuple(fresh)
+
+
+def test_a_linear_layer_of_another_name_in_timms_network(
+    timm: dict[str, np.ndarray], tmp_path: Path
+) -> None:
+    for kind in ("weight", "bias"):
+        timm[f"module.classifier.1.{kind}"] = timm.pop(f"module.classifier.{kind}")
+    safetensors.numpy.save_file(timm, tmp_path / "w.safetensors")
+    with pytest.raises(UserError, match=r"add --head classifier\.1"):
+        convert(tmp_path / "w.safetensors", tmp_path / "out")
+    convert(tmp_path / "w.safetensors", tmp_path / "out", "--head", "classifier.1")
+    assert build_model(tmp_path / "out")[1]["head"] == "pretrained"
+
+
+def test_a_network_of_ones_own_is_imported_first(
+    complete: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code = """
+from fakd_jax.models.registry import create_model, register
+
+@register("my_mobilenet")
+def my_mobilenet(**kwargs):
+    return create_model("tiny_mobilenet", **kwargs)
+"""
+    (tmp_path / "my_networks.py").write_text(code)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    convert(complete, tmp_path / "out", "--arch", "my_mobilenet", "--import", "my_networks")
+    metadata = json.loads((tmp_path / "out" / "metadata.json").read_text())
+    assert (metadata["arch"], metadata["module"]) == ("my_mobilenet", "my_networks")

@@ -66,8 +66,8 @@ def test_what_does_not_read_back_is_not_kept(
 ) -> None:
     original = pytorch.read_weights
 
-    def altered(*arguments: Any) -> Any:
-        weights = original(*arguments)
+    def altered(*arguments: Any, **options: Any) -> Any:
+        weights = original(*arguments, **options)
         weights.arrays["classifier.3.bias"] = weights.arrays["classifier.3.bias"] + 1
         return weights
 

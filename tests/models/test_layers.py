@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -12,6 +13,7 @@ import pytest
 from flax import nnx
 from jax import Array, lax
 
+from fakd_jax.models.initial_values import scaled_normal
 from fakd_jax.models.layers import (
     Conv,
     Depthwise,
@@ -20,7 +22,6 @@ from fakd_jax.models.layers import (
     add_relu,
     check_images,
     global_average_pool,
-    scaled_normal,
 )
 
 
@@ -48,7 +49,7 @@ def test_linear_starts_as_pytorchs_default_or_normal() -> None:
     for values in (default.kernel[...], default.bias[...]):
         assert 0.9 / 20 < np.max(np.abs(values)) <= 1 / 20
     assert np.std(default.kernel[...]) == pytest.approx(1 / 20 / math.sqrt(3), rel=0.03)
-    normal = Linear(400, 50, normal_scale=0.01, rngs=rngs())
+    normal = Linear(400, 50, initial=partial(scaled_normal, scale=0.01), rngs=rngs())
     assert np.std(normal.kernel[...]) == pytest.approx(0.01, rel=0.03)
     assert not np.any(normal.bias[...])
 

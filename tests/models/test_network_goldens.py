@@ -1,4 +1,4 @@
-"""Both networks against torchvision's, stage by stage (scripts/goldens/networks.py)."""
+"""All networks against torchvision's, stage by stage (scripts/goldens/networks.py)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,16 @@ from fakd_jax.models.torch_weights.names import key_table
 from scripts.goldens import common
 
 GOLDENS = np.load(Path(__file__).parents[1] / "goldens" / "networks.npz")
-ARCHITECTURES = ("resnet50", "mobilenet_v3_large")
+LARGE = ("resnet34", "resnet101", "resnet152")  # made of the same blocks as others
+ARCHITECTURES = (
+    "resnet18",
+    "resnet50",
+    "mobilenet_v3_large",
+    "mobilenet_v3_small",
+    "efficientnet_b0",
+    "convnext_tiny",
+    *(pytest.param(arch, marks=pytest.mark.slow) for arch in LARGE),
+)
 
 
 def golden(arch: str, kind: str) -> dict[str, np.ndarray]:
@@ -69,7 +78,13 @@ def test_every_stage_is_torchvisions(arch: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "arch", [pytest.param("resnet50", marks=pytest.mark.slow), "mobilenet_v3_large"]
+    "arch",
+    [
+        *(pytest.param(arch, marks=pytest.mark.slow) for arch in ("resnet18", "resnet50")),
+        "mobilenet_v3_large",
+        pytest.param("efficientnet_b0", marks=pytest.mark.slow),
+        pytest.param("convnext_tiny", marks=pytest.mark.slow),
+    ],
 )
 def test_a_training_step_is_torchvisions(arch: str) -> None:
     # In float64: at this size batch statistics and ReLUs amplify rounding so much that PyTorch's
@@ -91,7 +106,7 @@ def training_step(arch: str) -> tuple[np.ndarray, nnx.Module]:
     """Training logits, and a network whose parameters are the gradients of the cross-entropy."""
     model = network(arch, jnp.float64)
     model.train()
-    model.set_attributes(deterministic=True, raise_if_not_found=False)  # dropout off
+    model.set_attributes(deterministic=True, raise_if_not_found=False)  # random layers off
     graphdef, params, statistics = nnx.split(model, nnx.Param, nnx.BatchStat)
     labels = jnp.asarray(common.LABELS)
 
@@ -114,9 +129,12 @@ def values_a_channel(key: str) -> int:
     side = {
         "bn1": 32,
         "layer2.0.downsample.1": 8,
+        "layer4.1.bn2": 2,
         "layer4.2.bn3": 2,
         "features.0.1": 32,
+        "features.3.0.block.1.1": 8,
         "features.4.block.1.1": 8,
+        "features.8.1": 2,
         "features.16.1": 2,
     }[key.removesuffix(".running_var")]
     return common.BATCH * side**2
@@ -124,5 +142,5 @@ def values_a_channel(key: str) -> int:
 
 def unbiased(new: np.ndarray, old: np.ndarray, arch: str, count: int) -> np.ndarray:
     """What PyTorch's running variance is where ours is `new`: it adds n/(n-1) times as much."""
-    momentum = {"resnet50": 0.9, "mobilenet_v3_large": 0.99}[arch]
+    momentum = 0.99 if arch.startswith("mobilenet") else 0.9
     return momentum * old + (new - momentum * old) * count / (count - 1)

@@ -20,7 +20,7 @@ from fakd_jax.models.state import (
 from fakd_jax.models.torch_weights.advice import advise
 from fakd_jax.models.torch_weights.fit import Allowances, Fit, fit_state_dict
 from fakd_jax.models.torch_weights.locate import find_weights
-from fakd_jax.models.torch_weights.names import KeyTable, key_table
+from fakd_jax.models.torch_weights.names import KeyTable, differing_settings, recognise
 from fakd_jax.models.torch_weights.report import LoadReport
 
 
@@ -37,7 +37,7 @@ def load_state_dict(
 
     Args:
       model: changed in place.
-      state_dict: arrays or tensors by torchvision's keys, in PyTorch's layouts. A prefix that all
+      state_dict: arrays or tensors by PyTorch's keys, in PyTorch's layouts. A prefix that all
         keys have in common (`module.`) is taken off, and the report says so.
       allow_missing: prefixes of keys, such as `fc` or `classifier`. A layer below one that the
         dict lacks, or has in another shape, keeps its initial values as a whole, and the report
@@ -46,16 +46,19 @@ def load_state_dict(
       grey_stem: whether the dict is of a network of one-channel images. Its first convolution is
         spread over three channels, a third each: an image that repeats one channel gives what the
         channel alone gave, to the rounding of float32.
-      table: the naming of the keys; None takes that of the model's family.
+      table: the naming of the keys; None recognises it, and checks that the model has the settings
+        of that library's network.
 
     Returns:
       What was loaded, left at its initial values and ignored.
 
     Raises:
-      UserError: lists every missing, extra, ambiguous, misshaped and unusable key; the model is
-        then unchanged.
+      UserError: lists every missing, extra, ambiguous, misshaped and unusable key, or the settings
+        that the model should have; the model is then unchanged.
     """
-    table = key_table(model) if table is None else table
+    if table is None:
+        table = recognise(model, state_dict)
+        require_settings(model, table.naming, differing_settings(model, table))
     found = find_weights(state_dict, "the state dict", table)
     wanted = {path: np.shape(leaf) for path, leaf in flatten_state(model_state(model)).items()}
     _refuse_unknown_prefixes(allow_missing, [table.key_of(path) or path for path in wanted])
@@ -78,7 +81,27 @@ def load_state_dict(
         left_out=fit.left_out,
         ignored=fit.ignored,
         notes=(*found.notes, *fit.notes),
+        naming=table.naming,
     )
+
+
+def require_settings(model: nnx.Module, whose: str, differing: Mapping[str, Any]) -> None:
+    """Refuses a model that would compute something else than the network of its weights.
+
+    Args:
+      model: the network to be filled.
+      whose: whose weights they are.
+      differing: the settings that the model lacks, as of :func:`differing_settings`.
+
+    Raises:
+      UserError: there are any.
+    """
+    if differing:
+        given = ", ".join(f"{name}={value!r}" for name, value in differing.items())
+        raise UserError(
+            f"these are weights of {whose} for another {type(model).__name__} than this one; make "
+            f"the network with {given} (in Python create_model(..., {given}))"
+        )
 
 
 def to_state_dict(state: Mapping[str, Any], table: KeyTable) -> dict[str, np.ndarray]:

@@ -153,7 +153,7 @@ def _match(keys: Iterable[str], table: KeyTable, known: Iterable[str]) -> _Match
     claims: dict[str, list[tuple[str, Row]]] = defaultdict(list)
     ignored, extra, ambiguous = [], [], []
     for key in keys:
-        rows = [row for row in table.rows if row.matches(key)]
+        rows = table.rows_of(key)
         if len(rows) > 1:
             ambiguous.append(f"{key} matches {', '.join(row.key for row in rows)}")
         elif not rows or ((path := rows[0].path_of(key)) is not None and path not in known):

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -19,7 +19,6 @@ from fakd_jax.models.state import has_prefix
 from fakd_jax.models.torch_weights.names import KeyTable
 
 _MAX_DEPTH = 6  # of mappings in mappings
-_MAX_PREFIX_PARTS = 8
 
 # Parts of names under which training scripts keep averaged weights: `state_dict_ema`, `swa_model`.
 _AVERAGED = frozenset({"ema", "swa", "averaged", "average", "avg", "shadow"})
@@ -38,6 +37,7 @@ class Weights:
       averaged: whether they are averages over training steps.
       beside: arrays of the same mapping without the prefix.
       notes: what was chosen, taken off and left out; one line each, for the user.
+      table: the naming of the keys; None if no network was given.
     """
 
     arrays: Mapping[str, Any]
@@ -46,6 +46,7 @@ class Weights:
     averaged: bool = False
     beside: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    table: KeyTable | None = None
 
     @property
     def name(self) -> str:
@@ -86,13 +87,29 @@ def find_weights(
             f"no state dict in {source}: expected arrays by name, or mappings of such by name; "
             "save model.state_dict()"
         )
-    places = _places(mappings, _knows(table))
+    places = _places(mappings, table)
     if not places:  # another network's: its own keys are what the complaint should list
-        places = _places(mappings, _knows(None))
+        places = _places(mappings, None)
     if key is not None:
         places = _under(places, key, source)
     chosen = _chosen(places, source, ema)
-    return replace(chosen, notes=tuple(_notes(chosen, mappings[chosen.path], places)))
+    notes = tuple(_notes(chosen, mappings[chosen.path], places))
+    return replace(chosen, notes=notes, table=table)
+
+
+def keys_of_arrays(tree: Any, key: str | None = None) -> set[str]:
+    """The keys of all arrays in the content of a file, or of those at a place in it.
+
+    Args:
+      tree: as of :func:`find_weights`.
+      key: dotted name of the place; None for all of the file.
+    """
+    return {
+        name
+        for path, mapping in _mappings_with_arrays(tree)
+        for name, value in mapping.items()
+        if is_array(value) and (key is None or has_prefix(".".join([*path, name]), [key]))
+    }
 
 
 def with_head(weights: Weights, head: str, table: KeyTable, source: str) -> Weights:
@@ -163,14 +180,17 @@ def _mappings_with_arrays(tree: Any) -> Iterator[tuple[tuple[str, ...], Mapping[
 
 
 def _places(
-    mappings: Mapping[tuple[str, ...], Mapping[str, Any]], knows: Callable[[str], bool]
+    mappings: Mapping[tuple[str, ...], Mapping[str, Any]], table: KeyTable | None
 ) -> list[Weights]:
     """Where at least half as many of a network's keys are as where the most of them are."""
     counts: Counter[tuple[tuple[str, ...], str]] = Counter()
     for path, mapping in mappings.items():
         for key, value in mapping.items():
-            if is_array(value) and (prefix := _prefix(key, knows)) is not None:
-                counts[path, prefix] += 1
+            if not is_array(value):
+                continue
+            rest = key if table is None else table.without_prefix(key)
+            if rest is not None:
+                counts[path, key.removesuffix(rest)] += 1
     most = max(counts.values(), default=0)
     return [
         _place(path, prefix, mappings[path])
@@ -188,26 +208,6 @@ def _place(path: tuple[str, ...], prefix: str, mapping: Mapping[str, Any]) -> We
     words = re.split(r"[._]", ".".join([*path, prefix]).lower())
     averaged = is_counted or not _AVERAGED.isdisjoint(words)
     return Weights(inside, path, prefix, averaged, outside)
-
-
-def _prefix(key: str, knows: Callable[[str], bool]) -> str | None:
-    """The shortest prefix without which the key is one of the network's; None if there is none."""
-    rest = key
-    for _ in range(_MAX_PREFIX_PARTS):
-        if knows(rest):
-            return key.removesuffix(rest)
-        _, dot, rest = rest.partition(".")
-        if not dot:
-            return None
-    return None
-
-
-def _knows(table: KeyTable | None) -> Callable[[str], bool]:
-    """Whether a key is one of the network's arrays'."""
-    if table is None:
-        return lambda key: True
-    rows = [row for row in table.rows if row.path is not None]
-    return lambda key: any(row.matches(key) for row in rows)
 
 
 def _under(places: list[Weights], key: str, source: str) -> list[Weights]:

@@ -21,6 +21,7 @@ class LoadReport:
       notes: what was chosen, taken off or changed on the way; one line each.
       source: the file or folder.
       sha256: of the file, or of a folder's arrays.
+      naming: the library that names the keys so.
     """
 
     loaded: int
@@ -32,6 +33,7 @@ class LoadReport:
     notes: tuple[str, ...] = ()
     source: str | None = None
     sha256: str | None = None
+    naming: str = "torchvision"
 
     @property
     def head(self) -> str:
@@ -48,7 +50,7 @@ class LoadReport:
             f"weights from {self.source or 'a state dict'}{digest}",
             *self.notes,
             f"loaded {self.loaded} arrays: {sum(self.parameters.values()):,} parameters, "
-            f"{self.statistics:,} batch statistics",
+            f"{self.statistics:,} batch statistics; the keys are named as in {self.naming}",
             f"parameters by group: {groups}",
         ]
         if self.fresh:

@@ -16,6 +16,7 @@ from types import ModuleType
 from typing import Any
 
 from fakd_jax.cli.config_flags import load_config_module
+from fakd_jax.cli.imports import import_modules
 from fakd_jax.cli.runner import use_compilation_cache
 from fakd_jax.errors import UserError
 from fakd_jax.experiment.teacher_and_student import open_experiment_data
@@ -58,12 +59,14 @@ class RayOptions:
       address: of a cluster; "local" starts Ray on this machine.
       cpus_per_cell: None takes 4, or all of the largest machine if it has fewer.
       gpus_per_cell: may be a fraction below 1; None takes 1 if there is a GPU, else 0.
+      modules: as given to `--import`; workers import them too.
     """
 
     config: str
     address: str = LOCAL
     cpus_per_cell: int | None = None
     gpus_per_cell: float | None = None
+    modules: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,6 +83,7 @@ class _Job:
     probe: Path
     folder: Path
     version: str
+    modules: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -135,7 +139,8 @@ class RayEngine:
             return
         try:
             with _probe(study) as probe:
-                job = _Job(study, self._options.config, probe, Path.cwd(), __version__)
+                options = self._options
+                job = _Job(study, options.config, probe, Path.cwd(), __version__, options.modules)
                 _Scheduler(self._ray, job, self._resources).run()
         finally:
             self._ray.shutdown()
@@ -246,6 +251,7 @@ def _run_on_worker(job: _Job, cell: Cell) -> _Outcome:
     worker = f"process {os.getpid()} on {socket.gethostname()}"
     try:
         _require_same_surroundings(job)
+        import_modules(job.modules)
         load_config_module(job.config.partition(":")[0])
         use_compilation_cache()
         folder = job.study.folder(cell)

@@ -16,7 +16,8 @@ from fakd_jax.errors import UserError
 from fakd_jax.models import create_model
 from fakd_jax.models.state import flatten_state, model_state
 from fakd_jax.models.torch_weights import load_state_dict, to_state_dict
-from fakd_jax.models.torch_weights.names import RESNET, KeyTable, Row, key_table
+from fakd_jax.models.torch_weights.names import KeyTable, Row, key_table
+from fakd_jax.models.torch_weights.names.resnet import TORCHVISION as RESNET
 
 ARCHS = ["tiny_resnet", "tiny_mobilenet"]
 HEADS = {"tiny_resnet": "fc", "tiny_mobilenet": "classifier"}

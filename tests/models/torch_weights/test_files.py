@@ -13,10 +13,15 @@ import ml_dtypes
 import numpy as np
 import pytest
 import safetensors.numpy
+from flax import nnx
 
 from fakd_jax.errors import UserError
+from fakd_jax.models import create_model
 from fakd_jax.models.torch_weights.files import as_array, read_state_dict
-from fakd_jax.models.torch_weights.names import RESNET
+
+
+def skeleton() -> nnx.Module:
+    return nnx.eval_shape(lambda: create_model("tiny_resnet", num_classes=1, rngs=nnx.Rngs(0)))
 
 
 class TestSafetensors:
@@ -45,7 +50,7 @@ class TestSafetensors:
         file = tmp_path / "w.safetensors"
         file.write_bytes(len(header).to_bytes(8, "little") + header + value.tobytes())
         assert list(read_state_dict(file)) == ["module._orig_mod.fc.weight"]
-        read = read_state_dict(file, table=RESNET)
+        read = read_state_dict(file, model=skeleton())
         assert list(read) == ["fc.weight"]
         assert read["fc.weight"].dtype == np.float32
         np.testing.assert_array_equal(read["fc.weight"], [[1.5, -0.25]])
@@ -99,7 +104,7 @@ class TestTorchFiles:
         weights = {f"{prefix}fc.weight": tensor, f"{prefix}n": torch.tensor(3)}
         saved = weights if under is None else {under: weights, "epoch": 3}
         torch.save(saved, tmp_path / "w.pth")
-        read = read_state_dict(tmp_path / "w.pth", table=RESNET)
+        read = read_state_dict(tmp_path / "w.pth", model=skeleton())
         assert set(read) == {"fc.weight", "n"}
         assert read["fc.weight"].dtype == np.float32
         np.testing.assert_array_equal(read["fc.weight"], [[1.5, -0.25]])

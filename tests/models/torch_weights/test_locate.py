@@ -9,7 +9,7 @@ import pytest
 
 from fakd_jax.errors import UserError
 from fakd_jax.models.torch_weights.locate import Weights, find_weights, with_head
-from fakd_jax.models.torch_weights.names import RESNET
+from fakd_jax.models.torch_weights.names.resnet import TORCHVISION as RESNET
 
 KEYS = ("conv1.weight", "bn1.weight", "bn1.bias", "bn1.num_batches_tracked", "fc.weight", "fc.bias")
 
