@@ -4,8 +4,8 @@
     fakd study --config robust_study:phantom   # synthetic MRI, small
 
 The robust methods change what `configs/robust.py` changes, and learn from a teacher that does so
-too: teacher and student get the same standardised images. Every method has the same budget, and
-every network is measured under shifts after its evaluation.
+too: teacher and student get the same standardised images. Every method has the same budget and
+optimization, and every network is measured under shifts after its evaluation.
 """
 
 from ml_collections import ConfigDict
@@ -24,6 +24,7 @@ def get_config(variant: str = "") -> ConfigDict:
     """Returns the study of the paper's settings, or with `variant="phantom"` a small one."""
     config = study.get_config(variant)
     config.name = "robust_study"
+    config.base.update(robust.OPTIMIZATION)
     config.study.update(
         {
             "methods": (*METHODS, *map(_robust, METHODS)),

@@ -61,6 +61,7 @@ def test_the_robust_study_has_every_method_plain_and_with_the_changes_of_robust(
         assert other.augmentation == robust.augmentation
         assert other.data.intensity == robust.data.intensity
         assert other.network(other.train).recalibrate_batch_norm == 30
+        assert other.optimizer_of(other.train) == one.optimizer_of(one.train)
         assert (other.train, other.objective("student")) == (one.train, one.objective("student"))
         assert other.network(other.train).num_epochs == one.network(one.train).num_epochs
     assert study.teachers == {

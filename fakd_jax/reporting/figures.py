@@ -26,6 +26,7 @@ BROWN = "#8C564B"
 OLIVE = "#999933"
 WINE = "#882255"
 INDIGO = "#332288"
+TEAL = "#44AA99"  # of Paul Tol's palette, as the two before
 
 
 def new_figure(*, width: float, height: float) -> Figure:

@@ -22,6 +22,7 @@ from fakd_jax.reporting.figures import (
     ORANGE,
     PURPLE,
     SKY_BLUE,
+    TEAL,
     VERMILION,
     WINE,
     YELLOW,
@@ -49,6 +50,7 @@ TERM_COLOURS = {
     "rkd_angle": OLIVE,
     "lesion_attention": WINE,
     "right_reasons": INDIGO,
+    "counterfactual": TEAL,
 }
 LOSS_CURVES = {"loss": ("total", BLACK)} | {
     term: (TERM_NAMES[term], colour) for term, colour in TERM_COLOURS.items()
