@@ -12,6 +12,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
+from fakd_jax.cli.checkpoint_flags import CLASS_MAP
 from fakd_jax.cli.runner import CommandParser, run_command
 from fakd_jax.data.dataset import ImageDataset
 from fakd_jax.data.preparation import UNREADABLE, listed_problems
@@ -21,7 +22,7 @@ from fakd_jax.data.sources import open_dataset, save_prepared
 
 def main(argv: list[str]) -> None:
     parser = CommandParser(prog="prepare_data.py", description=__doc__.splitlines()[0])
-    parser.add_argument("--source", required=True, help="DIR, ARCHIVE, kaggle or phantom")
+    parser.add_argument("--source", required=True, help="DIR, ARCHIVE, TABLE, kaggle or phantom")
     parser.add_argument("--output", required=True, type=Path, help="folder for the prepared data")
     parser.add_argument(
         "--unreadable",
@@ -29,9 +30,15 @@ def main(argv: list[str]) -> None:
         default="error",
         help="refuse broken, tiny or huge images (default), or skip them",
     )
+    parser.add_argument("--class-map", default="", metavar="NAME=CLASS,...", help=CLASS_MAP)
     flags = parser.parse_args(argv)
     start = time.monotonic()
-    dataset = open_dataset(flags.source, cache_dir=flags.output, unreadable=flags.unreadable)
+    dataset = open_dataset(
+        flags.source,
+        cache_dir=flags.output,
+        unreadable=flags.unreadable,
+        class_map=flags.class_map,
+    )
     save_prepared(dataset, flags.output)
     print(inventory(dataset))
     print(f"ready in     {time.monotonic() - start:.1f} s: --config.data.source={flags.output}")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -11,21 +13,48 @@ from fakd_jax.data.preprocessing import opened_image
 from fakd_jax.errors import UserError
 
 
-def mask_file(folder: Path, id: str) -> Path | None:
-    """The mask of an image, `<id with the suffix .png>` in a folder of masks; None if it has none.
+@dataclass(frozen=True)
+class MaskFiles:
+    """Finds the masks of images.
 
-    >>> mask_file(Path("masks"), "Training/glioma/no-such-image.jpg") is None
-    True
+    Attributes:
+      folder: has `<id with the suffix .png>` for each image with a mask, but those in `named`.
+      named: the masks by id of images whose masks lie elsewhere.
     """
-    path = folder / Path(id).with_suffix(".png")
-    return path if path.is_file() else None
+
+    folder: Path
+    named: Mapping[str, tuple[Path, ...]] = field(default_factory=dict)
+
+    def of(self, id: str) -> tuple[Path, ...]:
+        """The masks of an image, one or more; () if it has none.
+
+        >>> MaskFiles(Path("masks")).of("Training/glioma/no-such-image.jpg")
+        ()
+        """
+        if id in self.named:
+            return self.named[id]
+        path = self.folder / Path(id).with_suffix(".png")
+        return (path,) if path.is_file() else ()
+
+
+def read_masks(
+    paths: Sequence[Path], original_size: tuple[int, int], side: int
+) -> Bool[np.ndarray, "S S"]:
+    """The union of an image's masks, each read by :func:`read_mask`.
+
+    Raises:
+      UserError: as there.
+    """
+    masks = [read_mask(path, original_size, side) for path in paths]
+    return np.logical_or.reduce(masks)
 
 
 def read_mask(path: Path, original_size: tuple[int, int], side: int) -> Bool[np.ndarray, "S S"]:
     """Reads a mask and resizes it as its image is resized.
 
     Args:
-      path: a greyscale picture, 0 where there is no lesion.
+      path: a greyscale picture, 0 where there is no lesion; in a JPEG, which is not exact, at most
+        half of the full range.
       original_size: height and width of its image.
       side: S, of the network's input.
 
@@ -39,7 +68,8 @@ def read_mask(path: Path, original_size: tuple[int, int], side: int) -> Bool[np.
     from PIL import Image
 
     with opened_image(path, f"cannot read the mask {path}") as picture:
-        drawn = np.asarray(picture.convert("L")) > 0
+        above = 127 if picture.format == "JPEG" else 0
+        drawn = np.asarray(picture.convert("L")) > above
     if drawn.shape != original_size:
         raise UserError(
             f"the mask {path} has {drawn.shape[1]} × {drawn.shape[0]} pixels, its image "

@@ -13,7 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from fakd_jax.data.cache import scratch_folder, written_whole
-from fakd_jax.data.dataset import SPLITS, Description, content_of, fingerprint_of, record_files
+from fakd_jax.data.dataset import (
+    SOURCE_SPLITS,
+    Description,
+    content_of,
+    fingerprint_of,
+    record_files,
+)
+from fakd_jax.data.layouts.pointers import POINTER, is_pointer
 from fakd_jax.data.preprocessing import decode_rgb
 from fakd_jax.data.scanning import FoundImage, Scan
 from fakd_jax.errors import UserError, listed
@@ -147,6 +154,8 @@ def _inspect(image: FoundImage, scratch: Path) -> Inspected:
     except OSError as error:
         return Inspected(image, problem=f"cannot be read: {error.strerror}")
     digest = sha256(content)
+    if is_pointer(content):
+        return Inspected(image, sha256=digest, problem=POINTER)
     try:
         pixels = decode_rgb(content, image.id)
     except UserError as error:
@@ -201,7 +210,7 @@ def _check_usable(
     for image in scan.images:
         if (image.split, image.class_name) not in filled:
             raise UserError(
-                f"no image of {scan.split_folders[image.split]}/{image.class_name} in "
+                f"no image of {Path(scan.split_folders[image.split], image.class_name)} in "
                 f"{scan.folder} is usable: {listed_problems(skipped)}; "
                 "add images or remove the class"
             )
@@ -219,7 +228,7 @@ def _write(
             for item in usable
             if item.image.split == split
         ]
-        for split in SPLITS
+        for split in SOURCE_SPLITS
     }
     written = write_records(
         folder, class_names, {split: rows for split, rows in records.items() if rows}

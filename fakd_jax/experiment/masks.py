@@ -34,8 +34,8 @@ def training_masks(
         record.pin(_KEY, ABSENT)
         return None
     cache_dir = config.data.cache_dir
-    folder = writer_first(lambda: open_masks(masks, dataset, cache_dir=cache_dir, log=LOGGER.info))
-    found = TrainingMasks(folder, dataset, split.train_labelled, config.data.image_size)
+    files = writer_first(lambda: open_masks(masks, dataset, cache_dir=cache_dir, log=LOGGER.info))
+    found = TrainingMasks(files, dataset, split.train_labelled, config.data.image_size)
     record.pin(_KEY, found.fingerprint)
     LOGGER.info("data: lesion %s; no other mask is opened", found)
     return found

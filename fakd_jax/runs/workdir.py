@@ -66,13 +66,26 @@ def open_data(
     source: str | None = None,
     *,
     cache_dir: Path | str | None = None,
+    class_map: str = "",
     log: Callable[[str], object] = print,
 ) -> ImageDataset:
     """Opens data with the settings in a checkpoint's metadata; by default its training data.
 
+    The classes are the checkpoint's, if it names any. The data may lack some, and may name them
+    otherwise: in the common spellings, as in training (`config.data.class_map`) or by a map.
+
+    Args:
+      metadata: of the checkpoint.
+      source: of the data; None for the training data.
+      cache_dir: see :func:`data_cache_dir`.
+      class_map: other names for classes, NAME=CLASS,…; "" takes the training's, as far as the data
+        have these names.
+      log: called with each line of progress.
+
     Raises:
       UserError: no source is given and the checkpoint names none; else as `open_dataset`.
     """
+    from fakd_jax.data.class_names import parse_class_map
     from fakd_jax.data.sources import open_dataset
 
     settings = _data_settings(metadata)
@@ -84,6 +97,8 @@ def open_data(
         cache_dir=data_cache_dir(metadata, cache_dir),
         unreadable=settings.get("unreadable", "error"),
         phantom=settings.get("phantom"),
+        class_map=class_map or parse_class_map(settings.get("class_map", "")),
+        class_names=metadata.get("class_names"),
         log=log,
     )
 

@@ -20,4 +20,5 @@ def dataset_of(counts: dict[str, list[int]], fingerprint: str = "f" * 64) -> Ima
     dataset.class_names = tuple("abcdefgh"[: len(counts["train"])])
     dataset.fingerprint = fingerprint
     dataset.source = "somewhere"
+    dataset.report = {}
     return dataset

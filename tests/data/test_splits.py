@@ -61,8 +61,8 @@ def test_the_source_s_own_validation_folder_is_used():
         ({"train": [4], "test": [1]}, {"validation_fraction": 0.0}, "between 0 and 1"),
         ({"train": [4], "test": [1]}, {"validation_fraction": 1.0}, "between 0 and 1"),
         ({"train": [4, 1], "test": [1, 1]}, {}, "class b of somewhere has a single"),
-        ({"train": [0], "test": [1]}, {}, "no folder for the train split"),
-        ({"train": [4], "test": [0]}, {}, "no folder for the test split"),
+        ({"train": [0], "test": [1]}, {}, "no images for the train split"),
+        ({"train": [4], "test": [0]}, {}, "no images for the test split"),
     ],
 )
 def test_impossible_splits_are_refused(counts, keywords, complaint):
