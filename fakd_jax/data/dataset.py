@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import UInt8
 
-from fakd_jax.data.layouts.names import MASKS_FOLDER, UNSPLIT
+from fakd_jax.data.layouts.names import MASKS_FOLDER, UNSPLIT, frame_of
 from fakd_jax.data.masks import MaskFiles
 from fakd_jax.data.preprocessing import decode_rgb
 from fakd_jax.errors import UserError
@@ -142,7 +142,7 @@ class ImageDataset:
       source: as given to :func:`fakd_jax.data.sources.open_dataset`.
       folder: the folder of the images and their `masks/`, if any.
       report: the findings of preparation: `strays`, `skipped`, `reencoded`, `sizes`, `modes`…; and
-        where there are some, the `groups` and `masks` of images by id.
+        where there are some, the `groups` and `masks` of images by id and the `class_map`.
       class_names: the classes wanted, such as a checkpoint's, among which are the data's; None
         takes the data's.
 
@@ -200,7 +200,14 @@ class ImageDataset:
     def groups(self) -> Mapping[str, str]:
         """The group of every image, such as its patient, as the source gives it; {} without."""
         groups: Mapping[str, str] = self.report.get("groups", {})
-        return groups
+        ids = (example.id for example in self.examples)
+        return {id: groups[id if id in groups else frame_of(id)[0]] for id in ids} if groups else {}
+
+    @property
+    def class_map(self) -> Mapping[str, str]:
+        """The classes that have another name in the source; "" for those left out."""
+        names: Mapping[str, str] = self.report.get("class_map", {})
+        return names
 
     def contents(self, ids: Iterable[str]) -> dict[str, str]:
         """The content of each image by id, see :func:`content_of`."""

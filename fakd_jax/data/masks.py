@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool
 
+from fakd_jax.data.layouts.names import frame_of
 from fakd_jax.data.preprocessing import opened_image
 from fakd_jax.errors import UserError
 
@@ -18,7 +19,8 @@ class MaskFiles:
     """Finds the masks of images.
 
     Attributes:
-      folder: has `<id with the suffix .png>` for each image with a mask, but those in `named`.
+      folder: has `<id with the suffix .png>` for each image with a mask, but those in `named`; for
+        one of several images in a file `<file without its suffix>#<number>.png`.
       named: the masks by id of images whose masks lie elsewhere.
     """
 
@@ -33,7 +35,9 @@ class MaskFiles:
         """
         if id in self.named:
             return self.named[id]
-        path = self.folder / Path(id).with_suffix(".png")
+        file, number = frame_of(id)
+        name = f"{Path(file).with_suffix('')}{f'#{number}' if number else ''}"
+        path = self.folder / f"{name}.png"
         return (path,) if path.is_file() else ()
 
 

@@ -167,7 +167,7 @@ def _log_scan(
 
 
 def _found_beside(scan: Scan, skipped: Mapping[str, str]) -> dict[str, Any]:
-    """The groups and masks of a data set's report, if there are any.
+    """The groups, masks and changed class names of a data set's report, if there are any.
 
     A mask at its image's own path in `masks/` is found there whenever it is needed.
     """
@@ -177,7 +177,7 @@ def _found_beside(scan: Scan, skipped: Mapping[str, str]) -> dict[str, Any]:
         if files != (f"{MASKS_FOLDER}/{Path(id).with_suffix('.png').as_posix()}",)
     }
     groups = {id: group for id, group in scan.groups.items() if id not in skipped}
-    found = {"groups": groups, "masks": masks}
+    found = {"groups": groups, "masks": masks, "class_map": dict(scan.class_map)}
     return {key: values for key, values in found.items() if values}
 
 

@@ -259,10 +259,9 @@ def make_split(
 
     Raises:
       UserError: an unknown kind, a fraction or fold out of range, a fraction so large that images
-        would be in no fold's training set, no training or test folder, classes without a training
-        image, a
-        class with too few training images or groups, or no validation or test image without a
-        duplicate in training.
+        would be in no fold's training set, no training or test images, classes without a training
+        image, a class with too few training images or groups, or no validation or test image
+        without a duplicate in training.
       ValueError: groups are needed and not given.
     """
     if kind not in KINDS:
@@ -377,7 +376,7 @@ def _require_every_class(dataset: ImageDataset, train: Iterable[str]) -> None:
     if names:
         raise UserError(
             f"{dataset.source} has no training image of {', '.join(names)}; add some, use "
-            "config.data.split=grouped, or leave the class out with "
+            "config.data.split=kfold, which deals all images, or leave the class out with "
             f"config.data.class_map={names[0]}="
         )
 

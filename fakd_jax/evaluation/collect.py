@@ -261,13 +261,17 @@ def collect(
     )
 
 
-def audit_command(source: str, cache_dir: Path | str | None) -> str:
+def audit_command(
+    source: str, cache_dir: Path | str | None, class_map: Mapping[str, str] | None = None
+) -> str:
     """The command that audits the data where the next evaluation looks for it.
 
-    >>> audit_command("hospital scans.zip", None)
-    "python -m fakd_jax.audit --data 'hospital scans.zip'"
+    >>> audit_command("hospital scans.zip", None, {"no": "notumor"})
+    "python -m fakd_jax.audit --data 'hospital scans.zip' --class-map no=notumor"
     """
     words = ["python", "-m", "fakd_jax.audit", "--data", source]
+    if class_map:
+        words += ["--class-map", ",".join(f"{name}={new}" for name, new in class_map.items())]
     return shlex.join([*words, "--cache-dir", str(cache_dir)] if cache_dir else words)
 
 
@@ -299,7 +303,8 @@ def _duplicates(
 ) -> tuple[Duplicates | None, list[str]]:
     """What an audit says about this run, and notes on what it cannot say."""
     if audit is None:
-        command = audit_command(setup.dataset.source, setup.cache_dir)
+        dataset = setup.dataset
+        command = audit_command(dataset.source, setup.cache_dir, dataset.class_map)
         return None, [f"the data has not been checked for duplicates of training images: {command}"]
     if own is None or not own.knows("train"):
         return Duplicates(audit.fingerprint, None), [SPLIT_UNKNOWN]

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
 
+from fakd_jax.data.layouts.names import SPLIT_FOLDERS
 from fakd_jax.data.layouts.scan import Scan
 from fakd_jax.data.layouts.tables import TABLE_SUFFIXES, Row, read_rows, scan_rows
 
@@ -38,7 +40,13 @@ def scan_imagefolder(root: Path, tables: Mapping[Path, str]) -> Scan:
     for table, split in tables.items():
         below = table.parent.relative_to(root).as_posix()
         more, columns = read_rows(table, below=below, split=split)
-        rows += more
+        rows += [row if row.split else replace(row, split=_split_in(row.path)) for row in more]
     names = ", ".join(table.relative_to(root).as_posix() for table in tables)
     layout = f"an imagefolder of Hugging Face ({names}; {columns})"
     return scan_rows(root, rows, list(tables), layout)
+
+
+def _split_in(path: str) -> str:
+    """The first folder of a path if it is a split's, else ""."""
+    folder = next(iter(PurePosixPath(path).parts), "")
+    return folder if folder.lower() in SPLIT_FOLDERS else ""

@@ -92,6 +92,16 @@ def stem_of(name: str) -> str:
     return name[: len(name) - len(suffix_of(name))]
 
 
+def frame_of(id: str) -> tuple[str, str]:
+    """The file of an image's id and, where the file holds several images, its number.
+
+    >>> frame_of("a/scan.tif#12"), frame_of("a/x.png")
+    (('a/scan.tif', '12'), ('a/x.png', ''))
+    """
+    file, mark, number = id.rpartition("#")
+    return (file, number) if mark and number.isdecimal() else (id, "")
+
+
 def is_image(path: Path) -> bool:
     """Whether a file is an image by its suffix, or has none and begins as DICOM files do."""
     if suffix := suffix_of(path.name):

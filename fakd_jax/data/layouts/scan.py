@@ -77,6 +77,7 @@ class Scan:
       masks: what is kept as masks, in whatever layout.
       groups: the group by id of the images that must stay together, such as a patient's; {} if the
         source has none.
+      class_map: the names that were changed, see :meth:`with_classes`; "" for a class left out.
     """
 
     folder: Path
@@ -88,6 +89,7 @@ class Scan:
     layout: str = ""
     masks: FoundMasks = FoundMasks()
     groups: Mapping[str, str] = field(default_factory=dict)
+    class_map: Mapping[str, str] = field(default_factory=dict)
 
     def counts(self) -> dict[str, dict[str, int]]:
         """Number of images by split and class: `{split: {class: n}}`."""
@@ -122,7 +124,8 @@ class Scan:
                 self.masks, of={id: files for id, files in self.masks.of.items() if id in kept}
             ),
             groups={id: group for id, group in self.groups.items() if id in kept},
-            stamp=sha256_of_json([self.stamp, sorted(names.items())]),
+            stamp=sha256_of_json([self.stamp, sorted(names.items(), key=str)]),
+            class_map={name: new or "" for name, new in names.items() if new != name},
         )
 
 
