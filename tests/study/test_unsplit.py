@@ -22,7 +22,7 @@ def test_a_study_of_data_without_splits_keeps_patients_together(tmp_path: Path) 
     patients = {id: f"patient {number // 3}" for number, id in enumerate(ids)}
     table = tmp_path / "patients.csv"
     table.write_text("".join(["path,group\n", *(f"{id},{who}\n" for id, who in patients.items())]))
-    methods = {"methods": ("teacher", "student", "fakd"), "seeds": (0, 1)}
+    methods = {"methods": ("teacher", "student", "fakd"), "seeds": (0,)}
     config = tiny_study(source, tmp_path / "cache", **methods)
     config.base.data.groups = str(table)
     with pytest.raises(UserError, match=r"data.groups has no effect with data.split=official"):
@@ -30,17 +30,13 @@ def test_a_study_of_data_without_splits_keeps_patients_together(tmp_path: Path) 
     config.study.splits = ("grouped",)
     report = run_study(config, tmp_path / "study")
     assert not report["missing"]
-    assert len(report["cells"]) == 6
-    tested = []
-    for seed in (0, 1):
-        cells = tmp_path / "study" / "grouped" / f"seed{seed}"
-        first, *others = (Split.load(cells / name / "split.json") for name in methods["methods"])
-        assert all(other == first for other in others)
-        parts = [{patients[id] for id in part} for part in (first.train, first.val, first.test)]
-        assert sum(map(len, parts)) == len(set().union(*parts)) == 20
-        assert [sum(f"{name}/" in id for id in first.test) for name in CLASS_NAMES] == [3] * 4
-        tested.append(first.test)
-    assert tested[0] != tested[1]
+    assert len(report["cells"]) == 3
+    cells = tmp_path / "study" / "grouped" / "seed0"
+    split, *others = (Split.load(cells / name / "split.json") for name in methods["methods"])
+    assert all(other == split for other in others)
+    parts = [{patients[id] for id in part} for part in (split.train, split.val, split.test)]
+    assert sum(map(len, parts)) == len(set().union(*parts)) == 20
+    assert [sum(f"{name}/" in id for id in split.test) for name in CLASS_NAMES] == [3] * 4
     assert "grouped" in (tmp_path / "study" / "study.txt").read_text()
 
 
