@@ -16,8 +16,8 @@ from fakd_jax.cli.checkpoint_flags import CLASS_MAP
 from fakd_jax.cli.runner import CommandParser, run_command
 from fakd_jax.data.dataset import ImageDataset
 from fakd_jax.data.preparation import UNREADABLE, listed_problems
-from fakd_jax.data.scanning import listed
 from fakd_jax.data.sources import open_dataset, save_prepared
+from fakd_jax.errors import listed
 
 
 def main(argv: list[str]) -> None:

@@ -12,11 +12,16 @@ from fakd_jax.data.layouts.class_folders import (
     scan_unsplit_folders,
     split_folders_in,
 )
-from fakd_jax.data.layouts.hugging_face import metadata_tables, scan_imagefolder
 from fakd_jax.data.layouts.names import is_image
 from fakd_jax.data.layouts.refusals import refuse_detection, unknown_layout
 from fakd_jax.data.layouts.roboflow import class_tables, scan_roboflow
 from fakd_jax.data.layouts.scan import FoundImage, Scan
+from fakd_jax.data.layouts.table_folders import (
+    has_labels,
+    metadata_tables,
+    scan_table_folder,
+    tables_of_images,
+)
 from fakd_jax.data.layouts.walking import files_below, subfolders
 from fakd_jax.errors import UserError
 
@@ -30,9 +35,9 @@ NOT_CLASSES = frozenset({"images", "image", "imgs", "img", "data"})
 def scan_folder(folder: Path) -> Scan:
     """Finds the images of a folder, their classes and splits.
 
-    In this order: class folders in split folders; without such, a multi-class export of Roboflow or
-    an imagefolder of Hugging Face; class folders without split folders. The case of split folders
-    does not matter, and a folder that wraps everything is entered.
+    In this order: class folders in split folders; without such, a multi-class export of Roboflow,
+    an imagefolder of Hugging Face or another folder with a table; else class folders alone.
+    The case of split folders does not matter, and a folder that wraps everything is entered.
 
     Raises:
       UserError: another layout; the line says what to give instead.
@@ -69,8 +74,10 @@ def _scan(folder: Path, root: Path, splits: dict[str, str]) -> Scan:
         return scan_class_folders(root, splits)
     if marked := class_tables(root, splits):
         return scan_roboflow(root, marked)
-    if tables:
-        return scan_imagefolder(root, tables)
+    if has_classes:  # then a table without labels is none of ours
+        tables = {table: split for table, split in tables.items() if has_labels(table)}
+    if tables := tables or tables_of_images(root):
+        return scan_table_folder(root, tables)
     if not has_classes:
         refuse_detection(root, files_below(root))
     if splits:

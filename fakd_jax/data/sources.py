@@ -18,7 +18,7 @@ from fakd_jax.data.layouts.figshare import SUFFIX as MAT_SUFFIX
 from fakd_jax.data.layouts.names import MASKS_FOLDER
 from fakd_jax.data.layouts.packed import find_packed
 from fakd_jax.data.layouts.tables import is_table, scan_table
-from fakd_jax.data.masks import MaskFiles
+from fakd_jax.data.mask_files import MaskFiles
 from fakd_jax.data.preparation import RECORDS_FORMAT, UNREADABLE, listed_problems, prepare
 from fakd_jax.data.scanning import EXPECTED_LAYOUT, Scan, scan_folder
 from fakd_jax.errors import UserError, listed

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import UInt8
 
-from fakd_jax.data.masks import MaskFiles, read_masks
+from fakd_jax.data.mask_files import MaskFiles
+from fakd_jax.data.masks import read_masks
 from fakd_jax.data.pipeline import ImageSource
 from fakd_jax.errors import UserError
 from fakd_jax.runtime.hashing import sha256_of_file, sha256_of_json

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from fakd_jax.data.dataset import ImageDataset
-from fakd_jax.data.masks import MaskFiles
+from fakd_jax.data.mask_files import MaskFiles
 from fakd_jax.data.preprocessing import decode_rgb
 from fakd_jax.errors import UserError
 from fakd_jax.runtime.hashing import sha256

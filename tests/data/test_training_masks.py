@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fakd_jax.data import masks as mask_files
+from fakd_jax.data import masks as reading
 from fakd_jax.data.dataset import ImageDataset
-from fakd_jax.data.masks import MaskFiles
+from fakd_jax.data.mask_files import MaskFiles
 from fakd_jax.data.pipeline import train_iterator
 from fakd_jax.data.sources import OWN_MASKS, open_dataset, open_masks
 from fakd_jax.data.training_masks import TrainingMasks
@@ -40,8 +40,8 @@ def test_masks_of_training_images_alone_are_opened(
         opened.append(path.relative_to(tmp_path / "masks").with_suffix(".png").as_posix())
         return original(path, *arguments)
 
-    original = mask_files.read_mask
-    monkeypatch.setattr(mask_files, "read_mask", read_mask)
+    original = reading.read_mask
+    monkeypatch.setattr(reading, "read_mask", read_mask)
     for id in dataset.ids("test"):
         (tmp_path / "masks" / id).write_bytes(b"never to be opened")
     ids = dataset.ids("train")[1:]

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from fakd_jax.data.layouts.mask_files import masks_in, match_masks, part_masks
+from fakd_jax.data.layouts.mask_matching import masks_in, match_masks, part_masks
 from fakd_jax.data.layouts.names import (
     MASKS_FOLDER,
     PICTURE_SUFFIXES,
@@ -91,12 +91,16 @@ def scan_unsplit_folders(root: Path) -> Scan:
     Raises:
       UserError: the folders have split folders themselves.
     """
-    several = [name for name in class_folders_in(root) if split_folders_in(root / name)]
-    if several:
-        raise UserError(
-            f"{root} holds several data sets: there are split folders in "
-            f"{listed([f'{name}/' for name in several])}; give one of these as the source"
-        )
+    inner = {name: split_folders_in(root / name) for name in class_folders_in(root)}
+    if several := [f"{name}/" for name, splits in inner.items() if splits]:
+        nested = [
+            root / name / split for name, splits in inner.items() for split in splits.values()
+        ]
+        if any(class_folders_in(folder) for folder in nested):
+            advice = "it may hold several data sets: give one of these as the source"
+        else:
+            advice = "put the class folders into split folders, not the other way round"
+        raise UserError(f"{root} has split folders inside {listed(several)}; {advice}")
     files = _files(root)
     places = {file.id: (UNSPLIT, file.parts[0]) for file in files if len(file.parts) > 1}
     scan = _sort_out(root, {UNSPLIT: "."}, files, places)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from fakd_jax.data.layouts.class_folders import EXPECTED_LAYOUT
+from fakd_jax.data.layouts.class_folders import EXPECTED_LAYOUT, class_folders_in
 from fakd_jax.data.layouts.names import is_image, suffix_of
 from fakd_jax.data.layouts.tables import is_table
 from fakd_jax.data.layouts.walking import File, subfolders
@@ -56,7 +56,10 @@ def unknown_layout(folder: Path, root: Path, files: Sequence[File]) -> UserError
     tables = [file.id for file in files if is_table(file.path)]
     archives = [file.id for file in files if suffix_of(file.id) in _ARCHIVES]
     images = sum(is_image(file.path) for file in files if not file.is_hidden)
-    if tables:
+    inside = [root / name for name in class_folders_in(root) if class_folders_in(root / name)]
+    if inside:
+        advice = f"to use the folders in one of these, give that as the source: {inside[0]}"
+    elif tables:
         advice = f"to use a table in it, give that as the source: {root / tables[0]}"
     elif archives and not images:
         advice = f"unpack {listed(archives)}, or give one of them as the source"

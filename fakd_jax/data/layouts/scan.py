@@ -54,12 +54,11 @@ class FoundMasks:
         mine = [mask for masks in self.of.values() for mask in masks]
         whose = []
         if mine:
-            whose.append(f"{len(mine):,} of {len(self.of):,} images ({listed(mine, most=2)})")
+            whose.append(f"{len(self.of):,} images have one ({listed(mine, most=2)})")
         if self.others:
-            whose.append(
-                f"{len(self.others):,} of no image or of several ({listed(self.others, most=4)})"
-            )
-        return f"{len(self):,} files kept as masks, not images: {', '.join(whose)}"
+            unknown = listed(self.others, most=4)
+            whose.append(f"{len(self.others):,} belong to no image or to several ({unknown})")
+        return f"{len(self):,} files are kept as masks, not as images: {', '.join(whose)}"
 
 
 @dataclass(frozen=True)

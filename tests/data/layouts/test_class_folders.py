@@ -84,7 +84,9 @@ def test_lfs_pointers_are_named(tmp_path: Path, opened: Opener) -> None:
         (["images/0.png", "masks/0.png"], "its 2 images are in no class folders"),
         (["images/0.png", "labels.csv"], r"give that as the source: .*labels.csv"),
         (["a.zip", "b.zip"], "unpack a.zip, b.zip"),
-        (["one/train/a/0.png", "two/train/a/0.png"], "several data sets: .*one/, two/"),
+        (["one/train/a/0.png", "two/train/a/0.png"], "several data sets"),
+        (["a/train/0.png", "b/train/0.png"], "class folders into split folders, not the other"),
+        (["images/a/0.png", "images/b/0.png", "masks/0.png"], r"give that as the source: .*images"),
     ],
 )
 def test_what_cannot_be_read_is_refused_with_what_helps(

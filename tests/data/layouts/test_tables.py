@@ -143,12 +143,33 @@ def test_an_imagefolder_is_read_by_one_table(tmp_path: Path, folders: tuple[str,
     assert scan_folder(tmp_path).counts() == {part: {"a": 1, "b": 1} for part in parts}
 
 
+@pytest.mark.parametrize("names", [("labels.csv",), ("train.csv", "test.csv")])
+def test_tables_beside_the_images_are_read(tmp_path: Path, names: tuple[str, ...]) -> None:
+    images = [f"scans/{name[:-4]}{n}.png" for name in names for n in (0, 1)]
+    draw_all(tmp_path, images)
+    for name in names:
+        rows = [(image, "ab"[int(image[-5])]) for image in images if name[:-4] in image]
+        write_csv(tmp_path / name, ("path", "label"), rows)
+    write_csv(tmp_path / "notes.csv", ("when", "what"), [(1, 2)])
+    scan = scan_folder(tmp_path)
+    parts = {"unsplit"} if len(names) == 1 else {"train", "test"}
+    assert scan.counts() == {part: {"a": 1, "b": 1} for part in parts}
+    assert scan.layout.startswith(f"a folder with a table ({sorted(names)[0]}")
+
+
 def test_metadata_beside_class_folders_is_a_stray_as_before(tmp_path: Path) -> None:
     draw_all(tmp_path, ["train/a/0.png", "train/b/0.png"])
     write_csv(tmp_path / "train/metadata.csv", ("file_name", "label"), [("a/0.png", "c")])
     scan = scan_folder(tmp_path)
     assert scan.class_names == ("a", "b")
     assert scan.strays == ("train/metadata.csv",)
+
+
+def test_tables_without_labels_leave_class_folders_alone(tmp_path: Path) -> None:
+    draw_all(tmp_path, ["a/0.png", "b/0.png"])
+    write_csv(tmp_path / "metadata.csv", ("file_name", "text"), [("a/0.png", "a head")])
+    (tmp_path / "notes.csv").write_bytes(b"path,label\n\xff,\xfe\n")
+    assert scan_folder(tmp_path).counts() == {"unsplit": {"a": 1, "b": 1}}
 
 
 def test_a_multi_class_export_of_roboflow_is_read(tmp_path: Path) -> None:
