@@ -14,12 +14,13 @@ from typing import Any
 from fakd_jax.data.cache import scratch_folder, written_whole
 from fakd_jax.data.dataset import (
     PIXELS_KEY,
-    SPLITS,
+    SOURCE_SPLITS,
     Description,
     content_of,
     fingerprint_of,
     record_files,
 )
+from fakd_jax.data.layouts.pointers import POINTER, is_pointer
 from fakd_jax.data.pixels.frame import PixelFile
 from fakd_jax.data.pixels.frames import frame_id, open_pixels, read_checked, window_of_file
 from fakd_jax.data.pixels.window import (
@@ -266,6 +267,8 @@ def _inspect(image: FoundImage, scratch: Path, rules: PixelRules) -> list[Inspec
     try:
         if image.path.stat().st_size > MAX_FILE_BYTES:
             return [Inspected(image, problem=f"larger than {MAX_FILE_BYTES // 2**20} MiB")]
+        if is_pointer(image.path):
+            return [Inspected(image, problem=POINTER)]
         digest = sha256_of_file(image.path)
     except OSError as error:
         return [Inspected(image, problem=f"cannot be read: {error.strerror}")]
@@ -343,7 +346,7 @@ def _check_usable(
     for image in scan.images:
         if (image.split, image.class_name) not in filled:
             raise UserError(
-                f"no image of {scan.split_folders[image.split]}/{image.class_name} in "
+                f"no image of {Path(scan.split_folders[image.split], image.class_name)} in "
                 f"{scan.folder} is usable: {listed_problems(skipped)}; "
                 "add images or remove the class"
             )
@@ -361,7 +364,7 @@ def _write(
             for item in usable
             if item.image.split == split
         ]
-        for split in SPLITS
+        for split in SOURCE_SPLITS
     }
     written = write_records(
         folder, class_names, {split: rows for split, rows in records.items() if rows}
