@@ -14,8 +14,8 @@ class MaskFiles:
     """Finds the masks of images.
 
     Attributes:
-      folder: has `<id with the suffix .png>` for each image with a mask, but those in `named`; for
-        one of several images in a file `<file without its suffix>#<number>.png`.
+      folder: has a file of the name :func:`mask_name` for each image with a mask, but those in
+        `named`.
       named: the masks by id of images whose masks lie elsewhere.
     """
 
@@ -30,6 +30,15 @@ class MaskFiles:
         """
         if id in self.named:
             return self.named[id]
-        file = file_id(id)
-        path = self.folder / f"{Path(file).with_suffix('')}{id.removeprefix(file)}.png"
+        path = self.folder / mask_name(id)
         return (path,) if path.is_file() else ()
+
+
+def mask_name(id: str) -> str:
+    """The name of an image's mask in a folder of masks.
+
+    >>> mask_name("Training/glioma/a.jpg"), mask_name("Training/volume.nii.gz#80")
+    ('Training/glioma/a.png', 'Training/volume.nii#80.png')
+    """
+    file = file_id(id)
+    return f"{Path(file).with_suffix('').as_posix()}{id.removeprefix(file)}.png"

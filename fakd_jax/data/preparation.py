@@ -20,6 +20,7 @@ from fakd_jax.data.dataset import (
     fingerprint_of,
     record_files,
 )
+from fakd_jax.data.layouts.names import SPLIT_FOLDERS, UNSPLIT
 from fakd_jax.data.layouts.pointers import POINTER, is_pointer
 from fakd_jax.data.pixels.frame import PixelFile
 from fakd_jax.data.pixels.frames import frame_id, open_pixels, read_checked, window_of_file
@@ -127,6 +128,8 @@ def prepare(
         fingerprint = fingerprint_of(
             (item.image.id, item.image.class_name, item.sha256) for item in usable
         )
+        if placed := _splits_beyond_ids(usable):
+            fingerprint = sha256(fingerprint, sha256_of_json(placed))
         suffix = ""
         if any(item.depends for item in usable):
             digest = sha256_of_json(rules.to_dict())
@@ -150,6 +153,15 @@ def prepare(
         log(f"data: the {len(scan.images):,} files hold {len(inspected):,} images, used one by one")
     log(f"data: prepared {len(usable):,} images in {time.monotonic() - start:.1f} s")
     return {"records": name, "report": report}
+
+
+def _splits_beyond_ids(usable: Sequence[Inspected]) -> list[list[str]]:
+    """The split of each image, if a table gives them and ids do not tell; else nothing."""
+    images = [item.image for item in usable]
+    folders = (image.id.partition("/")[0].lower() for image in images)
+    told = [SPLIT_FOLDERS.get(folder, UNSPLIT) for folder in folders]
+    splits = [image.split for image in images]
+    return [] if splits == told else [[image.id, image.split] for image in images]
 
 
 def listed_problems(problems: Mapping[str, str]) -> str:
@@ -275,6 +287,8 @@ def _inspect(image: FoundImage, scratch: Path, rules: PixelRules) -> list[Inspec
     try:
         with open_pixels(image.path, image.id, rules.slice_axis) as file:
             window = rules.window and window_of_file(file, rules.window)
+            if image.frame is not None and image.frame >= len(file):
+                raise UserError(f"the file holds {len(file)} images, numbered from 0")
             single = image.frame is not None or len(file) == 1
             return [
                 _inspect_frame(

@@ -18,7 +18,7 @@ from fakd_jax.data.layouts.figshare import SUFFIX as MAT_SUFFIX
 from fakd_jax.data.layouts.names import MASKS_FOLDER
 from fakd_jax.data.layouts.packed import find_packed
 from fakd_jax.data.layouts.tables import is_table, scan_table
-from fakd_jax.data.mask_files import MaskFiles
+from fakd_jax.data.mask_files import MaskFiles, mask_name
 from fakd_jax.data.pixels.window import DEFAULT_RULES, PixelRules
 from fakd_jax.data.preparation import (
     RECORDS_FORMAT,
@@ -227,7 +227,7 @@ def _found_beside(scan: Scan, skipped: Mapping[str, str]) -> dict[str, Any]:
     masks = {
         id: list(files)
         for id, files in scan.masks.of.items()
-        if files != (f"{MASKS_FOLDER}/{Path(id).with_suffix('.png').as_posix()}",)
+        if files != (f"{MASKS_FOLDER}/{mask_name(id)}",)
     }
     groups = {id: group for id, group in scan.groups.items() if id not in skipped}
     found = {"groups": groups, "masks": masks, "class_map": dict(scan.class_map)}

@@ -381,7 +381,8 @@ def _without_duplicates(
 
 def _require_every_class(dataset: ImageDataset, train: Iterable[str]) -> None:
     """Refuses classes that nothing could be learnt of."""
-    known = {dataset.examples[dataset.index_of(id)].label for id in train}
+    ids = set(train)
+    known = {example.label for example in dataset.examples if example.id in ids}
     names = [name for label, name in enumerate(dataset.class_names) if label not in known]
     if names:
         raise UserError(

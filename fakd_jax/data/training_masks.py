@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 from jaxtyping import Bool, UInt8
 
-from fakd_jax.data.mask_files import MaskFiles
+from fakd_jax.data.mask_files import MaskFiles, mask_name
 from fakd_jax.data.masks import read_masks
 from fakd_jax.data.pipeline import ImageSource
 from fakd_jax.errors import UserError
@@ -62,10 +61,9 @@ class TrainingMasks:
                 self._masks[index] = 255 * mask.astype(np.uint8)
                 digests.append((id, *map(sha256_of_file, files)))
         if not self._masks:
-            expected = Path(min(ids)).with_suffix(".png")
             raise UserError(
                 f"config.data.lesion_masks: {masks.folder} has no lesion of any training image; "
-                f"expected files such as {masks.folder / expected}"
+                f"expected files such as {masks.folder / mask_name(min(ids))}"
             )
         self.fingerprint = sha256_of_json(digests)
 

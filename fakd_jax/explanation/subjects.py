@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from fakd_jax.data.dataset import ImageDataset
-from fakd_jax.data.mask_files import MaskFiles
+from fakd_jax.data.mask_files import MaskFiles, mask_name
 from fakd_jax.data.pixels.frames import read_picture
 from fakd_jax.data.pixels.window import DEFAULT_RULES, PixelRules
 from fakd_jax.errors import UserError
@@ -134,7 +134,7 @@ def subjects_from_dataset(
     if masks is not None:
         found = sum(bool(subject.masks) for subject in subjects)
         if not found:
-            expected = masks.folder / Path(subjects[0].id).with_suffix(".png")
+            expected = masks.folder / mask_name(subjects[0].id)
             raise UserError(
                 f"{masks.folder} has no mask of any image; expected files such as {expected}"
             )

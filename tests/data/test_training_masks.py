@@ -75,7 +75,7 @@ def test_where_the_lesion_is_is_known_of_outlined_images_and_of_healthy_ones(
     ids = dataset.ids("train")
     empty = {"Training/a/002.png", "Training/b/002.png"}
     for healthy, unknown in ((None, empty), (1, {"Training/a/002.png"})):
-        masks = TrainingMasks(tmp_path / "masks", dataset, ids, SIZE, healthy=healthy)
+        masks = TrainingMasks(MaskFiles(tmp_path / "masks"), dataset, ids, SIZE, healthy=healthy)
         known = masks.known(np.array([dataset.index_of(id) for id in ids]))
         assert {id for id, is_known in zip(ids, known, strict=True) if not is_known} == unknown
 

@@ -11,10 +11,12 @@ from fakd_jax.data.layouts.names import (
     image_of_mask,
     is_mask_folder,
     stem_of,
+    suffix_of,
 )
 from fakd_jax.data.layouts.scan import FoundImage, FoundMasks
 from fakd_jax.data.layouts.walking import File, file_in, files_below
-from fakd_jax.data.pixels.frames import is_image_file
+from fakd_jax.data.pixels.frames import file_id, is_image_file
+from fakd_jax.data.pixels.raster import SUFFIXES
 
 Key = tuple[str, ...]
 """A path below the folder of the data, without the suffix and with composed accents."""
@@ -49,7 +51,8 @@ def match_masks(masks: Sequence[File], images: Sequence[FoundImage]) -> FoundMas
     """Finds the image of each mask, if there is exactly one.
 
     The mask `A/masks/B/x.png` is that of `A/B/x` or of `A/<any folder>/B/x`, such as a class or
-    `images/`; the mask `A/x_mask.png` is that of `A/x`.
+    `images/`; the mask `A/x_mask.png` is that of `A/x`. One named `x#3` is that of one image of
+    several in the file `x`. Masks that are no pictures, such as volumes, are nobody's.
     """
     direct: dict[Key, list[str]] = defaultdict(list)
     inserted: dict[Key, list[str]] = defaultdict(list)
@@ -61,12 +64,12 @@ def match_masks(masks: Sequence[File], images: Sequence[FoundImage]) -> FoundMas
     of: dict[str, list[str]] = defaultdict(list)
     others = []
     for mask in masks:
-        wanted = _keys_of_image(mask)
-        found = next((direct[key] for key in wanted if key in direct), None)
-        if found is None and mask.in_mask_folder:
-            found = next((inserted[key] for key in wanted if key in inserted), None)
-        if found is not None and len(found) == 1:
-            of[found[0]].append(mask.id)
+        wanted = _keys_of_image(mask) if suffix_of(mask.id) in SUFFIXES else {}
+        found, key = next(((direct[key], key) for key in wanted if key in direct), ([], ()))
+        if not found and mask.in_mask_folder:
+            found, key = next(((inserted[key], key) for key in wanted if key in inserted), ([], ()))
+        if len(found) == 1:
+            of[f"{found[0]}{wanted[key]}"].append(mask.id)
         else:
             others.append(mask.id)
     return FoundMasks({id: tuple(of[id]) for id in sorted(of)}, tuple(others))
@@ -79,12 +82,16 @@ def masks_in(root: Path, folder: str) -> list[File]:
     return [file for file in files if not file.is_hidden and is_image_file(file.path)]
 
 
-def _keys_of_image(mask: File) -> list[Key]:
-    """The image's path, if it is named as the mask is, and if the mask is named after it."""
+def _keys_of_image(mask: File) -> dict[Key, str]:
+    """The paths of images that the mask is named as, or after, each with what numbers the image."""
     outside = [part for part in mask.parts[:-1] if not is_mask_folder(part)]
     stem = stem_of(mask.parts[-1])
-    stems = dict.fromkeys([stem, image_of_mask(stem, certain=False) or stem])
-    return [tuple(map(composed, (*outside, stem))) for stem in stems]
+    keys: dict[Key, str] = {}
+    for name in (stem, image_of_mask(stem, certain=False) or stem):
+        file = file_id(name)
+        for image, number in ((name, ""), (file.removesuffix(".nii"), name.removeprefix(file))):
+            keys.setdefault(tuple(map(composed, (*outside, image))), number)
+    return keys
 
 
 def _key(parts: Sequence[str]) -> Key:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from fakd_jax.data.layouts.walking import File, stamp
+from fakd_jax.data.pixels.frames import file_id
 from fakd_jax.errors import listed
 from fakd_jax.runtime.hashing import sha256_of_json
 
@@ -40,9 +41,9 @@ class FoundMasks:
     """Files that are masks by their name, their folder or a table.
 
     Attributes:
-      of: the masks of each image that has some, by its id; paths below the folder of the data, or
-        absolute ones.
-      others: those that belong to no image, or to more than one.
+      of: the masks of each image that has some, by its id, with its number if it is one of several
+        in a file; paths below the folder of the data, or absolute ones.
+      others: those that belong to no image or to more than one, or are no pictures.
     """
 
     of: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -59,7 +60,10 @@ class FoundMasks:
             whose.append(f"{len(self.of):,} images have one ({listed(mine, most=2)})")
         if self.others:
             unknown = listed(self.others, most=4)
-            whose.append(f"{len(self.others):,} belong to no image or to several ({unknown})")
+            whose.append(
+                f"{len(self.others):,} belong to no image or to several, or are no pictures "
+                f"({unknown})"
+            )
         return f"{len(self):,} files are kept as masks, not as images: {', '.join(whose)}"
 
 
@@ -122,7 +126,12 @@ class Scan:
                 if any(image.split == split for image in images)
             },
             masks=dataclasses.replace(
-                self.masks, of={id: files for id, files in self.masks.of.items() if id in kept}
+                self.masks,
+                of={
+                    id: files
+                    for id, files in self.masks.of.items()
+                    if id in kept or file_id(id) in kept
+                },
             ),
             groups={id: group for id, group in self.groups.items() if id in kept},
             stamp=sha256_of_json([self.stamp, sorted(names.items(), key=str)]),

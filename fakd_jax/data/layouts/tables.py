@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from unicodedata import normalize
 
@@ -13,6 +13,7 @@ from fakd_jax.data.layouts.names import SPLIT_FOLDERS, UNSPLIT
 from fakd_jax.data.layouts.scan import FoundImage, FoundMasks, Scan, stamp_of
 from fakd_jax.data.layouts.table_files import TABLE_SUFFIXES, read_table, require_rows
 from fakd_jax.data.layouts.walking import File, file_in
+from fakd_jax.data.pixels.frames import SEPARATOR, file_id, frame_id
 from fakd_jax.errors import UserError, listed
 
 COLUMNS = {
@@ -36,7 +37,7 @@ class Row:
 
     Attributes:
       where: its table and line, for messages.
-      path: of the image, relative to the table's folder.
+      path: of the image, relative to the table's folder; `x.nii.gz#80` is one image of a file.
       label: its class.
       split: its split, in any spelling of `SPLIT_FOLDERS`; "" if the table has none.
       group: its group; likewise.
@@ -137,9 +138,11 @@ def scan_rows(root: Path, rows: Sequence[Row], tables: Sequence[Path], layout: s
         f"have another split than {', '.join(sorted(SPLIT_FOLDERS))}",
         lambda row: row.split,
     )
-    images = [_file(root, row.path)[0] for row in rows]
+    placed = [_image(root, row.path) for row in rows]
+    images = [image for image, _ in placed]
     counts = Counter(image.id for image in images)
-    if doubled := [id for id, number in counts.items() if number > 1]:
+    twice = {id for id in counts if file_id(id) != id and file_id(id) in counts}  # and its file
+    if doubled := [id for id, number in counts.items() if number > 1 or id in twice]:
         raise UserError(f"{tables[0]} has several rows of the same image: {listed(doubled)}")
     if not any(image.path.is_file() for image in images):
         raise UserError(
@@ -155,8 +158,14 @@ def scan_rows(root: Path, rows: Sequence[Row], tables: Sequence[Path], layout: s
             "add them, or leave those cells empty"
         )
     found = [
-        FoundImage(image.id, image.path, SPLIT_FOLDERS.get(row.split.lower(), UNSPLIT), row.label)
-        for image, row in zip(images, rows, strict=True)
+        FoundImage(
+            image.id,
+            image.path,
+            SPLIT_FOLDERS.get(row.split.lower(), UNSPLIT),
+            row.label,
+            frame=frame,
+        )
+        for (image, frame), row in zip(placed, rows, strict=True)
     ]
     splits = sorted({image.split for image in found})
     read = [file_in(table.parent, table) for table in tables]
@@ -187,6 +196,19 @@ def _refuse(
     if wrong := [row for row in rows if is_wrong(row)]:
         each = [f"{row.where} ({shown(row)})" if shown else row.where for row in wrong]
         raise UserError(f"{len(wrong):,} of {len(rows):,} rows {what}: {listed(each)}")
+
+
+def _image(root: Path, text: str) -> tuple[File, int | None]:
+    """The file of an image in a table and, where the path names one of several in it, its number.
+
+    The file's id is the image's.
+    """
+    file, _ = _file(root, text)
+    if (of_several := file_id(text)) == text or file.path.is_file():
+        return file, None
+    file, _ = _file(root, of_several)
+    frame = int(text.removeprefix(of_several).removeprefix(SEPARATOR))
+    return replace(file, id=frame_id(file.id, frame)), frame
 
 
 def _file(root: Path, text: str) -> tuple[File, str]:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 
 from fakd_jax.data.masks import read_masks
 from fakd_jax.data.scanning import scan_folder
@@ -44,6 +45,25 @@ def test_a_mask_is_that_of_one_image_or_of_none(
     assert scan.masks.of == of
     assert len(scan.masks) == len(masks)
     assert scan.strays == ()
+
+
+def test_a_mask_of_one_image_of_several_has_its_number(tmp_path: Path, opened: Opener) -> None:
+    source = draw_all(tmp_path / "data", IMAGES)
+    stack = np.random.default_rng(0).integers(0, 256, (5, 12, 10), np.uint8)
+    tifffile.imwrite(source / "train/a/x.tif", stack, photometric="minisblack")
+    masks = ["masks/train/a/x#1.png", "train/a/x#3_mask.png", "train/labels/x#4.png"]
+    draw_all(source, masks)
+    (source / "train/a/x_seg.nii.gz").write_bytes(b"a volume")
+    dataset = opened(source)
+    assert "1 belong to no image or to several, or are no pictures" in opened.logged(
+        "kept as masks"
+    )
+    found = {number: dataset.masks.of(f"train/a/x.tif#{number}") for number in range(5)}
+    expected = {1: masks[0], 3: masks[1], 4: masks[2]}
+    assert {number: files for number, files in found.items() if files} == {
+        number: (source / name,) for number, name in expected.items()
+    }
+    assert dataset.report["masks"].keys() == {"train/a/x.tif#3", "train/a/x.tif#4"}
 
 
 def test_a_name_that_only_may_be_a_masks_is_an_images_where_it_stands_alone(tmp_path: Path) -> None:

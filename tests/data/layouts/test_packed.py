@@ -102,6 +102,8 @@ def test_figshares_slices_keep_patients_and_masks(tmp_path: Path, opened: Opener
     ]
     stored = np.asarray(Image.open(dataset.folder / "images/part1-1.png"))
     np.testing.assert_array_equal(stored, images[1])
+    read = dataset.read(dataset.index_of("images/part1-1.png"))
+    np.testing.assert_array_equal(read[..., 0], np.rint(images[1] * (255 / 4_095)))
 
 
 def test_other_matlab_files_are_all_named(tmp_path: Path, opened: Opener) -> None:

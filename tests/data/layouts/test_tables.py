@@ -6,7 +6,9 @@ import json
 import unicodedata
 from pathlib import Path
 
+import numpy as np
 import pytest
+import tifffile
 
 from fakd_jax.data.layouts.tables import find_columns, scan_table
 from fakd_jax.data.scanning import scan_folder
@@ -54,6 +56,34 @@ def test_a_table_gives_labels_splits_groups_and_masks(
     assert dataset.masks.of("images/1.png") == ()
     assert "path, label, split, group, mask" in opened.logged("columns:")
     assert opened(table).examples == dataset.examples
+
+
+def test_splits_that_only_the_table_tells_are_part_of_the_data(
+    folder: Path, opened: Opener
+) -> None:
+    first = opened(write_csv(folder / "labels.csv", HEADER, ROWS))
+    swapped = {"train": "test", "Training": "test", "test": "train"}
+    rows = [(*row[:2], swapped[row[2]], *row[3:]) for row in ROWS]
+    other = opened(write_csv(folder / "labels.csv", HEADER, rows))
+    assert other.ids("test") == first.ids("train")
+    assert other.fingerprint != first.fingerprint
+
+
+def test_rows_may_name_images_of_a_file_that_has_several(tmp_path: Path, opened: Opener) -> None:
+    stack = np.random.default_rng(0).integers(0, 256, (4, 12, 10), np.uint8)
+    tifffile.imwrite(tmp_path / "a.tif", stack, photometric="minisblack")
+    tifffile.imwrite(tmp_path / "b.tif", stack[::-1], photometric="minisblack")
+    rows = [("a.tif#1", "tumour"), ("a.tif#3", "none"), ("b.tif", "none")]
+    dataset = opened(write_csv(tmp_path / "labels.csv", ("path", "label"), rows))
+    labels = {each.id: dataset.class_names[each.label] for each in dataset.examples}
+    assert labels == dict(rows[:2]) | {f"b.tif#{number}": "none" for number in range(4)}
+    np.testing.assert_array_equal(dataset.read(dataset.index_of("a.tif#3"))[..., 0], stack[3])
+    write_csv(tmp_path / "labels.csv", ("path", "label"), [*rows, ("a.tif#4", "none")])
+    with pytest.raises(UserError, match=r"a.tif#4 \(the file holds 4 images, numbered from 0\)"):
+        opened(tmp_path / "labels.csv")
+    write_csv(tmp_path / "labels.csv", ("path", "label"), [*rows, ("b.tif#0", "none")])
+    with pytest.raises(UserError, match=r"several rows of the same image: b\.tif#0"):
+        opened(tmp_path / "labels.csv")
 
 
 def test_columns_have_the_names_that_people_give_them() -> None:
