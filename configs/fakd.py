@@ -32,9 +32,11 @@ def get_config(variant: str = "") -> ConfigDict:
     config.deterministic = True
 
     config.data = data = ConfigDict()
-    data.source = "kaggle"  # or a folder, a zip or tar archive, "phantom"
+    data.source = "kaggle"  # or a folder, a zip or tar archive, a table, "phantom"
+    data.class_map = ""  # other names: "no_tumor=notumor"; "metastasis=" leaves a class out
     # "official" (the paper's), "deduplicated", "grouped" or "kfold": see fakd_jax/data/splits.py.
-    # All but the first keep duplicates together; the data is audited for them if necessary.
+    # All but the first keep duplicates together; the data is audited for them if necessary. Data
+    # without splits of its own gets "grouped" for "official".
     data.split = "official"
     data.groups = ""  # a CSV file with path and group, such as patients: kept together as well
     data.folds = 5  # of "kfold"
@@ -59,7 +61,7 @@ def get_config(variant: str = "") -> ConfigDict:
     data.cache_dir = ""  # of prepared data; "" is the user's cache folder
     data.cache_gib = 2.0  # memory for decoded images; those that do not fit are decoded at each use
     # Outlines of lesions in training images: a folder or an archive with a mask for each image that
-    # has one, Training/glioma/x.png for Training/glioma/x.jpg, or "own": the data's folder masks/.
+    # has one, Training/glioma/x.png for Training/glioma/x.jpg, or "own": those found with the data.
     data.lesion_masks = ""
     data.phantom = ConfigDict({"train_per_class": 500, "test_per_class": 75, "size": 72, "seed": 0})
 

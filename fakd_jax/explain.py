@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fakd_jax.cli.checkpoint_flags import CLASS_MAP, DATA
 from fakd_jax.cli.runner import (
     CallableModule,
     CommandParser,
@@ -43,7 +44,8 @@ def make_parser() -> CommandParser:
     add("--checkpoint", required=True, help="a workdir (its best student) or a checkpoint in it")
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--image", nargs="+", metavar="FILE", help="image files to explain")
-    source.add_argument("--data", metavar="SOURCE", help="kaggle, phantom, a folder or an archive")
+    source.add_argument("--data", metavar="SOURCE", help=DATA)
+    add("--class-map", default="", metavar="NAME=CLASS,...", help=f"with --data: {CLASS_MAP}")
     add("--split", choices=("test", "val", "train"), help="with --data [test]")
     add("--per-class", type=integer(1), metavar="N", help="with --data: images per class [1]")
     add("--method", nargs="+", metavar="NAME", help="[lime; with --benchmark: all]")
@@ -71,7 +73,7 @@ def make_parser() -> CommandParser:
     add("--seeds", type=integer(2), metavar="N", help=runs)
     networks = "with --benchmark: networks with re-initialised weights to compare with [2]"
     add("--reinitialisations", type=integer(0), metavar="N", help=networks)
-    masks = "with --benchmark and --data: lesion masks, DIR/<id with suffix .png> [the data's own]"
+    masks = "with --benchmark and --data: lesion masks, DIR/<id with suffix .png>, or own [own]"
     add("--masks", metavar="DIR", help=masks)
     add("--output", metavar="DIR", help="[explanation/ or benchmark/ in the workdir]")
     add("--seed", type=integer(0, 2**31 - 1), default=0, help="of all random choices [0]")
@@ -144,8 +146,9 @@ def _require_consistent(flags: argparse.Namespace) -> None:
     given = [f"--{name}" for name in benchmark_only if getattr(flags, name) is not None]
     if given and not flags.benchmark:
         raise UserError(f"{', '.join(given)} can only be used with --benchmark")
-    if flags.masks and not flags.data:
-        raise UserError("--masks can only be used with --data")
+    for name in ("masks", "class_map"):
+        if getattr(flags, name) and not flags.data:
+            raise UserError(f"--{name.replace('_', '-')} can only be used with --data")
     explain_only = [name for name in ("no_figures", "restart") if getattr(flags, name)]
     if explain_only and flags.benchmark:
         names = ", ".join(f"--{name.replace('_', '-')}" for name in explain_only)
@@ -244,13 +247,20 @@ def _choose_subjects(
 ) -> tuple[list[Subject], dict[str, Any], dict[str, int] | None]:
     """The images to explain, where they come from, and groups of duplicates if data was audited."""
     from fakd_jax.audit.record import find_audit
+    from fakd_jax.data.sources import OWN_MASKS, open_masks
     from fakd_jax.explanation.subjects import data_record, subjects_from_dataset
     from fakd_jax.runs.own_split import choose_ids
     from fakd_jax.runs.workdir import data_cache_dir, open_data
 
     split = flags.split or "test"
     per_class = 1 if flags.per_class is None else flags.per_class
-    dataset = open_data(predictor.metadata, flags.data, cache_dir=flags.cache_dir)
+    dataset = open_data(
+        predictor.metadata, flags.data, cache_dir=flags.cache_dir, class_map=flags.class_map
+    )
+    masks = None
+    if flags.masks and flags.masks != OWN_MASKS:
+        cache_dir = data_cache_dir(predictor.metadata, flags.cache_dir)
+        masks = open_masks(flags.masks, dataset, cache_dir=cache_dir)
     chosen = choose_ids(dataset, split, workdir, predictor.metadata)
     if chosen.note:
         print(chosen.note)
@@ -260,7 +270,7 @@ def _choose_subjects(
         predictor.class_names,
         per_class=per_class,
         seed=flags.seed,
-        masks=Path(flags.masks) if flags.masks else None,
+        masks=masks,
     )
     record = data_record(dataset, split, chosen.origin, per_class)
     if not flags.benchmark:

@@ -12,18 +12,19 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
+from fakd_jax.cli.checkpoint_flags import CLASS_MAP
 from fakd_jax.cli.pixel_flags import add_pixel_flags
 from fakd_jax.cli.runner import CommandParser, run_command
 from fakd_jax.data.dataset import ImageDataset
 from fakd_jax.data.pixels.window import PixelRules
 from fakd_jax.data.preparation import UNREADABLE, listed_problems
-from fakd_jax.data.scanning import listed
 from fakd_jax.data.sources import open_dataset, save_prepared
+from fakd_jax.errors import listed
 
 
 def main(argv: list[str]) -> None:
     parser = CommandParser(prog="prepare_data.py", description=__doc__.splitlines()[0])
-    parser.add_argument("--source", required=True, help="DIR, ARCHIVE, kaggle or phantom")
+    parser.add_argument("--source", required=True, help="DIR, ARCHIVE, TABLE, kaggle or phantom")
     parser.add_argument("--output", required=True, type=Path, help="folder for the prepared data")
     parser.add_argument(
         "--unreadable",
@@ -31,6 +32,7 @@ def main(argv: list[str]) -> None:
         default="error",
         help="refuse broken, tiny or huge images (default), or skip them",
     )
+    parser.add_argument("--class-map", default="", metavar="NAME=CLASS,...", help=CLASS_MAP)
     add_pixel_flags(parser)
     flags = parser.parse_args(argv)
     start = time.monotonic()
@@ -39,6 +41,7 @@ def main(argv: list[str]) -> None:
         cache_dir=flags.output,
         unreadable=flags.unreadable,
         rules=PixelRules.parse(flags.window, flags.slice_axis),
+        class_map=flags.class_map,
     )
     save_prepared(dataset, flags.output)
     print(inventory(dataset))

@@ -41,13 +41,13 @@ def test_every_flag_reaches_the_evaluation(monkeypatch: pytest.MonkeyPatch) -> N
         "fakd_jax.evaluation.run.evaluate_checkpoint", lambda **keywords: calls.append(keywords)
     )
     flags = "--checkpoint C --data D --split val --output O --cache-dir K --batch-size 8"
-    flags += " --dtype bfloat16 --allow-untrained --no-calibration --compare E"
+    flags += " --dtype bfloat16 --allow-untrained --no-calibration --compare E --class-map a=b"
     evaluate.main(flags.split())
     evaluate.main(["--checkpoint", "C"])
     names = ("checkpoint", "source", "split", "output", "cache_dir", "batch_size", "dtype")
-    names += ("allow_untrained", "calibration", "compare")
-    given = ("C", "D", "val", "O", "K", 8, "bfloat16", True, False, "E")
-    default = ("C", None, "test", None, None, None, None, False, True, None)
+    names += ("allow_untrained", "calibration", "compare", "class_map")
+    given = ("C", "D", "val", "O", "K", 8, "bfloat16", True, False, "E", "a=b")
+    default = ("C", None, "test", None, None, None, None, False, True, None, "")
     assert calls == [dict(zip(names, values, strict=True)) for values in (given, default)]
 
 

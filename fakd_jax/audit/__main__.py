@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
+from fakd_jax.cli.checkpoint_flags import CLASS_MAP, DATA
 from fakd_jax.cli.engine_flags import add_engine_flags, ray_address
 from fakd_jax.cli.pixel_flags import add_pixel_flags
 from fakd_jax.cli.runner import CommandParser, run_command, use_compilation_cache
@@ -19,7 +20,8 @@ def make_parser() -> CommandParser:
         description="Finds duplicates across splits, conflicting labels and shortcuts to the "
         "classes. Writes audit.json, groups.csv, report.html and contact sheets.",
     )
-    parser.add_argument("--data", required=True, help="kaggle, phantom, a folder or an archive")
+    parser.add_argument("--data", required=True, help=DATA)
+    parser.add_argument("--class-map", default="", metavar="NAME=CLASS,...", help=CLASS_MAP)
     parser.add_argument("--output", default="audit", help="folder of the report (default: audit/)")
     parser.add_argument("--cache-dir", help="where prepared data is kept (default: as in training)")
     add_pixel_flags(parser)
@@ -40,7 +42,11 @@ def main(argv: list[str]) -> None:
         rules = PixelRules.parse(flags.window, flags.slice_axis)
         # Unreadable files are a finding here, not an error.
         dataset = open_dataset(
-            flags.data, cache_dir=flags.cache_dir, unreadable="skip", rules=rules
+            flags.data,
+            cache_dir=flags.cache_dir,
+            unreadable="skip",
+            rules=rules,
+            class_map=flags.class_map,
         )
         output = Path(flags.output)
         findings = run_audit(dataset, output, cache_dir=flags.cache_dir, mapper=mapper)

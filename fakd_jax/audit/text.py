@@ -94,7 +94,9 @@ def summary_text(findings: Findings) -> str:
         f"{data['name']} (version {data['version']}): {count(inventory['images'])} images, "
         f"{count(len(inventory['unreadable']))} unreadable files, "
         f"{count(len(inventory['strays']))} other files",
-        f"{count(found, tested)} test images have a duplicate among the training images",
+        f"{count(found, tested)} test images have a duplicate among the training images"
+        if tested
+        else "the source has no test images",
     ]
     if found:
         for title, by in (
@@ -109,13 +111,14 @@ def summary_text(findings: Findings) -> str:
             f"{count(groups['largest'])}",
         ),
         ("conflicting labels", f"{count(len(summary['conflicts']))} groups"),
-        (
-            "very similar",
+    ]
+    if tested:
+        similarity = (
             f"{count(similar['test_images'], similar['of'])} other test images have a different "
             f"picture in training\n{'':20} that correlates {similar['correlation']:.2f} or more, "
-            "probably a slice of the same head",
-        ),
-    ]
+            "probably a slice of the same head"
+        )
+        pairs.append(("very similar", similarity))
     shortcuts = text_table(*shortcut_rows(findings.shortcuts))
     return "\n\n".join(
         [

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from fakd_jax.cli.runner import CommandParser, integer
 
+CLASS_MAP = "other names for the data's classes, e.g. no_tumor=notumor; NAME= leaves a class out"
+DATA = "kaggle, phantom, a folder, an archive or a table"
+
 
 def add_checkpoint_flags(parser: CommandParser, *, fast: str) -> None:
     """Adds the checkpoint, the data and how to compute.
@@ -14,8 +17,8 @@ def add_checkpoint_flags(parser: CommandParser, *, fast: str) -> None:
     """
     add = parser.add_argument
     add("--checkpoint", required=True, help="a workdir (its best student) or a checkpoint in it")
-    data = "kaggle, phantom, a folder or an archive (default: the data trained on)"
-    add("--data", dest="source", metavar="SOURCE", help=data)
+    add("--data", dest="source", metavar="SOURCE", help=f"{DATA} (default: the data trained on)")
+    add("--class-map", default="", metavar="NAME=CLASS,...", help=CLASS_MAP)
     add("--split", choices=("test", "val", "train"), default="test")
     add("--cache-dir", metavar="DIR", help="folder of prepared data (default: as in training)")
     add("--batch-size", type=integer(1), metavar="N", help="(default: as in training)")

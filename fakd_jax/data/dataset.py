@@ -11,7 +11,9 @@ from typing import Any
 import numpy as np
 from jaxtyping import UInt8
 
-from fakd_jax.data.masks import mask_file
+from fakd_jax.data.layouts.names import MASKS_FOLDER, UNSPLIT
+from fakd_jax.data.mask_files import MaskFiles
+from fakd_jax.data.pixels.frames import file_id
 from fakd_jax.data.pixels.raster import decode_rgb
 from fakd_jax.data.pixels.window import DEFAULT_RULES, PixelRules
 from fakd_jax.errors import UserError
@@ -19,6 +21,9 @@ from fakd_jax.runtime.hashing import sha256, sha256_of_array
 from fakd_jax.runtime.json_text import parse_json, require_shape
 
 SPLITS = ("train", "val", "test")
+SOURCE_SPLITS = (*SPLITS, UNSPLIT)
+"""Where a source may have an image: in one of its splits, or in none if it has no splits."""
+
 DESCRIPTION_FILE = "dataset.json"
 CONTENT_DIGITS = 32
 PIXELS_KEY = "pixels"
@@ -33,7 +38,7 @@ class Example:
       id: its path in the source with forward slashes, `Testing/glioma/Te-gl_0010.jpg`; of a file
         that holds several images with its number, `Testing/glioma/volume.nii.gz#80`.
       label: index into the data set's `class_names`.
-      split: that of its folder: `train`, `val` or `test`.
+      split: that of its folder or table: `train`, `val` or `test`; `unsplit` if there is none.
       content: see :func:`content_of`.
     """
 
@@ -109,7 +114,8 @@ def record_files(folder: Path) -> dict[str, int]:
 def fingerprint_of(contents: Iterable[tuple[str, str, str]]) -> str:
     """The SHA-256 that identifies a data set: equal exactly if ids, labels and bytes are.
 
-    Where an image depends on the rules of pixels, preparation adds them to it.
+    Preparation adds the rules of pixels to it where an image depends on them, and splits where ids
+    do not tell them.
 
     Args:
       contents: `(id, class name, sha256 of the file's bytes)` of every example, in any order.
@@ -143,10 +149,13 @@ class ImageDataset:
       version: the source's version; None takes the start of the fingerprint.
       source: as given to :func:`fakd_jax.data.sources.open_dataset`.
       folder: the folder of the images and their `masks/`, if any.
-      report: the findings of preparation: `strays`, `skipped`, `reencoded`, `sizes`, `modes`…
+      report: the findings of preparation: `strays`, `skipped`, `reencoded`, `sizes`, `modes`…; and
+        where there are some, the `groups` and `masks` of images by id and the `class_map`.
+      class_names: the classes wanted, such as a checkpoint's, among which are the data's; None
+        takes the data's.
 
     Attributes:
-      class_names: the classes, sorted; a label is an index into them.
+      class_names: the classes, sorted unless given; a label is an index into them.
       fingerprint: see :func:`fingerprint_of`.
       examples: every example of every split, sorted by id.
       pixels: the rules by which files that are not pictures of 8 bits became such; the default
@@ -162,6 +171,7 @@ class ImageDataset:
         source: str,
         folder: Path,
         report: Mapping[str, Any],
+        class_names: Sequence[str] | None = None,
     ) -> None:
         from fakd_jax.data.records import open_records
 
@@ -174,9 +184,13 @@ class ImageDataset:
         self.report = dict(report)
         stored = self.report.get(PIXELS_KEY)
         self.pixels = DEFAULT_RULES if stored is None else PixelRules.from_dict(stored)
-        self.class_names = tuple(description.class_names)
+        self.class_names = tuple(class_names or description.class_names)
         self.fingerprint = description.fingerprint
-        self.examples = tuple(Example(*row) for row in description.examples)
+        labels = [self.class_names.index(name) for name in description.class_names]
+        self.examples = tuple(
+            Example(id, labels[label], split, content)
+            for id, label, split, content in description.examples
+        )
         self._indices = {example.id: index for index, example in enumerate(self.examples)}
         self._positions = _positions(self.examples)
         splits = sorted({example.split for example in self.examples})
@@ -188,6 +202,24 @@ class ImageDataset:
     def index_of(self, id: str) -> int:
         """The index of the example with this id; KeyError if there is none."""
         return self._indices[id]
+
+    @property
+    def is_unsplit(self) -> bool:
+        """Whether the source has no splits, hence no test images of its own."""
+        return any(example.split == UNSPLIT for example in self.examples)
+
+    @property
+    def groups(self) -> Mapping[str, str]:
+        """The group of every image, such as its patient, as the source gives it; {} without."""
+        groups: Mapping[str, str] = self.report.get("groups", {})
+        ids = (example.id for example in self.examples)
+        return {id: groups[id if id in groups else file_id(id)] for id in ids} if groups else {}
+
+    @property
+    def class_map(self) -> Mapping[str, str]:
+        """The classes that have another name in the source; "" for those left out."""
+        names: Mapping[str, str] = self.report.get("class_map", {})
+        return names
 
     def contents(self, ids: Iterable[str]) -> dict[str, str]:
         """The content of each image by id, see :func:`content_of`."""
@@ -201,7 +233,7 @@ class ImageDataset:
         """Number of images by split and class: `{split: {class: n}}`."""
         counts = {
             split: dict.fromkeys(self.class_names, 0)
-            for split in SPLITS
+            for split in SOURCE_SPLITS
             if any(example.split == split for example in self.examples)
         }
         for example in self.examples:
@@ -230,18 +262,16 @@ class ImageDataset:
         return encoded
 
     @property
-    def mask_folder(self) -> Path:
-        """Where the masks lie that come with the images, if any do."""
-        return self.folder / "masks"
-
-    def mask_path(self, index: int) -> Path | None:
-        """The ground-truth lesion mask of an image, `masks/<id with the suffix .png>`, or None."""
-        return mask_file(self.mask_folder, self.examples[index].id)
+    def masks(self) -> MaskFiles:
+        """The lesion masks that come with the images: those found with them, and `masks/`."""
+        found = self.report.get("masks", {})
+        named = {id: tuple(self.folder / name for name in names) for id, names in found.items()}
+        return MaskFiles(self.folder / MASKS_FOLDER, named)
 
 
 def _positions(examples: Sequence[Example]) -> list[int]:
     """Each example's position among those of its split, as in the records."""
-    seen = dict.fromkeys(SPLITS, 0)
+    seen = dict.fromkeys(SOURCE_SPLITS, 0)
     positions = []
     for example in examples:
         positions.append(seen[example.split])

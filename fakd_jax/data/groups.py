@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from pathlib import Path
@@ -10,6 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from fakd_jax.data.dataset import ImageDataset
+from fakd_jax.data.layouts.names import composed
+from fakd_jax.data.layouts.table_files import read_table, require_rows
+from fakd_jax.data.pixels.frames import file_id
 from fakd_jax.errors import UserError, listed
 from fakd_jax.runtime.hashing import sha256_of_json
 
@@ -20,14 +22,15 @@ GROUP_COLUMN = "group"
 def read_groups(
     file: Path | str, dataset: ImageDataset, log: Callable[[str], object] = print
 ) -> dict[str, str]:
-    """Reads the group of every image from a CSV file, such as its patient.
+    """Reads the group of every image from a table, such as its patient.
 
-    The file has a header with `path` (or `id`) and `group`; other columns are ignored. A path is an
-    image's id, or that below the data's folder. Every image of the data needs exactly one row; rows
-    of images that the data do not have are counted in the log and ignored.
+    The file is CSV, JSON lines or Parquet with the columns `path` (or `id`) and `group`; others are
+    ignored. A path is an image's id, that below the data's folder, or that of the file which holds
+    the image with others. Every image of the data needs exactly one row; rows of images that the
+    data do not have are counted in the log and ignored.
 
     Args:
-      file: the CSV file, UTF-8.
+      file: the table, see :func:`fakd_jax.data.layouts.table_files.read_table`.
       dataset: the data.
       log: called with a line about ignored rows.
 
@@ -42,19 +45,26 @@ def read_groups(
     rows = _read_rows(path)
     if incomplete := [str(line) for line, image, group in rows if not (image and group)]:
         raise UserError(f"{path} has rows without a path or a group: line {listed(incomplete)}")
-    named = [(_id_of(image, dataset.folder), group) for _, image, group in rows]
+    known = {example.id for example in dataset.examples}
+    forms = {composed(id): id for id in known}
+    paths = [_id_of(image, dataset.folder) for _, image, _ in rows]
+    named = [
+        (path if path in known else forms.get(composed(path), path), group)
+        for path, (_, _, group) in zip(paths, rows, strict=True)
+    ]
     counts = Counter(id for id, _ in named)
     if doubled := [id for id, number in counts.items() if number > 1]:
         raise UserError(f"{path} has several rows of the same image: {listed(doubled)}; keep one")
     given = dict(named)
-    known = {example.id for example in dataset.examples}
+    of_file = {id: file_id(id) for id in known}
+    given |= {id: given[file] for id, file in of_file.items() if id not in given and file in given}
     if missing := sorted(known - given.keys()):
         raise UserError(
             f"{path} has no row of {len(missing):,} of the {len(known):,} images of "
             f"{dataset.source}: {listed(missing)}; add them, each with a group of its own if it "
             "belongs to none"
         )
-    if others := sorted(given.keys() - known):
+    if others := sorted(given.keys() - known - set(of_file.values())):
         log(f"data: {path} also names {len(others):,} images that the data lack: {listed(others)}")
     return {id: given[id] for id in sorted(known)}
 
@@ -106,27 +116,15 @@ def _keys(groupings: Iterable[Mapping[str, Hashable]]) -> dict[tuple[int, Hashab
 
 def _read_rows(path: Path) -> list[tuple[int, str, str]]:
     """The line, the path and the group of every row."""
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as lines:
-            reader = csv.DictReader(lines)
-            header = reader.fieldnames or []
-            column = next((name for name in PATH_COLUMNS if name in header), None)
-            if column is None or GROUP_COLUMN not in header:
-                raise UserError(
-                    f"{path} has the columns {', '.join(header) or 'none'}; it needs "
-                    f"{PATH_COLUMNS[0]} (or {PATH_COLUMNS[1]}) and {GROUP_COLUMN}"
-                )
-            rows = []
-            for row in reader:
-                image, group = ((row[name] or "").strip() for name in (column, GROUP_COLUMN))
-                rows.append((reader.line_num, image, group))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+    columns, rows = read_table(path)
+    column = next((name for name in PATH_COLUMNS if name in columns), None)
+    if column is None or GROUP_COLUMN not in columns:
         raise UserError(
-            f"cannot read config.data.groups={path} ({error}); give a CSV file in UTF-8"
-        ) from error
-    if not rows:
-        raise UserError(f"{path} has no rows; it needs one per image")
-    return rows
+            f"{path} has the columns {', '.join(columns) or 'none'}; it needs "
+            f"{PATH_COLUMNS[0]} (or {PATH_COLUMNS[1]}) and {GROUP_COLUMN}"
+        )
+    require_rows(path, rows)
+    return [(line, values[column], values[GROUP_COLUMN]) for line, values in rows]
 
 
 def _id_of(image: str, folder: Path) -> str:

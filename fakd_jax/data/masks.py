@@ -2,34 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Bool
 
-from fakd_jax.data.pixels.frames import file_id
 from fakd_jax.data.pixels.raster import opened_image
 from fakd_jax.errors import UserError
 
 
-def mask_file(folder: Path, id: str) -> Path | None:
-    """The mask of an image, `<id with the suffix .png>` in a folder of masks; None if it has none.
+def read_masks(
+    paths: Sequence[Path], original_size: tuple[int, int], side: int
+) -> Bool[np.ndarray, "S S"]:
+    """The union of an image's masks, each read by :func:`read_mask`.
 
-    That of one image of several in a file ends in its number, `volume.nii#80.png`.
-
-    >>> mask_file(Path("masks"), "Training/glioma/no-such-image.jpg") is None
-    True
+    Raises:
+      UserError: as there.
     """
-    file = file_id(id)
-    path = folder / f"{Path(file).with_suffix('')}{id.removeprefix(file)}.png"
-    return path if path.is_file() else None
+    masks = [read_mask(path, original_size, side) for path in paths]
+    return np.logical_or.reduce(masks)
 
 
 def read_mask(path: Path, original_size: tuple[int, int], side: int) -> Bool[np.ndarray, "S S"]:
     """Reads a mask and resizes it as its image is resized.
 
     Args:
-      path: a greyscale picture, 0 where there is no lesion.
+      path: a greyscale picture, 0 where there is no lesion; in a JPEG, which is not exact, at most
+        half of the full range.
       original_size: height and width of its image.
       side: S, of the network's input.
 
@@ -43,7 +43,8 @@ def read_mask(path: Path, original_size: tuple[int, int], side: int) -> Bool[np.
     from PIL import Image
 
     with opened_image(path, f"cannot read the mask {path}") as picture:
-        drawn = np.asarray(picture.convert("L")) > 0
+        above = 127 if picture.format == "JPEG" else 0
+        drawn = np.asarray(picture.convert("L")) > above
     if drawn.shape != original_size:
         raise UserError(
             f"the mask {path} has {drawn.shape[1]} × {drawn.shape[0]} pixels, its image "

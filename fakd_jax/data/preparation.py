@@ -14,12 +14,14 @@ from typing import Any
 from fakd_jax.data.cache import scratch_folder, written_whole
 from fakd_jax.data.dataset import (
     PIXELS_KEY,
-    SPLITS,
+    SOURCE_SPLITS,
     Description,
     content_of,
     fingerprint_of,
     record_files,
 )
+from fakd_jax.data.layouts.names import SPLIT_FOLDERS, UNSPLIT
+from fakd_jax.data.layouts.pointers import POINTER, is_pointer
 from fakd_jax.data.pixels.frame import PixelFile
 from fakd_jax.data.pixels.frames import frame_id, open_pixels, read_checked, window_of_file
 from fakd_jax.data.pixels.window import (
@@ -126,6 +128,8 @@ def prepare(
         fingerprint = fingerprint_of(
             (item.image.id, item.image.class_name, item.sha256) for item in usable
         )
+        if placed := _splits_beyond_ids(usable):
+            fingerprint = sha256(fingerprint, sha256_of_json(placed))
         suffix = ""
         if any(item.depends for item in usable):
             digest = sha256_of_json(rules.to_dict())
@@ -149,6 +153,15 @@ def prepare(
         log(f"data: the {len(scan.images):,} files hold {len(inspected):,} images, used one by one")
     log(f"data: prepared {len(usable):,} images in {time.monotonic() - start:.1f} s")
     return {"records": name, "report": report}
+
+
+def _splits_beyond_ids(usable: Sequence[Inspected]) -> list[list[str]]:
+    """The split of each image, if a table gives them and ids do not tell; else nothing."""
+    images = [item.image for item in usable]
+    folders = (image.id.partition("/")[0].lower() for image in images)
+    told = [SPLIT_FOLDERS.get(folder, UNSPLIT) for folder in folders]
+    splits = [image.split for image in images]
+    return [] if splits == told else [[image.id, image.split] for image in images]
 
 
 def listed_problems(problems: Mapping[str, str]) -> str:
@@ -266,12 +279,16 @@ def _inspect(image: FoundImage, scratch: Path, rules: PixelRules) -> list[Inspec
     try:
         if image.path.stat().st_size > MAX_FILE_BYTES:
             return [Inspected(image, problem=f"larger than {MAX_FILE_BYTES // 2**20} MiB")]
+        if is_pointer(image.path):
+            return [Inspected(image, problem=POINTER)]
         digest = sha256_of_file(image.path)
     except OSError as error:
         return [Inspected(image, problem=f"cannot be read: {error.strerror}")]
     try:
         with open_pixels(image.path, image.id, rules.slice_axis) as file:
             window = rules.window and window_of_file(file, rules.window)
+            if image.frame is not None and image.frame >= len(file):
+                raise UserError(f"the file holds {len(file)} images, numbered from 0")
             single = image.frame is not None or len(file) == 1
             return [
                 _inspect_frame(
@@ -343,7 +360,7 @@ def _check_usable(
     for image in scan.images:
         if (image.split, image.class_name) not in filled:
             raise UserError(
-                f"no image of {scan.split_folders[image.split]}/{image.class_name} in "
+                f"no image of {Path(scan.split_folders[image.split], image.class_name)} in "
                 f"{scan.folder} is usable: {listed_problems(skipped)}; "
                 "add images or remove the class"
             )
@@ -361,7 +378,7 @@ def _write(
             for item in usable
             if item.image.split == split
         ]
-        for split in SPLITS
+        for split in SOURCE_SPLITS
     }
     written = write_records(
         folder, class_names, {split: rows for split, rows in records.items() if rows}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +12,13 @@ from typing import Any
 
 from fakd_jax.data import archives, kaggle
 from fakd_jax.data.cache import ADVICE, data_cache_folder, written_whole
+from fakd_jax.data.class_names import ClassMap, parse_class_map, rename_classes
 from fakd_jax.data.dataset import PIXELS_KEY, ImageDataset
+from fakd_jax.data.layouts.figshare import SUFFIX as MAT_SUFFIX
+from fakd_jax.data.layouts.names import MASKS_FOLDER
+from fakd_jax.data.layouts.packed import find_packed
+from fakd_jax.data.layouts.tables import is_table, scan_table
+from fakd_jax.data.mask_files import MaskFiles, mask_name
 from fakd_jax.data.pixels.window import DEFAULT_RULES, PixelRules
 from fakd_jax.data.preparation import (
     RECORDS_FORMAT,
@@ -22,7 +28,7 @@ from fakd_jax.data.preparation import (
     prepare,
 )
 from fakd_jax.data.scanning import EXPECTED_LAYOUT, Scan, scan_folder
-from fakd_jax.errors import UserError
+from fakd_jax.errors import UserError, listed
 from fakd_jax.runtime.atomic_files import write_whole
 from fakd_jax.runtime.hashing import sha256_of_file, sha256_of_json
 from fakd_jax.runtime.json_text import parse_json, require_shape
@@ -48,9 +54,9 @@ Log = Callable[[str], object]
 
 @dataclass(frozen=True)
 class _Located:
-    """A source on this machine: the folder of its images, its name and version."""
+    """A source on this machine: the folder of its images or its table, its name and version."""
 
-    folder: Path
+    path: Path
     name: str
     version: str | None = None
 
@@ -62,6 +68,8 @@ def open_dataset(
     unreadable: str = "error",
     phantom: Mapping[str, Any] | None = None,
     rules: PixelRules = DEFAULT_RULES,
+    class_map: str | ClassMap = "",
+    class_names: Sequence[str] | None = None,
     log: Log = print,
 ) -> ImageDataset:
     """Opens a source, after preparing it if it is new or has changed.
@@ -71,36 +79,44 @@ def open_dataset(
     files, without reading them.
 
     Args:
-      source: `kaggle`, `phantom`, a folder, a zip or tar archive, or the output of
-        `scripts/prepare_data.py` (:func:`save_prepared`).
+      source: `kaggle`, `phantom`, a folder, a zip or tar archive, a table, a Parquet or MATLAB
+        file, or the output of `scripts/prepare_data.py` (:func:`save_prepared`).
+        `docs/how-to/own-data.md` lists the layouts.
       cache_dir: folder for prepared data, see :func:`fakd_jax.data.cache.data_cache_folder`.
       unreadable: what to do with unusable image files: `error` refuses and lists them, `skip`
         leaves them out, with a log line and in the report.
       phantom: keywords of :func:`fakd_jax.data.phantom.dataset.write_phantoms` for the source
         `phantom`.
       rules: how files that are not pictures of 8 bits become such.
+      class_map: other names for classes, see :func:`fakd_jax.data.class_names.rename_classes`: a
+        mapping, of which names that the data lack are passed over, or text of the user's, whose
+        names must all be classes.
+      class_names: the classes wanted, such as a checkpoint's; those that the data lack are absent.
+        None takes the data's.
       log: called with each line of progress.
 
     Raises:
-      UserError: no such source, another layout, unusable files, no network, no room; or prepared
-        data of other rules.
+      UserError: no such source, another layout, other classes than those wanted, unusable files, no
+        network, no room; or prepared data of other rules.
     """
     if unreadable not in UNREADABLE:
         raise UserError(f"config.data.unreadable is {unreadable!r}; use 'error' or 'skip'")
     prepared = Path(source).expanduser().absolute()
+    strict = isinstance(class_map, str)
+    names = parse_class_map(class_map) if isinstance(class_map, str) else class_map
     with _reading(prepared):
         if (prepared / PREPARED_FILE).is_file():
-            return _by_rules(_open_prepared(prepared), rules, log)
+            dataset = _open_prepared(prepared, names, class_names, strict=strict)
+            return _by_rules(dataset, rules, log)
     cache = data_cache_folder(cache_dir)
     located = _locate(str(source), cache, phantom or {}, log)
-    scan = scan_folder(located.folder)
-    if len(scan.class_names) < 2:
-        raise UserError(
-            f"{scan.folder} has only the class {scan.class_names[0]}/; at least 2 are needed"
-        )
+    scan = _scan(located.path, cache, log)
     if str(source) == "kaggle":
-        kaggle.check_counts(scan.counts(), located.folder)
+        kaggle.check_counts(scan.counts(), located.path)
+    scan = rename_classes(scan, names, class_names, strict=strict, log=log)
+    _check_classes(scan, class_names)
     found = _find_opening(scan, cache, unreadable, rules)
+    _log_scan(scan, located.name, class_names, log, is_new=found is None)
     if found is None:
         found = prepare(scan, cache, unreadable=unreadable, rules=rules, log=log)
         opening = _opening(scan, cache, unreadable, rules)
@@ -115,7 +131,8 @@ def open_dataset(
         version=located.version,
         source=str(source),
         folder=scan.folder,
-        report=found["report"],
+        report=found["report"] | _found_beside(scan, found["report"]["skipped"]),
+        class_names=class_names,
     )
 
 
@@ -158,10 +175,69 @@ def _by_rules(dataset: ImageDataset, rules: PixelRules, log: Log) -> ImageDatase
     return dataset
 
 
+def _scan(path: Path, cache: Path, log: Log) -> Scan:
+    """Finds the images of a folder or file; those that lie in other files are unpacked first."""
+    with _reading(path):
+        packed = find_packed(path)
+    if packed is None:
+        return scan_table(path) if path.is_file() else scan_folder(path)
+    folder = cache / "unpacked" / _key(packed.stamp)
+    if not folder.is_dir():
+        log(f"data: unpacking {packed.layout} from {path}")
+        with written_whole(folder) as unfinished:
+            packed.unpack(unfinished, log)
+    return packed.scan(folder)
+
+
+def _check_classes(scan: Scan, class_names: Sequence[str] | None) -> None:
+    """Refuses data that no classifier could be trained on, unless it is for one that exists."""
+    if not scan.images:
+        raise UserError(f"{scan.folder} has no image of any class that is wanted")
+    if class_names is None and len(scan.class_names) < 2:
+        raise UserError(
+            f"{scan.folder} has only the class {scan.class_names[0]}/; at least 2 are needed"
+        )
+
+
+def _log_scan(
+    scan: Scan, name: str, class_names: Sequence[str] | None, log: Log, *, is_new: bool
+) -> None:
+    """Reports the layout, masks, groups and absent classes; of known data, what is unusual."""
+    if scan.layout or is_new:
+        folders = listed([f"{folder}/" for folder in scan.split_folders.values()])
+        log(f"data: {name}: {scan.layout or f'class folders in {folders}'}")
+    if len(scan.masks):
+        log(f"data: {scan.masks}")
+    if scan.groups:
+        number = len(set(scan.groups.values()))
+        log(f"data: {number:,} groups of images, such as patients, which splits keep together")
+    absent = [one for one in class_names or () if one not in scan.class_names]
+    if absent:
+        log(f"data: absent classes, of which there is no image: {listed(absent)}")
+    for split, counts in scan.counts().items():
+        if lacking := [one for one, number in counts.items() if not number]:
+            log(f"data: no image of {listed(lacking)} in {scan.split_folders[split]}")
+
+
+def _found_beside(scan: Scan, skipped: Mapping[str, str]) -> dict[str, Any]:
+    """The groups, masks and changed class names of a data set's report, if there are any.
+
+    A mask at its image's own path in `masks/` is found there whenever it is needed.
+    """
+    masks = {
+        id: list(files)
+        for id, files in scan.masks.of.items()
+        if files != (f"{MASKS_FOLDER}/{mask_name(id)}",)
+    }
+    groups = {id: group for id, group in scan.groups.items() if id not in skipped}
+    found = {"groups": groups, "masks": masks, "class_map": dict(scan.class_map)}
+    return {key: values for key, values in found.items() if values}
+
+
 def open_masks(
     masks: str, dataset: ImageDataset, *, cache_dir: Path | str | None = None, log: Log = print
-) -> Path:
-    """The folder of lesion masks, for :func:`fakd_jax.data.masks.mask_file`.
+) -> MaskFiles:
+    """Finds lesion masks.
 
     Args:
       masks: :data:`OWN_MASKS` for those that come with the data, or a folder or an archive, which
@@ -174,9 +250,9 @@ def open_masks(
       UserError: there is no such folder or archive.
     """
     if masks == OWN_MASKS:
-        return dataset.mask_folder
+        return dataset.masks
     if located := _locate_path(masks, data_cache_folder(cache_dir), log):
-        return located.folder
+        return MaskFiles(located.path)
     raise UserError(
         f"no masks at {masks}: give a folder or an archive, or {OWN_MASKS!r} for those of the data"
     )
@@ -208,7 +284,9 @@ def save_prepared(dataset: ImageDataset, cache_dir: Path) -> None:
     write_whole(root / PREPARED_FILE, json.dumps(values), advice=ADVICE)
 
 
-def _open_prepared(root: Path) -> ImageDataset:
+def _open_prepared(
+    root: Path, class_map: ClassMap, class_names: Sequence[str] | None, *, strict: bool
+) -> ImageDataset:
     values = _read_json(root / PREPARED_FILE)
     try:
         require_shape(values, _PREPARED_SHAPE)
@@ -220,7 +298,16 @@ def _open_prepared(root: Path) -> ImageDataset:
             "prepare it again with scripts/prepare_data.py"
         ) from error
     records, folder = root / values.pop("records"), root / values.pop("folder")
-    return ImageDataset(records, folder=folder, **values)
+    dataset = ImageDataset(records, folder=folder, **values)
+    renamed = class_map.keys() if strict else class_map.keys() & {*dataset.class_names}
+    if renamed or not {*dataset.class_names} <= {*(class_names or dataset.class_names)}:
+        raise UserError(
+            f"{root} is prepared with the classes {', '.join(dataset.class_names)}; to give them "
+            "other names, prepare it with scripts/prepare_data.py --class-map"
+        )
+    if class_names is None:
+        return dataset
+    return ImageDataset(records, folder=folder, **values, class_names=class_names)
 
 
 def _key(*parts: Any) -> str:
@@ -255,17 +342,19 @@ def _locate(source: str, cache: Path, phantom: Mapping[str, Any], log: Log) -> _
     if located := _locate_path(source, cache, log):
         return located
     raise UserError(
-        f"no data at {source}: give 'kaggle', 'phantom', an archive, or a folder with "
-        f"{EXPECTED_LAYOUT}"
+        f"no data at {source}: give 'kaggle', 'phantom', an archive, a table of path and label, or "
+        f"a folder with {EXPECTED_LAYOUT}"
     )
 
 
 def _locate_path(source: str, cache: Path, log: Log) -> _Located | None:
-    """A folder or an unpacked archive; None if there is neither."""
+    """A folder, a table, a MATLAB file or an unpacked archive; None if there is none."""
     path = Path(source).expanduser().absolute()
     with _reading(path):
         if path.is_dir():
             return _Located(path, path.name)
+        if path.is_file() and (is_table(path) or path.suffix.lower() == MAT_SUFFIX):
+            return _Located(path, path.stem)
         if path.is_file():
             return _unpacked(path, cache, log)
     return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -40,6 +40,8 @@ KINDS = ("official", "deduplicated", "grouped", "kfold")
 
 PARTS = (*SPLITS, "apart")
 NEED_GROUPS = ("deduplicated", "grouped", "kfold")
+UNSPLIT_TEST_SHARE = 0.2
+"""Of each class's images, in a grouped split of a source without splits."""
 
 
 @dataclass(frozen=True)
@@ -191,6 +193,22 @@ class Split:
         return split if dataset is None else split.found_in(dataset)
 
 
+def kind_for(kind: str, dataset: ImageDataset) -> str:
+    """The kind of split that a data set gets: without splits of its own, `official` is `grouped`.
+
+    Raises:
+      UserError: `deduplicated`, of a source without splits.
+    """
+    if not dataset.is_unsplit or kind not in ("official", "deduplicated"):
+        return kind
+    if kind == "deduplicated":
+        raise UserError(
+            f"{dataset.source} has no split folders, hence no test images to set apart; use "
+            "config.data.split=grouped or kfold"
+        )
+    return "grouped"
+
+
 def make_split(
     dataset: ImageDataset,
     *,
@@ -209,13 +227,14 @@ def make_split(
     The kinds:
 
     - `official`: test is the source's test folder; validation is its validation folder or, without
-      one, drawn from each class of the training folder. Images of one file, such as the slices of
-      a volume, stay together in every kind.
+      one, drawn from each class of the training folder, in whole groups of the user's if there are
+      any. Images of one file, such as the slices of a volume, stay together in every kind.
     - `deduplicated`: as official, but groups of duplicates stay together when validation is drawn,
       images of a validation folder with a duplicate in training are left out, and test images
       with a duplicate in training or validation are set apart.
     - `grouped`: all images are divided anew, in whole groups of duplicates: test has the same share
-      of each class as in the source, validation `validation_fraction` of the rest.
+      of each class as in the source, or `UNSPLIT_TEST_SHARE` if that has no splits; validation
+      `validation_fraction` of the rest.
     - `kfold`: the groups are divided into `folds` parts of equal size and class shares; part `fold`
       is test. Validation is as large as in `grouped`, but taken from the next part, and from those
       after it if that is not enough: with v = `validation_fraction`, an image is in the validation
@@ -242,9 +261,9 @@ def make_split(
 
     Raises:
       UserError: an unknown kind, a fraction or fold out of range, a fraction so large that images
-        would be in no fold's training set, no training or test folder, a
-        class with too few training images or groups, or no validation or test image without a
-        duplicate in training.
+        would be in no fold's training set, no training or test images, classes without a training
+        image, a class with too few training images or groups, or no validation or test image
+        without a duplicate in training.
       ValueError: groups are needed and not given.
     """
     if kind not in KINDS:
@@ -261,7 +280,7 @@ def make_split(
         _check_folds(folds, fold, validation_fraction)
     if kind in NEED_GROUPS and groups is None:
         raise ValueError(f"the {kind} split needs groups of duplicates")
-    groups = groups if kind in NEED_GROUPS else None
+    groups = groups if kind in NEED_GROUPS or given_groups is not None else None
     if files := _files_of_several(dataset):
         groups = join_groups(groups or {}, files)
     clusters = Clusters(dataset, groups)
@@ -270,11 +289,15 @@ def make_split(
     if kind in ("official", "deduplicated"):
         for name in ("train", "test"):
             if not dataset.ids(name):
-                raise UserError(f"{dataset.source} has no folder for the {name} split; add one")
+                raise UserError(
+                    f"{dataset.source} has no images for the {name} split; add some, or use "
+                    "config.data.split=kfold, which deals all images"
+                )
         pool, val, test = dataset.ids("train"), dataset.ids("val"), dataset.ids("test")
         if val:
             fraction = None
-            val = _without_duplicates(val, pool, clusters)
+            if kind == "deduplicated":
+                val = _without_duplicates(val, pool, clusters)
         else:
             val = draw(clusters, pool, validation_fraction, seed)
     else:
@@ -289,6 +312,7 @@ def make_split(
         pool = tuple(sorted(set(everything) - set(test)))
         val = draw(clusters, pool, validation_fraction, seed, candidates=candidates)
     train = tuple(sorted(set(pool) - set(val)))
+    _require_every_class(dataset, train)
     apart = clusters.touched_by(test, (*train, *val)) if kind == "deduplicated" else ()
     if len(apart) == len(test):
         raise UserError(
@@ -313,7 +337,7 @@ def make_split(
         fold=fold if kind == "kfold" else None,
         content={example.id: example.content for example in dataset.examples if example.id in used},
         groups=clusters.shared(),
-        given_groups=given_groups if kind in NEED_GROUPS else None,
+        given_groups=given_groups,
         labelled=labelled,
     )
 
@@ -355,8 +379,23 @@ def _without_duplicates(
     return tuple(id for id in val if id not in duplicates)
 
 
+def _require_every_class(dataset: ImageDataset, train: Iterable[str]) -> None:
+    """Refuses classes that nothing could be learnt of."""
+    ids = set(train)
+    known = {example.label for example in dataset.examples if example.id in ids}
+    names = [name for label, name in enumerate(dataset.class_names) if label not in known]
+    if names:
+        raise UserError(
+            f"{dataset.source} has no training image of {', '.join(names)}; add some, use "
+            "config.data.split=kfold, which deals all images, or leave the class out with "
+            f"config.data.class_map={names[0]}="
+        )
+
+
 def _test_shares(dataset: ImageDataset) -> dict[int, float]:
     """The share of each class in the source's test folder."""
+    if dataset.is_unsplit:
+        return dict.fromkeys(range(len(dataset.class_names)), UNSPLIT_TEST_SHARE)
     if not dataset.ids("test"):
         raise UserError(
             f"{dataset.source} has no folder for the test split, whose size a grouped split "

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 from jaxtyping import Bool, UInt8
 
-from fakd_jax.data.masks import mask_file, read_mask
+from fakd_jax.data.mask_files import MaskFiles, mask_name
+from fakd_jax.data.masks import read_masks
 from fakd_jax.data.pipeline import ImageSource
 from fakd_jax.errors import UserError
 from fakd_jax.runtime.hashing import sha256_of_file, sha256_of_json
@@ -23,7 +23,7 @@ class TrainingMasks:
     lesion.
 
     Args:
-      folder: of the masks, see :func:`fakd_jax.data.masks.mask_file`.
+      masks: where they lie.
       dataset: the images.
       ids: of the labelled training images.
       image_size: S, the side that images are resized to.
@@ -39,7 +39,7 @@ class TrainingMasks:
 
     def __init__(
         self,
-        folder: Path,
+        masks: MaskFiles,
         dataset: ImageSource,
         ids: Sequence[str],
         image_size: int,
@@ -53,18 +53,17 @@ class TrainingMasks:
         self._empty = np.zeros((image_size, image_size), np.uint8)
         digests = []
         for id in sorted(ids):
-            if (file := mask_file(folder, id)) is None:
+            if not (files := masks.of(id)):
                 continue
             index = dataset.index_of(id)
-            mask = read_mask(file, dataset.read(index).shape[:2], image_size)
+            mask = read_masks(files, dataset.read(index).shape[:2], image_size)
             if mask.any():
                 self._masks[index] = 255 * mask.astype(np.uint8)
-                digests.append((id, sha256_of_file(file)))
+                digests.append((id, *map(sha256_of_file, files)))
         if not self._masks:
-            expected = Path(min(ids)).with_suffix(".png")
             raise UserError(
-                f"config.data.lesion_masks: {folder} has no lesion of any training image; "
-                f"expected files such as {folder / expected}"
+                f"config.data.lesion_masks: {masks.folder} has no lesion of any training image; "
+                f"expected files such as {masks.folder / mask_name(min(ids))}"
             )
         self.fingerprint = sha256_of_json(digests)
 

@@ -88,7 +88,7 @@ class Collected:
       groups: the group by id; images of a group count as one in intervals and tests. They are
         duplicates of each other or, if `given_groups`, of one group of the run's own, such as a
         patient. Ids absent from it are alone; None if no groups are known.
-      given_groups: whether the run was given groups of its own.
+      given_groups: whether the run was given groups of its own, or the data have some.
       duplicates: None where the data has not been audited, or `groups` are unknown.
       baseline: another model to compare with.
       notes: caveats for the user.
@@ -144,6 +144,7 @@ def open_setup(
     source: str | None,
     split: str,
     cache_dir: Path | str | None,
+    class_map: str = "",
     log: Log,
 ) -> Setup:
     """Opens the data given, or else the training data, and finds the images of the split.
@@ -153,7 +154,9 @@ def open_setup(
     Raises:
       UserError: no such data or split, or classes other than the network's.
     """
-    dataset = open_data(predictor.metadata, source, cache_dir=cache_dir, log=log)
+    dataset = open_data(
+        predictor.metadata, source, cache_dir=cache_dir, class_map=class_map, log=log
+    )
     if sorted(dataset.class_names) != sorted(predictor.class_names):
         raise UserError(
             f"the data's classes are {', '.join(dataset.class_names)}, the checkpoint's "
@@ -250,7 +253,9 @@ def collect(
         log(f"calibration: {len(validation_ids):,} validation images")
         validation = predict(predictor, dataset, validation_ids, "calibrating")
     own, audit = own_split(dataset, setup.workdir), find_audit(dataset, setup.cache_dir)
-    given = own.found.groups if own is not None and own.stored.given_groups else None
+    given: Mapping[str, int] | None = join_groups(dataset.groups) if dataset.groups else None
+    if own is not None and own.stored.given_groups:
+        given = own.found.groups
     duplicates, audit_notes = _duplicates(setup, own, audit, predict)
     negative_class, negative_notes = _negative_class(predictor)
     return Collected(
@@ -266,13 +271,17 @@ def collect(
     )
 
 
-def audit_command(source: str, cache_dir: Path | str | None) -> str:
+def audit_command(
+    source: str, cache_dir: Path | str | None, class_map: Mapping[str, str] | None = None
+) -> str:
     """The command that audits the data where the next evaluation looks for it.
 
-    >>> audit_command("hospital scans.zip", None)
-    "python -m fakd_jax.audit --data 'hospital scans.zip'"
+    >>> audit_command("hospital scans.zip", None, {"no": "notumor"})
+    "python -m fakd_jax.audit --data 'hospital scans.zip' --class-map no=notumor"
     """
     words = ["python", "-m", "fakd_jax.audit", "--data", source]
+    if class_map:
+        words += ["--class-map", ",".join(f"{name}={new}" for name, new in class_map.items())]
     return shlex.join([*words, "--cache-dir", str(cache_dir)] if cache_dir else words)
 
 
@@ -304,7 +313,8 @@ def _duplicates(
 ) -> tuple[Duplicates | None, list[str]]:
     """What an audit says about this run, and notes on what it cannot say."""
     if audit is None:
-        command = audit_command(setup.dataset.source, setup.cache_dir)
+        dataset = setup.dataset
+        command = audit_command(dataset.source, setup.cache_dir, dataset.class_map)
         return None, [f"the data has not been checked for duplicates of training images: {command}"]
     if own is None or not own.knows("train"):
         return Duplicates(audit.fingerprint, None), [SPLIT_UNKNOWN]

@@ -48,6 +48,7 @@ def describe_provenance(
             "version": dataset.version,
             "fingerprint": dataset.fingerprint,
             "same_as_training": dataset.fingerprint == known if known else None,
+            **({"class_map": dict(dataset.class_map)} if dataset.class_map else {}),
         },
         "split": split,
         "split_origin": chosen.origin,

@@ -23,6 +23,7 @@ def evaluate_checkpoint(
     split: str = "test",
     output: Path | str | None = None,
     cache_dir: Path | str | None = None,
+    class_map: str = "",
     batch_size: int | None = None,
     dtype: str | None = None,
     allow_untrained: bool = False,
@@ -47,6 +48,8 @@ def evaluate_checkpoint(
       output: folder of the report; None for `evaluation/` in the workdir (`evaluation/teacher/`
         for a teacher), or in the current folder if there is no workdir.
       cache_dir: of prepared data; None for the checkpoint's, else the user's.
+      class_map: other names for the data's classes, NAME=CLASS,…; see
+        :func:`fakd_jax.data.class_names.rename_classes`.
       batch_size: images computed at once; None for the training's, so that training and
         evaluation report the very same numbers.
       dtype: see :meth:`fakd_jax.inference.predictor.Predictor.from_checkpoint`; None for the
@@ -73,7 +76,15 @@ def evaluate_checkpoint(
     folder = Path(output) if output else default_output(predictor.checkpoint, workdir)
     require_writable(folder)
 
-    setup = open_setup(predictor, workdir, source=source, split=split, cache_dir=cache_dir, log=log)
+    setup = open_setup(
+        predictor,
+        workdir,
+        source=source,
+        split=split,
+        cache_dir=cache_dir,
+        class_map=class_map,
+        log=log,
+    )
     predictor = setup.predictor  # its outputs in the order of the data's classes
     collected = collect(setup, calibration=calibration, compare=compare, log=log)
     provenance = describe_provenance(predictor, setup.dataset, split, setup.images, workdir)

@@ -53,6 +53,6 @@ def write_evaluation(
         predictions.probabilities,
         duplicates=collected.duplicates.in_training if collected.duplicates else None,
     )
-    command = audit_command(setup.dataset.source, setup.cache_dir)
+    command = audit_command(setup.dataset.source, setup.cache_dir, setup.dataset.class_map)
     write_report(folder, metrics, mistakes, setup.workdir, audit_command=command)
     return table

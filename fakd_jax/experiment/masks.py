@@ -34,10 +34,10 @@ def training_masks(
         record.pin(_KEY, ABSENT)
         return None
     cache_dir = config.data.cache_dir
-    folder = writer_first(lambda: open_masks(masks, dataset, cache_dir=cache_dir, log=LOGGER.info))
+    files = writer_first(lambda: open_masks(masks, dataset, cache_dir=cache_dir, log=LOGGER.info))
     names, healthy = dataset.class_names, config.data.negative_class
     found = TrainingMasks(
-        folder,
+        files,
         dataset,
         split.train_labelled,
         config.data.image_size,

@@ -76,6 +76,7 @@ class DataConfig:
     """Where the images come from, how they are split and how they are prepared."""
 
     source: Annotated[str, (bool, "kaggle, phantom, a folder or an archive")]
+    class_map: str
     split: Annotated[str, one_of(*KINDS)]
     groups: str
     folds: Annotated[int, (lambda value: value >= 2, "at least 2")]

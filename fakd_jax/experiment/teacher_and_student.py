@@ -12,15 +12,15 @@ import jax
 import numpy as np
 from flax import nnx
 
-from fakd_jax.audit.record import audit_duplicates
 from fakd_jax.data import appearance
 from fakd_jax.data.appearance import Appearance
+from fakd_jax.data.class_names import spelling
 from fakd_jax.data.dataset import ImageDataset
-from fakd_jax.data.groups import fingerprint_of_groups, join_groups, read_groups
+from fakd_jax.data.groups import fingerprint_of_groups
 from fakd_jax.data.pipeline import CachedImages, steps_per_epoch
 from fakd_jax.data.preprocessing import Preprocessing
 from fakd_jax.data.sources import open_dataset
-from fakd_jax.data.splits import NEED_GROUPS, Split, make_split
+from fakd_jax.data.splits import Split
 from fakd_jax.data.training_masks import TrainingMasks
 from fakd_jax.distillation.projection import Projection
 from fakd_jax.errors import UserError
@@ -32,6 +32,7 @@ from fakd_jax.experiment.layers import (
     require_overrides,
 )
 from fakd_jax.experiment.masks import training_masks
+from fakd_jax.experiment.new_split import given_groups, new_split
 from fakd_jax.experiment.record import ABSENT, RunRecord
 from fakd_jax.experiment.resume import PLACE_KEYS, resume_config, write_config
 from fakd_jax.experiment.settings import ExperimentConfig
@@ -88,6 +89,7 @@ def open_experiment_data(config: ExperimentConfig) -> ExperimentData:
         unreadable=config.data.unreadable,
         phantom=dataclasses.asdict(config.data.phantom),
         rules=config.data.pixels,
+        class_map=config.data.class_map,
         log=LOGGER.info,
     )
     images = CachedImages(
@@ -154,61 +156,32 @@ def _begin(
     inputs: Mapping[str, str] | None,
 ) -> None:
     """Writes what belongs to a run and not to a phase: config, environment and split."""
-    given = _given_groups(config, dataset)
+    given = given_groups(config, dataset)
     split = _kept_split(dataset, workdir)
     record = RunRecord(workdir, inputs)
     record.hold("data.source", dataset.fingerprint)
     record.hold("data.groups", fingerprint_of_groups(given) if given else ABSENT)
     write_config(config.to_dict(), workdir)  # after the data is known to be the same
     record.begin({"dtype": config.dtype, "data": dataset.source})
-    _log_data(dataset, split or _new_split(config, dataset, workdir, given))
+    _log_data(dataset, split or new_split(config, dataset, workdir, given))
 
 
 def _warn_of_unknown_negative_class(negative_class: str, dataset: ImageDataset) -> None:
     if negative_class and negative_class not in dataset.class_names:
+        alike = [name for name in dataset.class_names if spelling(name) == spelling(negative_class)]
         LOGGER.warning(
             "config.data.negative_class=%s is none of the classes (%s): missed tumours will not be "
-            'counted; name the class without a tumour, or "" if there is none',
+            'counted; name the class without a tumour%s, or "" if there is none',
             negative_class,
             ", ".join(dataset.class_names),
+            f" ({alike[0]}?)" if alike else "",
         )
-
-
-def _given_groups(config: ExperimentConfig, dataset: ImageDataset) -> dict[str, str] | None:
-    """The groups of `config.data.groups`; None if there are none."""
-    groups = config.data.groups
-    return read_groups(groups, dataset, LOGGER.info) if groups else None
 
 
 def _kept_split(dataset: ImageDataset, workdir: Path) -> Split | None:
     """The split of a resumed run; None for a new run."""
     file = workdir / SPLIT_FILE
     return Split.load(file, dataset) if file.is_file() else None
-
-
-def _new_split(
-    config: ExperimentConfig, dataset: ImageDataset, workdir: Path, given: Mapping[str, str] | None
-) -> Split:
-    """Makes and stores the split of a new run."""
-    grouped = config.data.split in NEED_GROUPS
-    audit = audit_duplicates(dataset, config.data.cache_dir, LOGGER.info) if grouped else None
-    groups = audit.groups if audit else None
-    if groups and given:
-        groups = join_groups(groups, given)
-    split = make_split(
-        dataset,
-        kind=config.data.split,
-        validation_fraction=config.data.validation_fraction,
-        labelled_share=config.data.labelled_share,
-        seed=derive_seed(config.seed, "split"),
-        groups=groups,
-        audit=audit.fingerprint if audit else None,
-        given_groups=fingerprint_of_groups(given) if given else None,
-        folds=config.data.folds,
-        fold=config.data.fold,
-    )
-    split.save(workdir / SPLIT_FILE)
-    return split
 
 
 def _log_data(dataset: ImageDataset, split: Split) -> None:

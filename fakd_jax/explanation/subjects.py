@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from fakd_jax.data.dataset import ImageDataset
-from fakd_jax.data.masks import mask_file
+from fakd_jax.data.mask_files import MaskFiles, mask_name
 from fakd_jax.data.pixels.frames import read_picture
 from fakd_jax.data.pixels.window import DEFAULT_RULES, PixelRules
 from fakd_jax.errors import UserError
@@ -27,13 +27,13 @@ class Subject:
       id: its path in the data, or the file as the user named it.
       true_class: if known.
       read: returns its pixels, uint8 ``[H, W, 3]``, at the original size.
-      mask: the file of its lesion mask, if there is one.
+      masks: the files of its lesion masks, if there are any.
     """
 
     id: str
     true_class: str | None
     read: Callable[[], UInt8[np.ndarray, "H W 3"]]
-    mask: Path | None = None
+    masks: tuple[Path, ...] = ()
 
 
 def data_record(dataset: ImageDataset, split: str, origin: str, per_class: int) -> dict[str, Any]:
@@ -87,7 +87,7 @@ def subjects_from_dataset(
     *,
     per_class: int,
     seed: int,
-    masks: Path | None = None,
+    masks: MaskFiles | None = None,
     log: Callable[[str], object] = print,
 ) -> list[Subject]:
     """Chooses images of every class of a data set, class by class.
@@ -102,8 +102,7 @@ def subjects_from_dataset(
       class_names: the network's, which must include the data's.
       per_class: at least 1.
       seed: of the choice.
-      masks: a folder with lesion masks, `<id with the suffix .png>`; None takes those that come
-        with the data, if any.
+      masks: lesion masks; None takes those that come with the data, if any.
       log: called with a line for each class that has too few images, and with the number of
         images that have a mask in `masks`.
 
@@ -122,24 +121,22 @@ def subjects_from_dataset(
     def rank(id: str) -> str:
         return sha256(f"{seed} {id}")
 
-    def mask(id: str) -> Path | None:
-        if masks is None:
-            return dataset.mask_path(dataset.index_of(id))
-        return mask_file(masks, id)
-
+    files = dataset.masks if masks is None else masks
     subjects = []
     for label, name in enumerate(dataset.class_names):
         of_class = [id for id in ids if dataset.examples[dataset.index_of(id)].label == label]
         if len(of_class) < per_class:
             log(f"class {name} has only {len(of_class)} of the {per_class} images asked for")
         subjects += [
-            Subject(id, name, partial(dataset.read, dataset.index_of(id)), mask(id))
+            Subject(id, name, partial(dataset.read, dataset.index_of(id)), files.of(id))
             for id in sorted(of_class, key=rank)[:per_class]
         ]
     if masks is not None:
-        found = sum(subject.mask is not None for subject in subjects)
+        found = sum(bool(subject.masks) for subject in subjects)
         if not found:
-            expected = masks / Path(subjects[0].id).with_suffix(".png")
-            raise UserError(f"{masks} has no mask of any image; expected files such as {expected}")
-        log(f"{masks} has masks of {found} of the {len(subjects)} images")
+            expected = masks.folder / mask_name(subjects[0].id)
+            raise UserError(
+                f"{masks.folder} has no mask of any image; expected files such as {expected}"
+            )
+        log(f"{masks.folder} has masks of {found} of the {len(subjects)} images")
     return subjects

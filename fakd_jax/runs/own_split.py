@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from fakd_jax.data.dataset import ImageDataset
+from fakd_jax.data.layouts.names import UNSPLIT
 from fakd_jax.data.splits import PARTS, Split
 from fakd_jax.errors import UserError
 from fakd_jax.runs.files import SPLIT_FILE
@@ -91,7 +92,8 @@ def choose_ids(
 
     The run's `split.json` takes precedence wherever the data have at least half of the images that
     it names, for the test split too: a run that drew its own test images trained on some of the
-    data's. Of other data, the test folder is taken unless the network has learnt from its images.
+    data's. Of other data, the test images are taken, or all images if they have no splits, unless
+    the network has learnt from them.
 
     Args:
       dataset: the data.
@@ -108,8 +110,12 @@ def choose_ids(
         origin = f"{SPLIT_FILE} ({own.stored.describe()})"
         chosen = SplitIds(own.found.ids(split), origin, own.changes(split))
     elif split == "test":
-        note = _check_unseen(dataset, own, metadata)
-        chosen = SplitIds(dataset.ids("test"), "the data itself", note)
+        part = UNSPLIT if dataset.is_unsplit else "test"
+        note = _check_unseen(dataset, part, own, metadata)
+        if dataset.is_unsplit:
+            whole = f"{dataset.source} has no splits: all of its {len(dataset):,} images are taken"
+            note = "; ".join(filter(None, [whole, note]))
+        chosen = SplitIds(dataset.ids(part), "the data itself", note)
     else:
         reason = f"there is no {SPLIT_FILE}"
         if own is not None:
@@ -119,19 +125,24 @@ def choose_ids(
             "checkpoint in its workdir with the data it was trained on, or --split test"
         )
     if not chosen.ids:
-        raise UserError(
-            f"the {split} split of {chosen.origin} has no images; choose another --split"
-        )
+        advice = "choose another --split"
+        if split == "test" and chosen.origin == "the data itself":
+            advice = "give a folder of classes alone, such as its Training/, and all are taken"
+        raise UserError(f"the {split} split of {chosen.origin} has no images; {advice}")
     return chosen
 
 
-def _check_unseen(dataset: ImageDataset, own: OwnSplit | None, metadata: Mapping[str, Any]) -> str:
-    """Refuses a test folder with images that the network has learnt from; returns a note, if any.
+def _check_unseen(
+    dataset: ImageDataset, part: str, own: OwnSplit | None, metadata: Mapping[str, Any]
+) -> str:
+    """Refuses a part of the data with images that the network has learnt from.
+
+    Returns a note, if there is something to say.
 
     The `official` split of a source may itself have copies of its training images: these are noted
     where the run's own split is not at hand.
     """
-    test = [example for example in dataset.examples if example.split == "test"]
+    test = [example for example in dataset.examples if example.split == part]
     kind = own.stored.kind if own else (metadata.get("data") or {}).get("split")
     learnt = LearntImages.from_metadata(metadata)
     if own is not None and own.stored.content:

@@ -67,16 +67,28 @@ def open_data(
     source: str | None = None,
     *,
     cache_dir: Path | str | None = None,
+    class_map: str = "",
     log: Callable[[str], object] = print,
 ) -> ImageDataset:
     """Opens data with the settings in a checkpoint's metadata; by default its training data.
 
+    The classes are the checkpoint's, sorted, if it names any. The data may lack some, and may name
+    them otherwise: in the common spellings, as in training (`config.data.class_map`) or by a map.
     Grey levels of more than 8 bits are brought to 8 by the window that the checkpoint keeps; if it
     knows none, by the data alone.
+
+    Args:
+      metadata: of the checkpoint.
+      source: of the data; None for the training data.
+      cache_dir: see :func:`data_cache_dir`.
+      class_map: other names for classes, NAME=CLASS,…; "" takes the training's, as far as the data
+        have these names.
+      log: called with each line of progress.
 
     Raises:
       UserError: no source is given and the checkpoint names none; else as `open_dataset`.
     """
+    from fakd_jax.data.class_names import parse_class_map
     from fakd_jax.data.sources import open_dataset
 
     settings = _data_settings(metadata)
@@ -90,6 +102,8 @@ def open_data(
         unreadable=settings.get("unreadable", "error"),
         phantom=settings.get("phantom"),
         rules=rules,
+        class_map=class_map or parse_class_map(settings.get("class_map", "")),
+        class_names=sorted(metadata.get("class_names") or ()) or None,
         log=log,
     )
     if rules.window is None and dataset.pixels.window is not None:

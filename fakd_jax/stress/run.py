@@ -42,6 +42,7 @@ def stress_checkpoint(
     severities: Sequence[int] = SEVERITIES,
     seed: int = 0,
     cache_dir: Path | str | None = None,
+    class_map: str = "",
     batch_size: int | None = None,
     dtype: str | None = None,
     allow_untrained: bool = False,
@@ -65,6 +66,7 @@ def stress_checkpoint(
       severities: some of 1 to 5.
       seed: of all random choices, not negative.
       cache_dir: as :func:`fakd_jax.evaluation.run.evaluate_checkpoint`.
+      class_map: see there.
       batch_size: see there.
       dtype: see there.
       allow_untrained: see there.
@@ -101,7 +103,13 @@ def stress_checkpoint(
             data = setups[0].dataset.source if setups else source
             workdir = find_workdir(predictor.checkpoint)
             setup = open_setup(
-                predictor, workdir, source=data, split=split, cache_dir=cache_dir, log=log
+                predictor,
+                workdir,
+                source=data,
+                split=split,
+                cache_dir=cache_dir,
+                class_map=class_map,
+                log=log,
             )
             if setups:
                 _require_same_images(setups[0], setup, compare_with)

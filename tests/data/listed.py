@@ -17,7 +17,8 @@ def dataset_of(counts: dict[str, list[int]], fingerprint: str = "f" * 64) -> Ima
     dataset = object.__new__(ImageDataset)
     dataset.examples = tuple(sorted(examples, key=lambda example: example.id))
     dataset._indices = {example.id: index for index, example in enumerate(dataset.examples)}
-    dataset.class_names = tuple("abcdefgh"[: len(counts["train"])])
+    dataset.class_names = tuple("abcdefgh"[: len(next(iter(counts.values())))])
     dataset.fingerprint = fingerprint
     dataset.source = "somewhere"
+    dataset.report = {}
     return dataset

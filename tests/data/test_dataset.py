@@ -76,12 +76,12 @@ def test_an_image_is_known_by_its_pixels_whatever_its_name_and_format(make_tree,
 
 
 def test_masks_lie_beside_the_images(dataset, small_tree):
-    assert dataset.mask_path(0) is None
+    assert dataset.masks.of(dataset.examples[0].id) == ()
     mask = small_tree / "masks" / "Testing" / "a" / "000.png"
     mask.parent.mkdir(parents=True)
     mask.write_bytes(b"mask")
-    assert dataset.mask_path(0) == mask
-    assert dataset.mask_path(1) is None
+    assert dataset.masks.of(dataset.examples[0].id) == (mask,)
+    assert dataset.masks.of(dataset.examples[1].id) == ()
 
 
 def test_records_out_of_order_are_noticed(dataset):

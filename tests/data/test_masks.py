@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fakd_jax.data.masks import mask_file, read_mask
+from fakd_jax.data.mask_files import MaskFiles
+from fakd_jax.data.masks import read_mask
 from fakd_jax.errors import UserError
 
 
@@ -43,7 +44,9 @@ def test_damaged_and_huge_masks_are_user_errors(tmp_path: Path) -> None:
 def test_a_mask_of_one_image_of_several_has_its_number(tmp_path: Path) -> None:
     for name in ("a#3.png", "b.nii#12.png", "c.png"):
         (tmp_path / name).touch()
-    assert mask_file(tmp_path, "a.tif#3") == tmp_path / "a#3.png"
-    assert mask_file(tmp_path, "a.tif#4") is None
-    assert mask_file(tmp_path, "b.nii.gz#12") == tmp_path / "b.nii#12.png"
-    assert mask_file(tmp_path, "c.jpg") == tmp_path / "c.png"
+    masks = MaskFiles(tmp_path, {"d.tif": (tmp_path / "e.png",)})
+    assert masks.of("a.tif#3") == (tmp_path / "a#3.png",)
+    assert masks.of("a.tif#4") == masks.of("d.tif#0") == ()
+    assert masks.of("b.nii.gz#12") == (tmp_path / "b.nii#12.png",)
+    assert masks.of("c.jpg") == (tmp_path / "c.png",)
+    assert masks.of("d.tif") == (tmp_path / "e.png",)

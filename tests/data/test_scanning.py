@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -68,13 +69,15 @@ def test_strays_are_named_and_masks_are_left_alone(small_tree: Path):
     ("counts", "complaint"),
     [
         ({}, "no split folders"),
-        ({"glioma": 1, "notumor": 1}, "it holds glioma/, notumor/; the layout expected is"),
-        ({".": 2}, "the layout expected is"),
+        ({"glioma": 0, "notumor": 0}, "it holds glioma/, notumor/; the layout expected is"),
+        ({".": 2}, "its 2 images are in no class folders"),
         ({"Training": 2, "Testing/a": 1}, "Training has no class folders"),
         ({"Training/a": 1, "train/a": 1}, "both Training/ and train/"),
         ({"Training/a": 1, "Training/b": 0, "Testing/a": 1, "Testing/b": 1}, "Training/b has no"),
-        ({"Training/a": 1, "Training/b": 1, "Testing/a": 1}, "b/ is in Training but not in Test"),
-        ({"Training/a": 1, "Testing/a": 1, "Testing/A": 1}, "A/ is in Testing but not in Train"),
+        (
+            {"first/train/a": 1, "second/test/a": 1},
+            "inside first/, second/; .* several data sets",
+        ),
     ],
 )
 def test_other_layouts_are_refused_with_the_reason(tmp_path, counts, complaint):
@@ -84,7 +87,7 @@ def test_other_layouts_are_refused_with_the_reason(tmp_path, counts, complaint):
             (tmp_path / folder / f"{index}.png").write_bytes(b"x")
     with pytest.raises(UserError) as error:
         scan_folder(tmp_path)
-    assert complaint in str(error.value)
+    assert re.search(complaint, str(error.value))
     assert "\n" not in str(error.value)
 
 
@@ -121,6 +124,6 @@ def test_a_folder_that_cannot_be_read_is_named(small_tree: Path, monkeypatch):
     def refuse(path):
         raise PermissionError(13, "Permission denied", str(path))
 
-    monkeypatch.setattr("fakd_jax.data.scanning.os.scandir", refuse)
+    monkeypatch.setattr("os.scandir", refuse)
     with pytest.raises(UserError, match="Permission denied"):
         scan_folder(small_tree)

@@ -377,8 +377,7 @@ def test_phantoms_are_drawn_once_with_their_masks(opened, monkeypatch):
     assert dataset.class_names == ("glioma", "meningioma", "notumor", "pituitary")
     assert dataset.counts()["train"] == dict.fromkeys(dataset.class_names, 2)
     for index, example in enumerate(dataset.examples):
-        path = dataset.mask_path(index)
-        assert path is not None
+        (path,) = dataset.masks.of(example.id)
         mask = decode_rgb(path, "mask")
         assert mask.shape == dataset.read(index).shape
         assert mask.any() == (dataset.class_names[example.label] != "notumor")
@@ -398,7 +397,7 @@ def test_prepared_data_is_a_source_that_can_be_moved(opened, tmp_path):
     assert dataset.fingerprint == original.fingerprint
     assert (dataset.name, dataset.source) == ("phantom", "phantom")
     np.testing.assert_array_equal(dataset.read(0), original_image)
-    assert dataset.mask_path(0).is_relative_to(moved)
+    assert dataset.masks.of(dataset.examples[0].id)[0].is_relative_to(moved)
     assert not (tmp_path / "unused").exists()
     with pytest.raises(UserError, match="already prepared"):
         save_prepared(dataset, tmp_path / "elsewhere")

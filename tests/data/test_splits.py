@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fakd_jax.data.splits import Split, make_split
+from fakd_jax.data.splits import Split, kind_for, make_split
 from fakd_jax.errors import UserError
 from tests.data.listed import dataset_of
 
@@ -61,8 +61,8 @@ def test_the_source_s_own_validation_folder_is_used():
         ({"train": [4], "test": [1]}, {"validation_fraction": 0.0}, "between 0 and 1"),
         ({"train": [4], "test": [1]}, {"validation_fraction": 1.0}, "between 0 and 1"),
         ({"train": [4, 1], "test": [1, 1]}, {}, "class b of somewhere has a single"),
-        ({"train": [0], "test": [1]}, {}, "no folder for the train split"),
-        ({"train": [4], "test": [0]}, {}, "no folder for the test split"),
+        ({"train": [0], "test": [1]}, {}, "no images for the train split"),
+        ({"train": [4], "test": [0]}, {}, "no images for the test split"),
     ],
 )
 def test_impossible_splits_are_refused(counts, keywords, complaint):
@@ -205,3 +205,40 @@ def test_images_of_one_file_stay_together(kind):
     assert all(parts)
     assert sum(map(len, parts)) == len(set.union(*parts))
     assert split.groups.keys() == {example.id for example in examples}
+
+
+def test_data_without_splits_are_dealt_in_groups():
+    dataset = dataset_of({"unsplit": [20, 10]})
+    groups = {example.id: number // 2 for number, example in enumerate(dataset.examples)}
+    assert [kind_for(kind, dataset) for kind in ("official", "grouped", "kfold")] == [
+        "grouped",
+        "grouped",
+        "kfold",
+    ]
+    with pytest.raises(UserError, match="no test images to set apart"):
+        kind_for("deduplicated", dataset)
+    assert kind_for("official", dataset_of({"train": [2], "test": [2]})) == "official"
+    split = make_split(dataset, kind="grouped", groups=groups, seed=0)
+    labels = [dataset.examples[dataset.index_of(id)].label for id in split.test]
+    assert (labels.count(0), labels.count(1)) == (4, 2)
+    parts = [{groups[id] for id in part} for part in (split.train, split.val, split.test)]
+    assert sum(map(len, parts)) == len(set().union(*parts)) == 15
+
+
+def test_a_class_without_training_images_is_refused():
+    dataset = dataset_of({"train": [9, 0], "test": [3, 9]})
+    with pytest.raises(UserError, match=r"no training image of b; .*class_map=b="):
+        make_split(dataset, seed=0)
+    alone = {example.id: number for number, example in enumerate(dataset.examples)}
+    assert len(make_split(dataset, kind="kfold", folds=3, groups=alone, seed=0).test) == 7
+    lacking = dataset_of({"train": [9, 9], "test": [3, 0]})
+    assert len(make_split(lacking, seed=0).test) == 3
+
+
+def test_validation_of_an_official_split_heeds_given_groups_alone():
+    dataset = dataset_of({"train": [40], "test": [4]})
+    pairs = {example.id: number // 2 for number, example in enumerate(dataset.examples)}
+    split = make_split(dataset, groups=pairs, given_groups="f", seed=0)
+    assert not {pairs[id] for id in split.train} & {pairs[id] for id in split.val}
+    assert split.given_groups == "f"
+    assert make_split(dataset, groups=pairs, seed=0) == make_split(dataset, seed=0)

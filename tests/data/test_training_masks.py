@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fakd_jax.data import training_masks
+from fakd_jax.data import masks as reading
 from fakd_jax.data.dataset import ImageDataset
+from fakd_jax.data.mask_files import MaskFiles
 from fakd_jax.data.pipeline import train_iterator
 from fakd_jax.data.sources import OWN_MASKS, open_dataset, open_masks
 from fakd_jax.data.training_masks import TrainingMasks
@@ -39,12 +40,12 @@ def test_masks_of_training_images_alone_are_opened(
         opened.append(path.relative_to(tmp_path / "masks").with_suffix(".png").as_posix())
         return original(path, *arguments)
 
-    original = training_masks.read_mask
-    monkeypatch.setattr(training_masks, "read_mask", read_mask)
+    original = reading.read_mask
+    monkeypatch.setattr(reading, "read_mask", read_mask)
     for id in dataset.ids("test"):
         (tmp_path / "masks" / id).write_bytes(b"never to be opened")
     ids = dataset.ids("train")[1:]
-    masks = TrainingMasks(tmp_path / "masks", dataset, ids, SIZE)
+    masks = TrainingMasks(MaskFiles(tmp_path / "masks"), dataset, ids, SIZE)
     assert sorted(opened) == sorted(ids)
     assert (len(masks), masks.num_images) == (4, 6)  # Training/a/002 and b/002 are empty
     left = dataset.index_of("Training/b/000.png"), dataset.index_of("Training/a/000.png")
@@ -56,7 +57,7 @@ def test_masks_of_training_images_alone_are_opened(
 
 def test_batches_have_the_masks_of_their_images(dataset: ImageDataset, tmp_path: Path) -> None:
     ids = dataset.ids("train")
-    masks = TrainingMasks(tmp_path / "masks", dataset, ids, SIZE)
+    masks = TrainingMasks(MaskFiles(tmp_path / "masks"), dataset, ids, SIZE)
     arguments = {"batch_size": 3, "image_size": SIZE, "seed": 0}
     plain, outlined = (
         next(train_iterator(dataset, ids, **arguments, masks=one)) for one in (None, masks)
@@ -74,29 +75,29 @@ def test_where_the_lesion_is_is_known_of_outlined_images_and_of_healthy_ones(
     ids = dataset.ids("train")
     empty = {"Training/a/002.png", "Training/b/002.png"}
     for healthy, unknown in ((None, empty), (1, {"Training/a/002.png"})):
-        masks = TrainingMasks(tmp_path / "masks", dataset, ids, SIZE, healthy=healthy)
+        masks = TrainingMasks(MaskFiles(tmp_path / "masks"), dataset, ids, SIZE, healthy=healthy)
         known = masks.known(np.array([dataset.index_of(id) for id in ids]))
         assert {id for id, is_known in zip(ids, known, strict=True) if not is_known} == unknown
 
 
 def test_the_fingerprint_is_that_of_the_masks(dataset: ImageDataset, tmp_path: Path) -> None:
     folder, ids = tmp_path / "masks", dataset.ids("train")
-    before = TrainingMasks(folder, dataset, ids, SIZE).fingerprint
+    before = TrainingMasks(MaskFiles(folder), dataset, ids, SIZE).fingerprint
     (folder / dataset.ids("test")[0]).unlink()
-    assert TrainingMasks(folder, dataset, ids, SIZE).fingerprint == before
+    assert TrainingMasks(MaskFiles(folder), dataset, ids, SIZE).fingerprint == before
     Image.fromarray(np.full((12, 10), 255, np.uint8)).save(folder / ids[0])
-    assert TrainingMasks(folder, dataset, ids, SIZE).fingerprint != before
+    assert TrainingMasks(MaskFiles(folder), dataset, ids, SIZE).fingerprint != before
 
 
 def test_masks_that_fit_no_training_image_are_refused(
     dataset: ImageDataset, tmp_path: Path
 ) -> None:
     with pytest.raises(UserError, match="no lesion of any training image"):
-        TrainingMasks(tmp_path, dataset, dataset.ids("train"), SIZE)
+        TrainingMasks(MaskFiles(tmp_path), dataset, dataset.ids("train"), SIZE)
     file = tmp_path / "masks" / dataset.ids("train")[0]
     Image.fromarray(np.full((9, 10), 255, np.uint8)).save(file)
     with pytest.raises(UserError, match="same size"):
-        TrainingMasks(tmp_path / "masks", dataset, dataset.ids("train"), SIZE)
+        TrainingMasks(MaskFiles(tmp_path / "masks"), dataset, dataset.ids("train"), SIZE)
 
 
 def test_masks_are_found_in_a_folder_with_the_data_or_in_an_archive(
@@ -104,16 +105,16 @@ def test_masks_are_found_in_a_folder_with_the_data_or_in_an_archive(
 ) -> None:
     import tarfile
 
-    assert open_masks(OWN_MASKS, dataset) == dataset.folder / "masks"
-    assert open_masks(str(tmp_path / "masks"), dataset) == tmp_path / "masks"
+    assert open_masks(OWN_MASKS, dataset).folder == dataset.folder / "masks"
+    assert open_masks(str(tmp_path / "masks"), dataset).folder == tmp_path / "masks"
     with tarfile.open(tmp_path / "masks.tar", "w") as tar:
         tar.add(tmp_path / "masks", ".")
     unpacked = open_masks(
         str(tmp_path / "masks.tar"), dataset, cache_dir=tmp_path / "cache", log=lambda line: None
     )
     ids = dataset.ids("train")
-    folders = (unpacked, tmp_path / "masks")
-    first, second = (TrainingMasks(folder, dataset, ids, SIZE) for folder in folders)
+    both = (unpacked, MaskFiles(tmp_path / "masks"))
+    first, second = (TrainingMasks(files, dataset, ids, SIZE) for files in both)
     assert first.fingerprint == second.fingerprint
     with pytest.raises(UserError, match="no masks at"):
         open_masks(str(tmp_path / "nowhere"), dataset)

@@ -8,6 +8,8 @@ from fakd_jax.data.dataset import SPLITS
 from fakd_jax.data.groups import fingerprint_of_groups
 from fakd_jax.data.splits import Split
 from fakd_jax.errors import UserError
+from fakd_jax.training.metric_log import LOGGER
+from tests.tiny import write_image
 
 
 def test_groups_of_ones_own_stay_together_and_may_move_but_not_change(run, data, tmp_path):
@@ -49,3 +51,42 @@ def test_a_run_that_never_started_may_be_run_with_another_config(run, data, tmp_
     assert (tmp_path / "split.json").read_text() != split
     config = json.loads((tmp_path / "config.json").read_text())
     assert (config["seed"], config["data"]["source"]) == (1, str(data))
+
+
+def test_data_without_splits_are_dealt_with_their_own_groups(run, tmp_path, caplog, monkeypatch):
+    monkeypatch.setattr(LOGGER, "propagate", True)
+    caplog.set_level("INFO")
+    names = [f"{kind}/{number}.png" for kind in ("no", "yes") for number in range(16)]
+    for seed, name in enumerate(names):
+        write_image(tmp_path / "data" / name, seed)
+    patients = {name: str(number // 2) for number, name in enumerate(names)}
+    rows = [f"{name},{name.partition('/')[0]},{patients[name]}\n" for name in names]
+    table = tmp_path / "data" / "table.csv"
+    table.write_text("".join(["path,label,patient\n", *rows]))
+    workdir = tmp_path / "run"
+    with pytest.raises(UserError, match="resnet51"):
+        run("teacher", workdir, data=table, **{"teacher.arch": "resnet51"})
+    split = Split.load(workdir / "split.json")
+    assert (split.kind, split.given_groups) == ("grouped", fingerprint_of_groups(patients))
+    train, val, test = ({patients[id] for id in split.ids(part)} for part in SPLITS)
+    assert len(train) + len(val) + len(test) == len(train | val | test) == 16
+    assert len(split.test) == 4
+    assert any("split=official is grouped" in line for line in caplog.messages)
+    assert any(
+        "negative_class=notumor is none" in line and "(no?)" in line for line in caplog.messages
+    )
+
+
+def test_groups_on_both_sides_of_an_official_split_are_named(run, tmp_path, log_lines):
+    names = [
+        f"{part}/{kind}/{n}.png" for part in ("train", "test") for kind in "ab" for n in "0123"
+    ]
+    for seed, name in enumerate(names):
+        write_image(tmp_path / "data" / name, seed)
+    rows = [f"{name},{name.split('/')[1]},{name.split('/')[0]},{name[-5]}\n" for name in names]
+    table = tmp_path / "data" / "table.csv"
+    table.write_text("".join(["path,label,split,patient\n", *rows]))
+    with pytest.raises(UserError, match="resnet51"):
+        run("teacher", tmp_path / "run", data=table, **{"teacher.arch": "resnet51"})
+    assert Split.load(tmp_path / "run" / "split.json").kind == "official"
+    assert "8 of the 8 test images share a group" in log_lines()

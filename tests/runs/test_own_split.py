@@ -144,3 +144,25 @@ def test_where_an_earlier_version_kept_no_content_evaluation_is_refused_rather_t
     with pytest.raises(UserError, match=r"its run \(kfold\) drew its own"):
         choose_ids(DATASET, "test", None, {"data": {"split": "kfold"}})
     assert choose_ids(DATASET, "test", None, {"data": {"split": "official"}}).note == ""
+
+
+def test_of_other_data_without_splits_all_images_are_taken(tmp_path: Path) -> None:
+    write_split(tmp_path)
+    dataset = other_data([new_example(name, "unsplit") for name in "abc"])
+    chosen = choose_ids(dataset, "test", tmp_path, {})
+    assert chosen.ids == tuple(example.id for example in dataset.examples)
+    assert "no splits: all of its 3 images are taken" in chosen.note
+    with pytest.raises(UserError, match="only the run that chose the val images"):
+        choose_ids(dataset, "val", tmp_path, {})
+    seen = DATASET.examples[DATASET.index_of(make_split(DATASET, seed=3).train[0])].content
+    mixed = [*dataset.examples, dataclasses.replace(new_example("d", "unsplit"), content=seen)]
+    note = choose_ids(other_data(mixed), "test", None, metadata_of("official")).note
+    assert "1 of the 4 test images of somewhere are images that the network has learnt" in note
+    with pytest.raises(UserError, match="1 of the 4 test images"):
+        choose_ids(other_data(mixed), "test", None, metadata_of("grouped"))
+
+
+def test_other_data_without_test_images_are_refused_with_what_helps(tmp_path: Path) -> None:
+    dataset = other_data([new_example("a", "train")])
+    with pytest.raises(UserError, match="give a folder of classes alone"):
+        choose_ids(dataset, "test", None, {})

@@ -45,6 +45,7 @@ def test_every_flag_reaches_the_stress_test(monkeypatch: pytest.MonkeyPatch) -> 
         {
             "checkpoint": "C",
             "source": "D",
+            "class_map": "",
             "split": "val",
             "output": "O",
             "cache_dir": "K",

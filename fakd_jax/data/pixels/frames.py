@@ -24,11 +24,11 @@ _DICOM_INDEX = "DICOMDIR"  # lists the files beside it
 
 
 def is_image_file(path: Path) -> bool:
-    """Whether a file has the suffix of an image, or none and begins as DICOM does."""
+    """Whether a file has the suffix of an image, or none or a number and begins as DICOM does."""
     name = path.name.lower()
     if name.endswith(nifti.SUFFIXES):
         return True
-    if not path.suffix:
+    if not path.suffix or path.suffix[1:].isdecimal():
         return path.name.upper() != _DICOM_INDEX and dicom.has_magic(path)
     return path.suffix.lower() in raster.SUFFIXES | raster.HEIC_SUFFIXES | dicom.SUFFIXES
 

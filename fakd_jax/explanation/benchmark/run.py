@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
-from fakd_jax.data.masks import read_mask
+from fakd_jax.data.masks import read_masks
 from fakd_jax.data.preprocessing import resize
 from fakd_jax.errors import UserError
 from fakd_jax.explanation.api import image_seed
@@ -133,8 +133,8 @@ class _Benchmark:
         original = subject.read()
         image = resize(original, self.network.image_size)
         mask = None
-        if subject.mask is not None:
-            mask = read_mask(subject.mask, original.shape[:2], self.network.image_size)
+        if subject.masks:
+            mask = read_masks(subject.masks, original.shape[:2], self.network.image_size)
         lesion = mask if mask is not None and mask.any() else None
         seed = image_seed(self.plan.seed, image)
         identity = {

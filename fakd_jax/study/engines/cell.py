@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import time
 
+from fakd_jax.data.splits import kind_for
 from fakd_jax.errors import NotFiniteError, UserError
 from fakd_jax.experiment.resume import PLACE_KEYS
 from fakd_jax.experiment.run import train_and_evaluate
@@ -38,11 +39,17 @@ def run_cell(study: Study, cell: Cell, data: ExperimentData) -> None:
       data: the cell's, opened.
 
     Raises:
-      UserError: the data changed since other cells ran, or an error in the cell's run.
+      UserError: the data changed since other cells ran, or has no such split; or an error in the
+        cell's run.
       KeyboardInterrupt: interrupted, after saving.
     """
     evaluated = dataclasses.replace(study, stress=None)  # whether stressed or not
     require_same_data(read_results(evaluated), data.dataset.fingerprint)
+    if kind_for(cell.split, data.dataset) != cell.split:  # its results would have a wrong name
+        raise UserError(
+            f"{data.dataset.source} has no splits of its own, hence no {cell.split} one; use "
+            "config.study.splits=grouped or kfold"
+        )
     with logging_to(study.folder(cell), console=False):
         try:
             if not is_evaluated(study, cell):

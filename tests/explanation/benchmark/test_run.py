@@ -87,7 +87,7 @@ def subjects(tmp_path_factory: pytest.TempPathFactory) -> list[Subject]:
         mask = folder / f"{seed}.png"
         Image.fromarray((bright_corner(seed) == 250).all(axis=2)).save(mask)
         found.append(
-            Subject(f"test/ill/{seed}.png", "ill", lambda seed=seed: bright_corner(seed), mask)
+            Subject(f"test/ill/{seed}.png", "ill", lambda seed=seed: bright_corner(seed), (mask,))
         )
     return found
 
@@ -276,7 +276,7 @@ def test_ambiguous_and_unwritable_names_are_refused(
 def test_without_masks_and_reinitialised_networks_their_metrics_are_absent(
     subjects: list[Subject], tmp_path: Path
 ) -> None:
-    plain = [replace(subject, mask=None) for subject in subjects[:2]]
+    plain = [replace(subject, masks=()) for subject in subjects[:2]]
     benchmark = run_benchmark(plain, replace(a_network(), reinitialise=None), a_plan(), tmp_path)
     for row in benchmark["rows"]:
         for key in ("dice", "dependence", "randomised_correlation"):
@@ -297,7 +297,11 @@ def test_unsuitable_masks_are_refused(subjects: list[Subject], tmp_path: Path) -
     mask = tmp_path / "small.png"
     Image.new("L", (SIDE, SIDE - 1)).save(mask)
     with pytest.raises(UserError, match=r"has 48 × 47 pixels, its image 48 × 48"):
-        run_benchmark([replace(subjects[0], mask=mask)], a_network(), a_plan(), tmp_path / "out")
+        run_benchmark(
+            [replace(subjects[0], masks=(mask,))], a_network(), a_plan(), tmp_path / "out"
+        )
     mask.write_bytes(b"no picture")
     with pytest.raises(UserError, match="cannot read the mask"):
-        run_benchmark([replace(subjects[0], mask=mask)], a_network(), a_plan(), tmp_path / "out")
+        run_benchmark(
+            [replace(subjects[0], masks=(mask,))], a_network(), a_plan(), tmp_path / "out"
+        )
