@@ -15,7 +15,7 @@ from typing import TypeAlias
 import jax.numpy as jnp
 from flax import nnx
 from jax.typing import DTypeLike
-from jaxtyping import Float, Float32
+from jaxtyping import Array, Float, Float32
 
 from fakd_jax.models.initial_values import scaled_normal
 from fakd_jax.models.layers import (

@@ -6,6 +6,7 @@ import inspect
 import sys
 from collections.abc import Callable, Mapping
 from functools import partial
+from types import FrameType
 from typing import Any
 
 import jax.numpy as jnp
@@ -56,7 +57,7 @@ def register(name: str) -> Callable[[Factory], Factory]:
     ... def resnet26(**kwargs):
     ...     return ResNet(stage_sizes=(2, 2, 2, 2), **kwargs)
     """
-    module = sys._getframe(1).f_globals.get("__name__", "")
+    module = _calling_module()
 
     def decorate(factory: Factory) -> Factory:
         if _FACTORIES.setdefault(name, factory) is not factory:
@@ -65,6 +66,17 @@ def register(name: str) -> Callable[[Factory], Factory]:
         return factory
 
     return decorate
+
+
+def _calling_module() -> str:
+    """The module that called this one, past jaxtyping's wrapper where types are checked."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        name = str(frame.f_globals.get("__name__", ""))
+        if name != __name__ and name.partition(".")[0] != "jaxtyping":
+            return name
+        frame = frame.f_back
+    return ""
 
 
 def available_models() -> tuple[str, ...]:

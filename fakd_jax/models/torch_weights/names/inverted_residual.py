@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from fakd_jax.models.efficientnet import MBConv
 from fakd_jax.models.layers import Depthwise
 from fakd_jax.models.mobile_blocks import SqueezeExcitation
@@ -12,7 +14,8 @@ from fakd_jax.models.torch_weights.names.table import Row, batch_norm, biased_co
 def places(block: InvertedResidual | MBConv) -> dict[str, int]:
     """The index of a block's `expand`, `depthwise`, `squeeze` and `project`, where it has them."""
     found: dict[str, int] = {}
-    for index, layer in enumerate(block.block):
+    layers: list[Any] = list(block.block)
+    for index, layer in enumerate(layers):
         if isinstance(layer, SqueezeExcitation):
             found["squeeze"] = index
         elif isinstance(layer.conv, Depthwise):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from flax import nnx
+
 from fakd_jax.models.resnet import BasicBlock, ResNet
 from fakd_jax.models.torch_weights.names.table import KeyTable, batch_norm, conv, linear
 
@@ -25,7 +27,7 @@ TORCHVISION = KeyTable(
 
 def tables(model: ResNet) -> tuple[KeyTable, ...]:
     """The namings of a ResNet's keys: torchvision's first."""
-    convs = 2 if isinstance(model.layer1[0], BasicBlock) else 3
+    convs = 2 if any(isinstance(module, BasicBlock) for _, module in nnx.iter_modules(model)) else 3
     return (
         TORCHVISION,
         _transformers(model.num_stages, convs, "resnet."),
