@@ -24,7 +24,7 @@ from fakd_jax.cli.runner import CommandParser, integer, run_command, use_compila
 from fakd_jax.errors import UserError
 from fakd_jax.models import create_model
 from fakd_jax.models.checkpoint import METADATA_FILE, MODEL_FOLDER, load_metadata, save_model
-from fakd_jax.models.registry import described
+from fakd_jax.models.registry import described, require_known
 from fakd_jax.models.state import model_state
 from fakd_jax.models.torch_weights import LoadReport, load_state_dict, read_state_dict
 from fakd_jax.models.torch_weights.names import (
@@ -44,6 +44,7 @@ IMAGENET_CLASSES = 1000
 def main(argv: list[str]) -> None:
     """Converts, and prints what became of every weight."""
     flags = _parser().parse_args(argv)
+    require_known(flags.arch)
     output = Path(flags.output).expanduser().absolute()
     replaces = _check_output(output)
     use_compilation_cache()

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from types import ModuleType
 
+import jax
 import numpy as np
 import pytest
 import safetensors.numpy
@@ -146,7 +147,7 @@ def test_outputs_that_may_not_be_overwritten(
     [
         (["--num-classes", "0"], "an integer at least 1, not 0"),
         (["--num-classes", "four"], "'four' is not an integer"),
-        (["--arch", "alexnet"], "invalid choice: 'alexnet'"),
+        (["--arch", "alexnet"], "unknown network 'alexnet'"),
         (["--colour", "red"], "unrecognized arguments: --colour red"),
         (["--allow_missing", "clasifier"], "allow_missing names clasifier"),
     ],
@@ -196,3 +197,26 @@ def test_real_weights(
     source = shared / "weights" / file
     script.main(["--arch", arch, "--input", str(source), "--output", str(tmp_path / "out"), *flags])
     assert f"loaded {arrays} arrays" in capsys.readouterr().out
+
+
+def test_weights_of_timm_keep_its_epsilon(
+    script: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = nnx.eval_shape(lambda: create_model("tiny_mobilenet", num_classes=6, rngs=nnx.Rngs(0)))
+    ones = jax.tree.map(lambda leaf: np.ones(leaf.shape), model_state(model))
+    state_dict = to_state_dict(ones, key_table(model, "timm"))
+    file, output = tmp_path / "tf_mobilenet.safetensors", tmp_path / "converted"
+    safetensors.numpy.save_file(
+        {key: np.ascontiguousarray(value, np.float32) for key, value in state_dict.items()}, file
+    )
+    with pytest.raises(UserError, match="add --naming timm_tf, or --naming timm if it is not"):
+        convert(script, file, output)
+    convert(script, file, output, "--naming", "timm")
+    printed = capsys.readouterr().out
+    assert "the keys are named as in timm" in printed
+    assert "batch_norm_epsilon 1e-05" in printed
+    assert load_model(output)[1]["overrides"] == {"batch_norm_epsilon": 1e-5}
+    network, _ = build_model(output)
+    assert network.batch_norm_epsilon == 1e-5
+    convert(script, file, output, "--naming", "timm_tf")
+    assert load_model(output)[1]["overrides"] == {"padding": "tensorflow"}
