@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from fakd_jax.errors import UserError
-from fakd_jax.experiment.layers import choose_layers, require_overrides
+from fakd_jax.experiment.layers import choose_layers, leave_out_momentum
 from tests.tiny import tiny_config
 
 
@@ -64,8 +64,12 @@ def test_the_layers_of_every_network(
     assert chosen(data, cache, **changes)[:2] == (teachers, students)
 
 
-def test_a_momentum_of_a_network_without_batch_norms_is_refused(data: Path, cache: Path) -> None:
-    own = {"student.arch": "convnext_tiny", "student.batch_norm_momentum": 0.5}
-    with pytest.raises(UserError, match=r"config\.student\.batch_norm_momentum to None"):
-        require_overrides(tiny_config("fakd", data, cache, **own))
-    require_overrides(tiny_config("fakd", data, cache))
+def test_a_momentum_of_a_network_without_batch_norms_is_left_out(
+    data: Path, cache: Path, log_lines: Callable[[], str], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    config = tiny_config("fakd", data, cache, **{"student.arch": "convnext_tiny"})
+    plain = leave_out_momentum(config)
+    assert (plain.teacher.batch_norm_momentum, plain.student.batch_norm_momentum) == (0.5, None)
+    assert "config.student.batch_norm_momentum has no effect" in log_lines()
+    assert leave_out_momentum(plain) is plain
