@@ -22,8 +22,8 @@ IMAGE_SIZE = 32
 
 
 def register_tiny_models() -> None:
-    """Registers `tiny_resnet` and `tiny_mobilenet` (whose last feature map is `features.4`)."""
-    from fakd_jax.models import mobilenet_v3, register, resnet
+    """Registers one tiny network of each kind (`tiny_mobilenet`'s last map is `features.4`)."""
+    from fakd_jax.models import convnext, efficientnet, mobilenet_v3, register, resnet
     from fakd_jax.models.registry import available_models
 
     def tiny_resnet(**kwargs: object) -> resnet.ResNet:
@@ -36,7 +36,20 @@ def register_tiny_models() -> None:
             **kwargs,
         )
 
-    for factory in (tiny_resnet, tiny_mobilenet):
+    def tiny_basic_resnet(**kwargs: object) -> resnet.ResNet:
+        basic = {"block": resnet.BasicBlock, "stage_sizes": (1, 2, 1), "width": 8}
+        return resnet.ResNet(**basic, **kwargs)
+
+    def tiny_efficientnet(**kwargs: object) -> efficientnet.EfficientNet:
+        stage = efficientnet.StageSetting
+        settings = (stage(1, 3, 1, 8, 8, 2), stage(4, 5, 2, 8, 16, 1))
+        return efficientnet.EfficientNet(settings=settings, **kwargs)
+
+    def tiny_convnext(**kwargs: object) -> convnext.ConvNeXt:
+        return convnext.ConvNeXt(stage_sizes=(1, 2), widths=(8, 16), **kwargs)
+
+    kinds = (tiny_resnet, tiny_mobilenet, tiny_basic_resnet, tiny_efficientnet, tiny_convnext)
+    for factory in kinds:
         if factory.__name__ not in available_models():
             register(factory.__name__)(factory)
 

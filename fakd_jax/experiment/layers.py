@@ -13,6 +13,7 @@ from fakd_jax.experiment.teacher_checks import teacher_checkpoint
 from fakd_jax.models import feature_shapes
 from fakd_jax.models.checkpoint import load_metadata
 from fakd_jax.models.registry import takes
+from fakd_jax.training.metric_log import LOGGER
 
 AUTO = "auto"
 """The layer that suits the network, see :func:`choose_layers`."""
@@ -91,22 +92,27 @@ def require_lesion_layers(config: ExperimentConfig) -> None:
             )
 
 
-def require_overrides(config: ExperimentConfig) -> None:
-    """Checks that the networks to be trained have the settings that the config gives them.
+def leave_out_momentum(config: ExperimentConfig) -> ExperimentConfig:
+    """Sets the momentum of batch norms to None for networks without any, and logs that.
+
+    A variant of a config may set it, and a flag cannot unset it.
 
     Raises:
-      UserError: one has not, such as `batch_norm_momentum` of a network without batch norms.
+      UserError: there is no such network.
     """
-    trains_teacher = config.needs_teacher and not config.teacher.checkpoint
-    roles = ("teacher", "student") if trains_teacher else (config.train,)
-    lacking = [
-        f"{config.network(role).arch} has no {name}: set config.{role}.{name} to None"
-        for role in roles
-        for name in config.network(role).overrides
-        if not takes(config.network(role).arch, name)
-    ]
-    if lacking:
-        raise UserError("; ".join(lacking))
+    for role in ("teacher", "student"):
+        network = config.network(role)
+        if network.batch_norm_momentum is None or takes(network.arch, "batch_norm_momentum"):
+            continue
+        LOGGER.info(
+            "%s: config.%s.batch_norm_momentum has no effect, as %s has no batch norms",
+            role,
+            role,
+            network.arch,
+        )
+        plain = dataclasses.replace(network, batch_norm_momentum=None)
+        config = dataclasses.replace(config, **{role: plain})
+    return config
 
 
 def _teacher_arch(config: ExperimentConfig) -> str:

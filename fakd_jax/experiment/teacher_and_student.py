@@ -28,8 +28,8 @@ from fakd_jax.experiment.class_weights import balanced_class_weights
 from fakd_jax.experiment.layers import (
     channels_of_pairs,
     choose_layers,
+    leave_out_momentum,
     require_lesion_layers,
-    require_overrides,
 )
 from fakd_jax.experiment.masks import training_masks
 from fakd_jax.experiment.new_split import given_groups, new_split
@@ -119,8 +119,7 @@ def run_experiment(
       UserError: config, data and weights do not fit together.
       KeyboardInterrupt: interrupted, after saving.
     """
-    require_overrides(config)
-    config = choose_layers(config)
+    config = choose_layers(leave_out_momentum(config))
     resume = functools.partial(resume_config, config, workdir, place_keys)
     config = dataclasses.replace(config, dtype=from_writer(lambda: resume().dtype))
     data = data or writer_first(lambda: open_experiment_data(config))

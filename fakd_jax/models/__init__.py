@@ -1,4 +1,4 @@
-"""Networks: layers, ResNet, MobileNetV3, a registry of names, and weights from PyTorch."""
+"""Networks: layers, four families, a registry of names, and weights from PyTorch."""
 
 from fakd_jax.models.features import (
     feature_gradient,

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import inspect
-import sys
 from collections.abc import Callable, Mapping
 from functools import partial
-from types import FrameType
 from typing import Any
 
 import jax.numpy as jnp
@@ -34,17 +32,15 @@ _FACTORIES: dict[str, Factory] = {
     "efficientnet_b0": EfficientNet,
     "convnext_tiny": ConvNeXt,
 }
-# The module that called `register`, by the name of the network.
-_MODULES: dict[str, str] = {}
 
 MODULE_KEY = "module"
-"""Of a checkpoint's metadata: the module that registers its network, if it is not one of ours."""
+"""Of a checkpoint's metadata: the module that defines its network, if it is not one of ours."""
 
 
 def register(name: str) -> Callable[[Factory], Factory]:
     """Registers a factory under a name for `create_model`, configs and command lines.
 
-    Checkpoints of the network name the module that calls this, so that it can be imported again.
+    Checkpoints of the network name the module that defines the factory, to be imported again.
 
     The factory takes `num_classes`, `dtype` and `rngs` by keyword, and any overrides it offers;
     its module maps images `[B, H, W, 3]` (and `rngs`) to float32 logits `[B, num_classes]` and
@@ -57,26 +53,13 @@ def register(name: str) -> Callable[[Factory], Factory]:
     ... def resnet26(**kwargs):
     ...     return ResNet(stage_sizes=(2, 2, 2, 2), **kwargs)
     """
-    module = _calling_module()
 
     def decorate(factory: Factory) -> Factory:
         if _FACTORIES.setdefault(name, factory) is not factory:
             raise ValueError(f"another network is already registered as {name!r}")
-        _MODULES[name] = module
         return factory
 
     return decorate
-
-
-def _calling_module() -> str:
-    """The module that called this one, past jaxtyping's wrapper where types are checked."""
-    frame: FrameType | None = sys._getframe(1)
-    while frame is not None:
-        name = str(frame.f_globals.get("__name__", ""))
-        if name != __name__ and name.partition(".")[0] != "jaxtyping":
-            return name
-        frame = frame.f_back
-    return ""
 
 
 def available_models() -> tuple[str, ...]:
@@ -84,10 +67,24 @@ def available_models() -> tuple[str, ...]:
     return tuple(sorted(_FACTORIES))
 
 
+def require_known(name: str) -> None:
+    """Checks that there is a network of this name.
+
+    Raises:
+      UserError: There is none; lists those that there are.
+    """
+    if name not in _FACTORIES:
+        raise UserError(
+            f"unknown network {name!r}; choose one of {', '.join(available_models())}, or import "
+            "the module that registers it (--import MODULE)"
+        )
+
+
 def described(name: str) -> dict[str, str]:
-    """What a checkpoint's metadata say of a network: its `arch` and, if need be, its module."""
-    module = {MODULE_KEY: _MODULES[name]} if name in _MODULES else {}
-    return {"arch": name, **module}
+    """What a checkpoint's metadata say of a network: its `arch`, and the module of one's own."""
+    module = _code_of(name).__module__
+    ours = module.partition(".")[0] == __name__.partition(".")[0]
+    return {"arch": name} if ours else {"arch": name, MODULE_KEY: module}
 
 
 def takes(name: str, keyword: str) -> bool:
@@ -96,10 +93,19 @@ def takes(name: str, keyword: str) -> bool:
     Raises:
       UserError: An unknown name.
     """
-    parameters = inspect.signature(_factory(name)).parameters
-    return keyword in parameters or any(
-        parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()
-    )
+    code = _code_of(name)
+    function = code.__init__ if isinstance(code, type) else code
+    parameters = inspect.signature(function).parameters.values()
+    return any(each.name == keyword or each.kind is each.VAR_KEYWORD for each in parameters)
+
+
+def _code_of(name: str) -> Any:
+    """The function or class behind a factory that may be a partial application of it."""
+    require_known(name)
+    factory: Any = _FACTORIES[name]
+    while isinstance(factory, partial):
+        factory = factory.func
+    return factory
 
 
 def create_model(
@@ -126,19 +132,10 @@ def create_model(
       UserError: An unknown name.
       ValueError: Fewer than one class.
     """
-    factory = _factory(name)
+    require_known(name)
     if num_classes < 1:
         raise ValueError(f"num_classes must be at least 1, not {num_classes}")
-    return factory(num_classes=num_classes, dtype=dtype, rngs=rngs, **overrides)
-
-
-def _factory(name: str) -> Factory:
-    if name not in _FACTORIES:
-        raise UserError(
-            f"unknown network {name!r}; choose one of {', '.join(available_models())}, or import "
-            "the module that registers it (--import MODULE)"
-        )
-    return _FACTORIES[name]
+    return _FACTORIES[name](num_classes=num_classes, dtype=dtype, rngs=rngs, **overrides)
 
 
 def create_as_stored(
@@ -147,8 +144,7 @@ def create_as_stored(
     """Creates the network that a checkpoint's metadata describes, with random parameters.
 
     Args:
-      metadata: `arch`, `num_classes`; `overrides` if it was created with any, and `module` if
-        another module registers it.
+      metadata: As of :func:`described`, `num_classes` and, if it was created with any, `overrides`.
       dtype: As of :func:`create_model`.
       rngs: Source of the initial values.
 
@@ -160,8 +156,8 @@ def create_as_stored(
     arch = metadata["arch"]
     if arch not in _FACTORIES and (module := metadata.get(MODULE_KEY)):
         raise UserError(
-            f"the checkpoint's network {arch!r} is registered by the module {module!r}, which has "
-            f"not been imported; add --import {module}"
+            f"the checkpoint's network {arch!r} is not one of fakd_jax: the module {module!r} "
+            f"defines it; import the module that registers it, such as --import {module}"
         )
     try:
         return create_model(

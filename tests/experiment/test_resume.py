@@ -56,6 +56,18 @@ def test_a_run_is_resumed_with_its_config_alone(tmp_path):
             resume(tmp_path, **{key: change})
 
 
+def test_a_run_of_an_earlier_version_had_the_papers_layers(tmp_path):
+    checkpoint(tmp_path)
+    stored = values()
+    stored["distillation"] |= {"teacher_layer": "layer3", "student_layer": "features.16"}
+    write_config(stored, tmp_path)
+    resume(tmp_path)
+    stored["distillation"]["teacher_layer"] = "layer2"
+    write_config(stored, tmp_path)
+    with pytest.raises(UserError, match="teacher_layer was 'layer2', is 'auto'"):
+        resume(tmp_path)
+
+
 def test_contents_may_move_once_their_digests_are_stored(tmp_path):
     checkpoint(tmp_path)
     resume(tmp_path)

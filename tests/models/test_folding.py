@@ -35,7 +35,15 @@ def logits(model: nnx.Module, images: np.ndarray) -> np.ndarray:
     return np.asarray(nnx.jit(lambda network, given: network(given))(model, jnp.asarray(images)))
 
 
-@pytest.mark.parametrize("arch", ["tiny_resnet", "tiny_mobilenet"])
+@pytest.mark.parametrize(
+    "arch",
+    [
+        "tiny_resnet",
+        "tiny_mobilenet",
+        "tiny_efficientnet",
+        *(pytest.param(a, marks=pytest.mark.slow) for a in ("tiny_basic_resnet", "tiny_convnext")),
+    ],
+)
 def test_a_folded_network_gives_the_same_logits(arch: str) -> None:
     model = with_statistics(arch)
     before = jax.tree.map(np.asarray, nnx.state(model))

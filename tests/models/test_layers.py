@@ -17,11 +17,15 @@ from fakd_jax.models.initial_values import scaled_normal
 from fakd_jax.models.layers import (
     Conv,
     Depthwise,
+    LayerNorm,
     Linear,
+    Patches,
     Pointwise,
     add_relu,
     check_images,
+    drop,
     global_average_pool,
+    stochastic_depth,
 )
 
 
@@ -68,6 +72,67 @@ def test_pointwise_strides_and_bias() -> None:
     x = np.random.default_rng(0).standard_normal((2, 5, 4, 3)).astype(np.float32)
     expected = x[:, ::2, ::2] @ np.asarray(layer.kernel[0, 0]) + [1, -1]
     np.testing.assert_allclose(layer(jnp.asarray(x)), expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("size", [(6, 8), (7, 5), (6, 5)])
+@pytest.mark.parametrize("kernel_size", [3, 5])
+def test_tensorflows_padding_is_xlas_same(size: tuple[int, int], kernel_size: int) -> None:
+    x = jnp.asarray(np.random.default_rng(0).standard_normal((1, *size, 4)), jnp.float32)
+    options = {"stride": 2, "padding": "tensorflow", "rngs": rngs()}
+    for layer, groups in (
+        (Conv(4, 6, kernel_size, **options), 1),
+        (Depthwise(4, kernel_size, **options), 4),
+    ):
+        expected = lax.conv_general_dilated(
+            x,
+            layer.kernel[...],
+            (2, 2),
+            "SAME",
+            dimension_numbers=("NHWC", "HWIO", "NHWC"),
+            feature_group_count=groups,
+        )
+        np.testing.assert_allclose(layer(x), expected, rtol=1e-5, atol=1e-5)
+
+
+def test_a_padding_that_is_unknown_or_not_written_is_refused() -> None:
+    with pytest.raises(ValueError, match="symmetric, tensorflow"):
+        Conv(3, 4, 3, padding="same", rngs=rngs())
+    with pytest.raises(ValueError, match="strides 1 and 2"):
+        Depthwise(4, 3, stride=3, padding="tensorflow", rngs=rngs())
+
+
+def test_patches_are_a_convolution_without_overlap() -> None:
+    layer = Patches(3, 5, 2, rngs=rngs())
+    layer.bias[...] = jnp.arange(5.0)
+    x = jnp.asarray(np.random.default_rng(0).standard_normal((2, 5, 6, 3)), jnp.float32)
+    expected = lax.conv_general_dilated(
+        x, layer.kernel[...], (2, 2), "VALID", dimension_numbers=("NHWC", "HWIO", "NHWC")
+    )
+    np.testing.assert_allclose(layer(x), expected + np.arange(5.0), rtol=1e-5, atol=1e-5)
+    with pytest.raises(ValueError, match="1 × 6 have no patch of 2 × 2"):
+        layer(x[:, :1])
+
+
+def test_layer_norm_is_over_the_channels() -> None:
+    layer = LayerNorm(8, epsilon=0.5)
+    layer.scale[...], layer.bias[...] = jnp.arange(8.0), jnp.ones(8)
+    x = np.random.default_rng(0).normal(100, 1, (2, 3, 8)).astype(np.float32)
+    wide = x.astype(np.float64)
+    centred = wide - wide.mean(-1, keepdims=True)
+    expected = centred / np.sqrt(wide.var(-1, keepdims=True) + 0.5) * np.arange(8) + 1
+    np.testing.assert_allclose(layer(jnp.asarray(x)), expected, rtol=1e-4, atol=1e-4)
+
+
+def test_stochastic_depth_drops_whole_images_in_training_alone() -> None:
+    layer, x = stochastic_depth(0.25), jnp.ones((400, 2, 2, 3))
+    with pytest.raises(ValueError, match="dropout_key"):
+        drop(layer, x, None)
+    kept = np.asarray(drop(layer, x, nnx.Rngs(dropout=0)))
+    assert (kept == kept[:, :1, :1, :1]).all()
+    assert set(np.unique(kept)) == {0.0, np.float32(1 / 0.75)}
+    assert np.mean(kept == 0) == pytest.approx(0.25, abs=0.07)
+    layer.deterministic = True
+    np.testing.assert_array_equal(drop(layer, x, None), x)
 
 
 def test_add_relu_and_its_gradient_are_those_of_a_relu() -> None:

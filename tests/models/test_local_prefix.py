@@ -65,8 +65,17 @@ def test_prefix_and_rest_are_the_network(
     np.testing.assert_allclose(cut, whole, rtol=1e-5, atol=1e-6)
 
 
-def test_other_networks_have_no_prefix() -> None:
-    model = create_model("tiny_resnet", num_classes=3, rngs=nnx.Rngs(0))
+@pytest.mark.parametrize(
+    ("arch", "overrides"),
+    [
+        ("tiny_resnet", {}),
+        ("tiny_efficientnet", {}),
+        ("tiny_convnext", {}),
+        ("tiny_mobilenet", {"padding": "tensorflow"}),  # whose windows are not centred
+    ],
+)
+def test_other_networks_have_no_prefix(arch: str, overrides: dict[str, str]) -> None:
+    model = create_model(arch, num_classes=3, rngs=nnx.Rngs(0), **overrides)
     assert split_local_prefix(model) == SplitNetwork((), model)
 
 

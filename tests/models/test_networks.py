@@ -14,7 +14,15 @@ from flax import nnx
 from fakd_jax.models import create_model, forward
 from fakd_jax.models.layers import BatchNorm
 
+FEATURES = {
+    "tiny_resnet": "layer3",
+    "tiny_mobilenet": "features.4",
+    "tiny_basic_resnet": "layer3",
+    "tiny_efficientnet": "features.3",
+    "tiny_convnext": "features.3",
+}
 TINY = ("tiny_resnet", "tiny_mobilenet")
+NEW = tuple(pytest.param(arch, marks=pytest.mark.slow) for arch in FEATURES if arch not in TINY)
 
 
 def images(size: int = 32, batch: int = 2) -> jax.Array:
@@ -60,7 +68,7 @@ def test_parameter_counts(arch: str, num_classes: int, parameters: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "arch", ["tiny_resnet", pytest.param("tiny_mobilenet", marks=pytest.mark.slow)]
+    "arch", ["tiny_resnet", pytest.param("tiny_mobilenet", marks=pytest.mark.slow), *NEW]
 )
 def test_every_parameter_gets_a_gradient_and_every_statistic_moves(arch: str) -> None:
     model = tiny(arch)
@@ -74,9 +82,9 @@ def test_every_parameter_gets_a_gradient_and_every_statistic_moves(arch: str) ->
         assert np.any(statistic[...] != before[path][...]), f"{path} does not move"
 
 
-@pytest.mark.parametrize("arch", TINY)
+@pytest.mark.parametrize("arch", FEATURES)
 def test_bfloat16_computes_but_keeps_float32(arch: str) -> None:
-    feature = "layer3" if arch == "tiny_resnet" else "features.4"
+    feature = FEATURES[arch]
 
     def run(batch: jax.Array) -> tuple:
         model = tiny(arch, dtype=jnp.bfloat16)
@@ -99,7 +107,7 @@ def evaluator(arch: str, **overrides: object) -> Callable[[jax.Array], jax.Array
     return jax.jit(lambda batch: model(batch))
 
 
-@pytest.mark.parametrize("arch", TINY)
+@pytest.mark.parametrize("arch", [*TINY, *NEW])
 def test_bfloat16_gives_nearly_the_same_logits(arch: str) -> None:
     batch = images(batch=3)  # as below: each shape compiles
     exact = np.asarray(evaluator(arch)(batch))
@@ -116,7 +124,7 @@ def test_images_of_any_size(arch: str) -> None:
     assert np.all(np.isfinite(run(jnp.ones((1, 1, 1, 3)))))
 
 
-@pytest.mark.parametrize("arch", TINY)
+@pytest.mark.parametrize("arch", [*TINY, *NEW])
 def test_evaluation_treats_every_image_alone(arch: str) -> None:
     run, batch = evaluator(arch), images(batch=3)
     together = run(batch)

@@ -11,7 +11,7 @@ from fakd_jax.models import available_models, create_model, register, registry
 
 
 def test_an_unknown_name_lists_the_known() -> None:
-    with pytest.raises(UserError, match=r"'resnet5'.*mobilenet_v3_large.*resnet50"):
+    with pytest.raises(UserError, match=r"'resnet5'.*mobilenet_v3_large.*resnet50.*--import"):
         create_model("resnet5", num_classes=4, rngs=nnx.Rngs(0))
 
 
@@ -49,3 +49,20 @@ def test_metadata_that_describe_no_network_are_damaged() -> None:
         metadata = {"arch": "tiny_resnet", "num_classes": 4, "overrides": overrides}
         with pytest.raises(DamagedError, match="do not describe a tiny_resnet"):
             registry.create_as_stored(metadata, rngs=nnx.Rngs(0))
+
+
+def test_a_checkpoint_names_the_module_that_registers_its_network() -> None:
+    for ours in ("resnet50", "resnet18"):
+        assert registry.described(ours) == {"arch": ours}
+    described = registry.described("tiny_resnet")
+    assert described == {"arch": "tiny_resnet", "module": "tests.tiny"}
+    elsewhere = {"arch": "mine", "module": "my_nets", "num_classes": 2}
+    with pytest.raises(UserError, match=r"'mine'.*such as --import my_nets"):
+        registry.create_as_stored(elsewhere, rngs=nnx.Rngs(0))
+
+
+def test_what_a_factory_takes() -> None:
+    assert registry.takes("resnet18", "batch_norm_momentum")
+    assert not registry.takes("convnext_tiny", "batch_norm_momentum")
+    with pytest.raises(UserError, match="unknown network"):
+        registry.takes("resnet5", "batch_norm_momentum")

@@ -76,3 +76,10 @@ def test_the_last_layer_is_the_one_with_the_classes() -> None:
 def test_equal_images_are_refused() -> None:
     with pytest.raises(UserError, match="4 images are too few or too alike"):
         reinitialise(METADATA, 0, jnp.zeros((4, 32, 32, 3)))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("arch", ["tiny_basic_resnet", "tiny_efficientnet", "tiny_convnext"])
+def test_every_kind_of_network_responds(arch: str) -> None:
+    logits = logits_of(reinitialise({"arch": arch, "num_classes": 3}, 0, IMAGES))
+    np.testing.assert_allclose(np.median(logits, axis=0), 0, atol=2e-2)
