@@ -110,8 +110,8 @@ def leave_out_momentum(config: ExperimentConfig) -> ExperimentConfig:
             role,
             network.arch,
         )
-        plain = dataclasses.replace(network, batch_norm_momentum=None)
-        config = dataclasses.replace(config, **{role: plain})
+        plain: Any = {role: dataclasses.replace(network, batch_norm_momentum=None)}
+        config = dataclasses.replace(config, **plain)
     return config
 
 

@@ -9,6 +9,7 @@ from fakd_jax.runtime.source_code import PACKAGE, source_files, versions_and_cod
 MEASURING = (
     "data/intensity.py",
     "data/masks.py",
+    "data/pixels",
     "data/preprocessing.py",
     "explanation/benchmark/measure.py",
     "explanation/methods",

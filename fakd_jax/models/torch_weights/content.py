@@ -56,7 +56,7 @@ def _require_saved_by_torch(path: Path) -> None:
     try:
         with zipfile.ZipFile(path) as archive:
             members = archive.infolist()
-    except (OSError, ValueError, zipfile.BadZipFile):
+    except (OSError, ValueError, NotImplementedError, zipfile.BadZipFile):
         return  # damaged: PyTorch's reader finds that too
     # PyTorch compresses nothing; a compressed archive could swell in memory.
     if any(info.file_size > path.stat().st_size for info in members):

@@ -12,7 +12,7 @@ from fakd_jax.study.results import is_evaluated, is_finished, read_results, unfi
 from tests.study.cell_files import write_cell, write_stress
 
 CELL = Cell("official", 0, "student")
-DATA = SimpleNamespace(dataset=SimpleNamespace(fingerprint="f"))
+DATA = SimpleNamespace(dataset=SimpleNamespace(fingerprint="f", is_unsplit=False))
 
 
 @pytest.fixture
@@ -68,7 +68,7 @@ def test_an_error_in_the_stress_test_names_the_cell(study, calls, monkeypatch):
 def test_data_that_changed_since_the_evaluation_are_not_stressed(study, calls):
     with pytest.raises(KeyboardInterrupt):
         engine.run_cell(study, CELL, DATA)
-    changed = SimpleNamespace(dataset=SimpleNamespace(fingerprint="g"))
+    changed = SimpleNamespace(dataset=SimpleNamespace(fingerprint="g", is_unsplit=False))
     with pytest.raises(UserError, match="ran on other data"):
         engine.run_cell(study, CELL, changed)
     assert calls == ["train", "stress"]
