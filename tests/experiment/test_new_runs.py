@@ -23,7 +23,7 @@ def test_groups_of_ones_own_stay_together_and_may_move_but_not_change(run, data,
         groups = {"data.split": "grouped", "data.groups": str(table)}
         run("teacher", workdir, **groups, **{"teacher.pretrained": "missing.pth"})  # fails after the split
 
-    with pytest.raises(UserError, match="missing.pth"):
+    with pytest.raises(UserError, match="missing"):
         start(rows)
     split = Split.load(workdir / "split.json")
     train, val, test = ({patients[id] for id in split.ids(part)} for part in SPLITS)
@@ -31,7 +31,7 @@ def test_groups_of_ones_own_stay_together_and_may_move_but_not_change(run, data,
     assert split.given_groups == fingerprint_of_groups(patients)
     (workdir / "teacher" / "last" / "1").mkdir(parents=True)  # as if it had trained
     table = tmp_path / "moved.csv"
-    with pytest.raises(UserError, match="missing.pth"):
+    with pytest.raises(UserError, match="missing"):
         start(reversed(rows))
     kept = [(workdir / f"{name}.json").read_text() for name in ("config", "environment")]
     table = tmp_path / "changed.csv"
@@ -43,10 +43,10 @@ def test_groups_of_ones_own_stay_together_and_may_move_but_not_change(run, data,
 def test_a_run_that_never_started_may_be_run_with_another_config(run, data, tmp_path):
     with pytest.raises(UserError, match="no data at"):
         run("teacher", tmp_path, data=tmp_path / "nowhere")
-    with pytest.raises(UserError, match="missing.pth"):
+    with pytest.raises(UserError, match="missing"):
         run("teacher", tmp_path, **{"teacher.pretrained": "missing.pth"})
     split = (tmp_path / "split.json").read_text()
-    with pytest.raises(UserError, match="missing.pth"):
+    with pytest.raises(UserError, match="missing"):
         run("teacher", tmp_path, seed=1, **{"teacher.pretrained": "missing.pth"})
     assert (tmp_path / "split.json").read_text() != split
     config = json.loads((tmp_path / "config.json").read_text())
@@ -64,7 +64,7 @@ def test_data_without_splits_are_dealt_with_their_own_groups(run, tmp_path, capl
     table = tmp_path / "data" / "table.csv"
     table.write_text("".join(["path,label,patient\n", *rows]))
     workdir = tmp_path / "run"
-    with pytest.raises(UserError, match="missing.pth"):
+    with pytest.raises(UserError, match="missing"):
         run("teacher", workdir, data=table, **{"teacher.pretrained": "missing.pth"})
     split = Split.load(workdir / "split.json")
     assert (split.kind, split.given_groups) == ("grouped", fingerprint_of_groups(patients))
@@ -86,7 +86,7 @@ def test_groups_on_both_sides_of_an_official_split_are_named(run, tmp_path, log_
     rows = [f"{name},{name.split('/')[1]},{name.split('/')[0]},{name[-5]}\n" for name in names]
     table = tmp_path / "data" / "table.csv"
     table.write_text("".join(["path,label,split,patient\n", *rows]))
-    with pytest.raises(UserError, match="missing.pth"):
+    with pytest.raises(UserError, match="missing"):
         run("teacher", tmp_path / "run", data=table, **{"teacher.pretrained": "missing.pth"})
     assert Split.load(tmp_path / "run" / "split.json").kind == "official"
     assert "8 of the 8 test images share a group" in log_lines()
