@@ -21,7 +21,8 @@ def test_groups_of_ones_own_stay_together_and_may_move_but_not_change(run, data,
     def start(rows):
         table.write_text("".join(["path,group\n", *rows]))
         groups = {"data.split": "grouped", "data.groups": str(table)}
-        run("teacher", workdir, **groups, **{"teacher.pretrained": "missing.pth"})  # fails after the split
+        # Fails after the split.
+        run("teacher", workdir, **groups, **{"teacher.pretrained": "missing.pth"})
 
     with pytest.raises(UserError, match="missing"):
         start(rows)
