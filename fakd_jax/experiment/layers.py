@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 from pathlib import Path
+from typing import Any
 
 from fakd_jax.errors import UserError
 from fakd_jax.experiment.settings import ExperimentConfig
@@ -29,7 +30,7 @@ def choose_layers(config: ExperimentConfig) -> ExperimentConfig:
       UserError: there is no such network or teacher.
     """
     objective, size = config.objective("student"), config.data.image_size
-    chosen = {}
+    chosen: dict[str, Any] = {}
     if config.needs_teacher and objective.compares_features and not objective.layer_pairs:
         if objective.teacher_layer == AUTO:
             chosen["teacher_layer"] = _last_maps(_teacher_arch(config), size)[0]
@@ -109,8 +110,8 @@ def leave_out_momentum(config: ExperimentConfig) -> ExperimentConfig:
             role,
             network.arch,
         )
-        plain = dataclasses.replace(network, batch_norm_momentum=None)
-        config = dataclasses.replace(config, **{role: plain})
+        plain: dict[str, Any] = {role: dataclasses.replace(network, batch_norm_momentum=None)}
+        config = dataclasses.replace(config, **plain)
     return config
 
 

@@ -15,7 +15,7 @@ from typing import TypeAlias
 import jax.numpy as jnp
 from flax import nnx
 from jax.typing import DTypeLike
-from jaxtyping import Float, Float32
+from jaxtyping import Array, Float, Float32
 
 from fakd_jax.models.initial_values import scaled_normal
 from fakd_jax.models.layers import (
@@ -99,7 +99,7 @@ class InvertedResidual(nnx.Module):
     ):
         activation = nnx.hard_swish if setting.hard_swish else nnx.relu
         expanded = setting.expanded_features
-        layers: list[Layer] = []
+        layers: list[ConvNormActivation | SqueezeExcitation] = []
         if expanded != setting.in_features:
             expand = Pointwise(setting.in_features, expanded, dtype=dtype, rngs=rngs)
             layers.append(ConvNormActivation(expand, norm(expanded), activation))

@@ -23,7 +23,12 @@ from scripts.goldens import common
 GOLDENS = np.load(Path(__file__).parents[2] / "goldens" / "namings.npz")
 SHAPES = json.loads(str(GOLDENS["shapes"]))
 SLOW = ("resnet34", "resnet50", "resnet101", "resnet152", "mobilenet_v3_large")
-SAME_AS_OTHERS = (("resnet18", "timm"), ("efficientnet_b0", "timm tf_"))
+SAME_AS_OTHERS = (
+    ("resnet18", "timm"),
+    ("efficientnet_b0", "timm"),
+    ("efficientnet_b0", "timm tf_"),
+    ("convnext_tiny", "timm"),
+)
 EVERY = [
     pytest.param(
         arch,

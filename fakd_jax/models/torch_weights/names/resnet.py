@@ -25,7 +25,7 @@ TORCHVISION = KeyTable(
 
 def tables(model: ResNet) -> tuple[KeyTable, ...]:
     """The namings of a ResNet's keys: torchvision's first."""
-    convs = 2 if isinstance(model.layer1[0], BasicBlock) else 3
+    convs = 2 if model.block is BasicBlock else 3
     return (
         TORCHVISION,
         _transformers(model.num_stages, convs, "resnet."),
