@@ -110,7 +110,7 @@ def leave_out_momentum(config: ExperimentConfig) -> ExperimentConfig:
             role,
             network.arch,
         )
-        plain: Any = {role: dataclasses.replace(network, batch_norm_momentum=None)}
+        plain: dict[str, Any] = {role: dataclasses.replace(network, batch_norm_momentum=None)}
         config = dataclasses.replace(config, **plain)
     return config
 

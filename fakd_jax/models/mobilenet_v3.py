@@ -99,7 +99,7 @@ class InvertedResidual(nnx.Module):
     ):
         activation = nnx.hard_swish if setting.hard_swish else nnx.relu
         expanded = setting.expanded_features
-        layers: list[Layer] = []
+        layers: list[ConvNormActivation | SqueezeExcitation] = []
         if expanded != setting.in_features:
             expand = Pointwise(setting.in_features, expanded, dtype=dtype, rngs=rngs)
             layers.append(ConvNormActivation(expand, norm(expanded), activation))

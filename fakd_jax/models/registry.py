@@ -94,8 +94,8 @@ def takes(name: str, keyword: str) -> bool:
       UserError: An unknown name.
     """
     code = _code_of(name)
-    function = code.__init__ if isinstance(code, type) else code  # type: ignore[misc]
-    parameters = inspect.signature(function).parameters.values()
+    constructor = inspect.getattr_static(code, "__init__") if isinstance(code, type) else code
+    parameters = inspect.signature(constructor).parameters.values()
     return any(each.name == keyword or each.kind is each.VAR_KEYWORD for each in parameters)
 
 

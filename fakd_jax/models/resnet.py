@@ -141,6 +141,7 @@ class ResNet(nnx.Module):
 
         self.dtype = dtype
         self.batch_norm_epsilon = batch_norm_epsilon
+        self.block = block
         self.conv1 = Conv(3, width, 7, stride=2, dtype=dtype, rngs=rngs)
         self.bn1 = norm(width)
         in_features = width

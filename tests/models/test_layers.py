@@ -74,7 +74,7 @@ def test_pointwise_strides_and_bias() -> None:
     np.testing.assert_allclose(layer(jnp.asarray(x)), expected, rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.parametrize("size", [(6, 8), (7, 5), (6, 5)])
+@pytest.mark.parametrize("size", [(6, 8), (7, 6)])
 @pytest.mark.parametrize("kernel_size", [3, 5])
 def test_tensorflows_padding_is_xlas_same(size: tuple[int, int], kernel_size: int) -> None:
     x = jnp.asarray(np.random.default_rng(0).standard_normal((1, *size, 4)), jnp.float32)

@@ -28,8 +28,20 @@ from scripts.goldens import common
 
 GOLDENS = np.load(Path(__file__).parents[2] / "goldens" / "namings.npz")
 SHAPES = json.loads(str(GOLDENS["shapes"]))
-SLOW = ("resnet34", "resnet50", "resnet101", "resnet152", "mobilenet_v3_large")
-SAME_AS_OTHERS = (("resnet18", "timm"), ("efficientnet_b0", "timm tf_"))
+SLOW = (
+    "resnet34",
+    "resnet50",
+    "resnet101",
+    "resnet152",
+    "mobilenet_v3_large",
+    "convnext_tiny",
+)
+SAME_AS_OTHERS = (
+    ("resnet18", "timm"),
+    ("efficientnet_b0", "timm"),
+    ("efficientnet_b0", "timm tf_"),
+    ("convnext_tiny", "timm"),
+)
 EVERY = [
     pytest.param(
         arch,
@@ -107,7 +119,14 @@ def test_weights_of_a_network_with_other_settings_are_refused() -> None:
     load_state_dict(skeleton("mobilenet_v3_small", batch_norm_epsilon=1e-5), weights)
 
 
-@pytest.mark.parametrize("arch", ["resnet18", "efficientnet_b0", "convnext_tiny"])
+@pytest.mark.parametrize(
+    "arch",
+    [
+        "resnet18",
+        "efficientnet_b0",
+        pytest.param("convnext_tiny", marks=pytest.mark.slow),
+    ],
+)
 def test_a_model_of_transformers_without_its_head(arch: str) -> None:
     weights = {
         key.partition(".")[2]: value
@@ -123,9 +142,14 @@ def test_a_model_of_transformers_without_its_head(arch: str) -> None:
 PREFIXED = [
     ("resnet18", "transformers", "model."),
     ("mobilenet_v3_small", "timm", "_orig_mod.module."),
-    ("efficientnet_b0", "transformers", "net."),
-    ("convnext_tiny", "timm", "model.backbone."),
-    ("convnext_tiny", "transformers", "module."),
+    *(
+        pytest.param(*case, marks=pytest.mark.slow)
+        for case in (
+            ("efficientnet_b0", "transformers", "net."),
+            ("convnext_tiny", "timm", "model.backbone."),
+            ("convnext_tiny", "transformers", "module."),
+        )
+    ),
 ]
 
 

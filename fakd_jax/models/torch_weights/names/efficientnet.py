@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
+from typing import cast
+
+from flax import nnx
 
 from fakd_jax.models.efficientnet import EfficientNet, MBConv
 from fakd_jax.models.torch_weights.names.inverted_residual import places, timm_block
@@ -49,9 +51,8 @@ def tables(model: EfficientNet) -> tuple[KeyTable, ...]:
 
 def _blocks(model: EfficientNet) -> Iterator[tuple[int, int, MBConv]]:
     """All blocks with the numbers of their stage, from 0, and within it."""
-    stages: list[Any] = list(model.features)[1:-1]
-    for stage, layer in enumerate(stages):
-        for index, block in enumerate(layer):
+    for stage, layer in enumerate(list(model.features)[1:-1]):
+        for index, block in enumerate(cast("nnx.List[MBConv]", layer)):
             yield stage, index, block
 
 

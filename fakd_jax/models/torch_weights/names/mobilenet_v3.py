@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import cast
 
+from fakd_jax.models.mobile_blocks import ConvNormActivation
 from fakd_jax.models.mobilenet_v3 import InvertedResidual, MobileNetV3
 from fakd_jax.models.torch_weights.names.inverted_residual import places, timm_block
 from fakd_jax.models.torch_weights.names.table import (
@@ -50,7 +51,7 @@ def _timm(model: MobileNetV3) -> KeyTable:
     ]
     stage, block, width = -1, 0, 0
     for index in range(1, last):
-        layer: Any = model.features[index]
+        layer = cast(InvertedResidual, model.features[index])
         if (features := _width(layer)) != width:
             stage, block, width = stage + 1, 0, features
         rows += timm_block(f"blocks.{stage}.{block}", f"features.{index}", layer)
@@ -67,5 +68,5 @@ def _timm(model: MobileNetV3) -> KeyTable:
 
 
 def _width(block: InvertedResidual) -> int:
-    project: Any = block.block[places(block)["project"]]
+    project = cast(ConvNormActivation, block.block[places(block)["project"]])
     return int(project.conv.kernel.shape[-1])

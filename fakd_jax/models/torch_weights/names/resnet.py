@@ -27,7 +27,7 @@ TORCHVISION = KeyTable(
 
 def tables(model: ResNet) -> tuple[KeyTable, ...]:
     """The namings of a ResNet's keys: torchvision's first."""
-    convs = 2 if any(isinstance(module, BasicBlock) for _, module in nnx.iter_modules(model)) else 3
+    convs = 2 if model.block is BasicBlock else 3
     return (
         TORCHVISION,
         _transformers(model.num_stages, convs, "resnet."),
