@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from flax import nnx
-
 from fakd_jax.models.resnet import BasicBlock, ResNet
 from fakd_jax.models.torch_weights.names.table import KeyTable, batch_norm, conv, linear
 
