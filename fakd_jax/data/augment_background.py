@@ -1,6 +1,6 @@
 """Another background: what says nothing of the lesion is replaced or changed at random.
 
-A network can tell collections of images apart by their background, by the skull and by uneven
+A network can recognise collections of images by their background, by the skull and by uneven
 brightness. As in "noise or signal" (Xiao et al. 2021, arXiv:2006.09994), none of them is then worth
 learning.
 """

@@ -115,7 +115,7 @@ def fingerprint_of(contents: Iterable[tuple[str, str, str]]) -> str:
     """The SHA-256 that identifies a data set: equal exactly if ids, labels and bytes are.
 
     Preparation adds the rules of pixels to it where an image depends on them, and splits where ids
-    do not tell them.
+    do not give them.
 
     Args:
       contents: `(id, class name, sha256 of the file's bytes)` of every example, in any order.

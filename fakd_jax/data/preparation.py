@@ -156,12 +156,12 @@ def prepare(
 
 
 def _splits_beyond_ids(usable: Sequence[Inspected]) -> list[list[str]]:
-    """The split of each image, if a table gives them and ids do not tell; else nothing."""
+    """The split of each image, if a table gives them and ids do not; else nothing."""
     images = [item.image for item in usable]
     folders = (image.id.partition("/")[0].lower() for image in images)
-    told = [SPLIT_FOLDERS.get(folder, UNSPLIT) for folder in folders]
+    by_folder = [SPLIT_FOLDERS.get(folder, UNSPLIT) for folder in folders]
     splits = [image.split for image in images]
-    return [] if splits == told else [[image.id, image.split] for image in images]
+    return [] if splits == by_folder else [[image.id, image.split] for image in images]
 
 
 def listed_problems(problems: Mapping[str, str]) -> str:

@@ -23,7 +23,7 @@ Key = tuple[str, ...]
 
 
 def part_masks(files: Iterable[File]) -> tuple[list[File], list[File]]:
-    """Tells masks from images, among files that are one or the other.
+    """Separates masks from images, among files that are one or the other.
 
     Masks lie in a folder for masks at any depth, or are named after an image: `x_mask.png`,
     `x_seg.png`. A name such as `x_label.png` is a mask's only where the image is beside it.
