@@ -10,6 +10,7 @@ from fakd_jax.cli.runner import (
     CallableModule,
     CommandParser,
     run_command,
+    shares,
     use_compilation_cache,
 )
 from fakd_jax.runs.files import STRESS_FOLDER
@@ -32,6 +33,19 @@ def make_parser() -> CommandParser:
     add("--output", metavar="DIR", help="(default: evaluation/ in the workdir)")
     other = "evaluation of another model on the same images: predictions.csv, workdir or checkpoint"
     add("--compare", metavar="OTHER", help=other)
+    at = "report the sensitivity for any tumour at these (default: %(default)s)"
+    add(
+        "--specificity", dest="specificities", type=shares, default="0.95", metavar="S,...", help=at
+    )
+    common = "report PPV and NPV at these (default: %(default)s, and that of the images)"
+    add(
+        "--prevalence",
+        dest="prevalences",
+        type=shares,
+        default="0.01",
+        metavar="P,...",
+        help=common,
+    )
     stress = "run `fakd stress` too, into stress/ in the output; the report has its summary"
     add("--stress", action="store_true", help=stress)
     return parser
@@ -49,7 +63,8 @@ def main(argv: list[str]) -> None:
         from fakd_jax.stress.run import stress_checkpoint
 
         output = flags.output and Path(flags.output) / STRESS_FOLDER
-        shared = {key: value for key, value in options.items() if key not in ("output", "compare")}
+        own = ("output", "compare", "specificities", "prevalences")
+        shared = {key: value for key, value in options.items() if key not in own}
         stress_checkpoint(output=output, **shared)
     evaluate_checkpoint(**options)
 

@@ -11,6 +11,7 @@ import pytest
 
 from fakd_jax import evaluate
 from fakd_jax.cli.runner import run_command
+from fakd_jax.metrics.detection import PREVALENCES, SPECIFICITIES
 
 
 @pytest.mark.parametrize(
@@ -21,6 +22,7 @@ from fakd_jax.cli.runner import run_command
         (["--checkpoint", "nowhere", "--split", "dev"], "invalid choice"),
         (["--checkpoint", "nowhere", "--batch-size", "0"], "--batch-size"),
         (["--checkpoint", "nowhere", "--colour", "red"], "--colour"),
+        (["--checkpoint", "nowhere", "--prevalence", "12"], "--prevalence"),
     ],
 )
 def test_wrong_flags_are_one_line(
@@ -42,12 +44,16 @@ def test_every_flag_reaches_the_evaluation(monkeypatch: pytest.MonkeyPatch) -> N
     )
     flags = "--checkpoint C --data D --split val --output O --cache-dir K --batch-size 8"
     flags += " --dtype bfloat16 --allow-untrained --no-calibration --compare E --class-map a=b"
+    flags += " --training-data T --window auto --specificity 0.9,0.99 --prevalence 0.2"
     evaluate.main(flags.split())
     evaluate.main(["--checkpoint", "C"])
     names = ("checkpoint", "source", "split", "output", "cache_dir", "batch_size", "dtype")
-    names += ("allow_untrained", "calibration", "compare", "class_map")
-    given = ("C", "D", "val", "O", "K", 8, "bfloat16", True, False, "E", "a=b")
-    default = ("C", None, "test", None, None, None, None, False, True, None, "")
+    names += ("allow_untrained", "calibration", "compare", "class_map", "training_data", "window")
+    names += ("specificities", "prevalences")
+    given = ("C", "D", "val", "O", "K", 8, "bfloat16", True, False, "E", "a=b", "T", "auto")
+    given += ((0.9, 0.99), (0.2,))
+    default = ("C", None, "test", None, None, None, None, False, True, None, "", None, "")
+    default += (SPECIFICITIES, PREVALENCES)
     assert calls == [dict(zip(names, values, strict=True)) for values in (given, default)]
 
 
@@ -66,7 +72,7 @@ def test_a_stress_test_comes_before_the_report_that_links_to_it(
     (first, stress), (second, evaluation) = calls
     assert (first, second) == ("stress", "evaluation")
     assert stress["output"] == Path("O/stress")
-    assert "compare_with" not in stress
+    assert not {"compare_with", "specificities", "prevalences"} & stress.keys()
     assert stress["split"] == evaluation["split"] == "val"
     assert (evaluation["output"], evaluation["compare"]) == ("O", "E")
 

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+import numpy as np
+from jaxtyping import Bool
 
 from fakd_jax.audit.matching.pairs import Pair
 from fakd_jax.audit.plan import EXACT, method_for, plan_search, scratch_folder
 from fakd_jax.data.cache import ADVICE, data_cache_folder
-from fakd_jax.data.dataset import ImageDataset
+from fakd_jax.data.dataset import Example
 from fakd_jax.errors import UserError
 from fakd_jax.runtime.atomic_files import write_whole
 from fakd_jax.runtime.hashing import sha256_of_json
@@ -22,6 +25,28 @@ if TYPE_CHECKING:
     from fakd_jax.audit.matching.appearance import Thumbnails
 
 Log = Callable[[str], object]
+
+
+@runtime_checkable
+class AuditedImages(Protocol):
+    """What a search for duplicates needs of a data set."""
+
+    @property
+    def name(self) -> str:
+        """For the log."""
+
+    @property
+    def fingerprint(self) -> str:
+        """The identity of the data."""
+
+    @property
+    def examples(self) -> Sequence[Example]:
+        """The images, in order."""
+
+    def __len__(self) -> int: ...
+
+    def read_encoded(self, index: int) -> bytes:
+        """The bytes of an image as stored."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +88,7 @@ class Audit:
         return {id for id in ids if holders.get(self.groups[id], set()) - {id}}
 
 
-def find_audit(dataset: ImageDataset, cache_dir: Path | str | None = None) -> Audit | None:
+def find_audit(dataset: AuditedImages, cache_dir: Path | str | None = None) -> Audit | None:
     """Returns the stored audit of this data, or None if there is none.
 
     Args:
@@ -94,9 +119,11 @@ def find_audit(dataset: ImageDataset, cache_dir: Path | str | None = None) -> Au
 
 
 def audit_duplicates(
-    dataset: ImageDataset,
+    dataset: AuditedImages,
     cache_dir: Path | str | None = None,
     log: Log = print,
+    *,
+    settled: Bool[np.ndarray, " N"] | None = None,
 ) -> Audit:
     """Returns the stored audit of this data; without one, searches for duplicates and stores it.
 
@@ -104,6 +131,8 @@ def audit_duplicates(
       dataset: the data.
       cache_dir: see :func:`find_audit`.
       log: receives the progress.
+      settled: see :func:`fakd_jax.audit.matching.search.find_duplicates`; part of what the
+        fingerprint of the data says, because an audit is stored under it.
 
     Raises:
       UserError: the cache can't be written, or holds a damaged audit.
@@ -116,15 +145,18 @@ def audit_duplicates(
     log(f"audit: looking for duplicates among the {len(dataset):,} images of {dataset.name}")
     plan = plan_search(dataset, cache_dir)
     log(f"audit: {plan}")
-    return search_and_store(dataset, read_thumbnails(dataset, log, plan.scratch), cache_dir, log)
+    thumbnails = read_thumbnails(dataset, log, plan.scratch)
+    return search_and_store(dataset, thumbnails, cache_dir, log, settled=settled)
 
 
 def search_and_store(
-    dataset: ImageDataset,
+    dataset: AuditedImages,
     thumbnails: Thumbnails,
     cache_dir: Path | str | None = None,
     log: Log = print,
     mapper: Mapper = HERE,
+    *,
+    settled: Bool[np.ndarray, " N"] | None = None,
 ) -> Audit:
     """Searches for duplicates, whatever is stored, and stores the audit.
 
@@ -134,6 +166,7 @@ def search_and_store(
       cache_dir: see :func:`find_audit`.
       log: receives the progress.
       mapper: computes the chunks of the search.
+      settled: see :func:`audit_duplicates`.
 
     Raises:
       UserError: faiss is needed and not installed, or the cache can't be written.
@@ -141,7 +174,7 @@ def search_and_store(
     from fakd_jax.audit.matching.search import find_duplicates
 
     scratch = scratch_folder(len(dataset), cache_dir)
-    search = find_duplicates(thumbnails, log, scratch, mapper)
+    search = find_duplicates(thumbnails, log, scratch, mapper, settled=settled)
     ids = [example.id for example in dataset.examples]
 
     def by_id(pairs: Iterable[Pair[int]]) -> tuple[Pair[str], ...]:
@@ -164,6 +197,6 @@ def search_and_store(
     return audit
 
 
-def _file(dataset: ImageDataset, cache_dir: Path | str | None) -> Path:
+def _file(dataset: AuditedImages, cache_dir: Path | str | None) -> Path:
     name = f"{dataset.fingerprint[:32]}-{method_for(len(dataset))}.json"
     return data_cache_folder(cache_dir) / "audits" / name

@@ -19,6 +19,10 @@ def add_checkpoint_flags(parser: CommandParser, *, fast: str) -> None:
     add("--checkpoint", required=True, help="a workdir (its best student) or a checkpoint in it")
     add("--data", dest="source", metavar="SOURCE", help=f"{DATA} (default: the data trained on)")
     add("--class-map", default="", metavar="NAME=CLASS,...", help=CLASS_MAP)
+    copies = "where the images learnt from are now: copies of them in other data are left out"
+    add("--training-data", metavar="SOURCE", help=copies)
+    window = "of grey levels beyond 8 bits: auto, percentiles or LOW,HIGH (default: as trained)"
+    add("--window", default="", metavar="RULE", help=window)
     add("--split", choices=("test", "val", "train"), default="test")
     add("--cache-dir", metavar="DIR", help="folder of prepared data (default: as in training)")
     add("--batch-size", type=integer(1), metavar="N", help="(default: as in training)")

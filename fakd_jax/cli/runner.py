@@ -86,6 +86,17 @@ def integer(minimum: int, maximum: int | None = None) -> Callable[[str], int]:
     return convert
 
 
+def shares(text: str) -> tuple[float, ...]:
+    """The type of a flag that takes shares between 0 and 1, separated by commas."""
+    try:
+        values = tuple(float(part) for part in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a list of numbers") from None
+    if not all(0 < value < 1 for value in values):
+        raise argparse.ArgumentTypeError(f"must lie between 0 and 1, such as 0.95, not {text}")
+    return values
+
+
 class CallableModule(ModuleType):
     """A command's module that is also the library function of the same name.
 

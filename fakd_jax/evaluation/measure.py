@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from fakd_jax.evaluation.baseline import compare_with_baseline
 from fakd_jax.evaluation.collect import Collected
 from fakd_jax.metrics.classification import add_validation, classification_metrics
+from fakd_jax.metrics.detection import PREVALENCES, SPECIFICITIES, detection_metrics
 from fakd_jax.metrics.resampling import group_numbers, independent_units
 from fakd_jax.metrics.subsets import subset_rows
 
 
-def measure(collected: Collected) -> dict[str, Any]:
-    """The content of `metrics.json`, except latency and provenance.
+def measure(
+    collected: Collected,
+    *,
+    specificities: Sequence[float] = SPECIFICITIES,
+    prevalences: Sequence[float] = PREVALENCES,
+) -> dict[str, Any]:
+    """The content of `metrics.json` that follows from what was collected.
 
-    It is that of :func:`fakd_jax.metrics.classification.classification_metrics`, with `subsets`
-    and `comparison`, which are None where unknown.
+    It is that of :func:`fakd_jax.metrics.classification.classification_metrics`, with `tumour` (see
+    :func:`fakd_jax.metrics.detection.detection_metrics`, also for the arguments), `subsets` and
+    `comparison`, which are None where unknown.
     """
     predictions, names = collected.predictions, collected.class_names
     negative, duplicates = collected.negative_class, collected.duplicates
@@ -27,7 +35,15 @@ def measure(collected: Collected) -> dict[str, Any]:
         metrics = add_validation(
             metrics, predictions, collected.validation, negative, groups=groups
         )
-    subsets = comparison = None
+    tumour = subsets = comparison = None
+    if negative is not None:
+        tumour = detection_metrics(
+            predictions,
+            list(names).index(negative),
+            collected.validation,
+            specificities=specificities,
+            prevalences=prevalences,
+        )
     if duplicates is not None:
         rows = None
         if duplicates.training_ids is not None and known is not None:
@@ -42,6 +58,7 @@ def measure(collected: Collected) -> dict[str, Any]:
         )
     return {
         **metrics,
+        "tumour": tumour,
         "subsets": subsets,
         "comparison": comparison,
         "notes": [*metrics["notes"], *collected.notes],

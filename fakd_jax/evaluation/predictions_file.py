@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from fakd_jax.audit.findings import Duplicate
 from fakd_jax.errors import UserError
 from fakd_jax.metrics.predictions import Predictions
 from fakd_jax.reporting.tables import csv_text
@@ -16,6 +17,7 @@ from fakd_jax.runs.files import DUPLICATE_GROUPS_FILE, IMAGES_FILE, PREDICTIONS_
 CONTENT_COLUMNS = ("id", "content")
 COLUMNS = ("id", "label", "prediction")
 GROUP_COLUMNS = ("id", "group")
+COPY_COLUMNS = ("id", "learnt_from", "orientation", "alteration", "correlation")
 
 
 class NamedPrediction(NamedTuple):
@@ -55,6 +57,15 @@ def groups_csv(ids: Sequence[str], groups: Mapping[str, int]) -> str:
     sizes = Counter(groups[id] for id in ids if id in groups)
     rows = ((id, groups[id]) for id in ids if sizes[groups.get(id, -1)] > 1)
     return csv_text(GROUP_COLUMNS, rows)
+
+
+def copies_csv(found: Mapping[str, Duplicate]) -> str:
+    """The images that are copies of one learnt from, with that one and how they differ from it."""
+    rows = (
+        (copy.test, copy.training, copy.orientation, copy.alteration, copy.whole)
+        for _, copy in sorted(found.items())
+    )
+    return csv_text(COPY_COLUMNS, rows)
 
 
 def read_duplicate_groups(file: Path) -> dict[str, str]:

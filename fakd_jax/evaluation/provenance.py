@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fakd_jax.data.pixels.window import DEFAULT_RULES
 from fakd_jax.inference.adapter import weights_sha256
 from fakd_jax.inference.predictor import Predictor
 from fakd_jax.runs.own_split import SplitIds
@@ -49,6 +50,7 @@ def describe_provenance(
             "fingerprint": dataset.fingerprint,
             "same_as_training": dataset.fingerprint == known if known else None,
             **({"class_map": dict(dataset.class_map)} if dataset.class_map else {}),
+            **({"pixels": dataset.pixels.to_dict()} if dataset.pixels != DEFAULT_RULES else {}),
         },
         "split": split,
         "split_origin": chosen.origin,

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from fakd_jax.evaluation.collect import collect, open_predictor, open_setup, require_split
+from fakd_jax.evaluation.collect import collect
 from fakd_jax.evaluation.latency import measure_latency
 from fakd_jax.evaluation.measure import measure
 from fakd_jax.evaluation.provenance import describe_provenance
+from fakd_jax.evaluation.setup import open_predictor, open_setup, require_split
 from fakd_jax.evaluation.stress import find_stress
 from fakd_jax.evaluation.write import write_evaluation
+from fakd_jax.metrics.detection import PREVALENCES, SPECIFICITIES
 from fakd_jax.runs.workdir import default_output, find_workdir
 from fakd_jax.runtime.atomic_files import require_writable
 
@@ -24,11 +26,15 @@ def evaluate_checkpoint(
     output: Path | str | None = None,
     cache_dir: Path | str | None = None,
     class_map: str = "",
+    window: str = "",
+    training_data: str | None = None,
     batch_size: int | None = None,
     dtype: str | None = None,
     allow_untrained: bool = False,
     calibration: bool = True,
     compare: Path | str | None = None,
+    specificities: Sequence[float] = SPECIFICITIES,
+    prevalences: Sequence[float] = PREVALENCES,
     latency: bool = True,
     log: Callable[[str], object] = print,
 ) -> dict[str, Any]:
@@ -37,8 +43,10 @@ def evaluate_checkpoint(
     Writes `metrics.json`, `predictions.csv`, `images.csv`, `table2.txt`, `report.html`,
     `confusion_matrix.png`, `reliability.png` and `risk_coverage.png`; `val_predictions.csv` where
     the run's validation images are known; `duplicate_groups.csv` where the data was audited;
-    `curves.png` where the workdir has `metrics.jsonl`. A stress test of the same network and images
-    in `stress/` (:mod:`fakd_jax.stress`) is summarised and linked to.
+    `roc.png` where there are images with and without a tumour; `curves.png` where the workdir has
+    `metrics.jsonl`. Of data that the network was not trained on, copies of images it has learnt
+    from are left out and listed in `copies_of_training.csv`. A stress test of the same network and
+    images in `stress/` (:mod:`fakd_jax.stress`) is summarised and linked to.
 
     Args:
       checkpoint: a workdir (its best student), or any checkpoint in it.
@@ -50,6 +58,10 @@ def evaluate_checkpoint(
       cache_dir: of prepared data; None for the checkpoint's, else the user's.
       class_map: other names for the data's classes, NAME=CLASS,…; see
         :func:`fakd_jax.data.class_names.rename_classes`.
+      window: another window for grey levels of more than 8 bits than the checkpoint's, see
+        :func:`fakd_jax.data.pixels.window.parse_window`.
+      training_data: source of the images learnt from, which copies are looked for of in other data;
+        None for the one that the checkpoint names.
       batch_size: images computed at once; None for the training's, so that training and
         evaluation report the very same numbers.
       dtype: see :meth:`fakd_jax.inference.predictor.Predictor.from_checkpoint`; None for the
@@ -58,6 +70,8 @@ def evaluate_checkpoint(
       calibration: whether to choose a temperature and a reject threshold on validation images.
       compare: another model's evaluation of the same images, see
         :func:`fakd_jax.evaluation.baseline.open_baseline`.
+      specificities: at which the sensitivity for any tumour is reported.
+      prevalences: of tumours, for which predictive values are reported.
       latency: whether to time the network.
       log: called with lines for the user.
 
@@ -83,12 +97,16 @@ def evaluate_checkpoint(
         split=split,
         cache_dir=cache_dir,
         class_map=class_map,
+        window=window,
+        training_data=training_data,
         log=log,
     )
     predictor = setup.predictor  # its outputs in the order of the data's classes
     collected = collect(setup, calibration=calibration, compare=compare, log=log)
     provenance = describe_provenance(predictor, setup.dataset, split, setup.images, workdir)
-    metrics = measure(collected) | {
+    measured = measure(collected, specificities=specificities, prevalences=prevalences)
+    metrics = measured | {
+        "external": setup.external and setup.external.record(setup.images.apart),
         "stress": find_stress(folder, provenance),
         "latency": measure_latency(predictor) if latency else None,
         "provenance": provenance,

@@ -7,12 +7,19 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from fakd_jax.evaluation.collect import Collected, Setup, audit_command
-from fakd_jax.evaluation.predictions_file import contents_csv, groups_csv, predictions_csv
+from fakd_jax.evaluation.collect import Collected, audit_command
+from fakd_jax.evaluation.predictions_file import (
+    contents_csv,
+    copies_csv,
+    groups_csv,
+    predictions_csv,
+)
 from fakd_jax.evaluation.report.mistakes import worst_mistakes
 from fakd_jax.evaluation.report.page import write_report
 from fakd_jax.evaluation.report.text import table2
+from fakd_jax.evaluation.setup import Setup
 from fakd_jax.runs.files import (
+    COPIES_FILE,
     DUPLICATE_GROUPS_FILE,
     IMAGES_FILE,
     METRICS_FILE,
@@ -46,6 +53,11 @@ def write_evaluation(
         remove(groups_file)
     else:
         write_whole(groups_file, groups_csv(predictions.ids, collected.groups))
+    copies_file = folder / COPIES_FILE
+    if setup.external is None or not setup.external.copies:
+        remove(copies_file)
+    else:
+        write_whole(copies_file, copies_csv(setup.external.copies.found))
     mistakes = worst_mistakes(
         setup.dataset,
         predictions.ids,

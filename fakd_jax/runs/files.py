@@ -25,11 +25,13 @@ PREDICTIONS_FILE = "predictions.csv"
 IMAGES_FILE = "images.csv"
 VALIDATION_PREDICTIONS_FILE = "val_predictions.csv"
 DUPLICATE_GROUPS_FILE = "duplicate_groups.csv"
+COPIES_FILE = "copies_of_training.csv"
 TABLE_FILE = "table2.txt"
 REPORT_FILE = "report.html"
 CONFUSION_MATRIX_FILE = "confusion_matrix.png"
 RELIABILITY_FILE = "reliability.png"
 RISK_COVERAGE_FILE = "risk_coverage.png"
+ROC_FILE = "roc.png"
 
 # A stress test, in a folder of its own, and there the logits of each condition.
 STRESS_FOLDER = "stress"

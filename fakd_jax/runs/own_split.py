@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,9 @@ from fakd_jax.data.splits import PARTS, Split
 from fakd_jax.errors import UserError
 from fakd_jax.runs.files import SPLIT_FILE
 from fakd_jax.runs.learnt_images import LearntImages
+
+THE_DATA_ITSELF = "the data itself"
+"""The origin of a split of data that are not the run's."""
 
 DRAWS_ITS_TEST = ("grouped", "kfold")
 """The kinds of split whose test images are not those of the source's test folder."""
@@ -65,11 +68,13 @@ class SplitIds:
       ids: of the images.
       origin: of the split: `split.json (official, seed 0)`, `the data itself`.
       note: a caveat in one line; "" if there is none.
+      apart: images of the split that were left out, because the network has learnt from them.
     """
 
     ids: tuple[str, ...]
     origin: str
     note: str = ""
+    apart: tuple[str, ...] = ()
 
 
 def own_split(dataset: ImageDataset, workdir: Path | None) -> OwnSplit | None:
@@ -92,8 +97,8 @@ def choose_ids(
 
     The run's `split.json` takes precedence wherever the data have at least half of the images that
     it names, for the test split too: a run that drew its own test images trained on some of the
-    data's. Of other data, the test images are taken, or all images if they have no splits, unless
-    the network has learnt from them.
+    data's. Of other data, the test images are taken, or all images if they have no splits, without
+    those that the network has learnt from.
 
     Args:
       dataset: the data.
@@ -102,8 +107,8 @@ def choose_ids(
       metadata: the checkpoint's.
 
     Raises:
-      UserError: the split is unknown for this data, has no images, or has images that the network
-        has learnt from.
+      UserError: the split is unknown for this data, has no images, or has nothing but images that
+        the network has or may have learnt from.
     """
     own = own_split(dataset, workdir)
     if own is not None and own.knows(split):
@@ -111,11 +116,10 @@ def choose_ids(
         chosen = SplitIds(own.found.ids(split), origin, own.changes(split))
     elif split == "test":
         part = UNSPLIT if dataset.is_unsplit else "test"
-        note = _check_unseen(dataset, part, own, metadata)
+        chosen = _other_test_images(dataset, part, own, metadata)
         if dataset.is_unsplit:
             whole = f"{dataset.source} has no splits: all of its {len(dataset):,} images are taken"
-            note = "; ".join(filter(None, [whole, note]))
-        chosen = SplitIds(dataset.ids(part), "the data itself", note)
+            chosen = replace(chosen, note="; ".join(filter(None, [whole, chosen.note])))
     else:
         reason = f"there is no {SPLIT_FILE}"
         if own is not None:
@@ -126,44 +130,54 @@ def choose_ids(
         )
     if not chosen.ids:
         advice = "choose another --split"
-        if split == "test" and chosen.origin == "the data itself":
+        if split == "test" and chosen.origin == THE_DATA_ITSELF:
             advice = "give a folder of classes alone, such as its Training/, and all are taken"
         raise UserError(f"the {split} split of {chosen.origin} has no images; {advice}")
     return chosen
 
 
-def _check_unseen(
+def _other_test_images(
     dataset: ImageDataset, part: str, own: OwnSplit | None, metadata: Mapping[str, Any]
-) -> str:
-    """Refuses a part of the data with images that the network has learnt from.
-
-    Returns a note, if there is something to say.
+) -> SplitIds:
+    """The images of a part of data that are not the run's, without those learnt from.
 
     The `official` split of a source may itself have copies of its training images: these are noted
     where the run's own split is not at hand.
+
+    Raises:
+      UserError: some or all images may be ones that the network has learnt from, and which is not
+        known.
     """
     test = [example for example in dataset.examples if example.split == part]
-    kind = own.stored.kind if own else (metadata.get("data") or {}).get("split")
+    trained_on = metadata.get("data") or {}
+    kind = own.stored.kind if own else trained_on.get("split")
     learnt = LearntImages.from_metadata(metadata)
     if own is not None and own.stored.content:
         learnt = learnt or LearntImages.of_split(own.stored)
+    seen: set[str] = set()
+    what = ""
     if learnt is not None:
-        seen = sum(example.content in learnt.every for example in test)
+        seen = {example.id for example in test if example.content in learnt.every}
         what = "are images that the network has learnt from, pixel for pixel"
     elif own is not None and kind in DRAWS_ITS_TEST:
-        seen = len({example.id for example in test} & {*own.stored.train, *own.stored.val})
+        seen = {example.id for example in test} & {*own.stored.train, *own.stored.val}
         what = "have the names of images that the network has learnt from"
     elif kind in DRAWS_ITS_TEST:
-        seen = len(test)
+        seen = {example.id for example in test}
         what = f"may be images that the network has learnt from: its run ({kind}) drew its own"
-    else:
-        seen, what = 0, ""
-    if not seen:
-        return ""
-    what = f"{seen:,} of the {len(test):,} test images of {dataset.source} {what}"
-    if own is None and kind not in DRAWS_ITS_TEST:
-        return what
-    raise UserError(
-        f"{what}; give the checkpoint in its workdir with the data of its run, whose own test "
-        "images are known, or data without these images"
-    )
+    ids = tuple(example.id for example in test)
+    apart: tuple[str, ...] = ()
+    note = ""
+    if seen:
+        note = f"{len(seen):,} of the {len(test):,} test images of {dataset.source} {what}"
+        official = own is None and kind not in DRAWS_ITS_TEST
+        if learnt is None or len(seen) == len(test):
+            raise UserError(
+                f"{note}; give the checkpoint in its workdir with the data of its run, whose own "
+                "test images are known, or data without these images"
+            )
+        if not (official and dataset.fingerprint == trained_on.get("fingerprint")):
+            apart = tuple(sorted(seen))
+            ids = tuple(id for id in ids if id not in seen)
+            note += ": left out"
+    return SplitIds(ids, THE_DATA_ITSELF, note, apart)

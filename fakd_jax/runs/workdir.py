@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from fakd_jax.data.dataset import ImageDataset
-from fakd_jax.data.pixels.window import DEFAULT_RULES, PixelRules
+from fakd_jax.data.pixels.window import DEFAULT_RULES, PixelRules, parse_window
 from fakd_jax.errors import UserError
 from fakd_jax.runs.files import PHASES, RECORDS_FILE, evaluation_folder
 from fakd_jax.runtime.json_text import parse_json
@@ -68,6 +69,7 @@ def open_data(
     *,
     cache_dir: Path | str | None = None,
     class_map: str = "",
+    window: str = "",
     log: Callable[[str], object] = print,
 ) -> ImageDataset:
     """Opens data with the settings in a checkpoint's metadata; by default its training data.
@@ -83,6 +85,8 @@ def open_data(
       cache_dir: see :func:`data_cache_dir`.
       class_map: other names for classes, NAME=CLASS,…; "" takes the training's, as far as the data
         have these names.
+      window: another window for grey levels of more than 8 bits, see
+        :func:`fakd_jax.data.pixels.window.parse_window`; "" takes the checkpoint's.
       log: called with each line of progress.
 
     Raises:
@@ -96,6 +100,8 @@ def open_data(
     if not source:
         raise UserError("the checkpoint does not name the data it was trained on; give --data")
     rules = pixel_rules(metadata)
+    if window:
+        rules = replace(rules, window=parse_window(window))
     dataset = open_dataset(
         source,
         cache_dir=data_cache_dir(metadata, cache_dir),
@@ -106,7 +112,7 @@ def open_data(
         class_names=sorted(metadata.get("class_names") or ()) or None,
         log=log,
     )
-    if rules.window is None and dataset.pixels.window is not None:
+    if rules.window is None and not window and dataset.pixels.window is not None:
         log("data: the checkpoint keeps no such window: it was trained on images of 8 bits")
     return dataset
 

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from fakd_jax.data.preprocessing import resize
-from fakd_jax.evaluation.collect import Setup
+from fakd_jax.evaluation.setup import Setup
 from fakd_jax.inference.batching import compute_in_batches
 from fakd_jax.stress.conditions import Condition
 from fakd_jax.stress.measure import Measured

@@ -11,7 +11,8 @@ from jaxtyping import Float32, Int, UInt8, UInt32
 
 from fakd_jax.data.dataset import ImageDataset
 from fakd_jax.data.pipeline import Batch, CachedImages
-from fakd_jax.evaluation.collect import Collected, Setup, collect, predict, predict_batches
+from fakd_jax.evaluation.collect import Collected, collect
+from fakd_jax.evaluation.setup import Setup, predict, predict_batches
 from fakd_jax.inference.predictor import Predictor, softmax
 from fakd_jax.metrics.classification import check_predictions
 from fakd_jax.metrics.predictions import Predictions

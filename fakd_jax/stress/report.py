@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from fakd_jax.evaluation.collect import Setup
 from fakd_jax.evaluation.provenance import describe_provenance
+from fakd_jax.evaluation.setup import Setup
 from fakd_jax.metrics.resampling import RESAMPLES, SEED
 from fakd_jax.shifts.families import Family
 from fakd_jax.stress.examples import typical_image

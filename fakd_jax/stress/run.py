@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from fakd_jax.errors import UserError
-from fakd_jax.evaluation.collect import Setup, open_predictor, open_setup, require_split
+from fakd_jax.evaluation.setup import Setup, open_predictor, open_setup, require_split
 from fakd_jax.inference.predictor import Predictor
 from fakd_jax.runs.files import LOCK_FILE, STRESS_FOLDER, STRESS_PREDICTIONS_FOLDER
 from fakd_jax.runs.workdir import default_output, find_workdir
@@ -43,6 +43,8 @@ def stress_checkpoint(
     seed: int = 0,
     cache_dir: Path | str | None = None,
     class_map: str = "",
+    window: str = "",
+    training_data: str | None = None,
     batch_size: int | None = None,
     dtype: str | None = None,
     allow_untrained: bool = False,
@@ -67,6 +69,8 @@ def stress_checkpoint(
       seed: of all random choices, not negative.
       cache_dir: as :func:`fakd_jax.evaluation.run.evaluate_checkpoint`.
       class_map: see there.
+      window: see there.
+      training_data: see there.
       batch_size: see there.
       dtype: see there.
       allow_untrained: see there.
@@ -109,6 +113,8 @@ def stress_checkpoint(
                 split=split,
                 cache_dir=cache_dir,
                 class_map=class_map,
+                window=window,
+                training_data=training_data,
                 log=log,
             )
             if setups:

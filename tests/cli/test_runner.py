@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from fakd_jax.cli import runner as cli
-from fakd_jax.cli.runner import CommandParser, exit_code_of, integer
+from fakd_jax.cli.runner import CommandParser, exit_code_of, integer, shares
 from fakd_jax.errors import UserError
 
 
@@ -18,6 +18,7 @@ def parser() -> CommandParser:
     parser.add_argument("--per-class", type=integer(1))
     parser.add_argument("--benchmark", action="store_true")
     parser.add_argument("--reinitialisations", type=integer(0, 9))
+    parser.add_argument("--at", type=shares)
     parser.add_argument("--files", nargs="*", default=[])
     return parser
 
@@ -29,6 +30,7 @@ def parser() -> CommandParser:
         (["--per_class", "2"], {"per_class": 2}),
         (["--per_class=2"], {"per_class": 2}),
         (["--redraws", "3"], {"reinitialisations": 3}),
+        (["--at", "0.5, 0.95"], {"at": (0.5, 0.95)}),
         (["--files", "per_class", "a_b"], {"files": ["per_class", "a_b"]}),
         (["--files=--per_class"], {"files": ["--per_class"]}),
     ],
@@ -44,6 +46,9 @@ def test_old_spellings_of_flags_are_accepted(argv: list[str], expected: dict[str
         (["--per_class", "0"], "at least 1, not 0"),
         (["--per_class", "1.5"], "'1.5' is not an integer"),
         (["--reinitialisations", "10"], "from 0 to 9"),
+        (["--at", "0.5,x"], "'0.5,x' is not a list of numbers"),
+        (["--at", "0.5,1"], "between 0 and 1, such as 0.95, not 0.5,1"),
+        (["--at", "nan"], "between 0 and 1"),
     ],
 )
 def test_wrong_flags_are_user_errors(argv: list[str], message: str) -> None:

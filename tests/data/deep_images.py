@@ -11,10 +11,16 @@ from tests.tiny import CLASS_NAMES
 
 
 def write_deep_images(
-    folder: Path, *, train: int = 4, test: int = 2, high: int = 4_095, scale: float = 1.0
+    folder: Path,
+    *,
+    train: int = 4,
+    test: int = 2,
+    high: int = 4_095,
+    scale: float = 1.0,
+    seed: int = 0,
 ) -> Path:
     """Writes `Training|Testing/<class>/*.png`: 16-bit grey noise up to `high`, then scaled."""
-    rng = np.random.default_rng(0)
+    rng = np.random.default_rng(seed)
     for split, count in (("Training", train), ("Testing", test)):
         for place, name in enumerate(CLASS_NAMES):
             (folder / split / name).mkdir(parents=True)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from fakd_jax.metrics.confusion import confusion_metrics
+from fakd_jax.metrics.detection import predictive_values
 from fakd_jax.metrics.resampling import proportion, wilson_interval
 
 NAMES = ("astro", "negative", "zoster")
@@ -62,6 +63,19 @@ def subset(name: str, n: int, right: int) -> dict[str, Any]:
         "accuracy_ci95_grouped": [right / n - 0.1, min(right / n + 0.1, 1.0)],
         "balanced_accuracy": right / n,
         "missed_tumour": proportion(1, 7 * n // 10),
+    }
+
+
+def operating_point(chosen: str, found: int, spared: int, **facts: float) -> dict[str, Any]:
+    """Of 28 tumours and 12 images without one, at two prevalences."""
+    sensitivity, specificity = proportion(found, 28), proportion(spared, 12)
+    values = [predictive_values(sensitivity, specificity, share) for share in (0.7, 0.01)]
+    return {
+        "chosen": chosen,
+        **facts,
+        "sensitivity": sensitivity,
+        "specificity": specificity,
+        "predictive_values": values,
     }
 
 
@@ -120,6 +134,19 @@ def example_metrics() -> dict[str, Any]:
             },
         },
         "accuracy_ci95_grouped": [0.6512, 0.9023],
+        "tumour": {
+            "prevalence": proportion(28, 40),
+            "roc": [
+                {"sensitivity": found, "specificity": spared}
+                for found, spared in ((0.0, 1.0), (0.7, 1.0), (0.9, 0.8), (1.0, 0.0))
+            ],
+            "points": [
+                operating_point("most probable class", 24, 10),
+                operating_point("validation", 20, 11, target=0.95, threshold=0.31),
+                operating_point("these images", 19, 12, target=0.95, threshold=0.87),
+            ],
+        },
+        "external": None,
         "bootstrap": {"resamples": 2000, "seed": 0, "unit": "duplicate group", "units": 37},
         "subsets": {"audit": "aa" * 32, "rows": [subset(*row) for row in SUBSETS]},
         "comparison": {
@@ -197,6 +224,7 @@ def metrics_with_nothing_known() -> dict[str, Any]:
         "missed_tumour": None,
         "false_alarm": None,
         "accuracy_ci95_grouped": None,
+        "tumour": None,
         "subsets": None,
         "comparison": None,
         "auroc": dict.fromkeys(metrics["auroc"]),

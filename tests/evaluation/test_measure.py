@@ -12,6 +12,7 @@ from fakd_jax.evaluation.collect import Collected, Duplicates
 from fakd_jax.evaluation.measure import measure
 from fakd_jax.evaluation.predictions_file import NamedPrediction
 from fakd_jax.metrics.classification import add_validation, classification_metrics
+from fakd_jax.metrics.detection import detection_metrics
 from fakd_jax.metrics.subsets import subset_rows
 from tests.evaluation.predictions import NAMES, random_predictions
 
@@ -26,12 +27,18 @@ def measured(**known: Any) -> dict[str, Any]:
 
 def test_predictions_alone_and_with_validation_images() -> None:
     plain = classification_metrics(PREDICTIONS, NAMES, "notumor")
-    alone = plain | {"subsets": None, "comparison": None}
+    tumour = detection_metrics(PREDICTIONS, NAMES.index("notumor"), None)
+    alone = plain | {"tumour": tumour, "subsets": None, "comparison": None}
     assert measured() == alone
     assert measured(notes=("a caveat",)) == alone | {"notes": [*plain["notes"], "a caveat"]}
     validation = random_predictions(1)
     expected = add_validation(plain, PREDICTIONS, validation, "notumor")
-    assert measured(validation=validation) == {**expected, "subsets": None, "comparison": None}
+    assert measured(validation=validation) == {
+        **expected,
+        "tumour": detection_metrics(PREDICTIONS, NAMES.index("notumor"), validation),
+        "subsets": None,
+        "comparison": None,
+    }
 
 
 def test_duplicates() -> None:

@@ -25,7 +25,13 @@ from tests.evaluation.runs import NAMES, draw_no_figures, evaluate, silent, writ
 from tests.tiny import edit_metadata, write_image
 
 TABLES = {"predictions.csv", "val_predictions.csv", "images.csv"}
-FIGURES = {"confusion_matrix.png", "reliability.png", "risk_coverage.png", "curves.png"}
+FIGURES = {
+    "confusion_matrix.png",
+    "reliability.png",
+    "risk_coverage.png",
+    "roc.png",
+    "curves.png",
+}
 REPORT = {"metrics.json", "table2.txt", "report.html"} | TABLES | FIGURES
 
 
@@ -225,8 +231,9 @@ def test_other_data_of_the_same_classes(workdir: Path, cache: Path, tmp_path: Pa
     metrics = evaluate(workdir, source=str(other), cache_dir=cache, output=report)
     assert metrics["provenance"]["data"]["same_as_training"] is False
     assert metrics["provenance"]["split_origin"] == "the data itself"
-    assert metrics["calibration"]["temperature"] is None
-    assert "no split.json of a run names validation images" in metrics["notes"][-1]
+    # The run's own validation images choose the temperature, as for its own test images.
+    chosen_on = metrics["calibration"]["temperature"]["fitted_on"]
+    assert chosen_on == evaluate(workdir)["calibration"]["temperature"]["fitted_on"]
     with pytest.raises(UserError, match="belongs to other data"):
         evaluate(workdir, source=str(other), cache_dir=cache, split="train")
     with pytest.raises(UserError, match="is of other images"):

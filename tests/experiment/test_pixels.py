@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from fakd_jax.evaluation.collect import open_predictor, open_setup
+from fakd_jax.evaluation.setup import open_predictor, open_setup
 from fakd_jax.experiment.teacher_and_student import ExperimentResult
 from fakd_jax.explanation.subjects import subjects_from_files
 from tests.data.deep_images import write_deep_images
@@ -30,7 +30,7 @@ def test_the_window_is_kept_and_other_data_are_brought_to_8_bits_by_it(
 ) -> None:
     predictor = open_predictor(checkpoint)
     assert predictor.metadata["preprocessing"]["pixels"]["window"]["high"] == 4_095
-    other = write_deep_images(tmp_path / "other", high=1_000, scale=1 / 16)
+    other = write_deep_images(tmp_path / "other", high=1_000, scale=1 / 16, seed=1)
     lines: list[str] = []
     setup = open_setup(
         predictor,

@@ -117,14 +117,19 @@ def test_without_a_split_of_the_data_only_their_test_images_are_known(
         choose_ids(dataset, "val", tmp_path, {})
 
 
-def test_other_data_with_images_that_the_network_learnt_from_are_refused(tmp_path: Path) -> None:
+def test_of_other_data_the_images_that_the_network_learnt_from_are_left_out(tmp_path: Path) -> None:
     stored = write_split(tmp_path, "kfold")
     seen = [DATASET.examples[DATASET.index_of(id)] for id in stored["train"][:3]]
     seen = [dataclasses.replace(example, split="test") for example in seen]
     dataset = other_data([*seen, new_example("a"), new_example("b")])
     for workdir, metadata in ((tmp_path, {}), (None, metadata_of("kfold"))):
-        with pytest.raises(UserError, match=r"3 of the 5 test images .* pixel for pixel"):
-            choose_ids(dataset, "test", workdir, metadata)
+        chosen = choose_ids(dataset, "test", workdir, metadata)
+        assert len(chosen.ids) == 2
+        assert chosen.apart == tuple(sorted(example.id for example in seen))
+        assert "3 of the 5 test images" in chosen.note
+        assert "left out" in chosen.note
+        with pytest.raises(UserError, match=r"3 of the 3 test images .* pixel for pixel"):
+            choose_ids(other_data(seen), "test", workdir, metadata)
     assert len(choose_ids(other_data([new_example("a")]), "test", tmp_path, {}).ids) == 1
 
 
@@ -156,10 +161,11 @@ def test_of_other_data_without_splits_all_images_are_taken(tmp_path: Path) -> No
         choose_ids(dataset, "val", tmp_path, {})
     seen = DATASET.examples[DATASET.index_of(make_split(DATASET, seed=3).train[0])].content
     mixed = [*dataset.examples, dataclasses.replace(new_example("d", "unsplit"), content=seen)]
-    note = choose_ids(other_data(mixed), "test", None, metadata_of("official")).note
-    assert "1 of the 4 test images of somewhere are images that the network has learnt" in note
-    with pytest.raises(UserError, match="1 of the 4 test images"):
-        choose_ids(other_data(mixed), "test", None, metadata_of("grouped"))
+    for kind in ("official", "grouped"):
+        chosen = choose_ids(other_data(mixed), "test", None, metadata_of(kind))
+        assert (len(chosen.ids), len(chosen.apart)) == (3, 1)
+        what = "1 of the 4 test images of somewhere are images that the network has learnt"
+        assert what in chosen.note
 
 
 def test_other_data_without_test_images_are_refused_with_what_helps(tmp_path: Path) -> None:

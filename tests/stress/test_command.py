@@ -40,12 +40,15 @@ def test_every_flag_reaches_the_stress_test(monkeypatch: pytest.MonkeyPatch) -> 
     )
     flags = "--checkpoint C --data D --split val --output O --cache-dir K --batch-size 8 --seed 3"
     flags += " --dtype bfloat16 --allow-untrained --no-calibration --compare E --families a,b"
+    flags += " --class-map x=y --window percentiles --training-data T"
     main([*flags.split(), "--severities", "1,3"])
     assert calls == [
         {
             "checkpoint": "C",
             "source": "D",
-            "class_map": "",
+            "class_map": "x=y",
+            "window": "percentiles",
+            "training_data": "T",
             "split": "val",
             "output": "O",
             "cache_dir": "K",

@@ -70,6 +70,8 @@ def find_duplicates(
     log: Callable[[str], object] = print,
     scratch: Path | None = None,
     mapper: Mapper = HERE,
+    *,
+    settled: Bool[np.ndarray, " N"] | None = None,
 ) -> Search:
     """Searches for duplicates among all images.
 
@@ -80,6 +82,7 @@ def find_duplicates(
         in time and memory that grow with the square of their number. With one, the search is
         approximate: each image is compared with its nearest neighbours.
       mapper: computes the expensive steps in chunks: views, comparisons and registrations.
+      settled: images that are not compared with each other, only with the rest; None compares all.
 
     Raises:
       UserError: faiss, which an approximate search needs, is not installed; or there is no room in
@@ -87,9 +90,13 @@ def find_duplicates(
     """
     if scratch is None:
         views, candidates = _compare_all(thumbnails.grey, mapper, log)
-        near, steps = np.ones(len(candidates), bool), STEPS
     else:
         views, candidates = _compare_neighbours(thumbnails, scratch, mapper, log)
+    if settled is not None:
+        candidates = candidates.take(~(settled[candidates.first] & settled[candidates.second]))
+    if scratch is None:
+        near, steps = np.ones(len(candidates), bool), STEPS
+    else:
         near, steps = candidates.correlation >= SIMILAR_UNMOVED, 1
     log(f"audit: comparing {near.sum():,} candidate pairs in detail")
     unmoved = candidates.take(near)

@@ -13,8 +13,9 @@ from fakd_jax.evaluation.report.plots import (
     plot_curves,
     plot_reliability,
     plot_risk_coverage,
+    plot_roc,
 )
-from fakd_jax.evaluation.report.text import verdict_sentence
+from fakd_jax.evaluation.report.text import chosen_threshold, verdict_sentence
 from fakd_jax.metrics.classification import NOT_ASKED_FOR, WHY_NO_THRESHOLD
 from fakd_jax.reporting.figures import save_figure
 from fakd_jax.reporting.pages import render
@@ -25,6 +26,7 @@ from fakd_jax.runs.files import (
     RELIABILITY_FILE,
     REPORT_FILE,
     RISK_COVERAGE_FILE,
+    ROC_FILE,
 )
 from fakd_jax.runs.workdir import read_records
 from fakd_jax.runtime.atomic_files import write_whole
@@ -41,8 +43,8 @@ def write_report(
 ) -> None:
     """Draws the pictures and writes `report.html`, each file replaced atomically.
 
-    Pictures: `confusion_matrix.png`, `reliability.png`, `risk_coverage.png` and, where the workdir
-    records epochs, `curves.png`.
+    Pictures: `confusion_matrix.png`, `reliability.png`, `risk_coverage.png`; where there are images
+    with and without a tumour, `roc.png`; where the workdir records epochs, `curves.png`.
 
     Args:
       folder: of the report.
@@ -59,6 +61,8 @@ def write_report(
         RELIABILITY_FILE: plot_reliability(metrics["calibration"]),
         RISK_COVERAGE_FILE: plot_risk_coverage(metrics["selective"]),
     }
+    if metrics["tumour"] is not None:
+        figures[ROC_FILE] = plot_roc(metrics["tumour"])
     if workdir is not None and (records := read_records(workdir)):
         figures[CURVES_FILE] = plot_curves(records)
     pictures = {}
@@ -80,7 +84,7 @@ def html_report(
 
     Args:
       metrics: see :func:`write_report`; what is None there is reported as not known, and why.
-      pictures: PNG files' contents by name; `curves` may be missing.
+      pictures: PNG files' contents by name; `roc` and `curves` may be missing.
       mistakes: see there.
       settings: the training's configuration (`config.json` of its workdir); None if not known.
       audit_command: see there.
@@ -102,6 +106,7 @@ def html_report(
         not_asked_for=NOT_ASKED_FOR in metrics["notes"],
         why_no_threshold=WHY_NO_THRESHOLD,
         verdict=metrics["comparison"] and verdict_sentence(metrics["comparison"]),
+        chosen_threshold=chosen_threshold,
         flat=flat,
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import cycle
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from jaxtyping import Float
 
 from fakd_jax.distillation.terms import TERM_NAMES
 from fakd_jax.errors import UserError
+from fakd_jax.evaluation.report.text import chosen_threshold
 from fakd_jax.reporting.figures import (
     BLACK,
     BLUE,
@@ -188,6 +190,48 @@ def plot_risk_coverage(selective: Mapping[str, Any]) -> Figure:
     )
     ax.grid(alpha=0.3)
     ax.legend(fontsize="small", ncols=2, **LEGEND_BELOW)
+    return figure
+
+
+def plot_roc(tumour: Mapping[str, Any]) -> Figure:
+    """Draws the share of tumours found against that of false alarms, and the operating points.
+
+    Args:
+      tumour: of `metrics.json`.
+    """
+    figure = new_figure(width=5.2, height=5.4)
+    ax = figure.subplots()
+    ax.plot(
+        [100 * (1 - row["specificity"]) for row in tumour["roc"]],
+        [100 * row["sensitivity"] for row in tumour["roc"]],
+        color=BLUE,
+        label="all thresholds",
+    )
+    ax.plot((0, 100), (0, 100), color=BLACK, linestyle=":", linewidth=1, label="chance")
+    markers = zip(tumour["points"], cycle("osD^v"), cycle((VERMILION, GREEN, PURPLE, ORANGE)))
+    for point, marker, colour in markers:
+        found, spared = point["sensitivity"], point["specificity"]
+        ax.errorbar(
+            [100 * (1 - spared["rate"])],
+            [100 * found["rate"]],
+            xerr=_error_bars(np.array([spared["rate"]]), [spared["ci95"]])[::-1],
+            yerr=_error_bars(np.array([found["rate"]]), [found["ci95"]]),
+            fmt=marker,
+            color=colour,
+            capsize=3,
+            label=chosen_threshold(point),
+            clip_on=False,
+            zorder=5,
+        )
+    ax.set(
+        xlim=(0, 100),
+        ylim=(0, 100),
+        xlabel="images without a tumour that raise an alarm (%)",
+        ylabel="tumours found (%)",
+        aspect="equal",
+    )
+    ax.grid(alpha=0.3)
+    ax.legend(fontsize="small", loc="lower right")
     return figure
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fakd_jax.metrics.comparison import BETTER, SIGNIFICANCE, WORSE
+from fakd_jax.metrics.detection import MOST_PROBABLE, ON_THESE, ON_VALIDATION
 from fakd_jax.reporting.numbers import (
     DASH,
     count,
@@ -92,6 +93,8 @@ def _summary(metrics: Mapping[str, Any]) -> str:
         ("missed tumours", _errors(missed, "tumour", f"predicted as {negative}")),
         ("false alarms", _errors(alarms, negative, "predicted as a tumour")),
     ]
+    if metrics.get("tumour"):
+        pairs += [("tumour or not", operating_point(row)) for row in metrics["tumour"]["points"]]
     if "ece" in metrics:
         pairs += _of_probabilities(metrics)
     if metrics.get("comparison"):
@@ -109,6 +112,32 @@ def _errors(share: Mapping[str, Any] | None, images: str, what: str) -> str:
     by_class = [f"{number} {name}" for name, number in share["by_class"].items() if number]
     text = f"{count(share['count'], share['n'])} {what}: {percent(share['rate'], share['ci95'])}"
     return f"{text}  ({', '.join(by_class)})" if by_class else text
+
+
+def chosen_threshold(point: Mapping[str, Any]) -> str:
+    """How the threshold of an operating point (`tumour.points` of `metrics.json`) was chosen."""
+    if point["chosen"] == MOST_PROBABLE:
+        return f"by the {MOST_PROBABLE}"
+    target = percent(point["target"], digits=1)
+    images = {ON_VALIDATION: "validation images", ON_THESE: "these images"}[point["chosen"]]
+    return f"threshold with specificity {target} on {images}"
+
+
+def operating_point(point: Mapping[str, Any]) -> str:
+    """Sensitivity, specificity and predictive values of one operating point, in three lines."""
+    found, spared = point["sensitivity"], point["specificity"]
+    below = f"\n{'':20} "
+    values = [
+        f"at {percent(row['prevalence'], digits=1)} tumours PPV "
+        f"{percent(row['ppv'], row['ppv_ci95'], digits=1)}, NPV "
+        f"{percent(row['npv'], row['npv_ci95'])}"
+        for row in point["predictive_values"]
+    ]
+    rates = (
+        f"sensitivity {percent(found['rate'], found['ci95'])}, "
+        f"specificity {percent(spared['rate'], spared['ci95'])}"
+    )
+    return below.join([f"{chosen_threshold(point)}:", rates, *values])
 
 
 def _of_probabilities(metrics: Mapping[str, Any]) -> list[tuple[str, str]]:

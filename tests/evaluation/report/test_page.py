@@ -35,7 +35,8 @@ from tests.reporting.reader import assert_self_contained
 PNG = PNG_SIGNATURE + b"\0\0\0\rIHDR\0\0\0\x04\0\0\0\x03"
 TO_AUDIT = "python -m fakd_jax.audit --data 'hospital scans.zip' --cache_dir /scratch"
 SETTINGS = {"name": "fakd", "seed": 41, "distillation": {"alpha": 0.25}}
-PICTURES = dict.fromkeys(("confusion_matrix", "reliability", "risk_coverage", "curves"), PNG)
+NAMES_OF_PICTURES = ("confusion_matrix", "reliability", "risk_coverage", "roc", "curves")
+PICTURES = dict.fromkeys(NAMES_OF_PICTURES, PNG)
 MISTAKE = Mistake(
     id="test/<odd> & name.png",
     image=np.zeros((5, 4, 3), np.uint8),
@@ -282,6 +283,7 @@ def test_the_report_is_written_with_its_pictures_and_the_workdirs_records(tmp_pa
         "reliability.png",
         "report.html",
         "risk_coverage.png",
+        "roc.png",
     ]
     text = words((folder / "report.html").read_text(encoding="utf-8"))
     assert "training seed 41" in text

@@ -16,6 +16,7 @@ from fakd_jax.evaluation.report.plots import (
     plot_curves,
     plot_reliability,
     plot_risk_coverage,
+    plot_roc,
 )
 from fakd_jax.reporting.figures import save_figure
 from tests.evaluation.example_metrics import curve_point, example_metrics
@@ -102,6 +103,20 @@ def test_reliability_has_a_point_and_a_bar_for_each_bin_that_has_images() -> Non
     bars = [(bar.get_x(), bar.get_height()) for bar in counts_before.patches]
     assert bars == [(25, 4), (50, 10), (75, 26)]
     assert len(plot_reliability(calibration | {"temperature": None}).axes) == 2
+
+
+def test_the_roc_curve_has_its_operating_points() -> None:
+    tumour = example_metrics()["tumour"]
+    figure = plot_roc(tumour)
+    (ax,) = figure.axes
+    np.testing.assert_allclose(ax.lines[0].get_xydata(), [[0, 0], [0, 70], [20, 90], [100, 100]])
+    for mark, point in zip(ax.containers, tumour["points"], strict=True):
+        at = [100 * (1 - point["specificity"]["rate"]), 100 * point["sensitivity"]["rate"]]
+        np.testing.assert_allclose(mark.lines[0].get_xydata(), [at])
+        bars, _ = mark.lines[2]
+        low, high = point["specificity"]["ci95"]
+        ends = bars.get_segments()[0][:, 0]
+        np.testing.assert_allclose(ends, [100 * (1 - high), 100 * (1 - low)], atol=1e-9)
 
 
 def test_risk_is_drawn_by_coverage_and_the_reject_option_is_marked() -> None:
