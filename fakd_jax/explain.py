@@ -75,6 +75,10 @@ def make_parser() -> CommandParser:
     add("--reinitialisations", type=integer(0), metavar="N", help=networks)
     masks = "with --benchmark and --data: lesion masks, DIR/<id with suffix .png>, or own [own]"
     add("--masks", metavar="DIR", help=masks)
+    only = (
+        "with --benchmark and masks: only whether evidence lies in the lesion, of all such images"
+    )
+    add("--localisation", action="store_true", help=only)
     add("--output", metavar="DIR", help="[explanation/ or benchmark/ in the workdir]")
     add("--seed", type=integer(0, 2**31 - 1), default=0, help="of all random choices [0]")
     add("--batch-size", type=integer(1), default=32, help="images per prediction batch [32]")
@@ -144,8 +148,11 @@ def _require_consistent(flags: argparse.Namespace) -> None:
         raise UserError("--split and --per-class choose from --data; leave them out with --image")
     benchmark_only = ("seeds", "reinitialisations", "masks")
     given = [f"--{name}" for name in benchmark_only if getattr(flags, name) is not None]
+    given += ["--localisation"] * flags.localisation
     if given and not flags.benchmark:
         raise UserError(f"{', '.join(given)} can only be used with --benchmark")
+    if flags.localisation and not flags.data:
+        raise UserError("--localisation needs images with lesion masks: give --data")
     for name in ("masks", "class_map"):
         if getattr(flags, name) and not flags.data:
             raise UserError(f"--{name.replace('_', '-')} can only be used with --data")
@@ -218,6 +225,7 @@ def _benchmark(
         },
         top=flags.top,
         seed=flags.seed,
+        localisation_only=flags.localisation,
     )
     with CellProgress(len(subjects), len(plan.methods) + len(plan.controls)) as progress:
         benchmark = run_benchmark(
@@ -264,9 +272,17 @@ def _choose_subjects(
     chosen = choose_ids(dataset, split, workdir, predictor.metadata)
     if chosen.note:
         print(chosen.note)
+    ids = chosen.ids
+    if flags.localisation:
+        known, per_class = masks or dataset.masks, flags.per_class
+        ids = tuple(id for id in ids if known.of(id))
+        if not ids:
+            raise UserError(
+                f"none of the {len(chosen.ids):,} images has a lesion mask; give --masks"
+            )
     subjects = subjects_from_dataset(
         dataset,
-        chosen.ids,
+        ids,
         predictor.class_names,
         per_class=per_class,
         seed=flags.seed,

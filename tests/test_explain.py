@@ -210,6 +210,30 @@ def test_a_benchmark_of_image_files_has_no_data_record(workdir: Path, tmp_path: 
     assert json.loads((workdir / "benchmark" / "benchmark.json").read_text())["data"] is None
 
 
+def test_localisation_takes_every_image_that_has_a_mask(
+    data: Path, data_flags: list[object], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lesion = np.zeros((36, 40), np.uint8)
+    lesion[10:20, 10:20] = 255
+    chosen = sorted((data / "Testing").rglob("*.png"))[:3]
+    for path in chosen:
+        mask = tmp_path / "masks" / path.relative_to(data)
+        mask.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(lesion).save(mask)
+    assert 0 < len(chosen) < len(list((data / "Testing").rglob("*.png")))
+    flags = ["--benchmark", "--localisation", "--method", "occlusion", "--output", tmp_path / "out"]
+    assert run(*data_flags, *flags, "--masks", tmp_path / "masks") == 0
+    cells = [json.loads(path.read_text()) for path in (tmp_path / "out").rglob("occlusion.json")]
+    assert {cell["id"] for cell in cells} == {str(path.relative_to(data)) for path in chosen}
+    for cell in cells:
+        right = cell["prediction"] == cell["true_class"]
+        assert (cell["metrics"]["pointing"] is not None) == right
+        assert cell["metrics"]["gap"] is None
+    assert "has only" not in capsys.readouterr().out
+    assert run(*data_flags, *flags) == 2
+    assert "give --masks" in capsys.readouterr().err
+
+
 @pytest.mark.slow
 def test_a_benchmark_uses_the_lesion_masks_of_a_folder(
     data: Path, data_flags: list[object], tmp_path: Path

@@ -36,7 +36,9 @@ class Subject:
     masks: tuple[Path, ...] = ()
 
 
-def data_record(dataset: ImageDataset, split: str, origin: str, per_class: int) -> dict[str, Any]:
+def data_record(
+    dataset: ImageDataset, split: str, origin: str, per_class: int | None
+) -> dict[str, Any]:
     """The origin of a data set's images and how they were chosen, as JSON-able values."""
     return {
         "source": dataset.source,
@@ -85,7 +87,7 @@ def subjects_from_dataset(
     ids: Sequence[str],
     class_names: Sequence[str],
     *,
-    per_class: int,
+    per_class: int | None,
     seed: int,
     masks: MaskFiles | None = None,
     log: Callable[[str], object] = print,
@@ -100,7 +102,7 @@ def subjects_from_dataset(
       dataset: the images.
       ids: to choose from, e.g. the test split's.
       class_names: the network's, which must include the data's.
-      per_class: at least 1.
+      per_class: at least 1; None takes all.
       seed: of the choice.
       masks: lesion masks; None takes those that come with the data, if any.
       log: called with a line for each class that has too few images, and with the number of
@@ -110,7 +112,7 @@ def subjects_from_dataset(
       UserError: `per_class` is below 1, a class is unknown to the network, or the folder has no
         mask of any image.
     """
-    if per_class < 1:
+    if per_class is not None and per_class < 1:
         raise UserError(f"per_class is {per_class}; ask for at least 1")
     if unknown := sorted(set(dataset.class_names) - set(class_names)):
         raise UserError(
@@ -125,7 +127,7 @@ def subjects_from_dataset(
     subjects = []
     for label, name in enumerate(dataset.class_names):
         of_class = [id for id in ids if dataset.examples[dataset.index_of(id)].label == label]
-        if len(of_class) < per_class:
+        if per_class is not None and len(of_class) < per_class:
             log(f"class {name} has only {len(of_class)} of the {per_class} images asked for")
         subjects += [
             Subject(id, name, partial(dataset.read, dataset.index_of(id)), files.of(id))

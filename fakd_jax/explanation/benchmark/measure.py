@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float, Float32
 
+from fakd_jax.explanation.benchmark.metrics import METRICS
 from fakd_jax.explanation.quality.faithfulness import deletion_insertion
 from fakd_jax.explanation.quality.fidelity import HeldOut, local_fidelity, predict_held_out
 from fakd_jax.explanation.quality.localisation import background_share, localisation_of
@@ -28,7 +29,8 @@ class ImageContext:
       probabilities: the network's prediction.
       class_index: the explained class, the predicted one.
       seed: of the first run of each method; further runs take the seeds after it.
-      held_out: predictions for perturbations that no method was fitted to.
+      held_out: predictions for perturbations that no method was fitted to; None if only
+        localisation is measured.
       lesion: the lesion's mask, not empty; None where it is unknown.
       correct: whether the predicted class is the true one; False where that is unknown.
     """
@@ -37,7 +39,7 @@ class ImageContext:
     probabilities: Float32[np.ndarray, " C"]
     class_index: int
     seed: int
-    held_out: HeldOut
+    held_out: HeldOut | None
     lesion: Bool[np.ndarray, "H W"] | None
     correct: bool
 
@@ -50,11 +52,14 @@ class Protocol:
       seeds: runs of a method that draws at random, at least 2.
       top: how many superpixels count as the top.
       reinitialised: copies of the network with all weights re-initialised, each from its own seed.
+      localisation_only: whether one run of each method is compared with the lesion, and nothing
+        else is measured: a fraction of the time.
     """
 
     seeds: int
     top: int
     reinitialised: Sequence[Network]
+    localisation_only: bool = False
 
 
 def image_context(
@@ -63,8 +68,10 @@ def image_context(
     seed: int,
     lesion: Bool[np.ndarray, "H W"] | None,
     true_class: str | None,
+    *,
+    perturbed: bool = True,
 ) -> ImageContext:
-    """Runs the network on an image and on its held-out perturbations."""
+    """Runs the network on an image and, if `perturbed`, on its held-out perturbations."""
     probabilities = network.predict_proba(scene.image[None])[0]
     class_index = int(probabilities.argmax())
     return ImageContext(
@@ -72,7 +79,7 @@ def image_context(
         probabilities=probabilities,
         class_index=class_index,
         seed=seed,
-        held_out=predict_held_out(scene, network, seed),
+        held_out=predict_held_out(scene, network, seed) if perturbed else None,
         lesion=lesion,
         correct=network.class_names[class_index] == true_class,
     )
@@ -88,9 +95,17 @@ def measure(
       :data:`~fakd_jax.explanation.benchmark.metrics.METRICS`, `randomisation`, `curves`,
       `intervals`, `fit_r2`, `num_samples`, `estimated_jaccard` (the method's own estimate from its
       first run), `feature_map`, `completeness` and `weights`. A deterministic method has neither
-      stability nor intervals.
+      stability nor intervals; what is not measured is None.
     """
     scene, class_index = context.scene, context.class_index
+    if protocol.localisation_only or context.held_out is None:
+        alone = explainer.explain(scene, network, class_index, context.seed)
+        unmeasured = dict.fromkeys(metric.key for metric in METRICS)
+        return alone, {
+            "metrics": unmeasured | _places(alone, context),
+            **dict.fromkeys(("randomisation", "curves", "intervals")),
+            **_facts(alone),
+        }
     seeds = range(context.seed, context.seed + (protocol.seeds if explainer.seeded else 1))
     runs = [explainer.explain(scene, network, class_index, seed) for seed in seeds]
     first = runs[0]
@@ -112,8 +127,7 @@ def measure(
             "local_fidelity": local_fidelity(context.held_out, first),
             "dependence": randomisation.dependence if randomisation else None,
             "randomised_correlation": randomisation.similarity if randomisation else None,
-            **_localisation(first.attribution, context),
-            "background": background_share(first.attribution, scene.foreground),
+            **_places(first, context),
         },
         "randomisation": asdict(randomisation) if randomisation else None,
         "curves": {
@@ -124,14 +138,23 @@ def measure(
         "intervals": {"low": stability.low.tolist(), "high": stability.high.tolist()}
         if explainer.seeded
         else None,
-        "fit_r2": first.fit.r2 if first.fit else None,
-        "num_samples": first.sampling.num_samples if first.sampling else None,
-        "estimated_jaccard": first.sampling.jaccard if first.sampling else None,
-        "feature_map": asdict(first.feature_map) if first.feature_map else None,
-        "completeness": asdict(first.completeness) if first.completeness else None,
-        "weights": first.weights.tolist(),
+        **_facts(first),
     }
     return first, cell
+
+
+def _facts(explanation: Explanation) -> dict[str, Any]:
+    """What a method says about its own explanation."""
+    fit, sampling = explanation.fit, explanation.sampling
+    feature_map, completeness = explanation.feature_map, explanation.completeness
+    return {
+        "fit_r2": fit.r2 if fit else None,
+        "num_samples": sampling.num_samples if sampling else None,
+        "estimated_jaccard": sampling.jaccard if sampling else None,
+        "feature_map": asdict(feature_map) if feature_map else None,
+        "completeness": asdict(completeness) if completeness else None,
+        "weights": explanation.weights.tolist(),
+    }
 
 
 def _randomisation(
@@ -151,10 +174,14 @@ def _randomisation(
     return randomisation_of(weights, np.stack(reinitialised))
 
 
-def _localisation(
-    attribution: Float[np.ndarray, "H W"], context: ImageContext
-) -> dict[str, float | None]:
-    """Undefined for a wrong prediction: evidence for another class need not lie in the lesion."""
-    if context.lesion is None or not context.correct:
-        return {"pointing": None, "dice": None, "mass_in_mask": None}
-    return {**localisation_of(attribution, context.lesion)}
+def _places(explanation: Explanation, context: ImageContext) -> dict[str, float | None]:
+    """Where the evidence lies.
+
+    In the lesion or not is undefined for a wrong prediction: evidence for another class need not
+    lie there.
+    """
+    attribution = explanation.attribution
+    in_lesion: dict[str, float | None] = {"pointing": None, "dice": None, "mass_in_mask": None}
+    if context.lesion is not None and context.correct:
+        in_lesion = {**localisation_of(attribution, context.lesion)}
+    return {**in_lesion, "background": background_share(attribution, context.scene.foreground)}

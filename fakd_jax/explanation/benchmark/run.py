@@ -19,6 +19,7 @@ from fakd_jax.explanation.benchmark.cases import is_degenerate
 from fakd_jax.explanation.benchmark.cells import CELLS, fingerprint, load_cell, save_cell
 from fakd_jax.explanation.benchmark.code import measured_by
 from fakd_jax.explanation.benchmark.measure import ImageContext, Protocol, image_context, measure
+from fakd_jax.explanation.benchmark.metrics import measured
 from fakd_jax.explanation.benchmark.summary import ALL, summarise
 from fakd_jax.explanation.files import decision_record, folder_names, json_bytes, require_utf8
 from fakd_jax.explanation.report.attribution import overlay
@@ -56,6 +57,8 @@ class Plan:
       reinitialisations: networks with re-initialised weights to compare with; 0 for none.
       top: how many superpixels count as the top.
       seed: everything random is derived from it.
+      localisation_only: see :class:`~fakd_jax.explanation.benchmark.measure.Protocol`; then nothing
+        is re-initialised, whatever `reinitialisations` says.
     """
 
     methods: Sequence[Explainer]
@@ -65,6 +68,7 @@ class Plan:
     reinitialisations: int = 2
     top: int = 3
     seed: int = 0
+    localisation_only: bool = False
 
     def __post_init__(self) -> None:
         controls = {control.name for control in self.controls}
@@ -83,6 +87,7 @@ class Plan:
             "reinitialisations": self.reinitialisations,
             "top": self.top,
             "seed": self.seed,
+            "localisation_only": self.localisation_only,
         }
 
 
@@ -105,10 +110,11 @@ class _Benchmark:
         """The protocol of all cells; networks are re-initialised when the first cell needs them."""
         reinitialise, plan = self.network.reinitialise, self.plan
         networks = []
-        if reinitialise is not None:
+        if reinitialise is not None and not plan.localisation_only:
             seeds = range(plan.seed, plan.seed + plan.reinitialisations)
             networks = [reinitialise(seed, self.typical) for seed in seeds]
-        return Protocol(plan.seeds, plan.top, [network.in_batches() for network in networks])
+        reinitialised = [network.in_batches() for network in networks]
+        return Protocol(plan.seeds, plan.top, reinitialised, plan.localisation_only)
 
     @cached_property
     def identity(self) -> dict[str, Any]:
@@ -120,9 +126,9 @@ class _Benchmark:
             "network": dict(self.network.provenance),
             "class_names": list(self.network.class_names),
             "scene": plan.scene_builder.settings(),
-            "protocol": [plan.seeds, plan.top],
+            "protocol": "localisation" if plan.localisation_only else [plan.seeds, plan.top],
             "reinitialised": [plan.reinitialisations, plan.seed, sha256_of_array(self.typical)]
-            if plan.reinitialisations
+            if plan.reinitialisations and not plan.localisation_only
             else None,
         }
 
@@ -155,7 +161,14 @@ class _Benchmark:
             if stored is None:
                 if context is None:
                     scene = self.plan.scene_builder.scene(image, seed)
-                    context = image_context(scene, self.network, seed, lesion, subject.true_class)
+                    context = image_context(
+                        scene,
+                        self.network,
+                        seed,
+                        lesion,
+                        subject.true_class,
+                        perturbed=not self.plan.localisation_only,
+                    )
                 explanation, metrics = measure(explainer, context, self.network, self.protocol)
                 names = self.network.class_names
                 cell = {
@@ -207,7 +220,8 @@ def run_benchmark(
       The content of `benchmark.json`.
 
     Raises:
-      UserError: an unreadable image or mask, an unsuitable name, or an unwritable output.
+      UserError: an unreadable image or mask, an unsuitable name, an unwritable output, or nothing
+        that can be measured.
     """
     ids = [subject.id for subject in subjects]
     require_utf8(ids)
@@ -229,6 +243,11 @@ def run_benchmark(
         "data": dict(data) if data is not None else None,
         **summarise(cells, list(config["methods"]), list(config["controls"]), groups=groups),
     }
+    if not measured(report["rows"]):
+        raise UserError(
+            f"nothing can be measured on these {len(subjects):,} images: every explanation is "
+            "empty, or no prediction is right; give other images"
+        )
     plot_benchmark(report, output / BENCHMARK_FIGURE_FILE)
     write_gallery(report, cells, output, folders)
     for name, text in {

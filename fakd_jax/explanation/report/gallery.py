@@ -72,6 +72,8 @@ def write_gallery(
     """
     cases = worst_first(cases_of(cells, report["methods"], report["controls"]))
     for case in cases:
+        if any(cell["curves"] is None for cell in case.cells.values()):
+            continue  # not measured
         curves = compact_png(draw_curves(case.cells, case.controls))
         write_whole(output / CELLS / folders[case.facts["id"]] / "curves.png", curves)
     write_pages(output, _pages(report, cases, folders))

@@ -305,3 +305,19 @@ def test_unsuitable_masks_are_refused(subjects: list[Subject], tmp_path: Path) -
         run_benchmark(
             [replace(subjects[0], masks=(mask,))], a_network(), a_plan(), tmp_path / "out"
         )
+
+
+def test_localisation_alone_is_the_first_run_of_the_whole_benchmark(
+    subjects: list[Subject], finished: Path, tmp_path: Path
+) -> None:
+    run_benchmark(subjects, a_network(), a_plan(localisation_only=True), tmp_path)
+    whole, alone = (
+        json.loads((folder / "benchmark.json").read_text()) for folder in (finished, tmp_path)
+    )
+    places = ("pointing", "dice", "mass_in_mask", "background")
+    assert len(whole["rows"]) == len(alone["rows"])
+    for row, expected in zip(alone["rows"], whole["rows"], strict=True):
+        for key, value in row["metrics"].items():
+            assert value == expected["metrics"][key] if key in places else value["n"] == 0
+    assert not any(path.name == "curves.png" for path in tmp_path.rglob("*"))
+    assert "curves.png" not in (tmp_path / "gallery.html").read_text(encoding="utf-8")
