@@ -94,12 +94,13 @@ class KeyTable:
         """The row of one of our paths, None if no row has it."""
         if path in self._by_path:
             return self._by_path[path]
-        return next((row for row in self._templates if row.key_of(path) is not None), None)
+        alike = self._templates_by_path.get(_outline(path), ())
+        return next((row for row in alike if row.key_of(path) is not None), None)
 
     def rows_of(self, key: str) -> list[Row]:
         """The rows that a key belongs to; more than one where the table is ambiguous."""
-        templates = [row for row in self._templates if row.matches(key)]
-        return [*self._by_key.get(key, ()), *templates]
+        alike = self._templates_by_key.get(_outline(key), ())
+        return [*self._by_key.get(key, ()), *(row for row in alike if row.matches(key))]
 
     def share(self, keys: Iterable[str], paths: Collection[str]) -> float:
         """The share of a network's paths that have a key of this table among those given.
@@ -125,8 +126,21 @@ class KeyTable:
         return None
 
     @functools.cached_property
-    def _templates(self) -> list[Row]:
-        return [row for row in self.rows if "{" in row.key]
+    def _templates_by_key(self) -> dict[str, list[Row]]:
+        """The rows with fields by the outline of their keys: a key is tried on few of them."""
+        rows: dict[str, list[Row]] = {}
+        for row in self.rows:
+            if "{" in row.key:
+                rows.setdefault(_outline(row.key), []).append(row)
+        return rows
+
+    @functools.cached_property
+    def _templates_by_path(self) -> dict[str, list[Row]]:
+        rows: dict[str, list[Row]] = {}
+        for row in self.rows:
+            if "{" in row.key and row.path is not None:
+                rows.setdefault(_outline(row.path), []).append(row)
+        return rows
 
     @functools.cached_property
     def _by_key(self) -> dict[str, list[Row]]:
@@ -196,6 +210,15 @@ def _with_leading(value: np.ndarray, count: int) -> np.ndarray:
         return value.reshape((1,) * count + value.shape)
     removable = value.shape[:-count] == (1,) * -count
     return value.reshape(value.shape[-count:]) if removable else value
+
+
+def _outline(text: str) -> str:
+    """A key or template with one sign for each number or field: what both have in common.
+
+    >>> _outline("layer{stage}.{block}.conv1.weight") == _outline("layer4.10.conv2.weight")
+    True
+    """
+    return re.sub(r"(?:\d|\{\w+\})+", "#", text)
 
 
 @functools.cache
