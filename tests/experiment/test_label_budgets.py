@@ -59,6 +59,7 @@ def test_every_epoch_has_the_steps_of_all_images(quarter):
             assert record["accuracy"] * 8 == pytest.approx(round(record["accuracy"] * 8))
 
 
+@pytest.mark.slow
 def test_a_student_of_labels_alone_learns_from_the_labelled_images(run, tmp_path, quarter):
     result = run("student", tmp_path, **QUARTER, **{"cross_entropy.class_weights": "balanced"})
     assert split_of(tmp_path) == split_of(quarter[0])
@@ -94,9 +95,8 @@ def test_other_labels_of_the_unlabelled_images_give_the_same_networks(
     assert_same_weights(other.student, result.student)
 
 
-@pytest.mark.parametrize(
-    ("phase", "step"), [("student", 6), pytest.param("teacher", 6, marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize(("phase", "step"), [("student", 6), ("teacher", 6)])
 def test_an_interrupted_run_is_resumed_exactly(phase, step, run, quarter, tmp_path, interrupt):
     if phase == "student":
         shutil.copytree(quarter[0], tmp_path, dirs_exist_ok=True)
