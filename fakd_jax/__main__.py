@@ -19,6 +19,7 @@ COMMANDS = {
     "study": ("fakd_jax.study.__main__", "train every method over seeds and splits, and compare"),
     "convert": ("fakd_jax.convert.__main__", "turn PyTorch weights into a checkpoint"),
     "export": ("fakd_jax.export.__main__", "write a checkpoint for other software"),
+    "serve": ("fakd_jax.serve", "a web page and JSON for single images"),
     "check": ("fakd_jax.check", "verify the checkpoints and records in a folder"),
 }
 

@@ -50,6 +50,16 @@ def overlay(
     return tinted if mask is None else _outlined(tinted, _nearest(mask, height, width))
 
 
+def heat(attribution: Float[np.ndarray, "H W"]) -> UInt8[np.ndarray, "H W 4"]:
+    """What :func:`overlay` puts over an image, as RGBA: for a viewer who sets the opacity.
+
+    The alpha channel is the strength, 255 from the 99th percentile on.
+    """
+    colour = np.where((attribution > 0)[..., None], FOR_COLOUR, AGAINST_COLOUR)
+    alpha = np.rint(255 * _strength(attribution))[..., None]
+    return np.concatenate([colour, alpha], axis=-1).astype(np.uint8)
+
+
 def _strength(attribution: Float[np.ndarray, "H W"]) -> Float[np.ndarray, "H W"]:
     """Magnitudes in [0, 1]; 1 from the 99th percentile of those above 0."""
     magnitude = np.abs(attribution)

@@ -1,0 +1,184 @@
+"""What the service answers: a prediction, an explanation, and what neither of them says."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float, UInt8
+
+from fakd_jax.data.appearance import Appearance
+from fakd_jax.data.preprocessing import resize
+from fakd_jax.errors import UserError
+from fakd_jax.explanation.api import ImageExplanation, explain_image
+from fakd_jax.explanation.methods.registry import METHODS
+from fakd_jax.explanation.report.attribution import heat
+from fakd_jax.explanation.report.figure import describe_reliability
+from fakd_jax.inference.adapter import weights_sha256
+from fakd_jax.inference.predictor import Predictor, softmax
+from fakd_jax.runs.decision import Decision, find_decision
+
+EXPLANATION_METHODS = tuple(METHODS)
+QUICK_METHODS = ("occlusion", "hires-cam", "grad-cam")
+"""Those that answer within seconds come first on the page."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the network says of an image.
+
+    Attributes:
+      probabilities: by class, after temperature scaling where a temperature is known.
+      prediction: the most probable class.
+      abstained: whether the network is too uncertain to answer; None if no threshold is known.
+      calibrated: whether a temperature is known.
+      unlike: how the image differs from the training images; "" if it does not, None if unknown.
+    """
+
+    probabilities: Mapping[str, float]
+    prediction: str
+    abstained: bool | None
+    calibrated: bool
+    unlike: str | None
+
+    @property
+    def sentence(self) -> str:
+        """For a reader: what the answer says, and what it does not."""
+        share = f"{100 * self.probabilities[self.prediction]:.1f} %"
+        if self.abstained:
+            text = f"Not sure: {self.prediction} is the most probable class, at {share}, but that "
+            text += "is below what the network needs for an answer."
+        else:
+            text = f"The network's answer is {self.prediction}, at {share}."
+        if self.unlike:
+            text += f" This image is not like the training images ({self.unlike}): do not rely on "
+            text += "the answer."
+        if not self.calibrated:
+            text += " These probabilities are not calibrated."
+        return text
+
+
+@dataclass(frozen=True)
+class Explained:
+    """Where an explanation sees evidence, over the image at its own size.
+
+    Attributes:
+      heat: RGBA of the image's size: orange speaks for the class, blue against it.
+      method: its name.
+      target: the class.
+      sentence: for a reader.
+    """
+
+    heat: UInt8[np.ndarray, "H W 4"]
+    method: str
+    target: str
+    sentence: str
+
+
+class Service:
+    """A network with all that answering needs; one computation at a time.
+
+    Attributes:
+      predictor: the network, of float32.
+      decision: its temperature and threshold.
+    """
+
+    def __init__(self, predictor: Predictor) -> None:
+        """Wraps an opened network.
+
+        Raises:
+          UserError: the settings stored with it are damaged.
+        """
+        self.predictor = predictor
+        found = find_decision(predictor.checkpoint, predictor.metadata, self.weights)
+        self.decision = found or Decision()
+        self._appearance = Appearance.of_training(predictor.metadata)
+        self._lock = threading.Lock()
+
+    @classmethod
+    def open(cls, checkpoint: Path | str) -> Service:
+        """Opens a checkpoint or bundle, to answer single images in float32.
+
+        Raises:
+          UserError: see :meth:`Predictor.from_checkpoint`.
+        """
+        return cls(Predictor.from_checkpoint(checkpoint, batch_size=16, dtype="float32"))
+
+    @cached_property
+    def weights(self) -> str:
+        """The digest of the network's weights."""
+        return weights_sha256(self.predictor)
+
+    def warm_up(self) -> None:
+        """Compiles what a prediction needs, so that the first one is not slow."""
+        side = self.predictor.preprocessing.image_size
+        self.answer(np.zeros((side, side, 3), np.uint8))
+
+    def answer(self, picture: UInt8[np.ndarray, "H W 3"]) -> Answer:
+        """Predicts the class of an image."""
+        predictor, decision = self.predictor, self.decision
+        small = resize(picture, predictor.preprocessing.image_size)
+        with self._lock:
+            logits = predictor.logits_of_batch(small[None])
+        probabilities = softmax(logits / (decision.temperature or 1.0))[0]
+        names = predictor.class_names
+        threshold = decision.reject_threshold
+        confidence = float(softmax(logits)[0].max())
+        known = self._appearance
+        return Answer(
+            dict(zip(names, map(float, probabilities), strict=True)),
+            names[int(probabilities.argmax())],
+            None if threshold is None else confidence < threshold,
+            decision.temperature is not None,
+            None if known is None else known.difference(small),
+        )
+
+    def explain(
+        self, picture: UInt8[np.ndarray, "H W 3"], method: str, target: str | None
+    ) -> Explained:
+        """Explains one class of an image.
+
+        Args:
+          picture: the image.
+          method: one of `EXPLANATION_METHODS`.
+          target: a class; None for the predicted one.
+
+        Raises:
+          UserError: an unknown method or class.
+        """
+        if method not in EXPLANATION_METHODS:
+            known = ", ".join(EXPLANATION_METHODS)
+            raise UserError(f"unknown method {method!r}; choose one of {known}")
+        with self._lock:
+            made = explain_image(self.predictor, picture, method=method, target=target)
+        height, width = picture.shape[:2]
+        return Explained(
+            heat(_enlarged(made.attribution, height, width)),
+            method,
+            made.target,
+            _sentence(made),
+        )
+
+
+def _enlarged(
+    attribution: Float[np.ndarray, "S S"], height: int, width: int
+) -> Float[np.ndarray, "{height} {width}"]:
+    """An attribution at the size of the image that was resized for the network."""
+    from PIL import Image
+
+    picture = Image.fromarray(attribution.astype(np.float32))
+    return np.asarray(picture.resize((width, height), Image.Resampling.NEAREST))
+
+
+def _sentence(made: ImageExplanation) -> str:
+    """What an explanation shows and does not show."""
+    text = (
+        f"Orange speaks for {made.target}, blue against it, by {made.method}: what the network "
+        "used near this image, not where a tumour is."
+    )
+    remark = describe_reliability(made)
+    return f"{text} {remark[:1].upper()}{remark[1:]}." if remark else text
