@@ -30,6 +30,7 @@ FIGURES = {
     "reliability.png",
     "risk_coverage.png",
     "roc.png",
+    "precision_recall.png",
     "curves.png",
 }
 REPORT = {"metrics.json", "table2.txt", "report.html"} | TABLES | FIGURES
