@@ -65,7 +65,7 @@ def make_parser() -> CommandParser:
     add("--superpixels", type=int, metavar="N", help="approximate number for slic [48]")
     add("--hide", metavar="HOW", help="infill of hidden superpixels: mean, blur or inpaint [blur]")
     add("--whole-image", action="store_true", help="include the background around the head")
-    figures = "leave out figure.png, overlay.png and heat.*, most of the space and time"
+    figures = "leave out figure.png, overlay.png and attribution_original.*"
     add("--no-figures", action="store_true", help=figures)
     restart = "explain all images again where --output has explanations by other settings"
     add("--restart", action="store_true", help=restart)

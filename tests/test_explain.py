@@ -81,13 +81,12 @@ def test_image_files_are_explained_into_the_workdir(
 def test_a_class_and_a_contrast_are_explained_in_float32(workdir: Path, tmp_path: Path) -> None:
     image = write_image(tmp_path / "a.png", 1)
     flags = ["--checkpoint", workdir, "--image", image, *QUICK, "--no-figures"]
+    records = []
     for name, rule in (("one", "notumor"), ("two", "glioma:notumor")):
         assert run(*flags, "--class", rule, "--output", tmp_path / name) == 0
-    one, two = (
-        json.loads((tmp_path / name / "a" / "explanation.json").read_text())
-        for name in ("one", "two")
-        if (tmp_path / name / "a").is_dir() or pytest.fail(str(list((tmp_path / name).iterdir())))
-    )
+        (entry,) = listed(tmp_path / name)
+        records.append(json.loads((tmp_path / name / entry["explanation"]).read_text()))
+    one, two = records
     assert (one["explained_class"], one["contrast_class"]) == ("notumor", None)
     assert (two["explained_class"], two["contrast_class"]) == ("glioma", "notumor")
     assert (one["config"]["score"], two["config"]["score"]) == ("probability", "log-odds")

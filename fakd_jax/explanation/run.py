@@ -39,8 +39,8 @@ from fakd_jax.runs.files import (
     ATTRIBUTION_FILE,
     EXPLANATION_FIGURE_FILE,
     EXPLANATION_FILE,
-    HEAT_FILE,
-    HEAT_LAYER_FILE,
+    ORIGINAL_ATTRIBUTION_FILE,
+    ORIGINAL_LAYER_FILE,
     OVERLAY_FILE,
     SEGMENTS_FILE,
     THUMBNAIL_FILE,
@@ -54,7 +54,7 @@ _LISTED = (
     *("fidelity_r2", "evidence_in_top", "reading"),
 )
 """What an entry of the list takes from the record."""
-PICTURES = (EXPLANATION_FIGURE_FILE, OVERLAY_FILE, HEAT_LAYER_FILE, HEAT_FILE)
+PICTURES = (EXPLANATION_FIGURE_FILE, OVERLAY_FILE, ORIGINAL_LAYER_FILE, ORIGINAL_ATTRIBUTION_FILE)
 """What `figures` decides on: all files whose size grows with the original image."""
 
 
@@ -81,9 +81,10 @@ def explain_images(
     under `output` with `thumbnail.png`, `segments.png` (label map, 16 bits: 0 is background,
     superpixel s is s + 1), for methods that weigh pixels `attribution.npy` (float32 ``[S, S]``),
     and `explanation.json`; unless `figures` is off, `figure.png` and, at the size and aspect of the
-    original ``[H, W]``, `heat.npy` (the attribution, float32), `heat.png` (its colours, RGBA) and
-    `overlay.png` (these over the image). Files are replaced whole and `explanation.json` is removed
-    first and written last: after an interruption, a folder that has it is complete.
+    original ``[H, W]``, `attribution_original.npy` (float32), `attribution_original.png` (its
+    colours, RGBA) and `overlay.png` (these over the image). Files are replaced whole and
+    `explanation.json` is removed first and written last: after an interruption, a folder that has
+    it is complete.
 
     Then a line is appended to `output/explanations.jsonl`. Images listed there are not explained
     again, unless a loose file has changed since, so that an interrupted call is continued by
@@ -209,11 +210,11 @@ def _write(
     """Writes the files of one image."""
     remove(folder / EXPLANATION_FILE)
     if figures:
-        heat = explanation.attribution_of_original()
+        attribution = explanation.attribution_of_original()
         write_whole(folder / EXPLANATION_FIGURE_FILE, _figure(record, explanation))
         write_whole(folder / OVERLAY_FILE, png_bytes(explanation.overlay()))
-        write_whole(folder / HEAT_LAYER_FILE, png_bytes(layer(heat)))
-        write_whole(folder / HEAT_FILE, array_bytes(heat))
+        write_whole(folder / ORIGINAL_LAYER_FILE, png_bytes(layer(attribution)))
+        write_whole(folder / ORIGINAL_ATTRIBUTION_FILE, array_bytes(attribution))
     else:
         for name in PICTURES:
             remove(folder / name)

@@ -77,7 +77,7 @@ def test_equal_runs_write_equal_bytes_and_another_seed_other_weights(tmp_path: P
     assert first == run(tmp_path / "b", subjects(1), figures=True)
     other = run(tmp_path / "c", subjects(1), seed=1)
     assert record_of(first)["weights"] != record_of(other)["weights"]
-    pictures = {"figure.png", "overlay.png", "heat.png", "heat.npy"}
+    pictures = {"figure.png", "overlay.png", "attribution_original.png", "attribution_original.npy"}
     names = {"explanation.json", "segments.png", "thumbnail.png"} | pictures
     files = {f"Testing_bright_1/{name}" for name in names}
     common = {"settings.json", "explanations.jsonl", "index.html", ".lock"}
@@ -87,12 +87,12 @@ def test_equal_runs_write_equal_bytes_and_another_seed_other_weights(tmp_path: P
 
 def test_attribution_of_the_original_has_its_size_and_makes_the_overlay(tmp_path: Path) -> None:
     files = run(tmp_path, subjects(1), figures=True)
-    heat = np.load(io.BytesIO(files["Testing_bright_1/heat.npy"]))
+    attribution = np.load(io.BytesIO(files["Testing_bright_1/attribution_original.npy"]))
     weights = record_of(files)["weights"]
-    assert heat.shape == (40, 48)
-    assert set(np.unique(heat)) <= set(np.float32([*weights, 0]))
+    assert attribution.shape == (40, 48)
+    assert set(np.unique(attribution)) <= set(np.float32([*weights, 0]))
     original = Image.fromarray(subjects(1)[0].read()).convert("RGBA")
-    with Image.open(io.BytesIO(files["Testing_bright_1/heat.png"])) as layer:
+    with Image.open(io.BytesIO(files["Testing_bright_1/attribution_original.png"])) as layer:
         laid = np.asarray(Image.alpha_composite(original, layer).convert("RGB")).astype(int)
     with Image.open(io.BytesIO(files["Testing_bright_1/overlay.png"])) as overlay:
         assert np.abs(laid - np.asarray(overlay)).max() <= 2
