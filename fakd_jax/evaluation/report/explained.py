@@ -13,13 +13,15 @@ if TYPE_CHECKING:
     from fakd_jax.inference.predictor import Predictor
 
 MISTAKES_EXPLAINED = 6
-METHOD = "hires-cam"
+METHOD, OPTIONS = "occlusion", {"window": 1 / 5}
+"""Of the methods that take about a second per image, the one that orders the evidence best, by
+insertion less deletion on a student's mistakes; its default windows take three times as long."""
 
 
 def explain_mistakes(predictor: Predictor, mistakes: Sequence[Mistake], most: int) -> list[Mistake]:
     """Adds to the first mistakes what speaks for the wrong class rather than the true one.
 
-    By HiRes-CAM, which takes two gradients per image, and in float32.
+    By occlusion, at most 82 predictions per image, and in float32.
 
     Args:
       predictor: that made the mistakes.
@@ -35,7 +37,7 @@ def explain_mistakes(predictor: Predictor, mistakes: Sequence[Mistake], most: in
     from fakd_jax.explanation.target import TargetRule
     from fakd_jax.inference.adapter import network_of
 
-    network, explainer = network_of(predictor.in_float32()), create_explainer(METHOD)
+    network, explainer = network_of(predictor.in_float32()), create_explainer(METHOD, **OPTIONS)
     for index, mistake in enumerate(explained):
         found = explain_prepared(
             network,

@@ -6,7 +6,12 @@ import numpy as np
 import pytest
 
 from fakd_jax.evaluate import make_parser
-from fakd_jax.evaluation.report.explained import METHOD, MISTAKES_EXPLAINED, explain_mistakes
+from fakd_jax.evaluation.report.explained import (
+    METHOD,
+    MISTAKES_EXPLAINED,
+    OPTIONS,
+    explain_mistakes,
+)
 from fakd_jax.evaluation.report.mistakes import Mistake
 from fakd_jax.explanation import explain_image
 from tests.tiny import tiny_predictor
@@ -25,7 +30,8 @@ def test_the_first_are_explained_as_the_library_does() -> None:
     first, second, third = explain_mistakes(predictor, wrong, 2)
     assert third is wrong[2]
     for mistake in (first, second):
-        expected = explain_image(predictor, mistake.image, method=METHOD, target=2, contrast=0)
+        contrast = {"target": 2, "contrast": 0}
+        expected = explain_image(predictor, mistake.image, method=METHOD, **contrast, **OPTIONS)
         assert mistake.explanation is not None
         np.testing.assert_array_equal(mistake.explanation.picture, expected.overlay())
         assert mistake.explanation.reading == expected.reading()
