@@ -22,6 +22,7 @@ from fakd_jax.explanation.journal import open_journal
 from fakd_jax.explanation.methods.lime import LimeExplainer
 from fakd_jax.explanation.methods.rise import RiseExplainer
 from fakd_jax.explanation.report import index
+from fakd_jax.explanation.report.reading import NOT_SHOWN
 from fakd_jax.explanation.run import explain_images
 from fakd_jax.explanation.scene.builder import PAPER
 from fakd_jax.explanation.subjects import Subject
@@ -391,6 +392,14 @@ def test_pages_link_to_pictures_beside_them(
     assert "WRONG" in pages["index-3.html"]
     fewer = run(tmp_path, [hostile], restart=True)
     assert [name for name in fewer if name.endswith(".html")] == ["index.html"]
+
+
+def test_a_page_of_contrasts_names_both_classes_and_links_to_the_overlays(tmp_path: Path) -> None:
+    files = run(tmp_path, subjects(1), rule=TargetRule("bright", "dark"), figures=True)
+    page = files["index.html"].decode()
+    assert "explains bright against dark" in page
+    assert NOT_SHOWN in page
+    assert f'href="{listed(files)[0]["overlay"]}"' in page
 
 
 @pytest.mark.parametrize(("option", "value"), [("top", 0), ("seed", -1)])
