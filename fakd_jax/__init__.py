@@ -7,8 +7,8 @@ The public interface; everything is imported when it is first used:
 
 - `train(config, workdir, overrides)`: runs a config, as `fakd train` does.
 - `Predictor.from_checkpoint(path)`: opens a checkpoint; `.predict_proba(images)` predicts.
-- `explain(predictor, image, method=..., target=...)`: explains a prediction; the result has
-  `.attribution`, `.weights` and `.figure()`.
+- `explain(predictor, image, method=..., target=..., contrast=...)`: explains a prediction, also of
+  any function; the result has `.attribution`, `.weights`, `.figure()`, `.overlay()`, `.reading()`.
 - `evaluate(checkpoint)`: measures a checkpoint on a split and writes the report.
 - `create_model(name, num_classes=..., rngs=...)`: a network with random weights.
 - `load_state_dict(model, state_dict)`: puts PyTorch weights into a network.

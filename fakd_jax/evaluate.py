@@ -9,6 +9,7 @@ from fakd_jax.cli.checkpoint_flags import add_checkpoint_flags
 from fakd_jax.cli.runner import (
     CallableModule,
     CommandParser,
+    integer,
     run_command,
     shares,
     use_compilation_cache,
@@ -46,6 +47,8 @@ def make_parser() -> CommandParser:
         metavar="P,...",
         help=common,
     )
+    mistakes = "explain so many of the most confident mistakes in the report (default: %(default)s)"
+    add("--explain-mistakes", type=integer(0), default=6, metavar="N", help=mistakes)
     stress = "run `fakd stress` too, into stress/ in the output; the report has its summary"
     add("--stress", action="store_true", help=stress)
     return parser
@@ -63,7 +66,7 @@ def main(argv: list[str]) -> None:
         from fakd_jax.stress.run import stress_checkpoint
 
         output = flags.output and Path(flags.output) / STRESS_FOLDER
-        own = ("output", "compare", "specificities", "prevalences")
+        own = ("output", "compare", "specificities", "prevalences", "explain_mistakes")
         shared = {key: value for key, value in options.items() if key not in own}
         stress_checkpoint(output=output, **shared)
     evaluate_checkpoint(**options)

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from fakd_jax.explanation.result import Explainer
     from fakd_jax.explanation.scene.builder import SceneBuilder
     from fakd_jax.explanation.subjects import Subject
+    from fakd_jax.explanation.target import TargetRule
     from fakd_jax.inference.network import Network
     from fakd_jax.inference.predictor import Predictor
 
@@ -49,6 +50,8 @@ def make_parser() -> CommandParser:
     add("--split", choices=("test", "val", "train"), help="with --data [test]")
     add("--per-class", type=integer(1), metavar="N", help="with --data: images per class [1]")
     add("--method", nargs="+", metavar="NAME", help="[lime; with --benchmark: all]")
+    which = "class to explain: a name, predicted, runner-up or, with --data, true; A:B: A against B"
+    add("--class", dest="rule", metavar="A[:B]", help=f"{which} [predicted]")
     samples = "perturbations per image [LIME: until its top is stable]"
     add("--num-samples", type=int, metavar="N", help=samples)
     add("--max-samples", type=int, metavar="N", help="limit until LIME's top is stable [4000]")
@@ -62,7 +65,7 @@ def make_parser() -> CommandParser:
     add("--superpixels", type=int, metavar="N", help="approximate number for slic [48]")
     add("--hide", metavar="HOW", help="infill of hidden superpixels: mean, blur or inpaint [blur]")
     add("--whole-image", action="store_true", help="include the background around the head")
-    figures = "leave out figure.png, most of the space and time of many explanations"
+    figures = "leave out figure.png, overlay.png and attribution_original.*"
     add("--no-figures", action="store_true", help=figures)
     restart = "explain all images again where --output has explanations by other settings"
     add("--restart", action="store_true", help=restart)
@@ -82,6 +85,8 @@ def make_parser() -> CommandParser:
     add("--output", metavar="DIR", help="[explanation/ or benchmark/ in the workdir]")
     add("--seed", type=integer(0, 2**31 - 1), default=0, help="of all random choices [0]")
     add("--batch-size", type=integer(1), default=32, help="images per prediction batch [32]")
+    precision = "float32, or auto: bfloat16 on a GPU or TPU [float32]"
+    add("--dtype", choices=("float32", "bfloat16", "auto"), default="float32", help=precision)
     add("--cache-dir", metavar="DIR", help="folder of prepared data")
     return parser
 
@@ -93,6 +98,7 @@ def main(argv: list[str]) -> None:
     from fakd_jax.explanation.methods.registry import METHODS
     from fakd_jax.explanation.options import choose_explainers, choose_scene_builder
     from fakd_jax.explanation.subjects import require_readable, subjects_from_files
+    from fakd_jax.explanation.target import PREDICTED, TRUE, TargetRule
 
     scene_builder = choose_scene_builder(
         flags.preset,
@@ -116,7 +122,12 @@ def main(argv: list[str]) -> None:
     from fakd_jax.inference.predictor import Predictor
     from fakd_jax.runs.workdir import find_workdir
 
-    predictor = Predictor.from_checkpoint(flags.checkpoint, batch_size=flags.batch_size)
+    predictor = Predictor.from_checkpoint(
+        flags.checkpoint, batch_size=flags.batch_size, dtype=flags.dtype
+    )
+    rule = TargetRule.parse(flags.rule or PREDICTED, predictor.class_names)
+    if flags.image and TRUE in (rule.of, rule.against):
+        raise UserError("the true classes of --image are not known: name a class, or give --data")
     workdir = find_workdir(predictor.checkpoint)
     data = groups = None
     subjects = subjects_from_files(flags.image or [], predictor.preprocessing.pixels)
@@ -129,7 +140,7 @@ def main(argv: list[str]) -> None:
     if flags.benchmark:
         _benchmark(flags, subjects, network, explainers, scene_builder, output, data, groups)
     else:
-        _explain(flags, subjects, network, explainers[0], scene_builder, output, data)
+        _explain(flags, rule, subjects, network, explainers[0], scene_builder, output, data)
 
 
 def _warn_of_unlike(subjects: list[Subject], predictor: Predictor) -> None:
@@ -156,16 +167,17 @@ def _require_consistent(flags: argparse.Namespace) -> None:
     for name in ("masks", "class_map"):
         if getattr(flags, name) and not flags.data:
             raise UserError(f"--{name.replace('_', '-')} can only be used with --data")
-    explain_only = [name for name in ("no_figures", "restart") if getattr(flags, name)]
-    if explain_only and flags.benchmark:
-        names = ", ".join(f"--{name.replace('_', '-')}" for name in explain_only)
-        raise UserError(f"{names} cannot be used with --benchmark")
+    explain_only = {"--no-figures": flags.no_figures, "--restart": flags.restart}
+    explain_only["--class"] = flags.rule
+    if names := [name for name, value in explain_only.items() if value and flags.benchmark]:
+        raise UserError(f"{', '.join(names)} cannot be used with --benchmark")
     if not flags.benchmark and len(flags.method or []) > 1:
         raise UserError("give one --method; --benchmark compares several")
 
 
 def _explain(
     flags: argparse.Namespace,
+    rule: TargetRule,
     subjects: list[Subject],
     network: Network,
     explainer: Explainer,
@@ -185,6 +197,7 @@ def _explain(
             explainer,
             scene_builder,
             output,
+            rule=rule,
             top=flags.top,
             seed=flags.seed,
             data=data,

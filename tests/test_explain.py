@@ -78,6 +78,21 @@ def test_image_files_are_explained_into_the_workdir(
             assert figure.width == 1600
 
 
+def test_a_class_and_a_contrast_are_explained_in_float32(workdir: Path, tmp_path: Path) -> None:
+    image = write_image(tmp_path / "a.png", 1)
+    flags = ["--checkpoint", workdir, "--image", image, *QUICK, "--no-figures"]
+    records = []
+    for name, rule in (("one", "notumor"), ("two", "glioma:notumor")):
+        assert run(*flags, "--class", rule, "--output", tmp_path / name) == 0
+        (entry,) = listed(tmp_path / name)
+        records.append(json.loads((tmp_path / name / entry["explanation"]).read_text()))
+    one, two = records
+    assert (one["explained_class"], one["contrast_class"]) == ("notumor", None)
+    assert (two["explained_class"], two["contrast_class"]) == ("glioma", "notumor")
+    assert (one["config"]["score"], two["config"]["score"]) == ("probability", "log-odds")
+    assert one["checkpoint"]["dtype"] == "float32"
+
+
 def test_a_teacher_is_explained_beside_its_student(workdir: Path, tmp_path: Path) -> None:
     own = tmp_path / "run"
     shutil.copytree(workdir / "student", own / "student")
@@ -140,6 +155,10 @@ def test_some_test_images_of_each_class_are_explained(
         (["--image", "IMAGE", "--method", "grad-cam", "--layer", "features.99"], "features.0"),
         (["--image", "IMAGE", "--method", "lime-package"], "--preset paper"),
         (["--image", "IMAGE", "--hide", "black"], "black"),
+        (["--image", "IMAGE", "--class", "cat"], "glioma, notumor"),
+        (["--image", "IMAGE", "--class", "glioma:glioma"], "itself"),
+        (["--image", "IMAGE", "--class", "predicted:true"], "--data"),
+        (["--image", "IMAGE", "--class", "glioma", "--benchmark"], "--class"),
         (["--image", "IMAGE", "--seeds", "3"], "--benchmark"),
         (["--image", "IMAGE", "--restart", "--benchmark"], "--restart"),
         (["--image", "IMAGE", "--method", "lime", "--steps", "9"], "steps"),

@@ -23,6 +23,7 @@ from fakd_jax.data.dataset import ImageDataset
 from fakd_jax.reporting.images import png_size
 from fakd_jax.reporting.numbers import duration
 from fakd_jax.reporting.pages import render
+from fakd_jax.reporting.related import link_pages
 from fakd_jax.runtime.atomic_files import require_writable, write_whole
 from fakd_jax.runtime.mapping import HERE, Mapper
 
@@ -111,3 +112,4 @@ def _write(output: Path, dataset: ImageDataset, audit: Audit, findings: Findings
         approximate=audit.method == APPROXIMATE,
     )
     write_whole(output / REPORT_FILE, page)
+    link_pages(output / REPORT_FILE)

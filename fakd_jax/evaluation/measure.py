@@ -35,12 +35,14 @@ def measure(
         metrics = add_validation(
             metrics, predictions, collected.validation, negative, groups=groups
         )
+    units = independent_units(groups, len(predictions.ids))
     tumour = subsets = comparison = None
     if negative is not None:
         tumour = detection_metrics(
             predictions,
             list(names).index(negative),
             collected.validation,
+            units=units,
             specificities=specificities,
             prevalences=prevalences,
         )
@@ -52,7 +54,6 @@ def measure(
             rows = subset_rows(tested, names, negative, known, duplicates.training_ids)
         subsets = {"audit": duplicates.audit, "rows": rows}
     if collected.baseline is not None:
-        units = independent_units(groups, len(predictions.ids))
         comparison = compare_with_baseline(
             collected.baseline, predictions.ids, ~predictions.wrong, units
         )

@@ -10,6 +10,7 @@ from fakd_jax.evaluation.collect import collect
 from fakd_jax.evaluation.latency import measure_latency
 from fakd_jax.evaluation.measure import measure
 from fakd_jax.evaluation.provenance import describe_provenance
+from fakd_jax.evaluation.report.explained import MISTAKES_EXPLAINED
 from fakd_jax.evaluation.setup import open_predictor, open_setup, require_split
 from fakd_jax.evaluation.stress import find_stress
 from fakd_jax.evaluation.write import write_evaluation
@@ -36,6 +37,7 @@ def evaluate_checkpoint(
     specificities: Sequence[float] = SPECIFICITIES,
     prevalences: Sequence[float] = PREVALENCES,
     latency: bool = True,
+    explain_mistakes: int = MISTAKES_EXPLAINED,
     log: Callable[[str], object] = print,
 ) -> dict[str, Any]:
     """Evaluates a checkpoint on one split of the data and writes the report.
@@ -43,10 +45,11 @@ def evaluate_checkpoint(
     Writes `metrics.json`, `predictions.csv`, `images.csv`, `table2.txt`, `report.html`,
     `confusion_matrix.png`, `reliability.png` and `risk_coverage.png`; `val_predictions.csv` where
     the run's validation images are known; `duplicate_groups.csv` where the data was audited;
-    `roc.png` where there are images with and without a tumour; `curves.png` where the workdir has
-    `metrics.jsonl`. Of data that the network was not trained on, copies of images it has learnt
-    from are left out and listed in `copies_of_training.csv`. A stress test of the same network and
-    images in `stress/` (:mod:`fakd_jax.stress`) is summarised and linked to.
+    `roc.png` and `precision_recall.png` where there are images with and without a tumour;
+    `curves.png` where the workdir has `metrics.jsonl`. Of data that the network was not trained on,
+    copies of images it has learnt from are left out and listed in `copies_of_training.csv`. A
+    stress test of the same network and images in `stress/` (:mod:`fakd_jax.stress`) is summarised
+    and linked to.
 
     Args:
       checkpoint: a workdir (its best student), or any checkpoint in it.
@@ -73,6 +76,7 @@ def evaluate_checkpoint(
       specificities: at which the sensitivity for any tumour is reported.
       prevalences: of tumours, for which predictive values are reported.
       latency: whether to time the network.
+      explain_mistakes: how many of the most confident mistakes the report explains.
       log: called with lines for the user.
 
     Returns:
@@ -111,7 +115,7 @@ def evaluate_checkpoint(
         "latency": measure_latency(predictor) if latency else None,
         "provenance": provenance,
     }
-    table = write_evaluation(folder, setup, collected, metrics)
+    table = write_evaluation(folder, setup, collected, metrics, explain_mistakes)
     log(f"\n{table}")
     log(f"report: {folder} ({', '.join(sorted(path.name for path in folder.glob('[a-z]*.*')))})")
     return metrics

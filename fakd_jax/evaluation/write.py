@@ -14,6 +14,7 @@ from fakd_jax.evaluation.predictions_file import (
     groups_csv,
     predictions_csv,
 )
+from fakd_jax.evaluation.report.explained import explain_mistakes
 from fakd_jax.evaluation.report.mistakes import worst_mistakes
 from fakd_jax.evaluation.report.page import write_report
 from fakd_jax.evaluation.report.text import table2
@@ -31,9 +32,16 @@ from fakd_jax.runtime.atomic_files import remove, write_whole
 
 
 def write_evaluation(
-    folder: Path, setup: Setup, collected: Collected, metrics: Mapping[str, Any]
+    folder: Path, setup: Setup, collected: Collected, metrics: Mapping[str, Any], explained: int
 ) -> str:
     """Writes all files of an evaluation, each replaced atomically, and returns `table2.txt`.
+
+    Args:
+      folder: of the evaluation.
+      setup: the network and the images.
+      collected: what the metrics are computed from.
+      metrics: what `metrics.json` holds.
+      explained: how many mistakes to explain.
 
     Raises:
       UserError: a file cannot be written, or the workdir's records are damaged.
@@ -65,6 +73,7 @@ def write_evaluation(
         predictions.probabilities,
         duplicates=collected.duplicates.in_training if collected.duplicates else None,
     )
+    mistakes = explain_mistakes(setup.predictor, mistakes, explained)
     command = audit_command(setup.dataset.source, setup.cache_dir, setup.dataset.class_map)
     write_report(folder, metrics, mistakes, setup.workdir, audit_command=command)
     return table

@@ -14,9 +14,9 @@ from jaxtyping import Float, Int32
 from fakd_jax.explanation.scene.scene import Scene, mean_by_superpixel
 from fakd_jax.inference.network import Network
 
-Score = Literal["probability", "logit"]
-"""An output of the network for one class: its probability, or its logit, the value before softmax
-(not the log-odds, which also depend on the other classes' logits)."""
+Score = Literal["probability", "logit", "log-odds"]
+"""An output of the network for one class: its probability, or its logit, the value before softmax.
+Of a class rather than another (:mod:`fakd_jax.explanation.target`), their log-odds."""
 
 NEGLIGIBLE = 1e-6
 """Less than this is rounding: probabilities are float32, whose step near 1 is 6e-8."""

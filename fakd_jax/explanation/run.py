@@ -19,6 +19,7 @@ from fakd_jax.explanation.files import (
     require_utf8,
 )
 from fakd_jax.explanation.journal import open_journal
+from fakd_jax.explanation.report.attribution import layer
 from fakd_jax.explanation.report.figure import (
     describe_fit,
     describe_reliability,
@@ -26,24 +27,35 @@ from fakd_jax.explanation.report.figure import (
     shorten,
 )
 from fakd_jax.explanation.report.index import write_index
+from fakd_jax.explanation.report.reading import evidence_in_top
 from fakd_jax.explanation.report.thumbnails import thumbnail_of
 from fakd_jax.explanation.result import Explainer, Explanation
 from fakd_jax.explanation.scene.builder import SceneBuilder
 from fakd_jax.explanation.subjects import Subject
+from fakd_jax.explanation.target import TargetRule
 from fakd_jax.inference.network import Network
+from fakd_jax.reporting.images import png_bytes
 from fakd_jax.runs.files import (
     ATTRIBUTION_FILE,
     EXPLANATION_FIGURE_FILE,
     EXPLANATION_FILE,
+    ORIGINAL_ATTRIBUTION_FILE,
+    ORIGINAL_LAYER_FILE,
+    OVERLAY_FILE,
     SEGMENTS_FILE,
     THUMBNAIL_FILE,
 )
 from fakd_jax.runtime.atomic_files import remove, write_whole
 from fakd_jax.runtime.hashing import sha256
 
-FORMAT_VERSION = 3
-_LISTED = ("id", "true_class", "prediction", "probability", "explained_class", "fidelity_r2")
+FORMAT_VERSION = 4
+_LISTED = (
+    *("id", "true_class", "prediction", "probability", "explained_class", "contrast_class"),
+    *("fidelity_r2", "evidence_in_top", "reading"),
+)
 """What an entry of the list takes from the record."""
+PICTURES = (EXPLANATION_FIGURE_FILE, OVERLAY_FILE, ORIGINAL_LAYER_FILE, ORIGINAL_ATTRIBUTION_FILE)
+"""What `figures` decides on: all files whose size grows with the original image."""
 
 
 def explain_images(
@@ -53,6 +65,7 @@ def explain_images(
     scene_builder: SceneBuilder,
     output: Path,
     *,
+    rule: TargetRule | None = None,
     top: int = 3,
     seed: int = 0,
     data: Mapping[str, Any] | None = None,
@@ -62,13 +75,16 @@ def explain_images(
     on_known: Callable[[int], None] | None = None,
     on_done: Callable[[Mapping[str, Any], Explanation], None] | None = None,
 ) -> None:
-    """Explains each image's predicted class and writes the explanations.
+    """Explains a class of each image and writes the explanations.
 
     Images are first resized to the network's input, as in training. Every image gets a folder
-    under `output` with `figure.png`, `thumbnail.png`, `segments.png` (label map, 16 bits: 0 is
-    background, superpixel s is s + 1), for methods that weigh pixels `attribution.npy` (float32
-    ``[S, S]``), and `explanation.json`. Files are replaced whole and `explanation.json` is removed
-    first and written last: after an interruption, a folder that has it is complete.
+    under `output` with `thumbnail.png`, `segments.png` (label map, 16 bits: 0 is background,
+    superpixel s is s + 1), for methods that weigh pixels `attribution.npy` (float32 ``[S, S]``),
+    and `explanation.json`; unless `figures` is off, `figure.png` and, at the size and aspect of the
+    original ``[H, W]``, `attribution_original.npy` (float32), `attribution_original.png` (its
+    colours, RGBA) and `overlay.png` (these over the image). Files are replaced whole and
+    `explanation.json` is removed first and written last: after an interruption, a folder that has
+    it is complete.
 
     Then a line is appended to `output/explanations.jsonl`. Images listed there are not explained
     again, unless a loose file has changed since, so that an interrupted call is continued by
@@ -80,19 +96,20 @@ def explain_images(
       explainer: the method.
       scene_builder: superpixels and infill.
       output: a folder, created if needed.
+      rule: which class; None for the predicted one.
       top: superpixels per panel of the figure, and in `top` of the record; at least 1.
       seed: not negative. Each image's own seed derives from it and the image's pixels, so that
         neither order nor names matter.
       data: where the images come from, as JSON-able values; None for loose files.
-      figures: whether to draw `figure.png`, which takes most of the space and often of the time.
+      figures: whether to draw pictures, which take most of the space and often of the time.
       restart: explain all images, and forget what the folder lists.
       on_predictions: called with the number of images just predicted.
       on_known: called at the beginning with the number of images explained before.
       on_done: called after each image with its entry of the list and its explanation.
 
     Raises:
-      UserError: a setting out of range, an image that cannot be read, an output that cannot be
-        written, or one with explanations by other settings.
+      UserError: a setting out of range, an image that cannot be read or that the rule does not
+        fit, an output that cannot be written, or one with explanations by other settings.
     """
     if top < 1:
         raise UserError(f"top is {top}; show at least 1 superpixel")
@@ -101,7 +118,9 @@ def explain_images(
     require_utf8([subject.id for subject in subjects])
     network = network.in_batches(on_predictions)
     scene = scene_builder.settings()
-    config = {**explainer.settings(), "scene": scene, "top": top, "seed": seed}
+    rule = rule or TargetRule()
+    chosen = {"class": str(rule), "score": rule.score(explainer.score)}
+    config = {**explainer.settings(), **chosen, "scene": scene, "top": top, "seed": seed}
     common = {
         "format_version": FORMAT_VERSION,
         "config": config,
@@ -136,8 +155,10 @@ def explain_images(
                 image,
                 explainer,
                 scene_builder,
+                rule=rule,
+                true_class=subject.true_class,
                 seed=seed,
-                original_size=original.shape[:2],
+                original=original,
             )
             record = {
                 "id": subject.id,
@@ -145,6 +166,9 @@ def explain_images(
                     explanation.probabilities, network.class_names, subject.true_class
                 ),
                 "explained_class": explanation.target,
+                "contrast_class": explanation.contrast,
+                "reading": explanation.reading(top),
+                "evidence_in_top": evidence_in_top(explanation, top),
                 **explanation_record(explanation, top),
                 "image": {
                     "original_size": list(original.shape[:2]),
@@ -163,6 +187,7 @@ def explain_images(
                 "folder": folder,
                 "explanation": f"{folder}/{EXPLANATION_FILE}",
                 "figure": f"{folder}/{EXPLANATION_FIGURE_FILE}" if figures else None,
+                "overlay": f"{folder}/{OVERLAY_FILE}" if figures else None,
                 "thumbnail": f"{folder}/{THUMBNAIL_FILE}",
             }
             journal.append(entry)
@@ -185,9 +210,14 @@ def _write(
     """Writes the files of one image."""
     remove(folder / EXPLANATION_FILE)
     if figures:
+        attribution = explanation.attribution_of_original()
         write_whole(folder / EXPLANATION_FIGURE_FILE, _figure(record, explanation))
+        write_whole(folder / OVERLAY_FILE, png_bytes(explanation.overlay()))
+        write_whole(folder / ORIGINAL_LAYER_FILE, png_bytes(layer(attribution)))
+        write_whole(folder / ORIGINAL_ATTRIBUTION_FILE, array_bytes(attribution))
     else:
-        remove(folder / EXPLANATION_FIGURE_FILE)
+        for name in PICTURES:
+            remove(folder / name)
     write_whole(folder / SEGMENTS_FILE, label_map_bytes(explanation.segments))
     write_whole(folder / THUMBNAIL_FILE, thumbnail_of(explanation.image, explanation.attribution))
     if explanation.by_superpixel:

@@ -159,7 +159,10 @@ def gradients_of(network: Network) -> Gradients:
       UserError: it has none.
     """
     if network.gradients is None:
-        raise UserError("this network has no gradients; choose a method that needs none")
+        raise UserError(
+            "a plain function of images has no gradients: choose a method that needs none, such as "
+            "lime, kernel-shap, occlusion or rise"
+        )
     return network.gradients
 
 

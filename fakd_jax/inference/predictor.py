@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float32, Shaped, UInt8
@@ -19,6 +20,8 @@ from fakd_jax.models.checkpoint import build_model, load_metadata, resolve_check
 from fakd_jax.models.class_order import reorder_classes
 from fakd_jax.models.folding import FoldedNetwork
 from fakd_jax.models.kernels.compilation import compiler_options
+from fakd_jax.models.registry import create_as_stored
+from fakd_jax.models.state import model_state, set_model_state
 from fakd_jax.runtime.async_dispatch import wait_until_done
 from fakd_jax.runtime.precision import compute_dtype
 
@@ -177,6 +180,20 @@ class Predictor:
         other = self.with_network(model)
         other.class_names = tuple(class_names)
         return other
+
+    def in_float32(self) -> Predictor:
+        """The same weights computing in float32, where small differences of outputs matter."""
+        if self.dtype == "float32":
+            return self
+        model = create_as_stored(self.metadata, dtype=jnp.float32, rngs=nnx.Rngs(0))
+        set_model_state(model, model_state(self.network))
+        return Predictor(
+            model,
+            {**self.metadata, "class_names": list(self.class_names)},
+            preprocessing=self.preprocessing,
+            checkpoint=self.checkpoint,
+            batch_size=self.batch_size,
+        )
 
     def _resize(self, images: UInt8[np.ndarray, "N H W 3"]) -> UInt8[np.ndarray, "N S S 3"]:
         """Resizes as in training."""

@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Int
 
 from fakd_jax.errors import UserError
+from fakd_jax.metrics.agreement import cohens_kappa
 from fakd_jax.metrics.calibration import (
     calibration_scores,
     fit_temperature,
@@ -59,7 +60,8 @@ def classification_metrics(
 
     Returns:
       JSON-able: the keys of :func:`fakd_jax.metrics.confusion.confusion_metrics`, and
-      `balanced_accuracy_ci95`, `accuracy_ci95_grouped`, `auroc` (in `per_class` too), those of
+      `balanced_accuracy_ci95`, `accuracy_ci95_grouped`, `cohen_kappa` with `cohen_kappa_ci95`,
+      `auroc` (in `per_class` too), those of
       :func:`fakd_jax.metrics.calibration.calibration_scores`, `calibration`, `selective`,
       `bootstrap`. What needs other images is None:
       `calibration.temperature` and `selective.reject` (see :func:`add_validation`).
@@ -75,6 +77,7 @@ def classification_metrics(
     )
     units = independent_units(groups, len(labels))
     accuracy = accuracy_intervals(labels, predictions.classes, classes, units)
+    kappa = cohens_kappa(labels, predictions.classes, classes, units)
     areas = aurocs(probabilities, labels, _index(class_names, negative_class), units)
     auroc_by_class = {
         name: {"auroc": areas[f"class {c}"].value, "auroc_ci95": areas[f"class {c}"].ci95}
@@ -86,6 +89,8 @@ def classification_metrics(
         **counted,
         "balanced_accuracy_ci95": accuracy["balanced_accuracy"],
         "accuracy_ci95_grouped": None if groups is None else accuracy["accuracy"],
+        "cohen_kappa": kappa.value,
+        "cohen_kappa_ci95": kappa.ci95,
         "per_class": {
             name: metrics | auroc_by_class[name] for name, metrics in counted["per_class"].items()
         },

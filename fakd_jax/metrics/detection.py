@@ -7,14 +7,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 
+from fakd_jax.metrics.precision_recall import average_precision, precision_recall_curve
 from fakd_jax.metrics.predictions import Predictions
 from fakd_jax.metrics.resampling import proportion
 
 SPECIFICITIES = (0.95,)
 PREVALENCES = (0.01,)
-ROC_POINTS = 200
+CURVE_POINTS = 200
 MOST_PROBABLE, ON_VALIDATION, ON_THESE = "most probable class", "validation", "these images"
 
 
@@ -96,6 +97,7 @@ def detection_metrics(
     negative: int,
     validation: Predictions | None,
     *,
+    units: Int[np.ndarray, " N"] | None = None,
     specificities: Sequence[float] = SPECIFICITIES,
     prevalences: Sequence[float] = PREVALENCES,
 ) -> dict[str, Any] | None:
@@ -105,12 +107,15 @@ def detection_metrics(
       predictions: for the images evaluated.
       negative: index of the class without a tumour.
       validation: for images that choose thresholds; None without any.
+      units: of each image evaluated, from 0 on without gaps; images of one are not independent.
+        None for an image each.
       specificities: at which the sensitivity is wanted.
       prevalences: for which predictive values are wanted, besides that of these images.
 
     Returns:
-      `prevalence` of these images, `roc` (at most `ROC_POINTS` operating points) and `points`: that
-      of the most probable class, and for each specificity the threshold that reaches it on
+      `prevalence` of these images, `roc` and `precision_recall` (at most `CURVE_POINTS` operating
+      points of each), `average_precision` with `average_precision_ci95`, and `points`: that of the
+      most probable class, and for each specificity the threshold that reaches it on
       validation images and the one that does on these images. A threshold is a log-odds of a
       tumour. None if the images are all tumours or none is.
     """
@@ -146,9 +151,13 @@ def detection_metrics(
                 "threshold": threshold if math.isfinite(threshold) else None,
             }
             points.append(point(chosen, scores >= threshold, **facts))
+    area = average_precision(scores, positive, np.arange(len(scores)) if units is None else units)
     return {
         "prevalence": proportion(int(positive.sum()), len(positive)),
         "roc": _roc_rows(scores, positive),
+        "average_precision": area.value,
+        "average_precision_ci95": area.ci95,
+        "precision_recall": _precision_recall_rows(scores, positive),
         "points": points,
     }
 
@@ -163,13 +172,29 @@ def _roc_rows(
     step = (np.diff(sensitivity) > 0) * 1 + (np.diff(fall) > 0) * 2
     corner = np.concatenate([[True], (step[1:] != step[:-1]) | (step[1:] == 3), [True]])
     kept = np.flatnonzero(corner)
-    if len(kept) > ROC_POINTS:
-        length = (sensitivity + fall)[kept]
-        at = np.searchsorted(length, np.linspace(length[0], length[-1], ROC_POINTS))
-        kept = kept[np.unique(at)]
+    kept = kept[_spread((sensitivity + fall)[kept])]
     return [
         {"sensitivity": float(sensitivity[i]), "specificity": float(specificity[i])} for i in kept
     ]
+
+
+def _precision_recall_rows(
+    scores: Float[np.ndarray, " N"], positive: Bool[np.ndarray, " N"]
+) -> list[dict[str, float]]:
+    """Points of the curve by rising recall, evenly spread along it if they are many."""
+    _, precision, recall = precision_recall_curve(scores, positive)
+    steps = np.abs(np.diff(precision)) + np.diff(recall)
+    return [
+        {"recall": float(recall[i]), "precision": float(precision[i])}
+        for i in _spread(np.concatenate([[0.0], np.cumsum(steps)]))
+    ]
+
+
+def _spread(length: Float[np.ndarray, " P"]) -> Int[np.ndarray, " p"]:
+    """Which points of a curve to keep, by the length up to each: both ends, and not too many."""
+    if len(length) <= CURVE_POINTS:
+        return np.arange(len(length))
+    return np.unique(np.searchsorted(length, np.linspace(length[0], length[-1], CURVE_POINTS)))
 
 
 def _complement(share: Mapping[str, Any]) -> dict[str, Any]:

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import numpy as np
+from jaxtyping import Float
 
 from fakd_jax.runtime.atomic_files import write_whole
 
@@ -27,6 +31,11 @@ OLIVE = "#999933"
 WINE = "#882255"
 INDIGO = "#332288"
 TEAL = "#44AA99"  # of Paul Tol's palette, as the two before
+
+
+# The colours of evidence, in every picture and figure: of what speaks for a class, whatever the
+# method, and of what speaks against it. Nothing else is drawn over an image in them.
+EVIDENCE_FOR, EVIDENCE_AGAINST = VERMILION, SKY_BLUE
 
 
 def new_figure(*, width: float, height: float) -> Figure:
@@ -53,3 +62,12 @@ def save_figure(figure: Figure, path: Path) -> None:
     picture = io.BytesIO()
     figure.savefig(picture, format="png")
     write_whole(path, picture.getvalue())
+
+
+def error_bars(
+    shares: Float[np.ndarray, " N"], intervals: Sequence[Sequence[float]]
+) -> Float[np.ndarray, "2 N"]:
+    """How far intervals reach below and above their shares, in percent, for `errorbar`."""
+    low, high = np.array(intervals).T
+    # Rounding can put an end on the wrong side of its share by a last bit.
+    return 100 * np.maximum([shares - low, high - shares], 0)

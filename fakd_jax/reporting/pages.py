@@ -1,4 +1,6 @@
-r"""Self-contained HTML pages from Jinja templates: one file, no script, nothing fetched.
+r"""Self-contained HTML pages from Jinja templates: one file, nothing fetched.
+
+A page has all its content without JavaScript; a script, if any, is in the page and adds to it.
 
 A page extends `reporting/base.html`, uses `reporting/macros.html` and lies in the `templates/` of
 the package it belongs to: `fakd_jax/evaluation/templates/report.html` is rendered by::

@@ -9,15 +9,14 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import UInt8
 
 from fakd_jax.data.appearance import Appearance
 from fakd_jax.data.preprocessing import resize
 from fakd_jax.errors import UserError
-from fakd_jax.explanation.api import ImageExplanation, explain_image
+from fakd_jax.explanation.api import explain_image
 from fakd_jax.explanation.methods.registry import METHODS
-from fakd_jax.explanation.report.attribution import heat
-from fakd_jax.explanation.report.figure import describe_reliability
+from fakd_jax.explanation.report.attribution import layer
 from fakd_jax.inference.adapter import weights_sha256
 from fakd_jax.inference.predictor import Predictor, softmax
 from fakd_jax.runs.decision import Decision, find_decision
@@ -67,13 +66,14 @@ class Explained:
     """Where an explanation sees evidence, over the image at its own size.
 
     Attributes:
-      heat: RGBA of the image's size: orange speaks for the class, blue against it.
+      layer: RGBA of the image's size, to be laid over it: orange speaks for the class, blue
+        against it.
       method: its name.
       target: the class.
       sentence: for a reader.
     """
 
-    heat: UInt8[np.ndarray, "H W 4"]
+    layer: UInt8[np.ndarray, "H W 4"]
     method: str
     target: str
     sentence: str
@@ -155,30 +155,5 @@ class Service:
             raise UserError(f"unknown method {method!r}; choose one of {known}")
         with self._lock:
             made = explain_image(self.predictor, picture, method=method, target=target)
-        height, width = picture.shape[:2]
-        return Explained(
-            heat(_enlarged(made.attribution, height, width)),
-            method,
-            made.target,
-            _sentence(made),
-        )
-
-
-def _enlarged(
-    attribution: Float[np.ndarray, "S S"], height: int, width: int
-) -> Float[np.ndarray, "{height} {width}"]:
-    """An attribution at the size of the image that was resized for the network."""
-    from PIL import Image
-
-    picture = Image.fromarray(attribution.astype(np.float32))
-    return np.asarray(picture.resize((width, height), Image.Resampling.NEAREST))
-
-
-def _sentence(made: ImageExplanation) -> str:
-    """What an explanation shows and does not show."""
-    text = (
-        f"Orange speaks for {made.target}, blue against it, by {made.method}: what the network "
-        "used near this image, not where a tumour is."
-    )
-    remark = describe_reliability(made)
-    return f"{text} {remark[:1].upper()}{remark[1:]}." if remark else text
+        evidence = layer(made.attribution_of_original())
+        return Explained(evidence, method, made.target, made.reading())

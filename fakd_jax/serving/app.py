@@ -163,7 +163,7 @@ def _answers(service: Service) -> APIRouter:
         return {
             "method": made.method,
             "class": made.target,
-            "heat": await run_in_threadpool(_heat_uri, made.heat),
+            "layer": await run_in_threadpool(_layer_uri, made.layer),
             "sentence": made.sentence,
         }
 
@@ -208,7 +208,7 @@ def _preview_uri(pixels: UInt8[np.ndarray, "H W 3"]) -> str:
     return embed(png_bytes(np.asarray(picture))).uri
 
 
-def _heat_uri(pixels: UInt8[np.ndarray, "H W 4"]) -> str:
+def _layer_uri(pixels: UInt8[np.ndarray, "H W 4"]) -> str:
     from PIL import Image
 
     picture = Image.fromarray(pixels)

@@ -18,7 +18,6 @@ from fakd_jax.serving.answers import Answer, Explained
 from fakd_jax.version import __version__
 
 CAVEAT = "Research software, not for diagnosis."
-OPACITY = 0.7
 SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
 _MOST_PIXELS = 1_024
 
@@ -44,9 +43,8 @@ class Case:
     @property
     def overlaid(self) -> UInt8[np.ndarray, "H W 3"]:
         """The image with the evidence over it."""
-        heat = self.explained.heat.astype(np.float64)
-        opacity = OPACITY * heat[..., 3:] / 255
-        mixed = self.picture + opacity * (heat[..., :3] - self.picture)
+        layer = self.explained.layer.astype(np.float64)
+        mixed = self.picture + layer[..., 3:] / 255 * (layer[..., :3] - self.picture)
         return np.rint(mixed).astype(np.uint8)
 
     @property

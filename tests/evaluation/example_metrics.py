@@ -134,11 +134,19 @@ def example_metrics() -> dict[str, Any]:
             },
         },
         "accuracy_ci95_grouped": [0.6512, 0.9023],
+        "cohen_kappa": 0.6939,
+        "cohen_kappa_ci95": [0.4812, 0.8194],
         "tumour": {
             "prevalence": proportion(28, 40),
             "roc": [
                 {"sensitivity": found, "specificity": spared}
                 for found, spared in ((0.0, 1.0), (0.7, 1.0), (0.9, 0.8), (1.0, 0.0))
+            ],
+            "average_precision": 0.9543,
+            "average_precision_ci95": [0.8712, 0.9846],
+            "precision_recall": [
+                {"recall": recall, "precision": precision}
+                for recall, precision in ((0.7, 1.0), (0.9, 0.91), (1.0, 0.7))
             ],
             "points": [
                 operating_point("most probable class", 24, 10),
@@ -224,6 +232,8 @@ def metrics_with_nothing_known() -> dict[str, Any]:
         "missed_tumour": None,
         "false_alarm": None,
         "accuracy_ci95_grouped": None,
+        "cohen_kappa": None,
+        "cohen_kappa_ci95": None,
         "tumour": None,
         "subsets": None,
         "comparison": None,

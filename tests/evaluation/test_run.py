@@ -30,6 +30,7 @@ FIGURES = {
     "reliability.png",
     "risk_coverage.png",
     "roc.png",
+    "precision_recall.png",
     "curves.png",
 }
 REPORT = {"metrics.json", "table2.txt", "report.html"} | TABLES | FIGURES
@@ -69,7 +70,7 @@ def evaluated(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Evalua
         # Few repeats of one batch size that is compiled anyway.
         patch.setattr("fakd_jax.evaluation.latency.SECONDS_PER_BATCH_SIZE", 0.0)
         patch.setattr(run, "measure_latency", lambda predictor: measure_latency(predictor, (4,)))
-        metrics = evaluate(workdir, log=lines.append, latency=True)
+        metrics = evaluate(workdir, log=lines.append, latency=True, explain_mistakes=1)
     return Evaluated(workdir, metrics, lines)
 
 
@@ -100,6 +101,7 @@ def test_the_report_of_a_workdir(evaluated: Evaluated) -> None:
     assert np.sum(metrics["confusion_matrix"], axis=1).tolist() == [3, 3, 3]
     assert (folder / "table2.txt").read_text(encoding="utf-8") in "\n".join(lines)
     assert str(folder) in lines[-1]
+    assert (folder / "report.html").read_text(encoding="utf-8").count("what speaks for ") == 2
 
 
 def test_every_number_can_be_traced(evaluated: Evaluated, data: Path) -> None:

@@ -62,11 +62,65 @@ def test_the_predicted_class_is_explained_and_drawn(predictor: Predictor) -> Non
     assert explanation.target == explanation.prediction
     buffer = io.BytesIO()
     explanation.figure(true_class="0").savefig(buffer, format="png")
-    assert Image.open(buffer).size == (1600, 610)
+    assert Image.open(buffer).size == (1600, 660)
+
+
+def test_attribution_and_overlay_have_the_size_of_the_original(predictor: Predictor) -> None:
+    explanation = explain_image(predictor, IMAGE, num_samples=20)
+    attribution = explanation.attribution_of_original()
+    assert attribution.shape == IMAGE.shape[:2]
+    assert attribution.dtype == np.float32
+    assert set(np.unique(attribution)) <= set(np.append(explanation.weights, 0).astype(np.float32))
+    picture = explanation.overlay()
+    assert picture.shape == IMAGE.shape
+    np.testing.assert_array_equal(picture[attribution == 0], IMAGE[attribution == 0])
+
+
+def bright_halves(images: np.ndarray) -> np.ndarray:
+    """Two classes: whether the left half is bright. Takes images of any size."""
+    bright = 0.01 + 0.98 * images[:, :, : images.shape[2] // 2].mean(axis=(1, 2, 3)) / 255
+    return np.stack([1 - bright, bright], axis=1).astype(np.float32)
+
+
+def test_any_function_of_images_is_explained_at_their_own_size() -> None:
+    squares = np.zeros((40, 36, 3), np.uint8)
+    squares[10:30, 4:14] = squares[10:30, 22:32] = 255
+    options = {"method": "occlusion", "scene_builder": SceneBuilder(Slic(8), head_only=False)}
+    names = ("dark", "bright")
+    named = explain_image(bright_halves, squares, target="bright", class_names=names, **options)
+    assert named.attribution.shape == squares.shape[:2]
+    assert named.attribution[20, 9] > 10 * np.abs(named.attribution[:, 24:]).max()
+    contrast = explain_image(bright_halves, squares, target=1, contrast=0, **options)
+    assert (contrast.target, contrast.contrast, contrast.score) == ("1", "0", "log-odds")
+    assert contrast.attribution[20, 9] > named.attribution[20, 9] > 0
+
+
+@pytest.mark.parametrize("method", ["grad-cam", "integrated-gradients"])
+def test_a_method_that_needs_gradients_says_so_of_a_function(method: str) -> None:
+    with pytest.raises(UserError, match="gradients"):
+        explain_image(bright_halves, IMAGE, method=method)
+
+
+def test_a_network_that_predicts_in_bfloat16_is_explained_in_float32() -> None:
+    rough, exact = (tiny_predictor(num_classes=2, dtype=dtype) for dtype in ("bfloat16", "float32"))
+    one, other = (explain_image(one, IMAGE, num_samples=20) for one in (rough, exact))
+    np.testing.assert_array_equal(one.probabilities, other.probabilities)
+    np.testing.assert_array_equal(one.weights, other.weights)
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"target": "cat"}, {"target": 2}, {"method": "shap"}, {"seed": -1}]
+    "wrong",
+    [
+        {"target": "cat"},
+        {"target": 2},
+        {"target": "true"},
+        {"contrast": "cat"},
+        {"target": "0", "contrast": "0"},
+        {"target": "0:1", "contrast": "1"},
+        {"class_names": ("a", "b")},
+        {"method": "shap"},
+        {"seed": -1},
+    ],
 )
 def test_wrong_choices_are_refused(predictor: Predictor, wrong: dict[str, object]) -> None:
     with pytest.raises(UserError):

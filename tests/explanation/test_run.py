@@ -22,9 +22,11 @@ from fakd_jax.explanation.journal import open_journal
 from fakd_jax.explanation.methods.lime import LimeExplainer
 from fakd_jax.explanation.methods.rise import RiseExplainer
 from fakd_jax.explanation.report import index
+from fakd_jax.explanation.report.reading import NOT_SHOWN
 from fakd_jax.explanation.run import explain_images
 from fakd_jax.explanation.scene.builder import PAPER
 from fakd_jax.explanation.subjects import Subject
+from fakd_jax.explanation.target import TargetRule
 from fakd_jax.inference.network import Network
 from tests.tiny import contents
 
@@ -76,11 +78,41 @@ def test_equal_runs_write_equal_bytes_and_another_seed_other_weights(tmp_path: P
     assert first == run(tmp_path / "b", subjects(1), figures=True)
     other = run(tmp_path / "c", subjects(1), seed=1)
     assert record_of(first)["weights"] != record_of(other)["weights"]
-    names = ("explanation.json", "figure.png", "segments.png", "thumbnail.png")
+    pictures = {"figure.png", "overlay.png", "attribution_original.png", "attribution_original.npy"}
+    names = {"explanation.json", "segments.png", "thumbnail.png"} | pictures
     files = {f"Testing_bright_1/{name}" for name in names}
     common = {"settings.json", "explanations.jsonl", "index.html", ".lock"}
     assert set(first) == common | files
-    assert set(other) == set(first) - {"Testing_bright_1/figure.png"}
+    assert set(other) == set(first) - {f"Testing_bright_1/{name}" for name in pictures}
+
+
+def test_attribution_of_the_original_has_its_size_and_makes_the_overlay(tmp_path: Path) -> None:
+    files = run(tmp_path, subjects(1), figures=True)
+    attribution = np.load(io.BytesIO(files["Testing_bright_1/attribution_original.npy"]))
+    weights = record_of(files)["weights"]
+    assert attribution.shape == (40, 48)
+    assert set(np.unique(attribution)) <= set(np.float32([*weights, 0]))
+    original = Image.fromarray(subjects(1)[0].read()).convert("RGBA")
+    with Image.open(io.BytesIO(files["Testing_bright_1/attribution_original.png"])) as layer:
+        laid = np.asarray(Image.alpha_composite(original, layer).convert("RGB")).astype(int)
+    with Image.open(io.BytesIO(files["Testing_bright_1/overlay.png"])) as overlay:
+        assert np.abs(laid - np.asarray(overlay)).max() <= 2
+
+
+def test_another_class_and_a_contrast_are_explained_and_recorded(tmp_path: Path) -> None:
+    predicted = run(tmp_path / "a", subjects(1))
+    other = run(tmp_path / "b", subjects(1), rule=TargetRule("runner-up"))
+    contrast = run(tmp_path / "c", subjects(1), rule=TargetRule("bright", "dark"))
+    first, second, third = map(record_of, (predicted, other, contrast))
+    assert first["config"]["class"] == "predicted"
+    assert {first["explained_class"], second["explained_class"]} == set(CLASSES)
+    np.testing.assert_allclose(first["weights"], np.negative(second["weights"]), atol=1e-6)
+    assert third["config"]["score"] == "log-odds"
+    assert (third["explained_class"], third["contrast_class"]) == ("bright", "dark")
+    assert "against dark" in third["reading"]
+    assert listed(contrast)[0]["evidence_in_top"] == third["evidence_in_top"]
+    with pytest.raises(UserError, match="other settings"):
+        run(tmp_path / "a", subjects(1), rule=TargetRule("bright", "dark"))
 
 
 def test_neither_order_nor_name_changes_an_explanation(tmp_path: Path) -> None:
@@ -360,6 +392,14 @@ def test_pages_link_to_pictures_beside_them(
     assert "WRONG" in pages["index-3.html"]
     fewer = run(tmp_path, [hostile], restart=True)
     assert [name for name in fewer if name.endswith(".html")] == ["index.html"]
+
+
+def test_a_page_of_contrasts_names_both_classes_and_links_to_the_overlays(tmp_path: Path) -> None:
+    files = run(tmp_path, subjects(1), rule=TargetRule("bright", "dark"), figures=True)
+    page = files["index.html"].decode()
+    assert "explains bright against dark" in page
+    assert NOT_SHOWN in page
+    assert f'href="{listed(files)[0]["overlay"]}"' in page
 
 
 @pytest.mark.parametrize(("option", "value"), [("top", 0), ("seed", -1)])

@@ -10,10 +10,10 @@ from scipy.special import logsumexp
 from sklearn.metrics import roc_curve as sklearn_roc_curve
 
 from fakd_jax.metrics.detection import (
+    CURVE_POINTS,
     MOST_PROBABLE,
     ON_THESE,
     ON_VALIDATION,
-    ROC_POINTS,
     detection_metrics,
     predictive_values,
     roc_curve,
@@ -128,13 +128,19 @@ def test_the_curve_in_the_file_keeps_the_area(n: int) -> None:
     logits = random.normal(size=(n, 2)) + np.eye(2)[labels]
     metrics = detection_metrics(predictions_of(logits, labels), 1, None)
     assert metrics is not None
-    assert len(metrics["roc"]) <= ROC_POINTS
+    assert len(metrics["roc"]) <= CURVE_POINTS
     falls, found, _ = sklearn_roc_curve(labels == 0, logits[:, 0] - logits[:, 1])
     area = np.trapezoid(found, falls)
     rows = [(1 - row["specificity"], row["sensitivity"]) for row in metrics["roc"]]
     assert rows[0] == (0.0, 0.0)
     assert rows[-1] == (1.0, 1.0)
     assert np.trapezoid(*np.array(rows).T[::-1]) == pytest.approx(area, abs=1e-4)
+    curve = metrics["precision_recall"]
+    assert len(curve) <= CURVE_POINTS
+    recall, precision = (np.array([row[key] for row in curve]) for key in ("recall", "precision"))
+    assert recall[-1] == 1
+    steps = np.diff(recall, prepend=0) @ precision
+    assert steps == pytest.approx(metrics["average_precision"], abs=5e-3)
 
 
 @pytest.mark.slow

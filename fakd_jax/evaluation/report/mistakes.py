@@ -16,6 +16,20 @@ MISTAKES_SHOWN = 24
 
 
 @dataclass(frozen=True)
+class Explained:
+    """What speaks for a wrong prediction rather than for the truth.
+
+    Attributes:
+      picture: the image at its own size, orange where it speaks for the prediction, blue where for
+        the truth.
+      reading: what it shows and what it does not, in sentences.
+    """
+
+    picture: UInt8[np.ndarray, "H W 3"]
+    reading: str
+
+
+@dataclass(frozen=True)
 class Mistake:
     """An image and the wrong prediction for it.
 
@@ -27,6 +41,7 @@ class Mistake:
       probabilities: by class name, in the classes' order.
       duplicate: the id of a duplicate among the training images; "" if there is none; None if that
         is not known.
+      explanation: of the mistake, if it was explained.
     """
 
     id: str
@@ -35,6 +50,7 @@ class Mistake:
     prediction: str
     probabilities: Mapping[str, float]
     duplicate: str | None
+    explanation: Explained | None = None
 
 
 def worst_mistakes(

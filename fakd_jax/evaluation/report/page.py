@@ -7,22 +7,24 @@ from pathlib import Path
 from typing import Any
 
 from fakd_jax.errors import UserError
+from fakd_jax.evaluation.report.detection_plots import plot_precision_recall, plot_roc
 from fakd_jax.evaluation.report.mistakes import Mistake
 from fakd_jax.evaluation.report.plots import (
     plot_confusion_matrix,
     plot_curves,
     plot_reliability,
     plot_risk_coverage,
-    plot_roc,
 )
 from fakd_jax.evaluation.report.text import chosen_threshold, verdict_sentence
 from fakd_jax.metrics.classification import NOT_ASKED_FOR, WHY_NO_THRESHOLD
 from fakd_jax.reporting.figures import save_figure
 from fakd_jax.reporting.pages import render
+from fakd_jax.reporting.related import link_pages
 from fakd_jax.runs.files import (
     CONFIG_FILE,
     CONFUSION_MATRIX_FILE,
     CURVES_FILE,
+    PRECISION_RECALL_FILE,
     RELIABILITY_FILE,
     REPORT_FILE,
     RISK_COVERAGE_FILE,
@@ -44,7 +46,8 @@ def write_report(
     """Draws the pictures and writes `report.html`, each file replaced atomically.
 
     Pictures: `confusion_matrix.png`, `reliability.png`, `risk_coverage.png`; where there are images
-    with and without a tumour, `roc.png`; where the workdir records epochs, `curves.png`.
+    with and without a tumour, `roc.png` and `precision_recall.png`; where the workdir records
+    epochs, `curves.png`.
 
     Args:
       folder: of the report.
@@ -63,6 +66,7 @@ def write_report(
     }
     if metrics["tumour"] is not None:
         figures[ROC_FILE] = plot_roc(metrics["tumour"])
+        figures[PRECISION_RECALL_FILE] = plot_precision_recall(metrics["tumour"])
     if workdir is not None and (records := read_records(workdir)):
         figures[CURVES_FILE] = plot_curves(records)
     pictures = {}
@@ -71,6 +75,7 @@ def write_report(
         pictures[Path(name).stem] = (folder / name).read_bytes()
     page = html_report(metrics, pictures, mistakes, _read_settings(workdir), audit_command)
     write_whole(folder / REPORT_FILE, page)
+    link_pages(folder / REPORT_FILE)
 
 
 def html_report(
@@ -84,7 +89,7 @@ def html_report(
 
     Args:
       metrics: see :func:`write_report`; what is None there is reported as not known, and why.
-      pictures: PNG files' contents by name; `roc` and `curves` may be missing.
+      pictures: PNG files' contents by name; `roc`, `precision_recall` and `curves` may be missing.
       mistakes: see there.
       settings: the training's configuration (`config.json` of its workdir); None if not known.
       audit_command: see there.

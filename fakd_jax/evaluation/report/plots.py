@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import cycle
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from jaxtyping import Float
 
 from fakd_jax.distillation.terms import TERM_NAMES
 from fakd_jax.errors import UserError
-from fakd_jax.evaluation.report.text import chosen_threshold
 from fakd_jax.reporting.figures import (
     BLACK,
     BLUE,
@@ -28,6 +25,7 @@ from fakd_jax.reporting.figures import (
     VERMILION,
     WINE,
     YELLOW,
+    error_bars,
     new_figure,
 )
 from fakd_jax.reporting.numbers import count, percent
@@ -193,48 +191,6 @@ def plot_risk_coverage(selective: Mapping[str, Any]) -> Figure:
     return figure
 
 
-def plot_roc(tumour: Mapping[str, Any]) -> Figure:
-    """Draws the share of tumours found against that of false alarms, and the operating points.
-
-    Args:
-      tumour: of `metrics.json`.
-    """
-    figure = new_figure(width=5.2, height=5.4)
-    ax = figure.subplots()
-    ax.plot(
-        [100 * (1 - row["specificity"]) for row in tumour["roc"]],
-        [100 * row["sensitivity"] for row in tumour["roc"]],
-        color=BLUE,
-        label="all thresholds",
-    )
-    ax.plot((0, 100), (0, 100), color=BLACK, linestyle=":", linewidth=1, label="chance")
-    markers = zip(tumour["points"], cycle("osD^v"), cycle((VERMILION, GREEN, PURPLE, ORANGE)))
-    for point, marker, colour in markers:
-        found, spared = point["sensitivity"], point["specificity"]
-        ax.errorbar(
-            [100 * (1 - spared["rate"])],
-            [100 * found["rate"]],
-            xerr=_error_bars(np.array([spared["rate"]]), [spared["ci95"]])[::-1],
-            yerr=_error_bars(np.array([found["rate"]]), [found["ci95"]]),
-            fmt=marker,
-            color=colour,
-            capsize=3,
-            label=chosen_threshold(point),
-            clip_on=False,
-            zorder=5,
-        )
-    ax.set(
-        xlim=(0, 100),
-        ylim=(0, 100),
-        xlabel="images without a tumour that raise an alarm (%)",
-        ylabel="tumours found (%)",
-        aspect="equal",
-    )
-    ax.grid(alpha=0.3)
-    ax.legend(fontsize="small", loc="lower right")
-    return figure
-
-
 def _by_phase(records: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, Records]]:
     """Sorts records into `{phase: {'train' | 'val': {epoch: record}}}`, teacher first."""
     found: dict[str, dict[str, dict[int, Mapping[str, Any]]]] = {}
@@ -307,7 +263,7 @@ def _draw_reliability(ax: Axes, bins: Sequence[Mapping[str, Any]]) -> None:
     ax.errorbar(
         [100 * row["confidence"] for row in bins],
         100 * accuracy,
-        yerr=_error_bars(accuracy, [row["accuracy_ci95"] for row in bins]),
+        yerr=error_bars(accuracy, [row["accuracy_ci95"] for row in bins]),
         fmt="o",
         color=BLUE,
         capsize=3,
@@ -338,7 +294,7 @@ def _mark(ax: Axes, point: Mapping[str, Any], label: str, fmt: str, color: str) 
     ax.errorbar(
         [100 * point["coverage"]],
         100 * risk,
-        yerr=_error_bars(risk, [point["risk_ci95"]]),
+        yerr=error_bars(risk, [point["risk_ci95"]]),
         fmt=fmt,
         color=color,
         capsize=3,
@@ -346,12 +302,3 @@ def _mark(ax: Axes, point: Mapping[str, Any], label: str, fmt: str, color: str) 
         clip_on=False,
         zorder=5,
     )
-
-
-def _error_bars(
-    shares: Float[np.ndarray, " N"], intervals: Sequence[Sequence[float]]
-) -> Float[np.ndarray, "2 N"]:
-    """How far intervals reach below and above their shares, in percent, for `errorbar`."""
-    low, high = np.array(intervals).T
-    # Rounding can put an end on the wrong side of its share by a last bit.
-    return 100 * np.maximum([shares - low, high - shares], 0)

@@ -90,17 +90,29 @@ def _summary(metrics: Mapping[str, Any]) -> str:
     pairs = [
         ("accuracy", accuracy),
         ("balanced accuracy", balanced),
+        *_kappa(metrics),
         ("missed tumours", _errors(missed, "tumour", f"predicted as {negative}")),
         ("false alarms", _errors(alarms, negative, "predicted as a tumour")),
     ]
-    if metrics.get("tumour"):
-        pairs += [("tumour or not", operating_point(row)) for row in metrics["tumour"]["points"]]
+    if tumour := metrics.get("tumour"):
+        pairs += [("tumour or not", operating_point(row)) for row in tumour["points"]]
+        area = decimal(tumour["average_precision"], tumour["average_precision_ci95"])
+        chance = percent(tumour["prevalence"]["rate"])
+        pairs.append(("average precision", f"{area}  (tumour or not; chance {chance})"))
     if "ece" in metrics:
         pairs += _of_probabilities(metrics)
     if metrics.get("comparison"):
         unit = metrics["bootstrap"]["unit"]
         pairs.append(("comparison", _comparison(metrics["comparison"], unit)))
     return "\n".join([text_pairs(pairs), *(f"note: {note}" for note in metrics["notes"])])
+
+
+def _kappa(metrics: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Cohen's kappa, where it is among the metrics."""
+    if "cohen_kappa" not in metrics:
+        return []
+    kappa = decimal(metrics["cohen_kappa"], metrics["cohen_kappa_ci95"])
+    return [("Cohen's kappa", f"{kappa}  (1 perfect, 0 chance)")]
 
 
 def _errors(share: Mapping[str, Any] | None, images: str, what: str) -> str:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
-from jaxtyping import Bool, Float, UInt8
+from jaxtyping import Bool, Float, Float32, UInt8
 
-# Vermilion and sky blue of Okabe & Ito's colour-blind-safe palette (2008).
-FOR_COLOUR = (213, 94, 0)
-AGAINST_COLOUR = (86, 180, 233)
+from fakd_jax.reporting.figures import EVIDENCE_AGAINST, EVIDENCE_FOR
+
+FOR_COLOUR, AGAINST_COLOUR = (
+    tuple(bytes.fromhex(colour[1:])) for colour in (EVIDENCE_FOR, EVIDENCE_AGAINST)
+)
 MAX_OPACITY = 0.7  # shows the colour and the tissue under it
 SCALE_PERCENTILE = 99.0
 
@@ -25,7 +27,7 @@ def overlay(
     a few extreme pixels do not hide the others, and scaling the attribution changes nothing.
 
     Args:
-      image: the network's input.
+      image: the network's input, or the original.
       attribution: finite, in any unit; positive for the class.
       mask: of a known lesion; outlined in white and black, both outside it.
       side: smaller pictures are enlarged until their longer side has as many pixels, the image
@@ -38,35 +40,61 @@ def overlay(
         mask is not None and mask.shape != attribution.shape
     ):
         raise ValueError("image, attribution and mask must have the same height and width")
-    if not np.isfinite(attribution).all():
-        raise ValueError("the attribution is not finite everywhere")
     factor = max(1.0, side / max(attribution.shape))
     height, width = (round(size * factor) for size in attribution.shape)
     opacity = MAX_OPACITY * _nearest(_strength(attribution), height, width)[..., None]
-    positive = _nearest(attribution, height, width)[..., None] > 0
-    colour = np.where(positive, FOR_COLOUR, AGAINST_COLOUR)
+    colour = _colours(_nearest(attribution, height, width))
     enlarged = _bicubic(image, height, width).astype(np.float64)
     tinted = np.rint(enlarged + opacity * (colour - enlarged)).astype(np.uint8)
     return tinted if mask is None else _outlined(tinted, _nearest(mask, height, width))
 
 
-def heat(attribution: Float[np.ndarray, "H W"]) -> UInt8[np.ndarray, "H W 4"]:
-    """What :func:`overlay` puts over an image, as RGBA: for a viewer who sets the opacity.
+def layer(attribution: Float[np.ndarray, "H W"]) -> UInt8[np.ndarray, "H W 4"]:
+    """The colours of :func:`overlay` alone, as RGBA: laid over the image it gives the overlay.
 
-    The alpha channel is the strength, 255 from the 99th percentile on.
+    Raises:
+      ValueError: the attribution is not finite.
     """
-    colour = np.where((attribution > 0)[..., None], FOR_COLOUR, AGAINST_COLOUR)
-    alpha = np.rint(255 * _strength(attribution))[..., None]
-    return np.concatenate([colour, alpha], axis=-1).astype(np.uint8)
+    alpha = np.rint(255 * MAX_OPACITY * _strength(attribution))
+    return np.concatenate([_colours(attribution), alpha[..., None]], axis=-1).astype(np.uint8)
+
+
+def at_size(
+    attribution: Float[np.ndarray, "H W"], size: tuple[int, int], *, smooth: bool
+) -> Float32[np.ndarray, "h w"]:
+    """Brings an attribution from the network's input to the size and aspect of the original.
+
+    The values stay those of the network's input, so that they no longer add up to what they do
+    there.
+
+    Args:
+      attribution: at the network's input size.
+      size: height and width of the original.
+      smooth: bilinearly, and averaged where the original is smaller, as images are resized; else
+        by nearest neighbours, which keeps the one weight of each superpixel.
+    """
+    from PIL import Image
+
+    if not smooth:
+        return _nearest(attribution.astype(np.float32), *size)
+    picture = Image.fromarray(attribution.astype(np.float32))
+    return np.asarray(picture.resize((size[1], size[0]), Image.Resampling.BILINEAR))
 
 
 def _strength(attribution: Float[np.ndarray, "H W"]) -> Float[np.ndarray, "H W"]:
     """Magnitudes in [0, 1]; 1 from the 99th percentile of those above 0."""
+    if not np.isfinite(attribution).all():
+        raise ValueError("the attribution is not finite everywhere")
     magnitude = np.abs(attribution)
     present = magnitude[magnitude > 0]
     if not present.size:
         return np.zeros(attribution.shape)
     return np.minimum(magnitude / np.percentile(present, SCALE_PERCENTILE), 1.0)
+
+
+def _colours(attribution: Float[np.ndarray, "H W"]) -> UInt8[np.ndarray, "H W 3"]:
+    colours = np.where(attribution[..., None] > 0, FOR_COLOUR, AGAINST_COLOUR)
+    return colours.astype(np.uint8)
 
 
 def _outlined(
@@ -92,7 +120,7 @@ def _bicubic(
 
 
 def _nearest(values: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Enlarges ``[H, W]`` to ``[h, w]`` by nearest neighbours."""
+    """Resizes ``[H, W]`` to ``[h, w]`` by nearest neighbours."""
     rows, columns = (
         (np.arange(new) + 0.5) * old // new
         for new, old in zip((height, width), values.shape, strict=True)

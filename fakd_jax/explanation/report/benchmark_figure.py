@@ -15,7 +15,7 @@ from fakd_jax.explanation.benchmark.metrics import Metric, measured
 from fakd_jax.explanation.benchmark.summary import ALL
 from fakd_jax.explanation.benchmark.verdicts import controls_by_verdict
 from fakd_jax.explanation.quality.randomisation import DEPENDENT
-from fakd_jax.reporting.figures import BLACK, BLUE, VERMILION, new_figure, save_figure
+from fakd_jax.reporting.figures import BLACK, GREEN, PURPLE, new_figure, save_figure
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -48,9 +48,10 @@ class Standing(NamedTuple):
         return {"color": self.colour, "marker": self.marker, "markerfacecolor": face}
 
 
-BETTER = Standing("better than all controls compared", BLUE, "o")
+# Not the colours of evidence, which the same gallery shows for and against a class.
+BETTER = Standing("better than all controls compared", GREEN, "o")
 INDISTINGUISHABLE = Standing("indistinguishable from a control", BLACK, "o", filled=False)
-WORSE = Standing("worse than a control", VERMILION, "X")
+WORSE = Standing("worse than a control", PURPLE, "X")
 UNCOMPARED = Standing("not compared with controls", BLACK, "o")
 CONTROL = Standing("control", GREY, "D")
 STANDINGS = (BETTER, INDISTINGUISHABLE, WORSE, UNCOMPARED, CONTROL)

@@ -1,8 +1,12 @@
-"""The paper's four-panel figure: the image, evidence for the class, against it, and both."""
+"""The paper's four-panel figure: the image, evidence for the class, against it, and both.
+
+The paper's green and red, which many cannot tell apart, are orange and blue here, as everywhere.
+"""
 
 from __future__ import annotations
 
 import io
+import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +25,7 @@ from fakd_jax.explanation.result import (
     TopSuperpixel,
     top_superpixels,
 )
+from fakd_jax.reporting.figures import EVIDENCE_AGAINST, EVIDENCE_FOR
 from fakd_jax.reporting.numbers import decimal, percent
 from fakd_jax.reporting.numbers import probability as written_probability
 
@@ -28,13 +33,13 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-POSITIVE_COLOUR, NEGATIVE_COLOUR = "#1fd655", "#ff3b30"
 ALARMS = ("UNSTABLE", "COARSE", "INCOMPLETE")
 """Words with which a remark begins that no reader may overlook."""
 
 _ALARM_COLOUR, _QUIET_COLOUR = "#c0392b", "0.35"
 _TINT = 0.38  # shows the colour and the tissue under it
-_SIZE_INCHES = (16.0, 6.1)
+_WIDTH, _HEIGHT = 16.0, 6.6  # inches
+_READING_WIDTH = 190  # characters, of two lines at most
 _WEIGHTS_LISTED = 6  # as many as fit under a panel
 _DOTS_PER_INCH = 100
 
@@ -51,10 +56,12 @@ def explanation_figure(
     subtitle: str,
     class_name: str,
     score: Score | None,
+    contrast: str | None = None,
     original_size: tuple[int, int] | None = None,
     remark: str = "",
+    reading: str = "",
 ) -> Figure:
-    """Draws the four panels, 16 inches wide.
+    """Draws the four panels, and below them how to read them; 16 inches wide.
 
     As with `get_image_and_mask` of the lime package, the second panel has the top superpixels for
     the class, the third those against it, the fourth the top of both. For a method that assigns
@@ -67,9 +74,11 @@ def explanation_figure(
       title: see :func:`figure_title`.
       subtitle: the image's id and how it was explained.
       class_name: the explained class.
-      score: what the method explains, see :class:`~fakd_jax.explanation.result.Explainer`.
+      score: what is explained, see :data:`~fakd_jax.explanation.result.Score`.
+      contrast: the class that it is contrasted with, if any.
       original_size: height and width before the image was resized to the network's input.
       remark: see :func:`describe_reliability`.
+      reading: see :func:`fakd_jax.explanation.report.reading.reading`.
     """
     import matplotlib.style
     from matplotlib.figure import Figure
@@ -83,7 +92,10 @@ def explanation_figure(
     panels: list[tuple[str, UInt8[np.ndarray, "H W 3"], Ranked, str]] = [
         (describe_input(image.shape[:2], original_size), image, (), ""),
         (f"Positive: for {class_name}", image, positive, empty or "no positive superpixel"),
-        (f"Negative: against {class_name}", image, negative, empty or "no negative superpixel"),
+        (
+            f"Negative: {f'for {contrast}' if contrast else f'against {class_name}'}",
+            *(image, negative, empty or "no negative superpixel"),
+        ),
     ]
     if explanation.by_superpixel:
         panels.append(("Both", image, ranked[:top], empty))
@@ -92,15 +104,18 @@ def explanation_figure(
         panels.insert(1, ("Attribution: orange for, blue against", picture, (), empty))
     # A user's matplotlibrc must not change the bytes; Figure without pyplot leaves no state.
     with matplotlib.style.context("default"):
-        figure = Figure(figsize=_SIZE_INCHES, dpi=_DOTS_PER_INCH)
+        figure = Figure(figsize=(_WIDTH, _HEIGHT), dpi=_DOTS_PER_INCH)
         axes = figure.subplots(1, 4)
-        figure.subplots_adjust(left=0.01, right=0.99, bottom=0.19, top=0.83, wspace=0.03)
+        bottom, top_edge = 1.66 / _HEIGHT, 1 - 1.04 / _HEIGHT
+        figure.subplots_adjust(left=0.01, right=0.99, bottom=bottom, top=top_edge, wspace=0.03)
         for ax, (heading, picture, superpixels, note) in zip(axes, panels, strict=True):
             _draw_panel(ax, picture, explanation, superpixels)
             ax.set_title(heading, fontsize=13 if len(heading) < 45 else 11, parse_math=False)
             if note and not superpixels:
                 _label(ax, 0.5, 0.07, note, 12, transform=ax.transAxes)
-        _write_texts(figure, title, subtitle, remark, legend_texts(score, class_name))
+        _write_texts(
+            figure, title, subtitle, remark, reading, legend_texts(score, class_name, contrast)
+        )
     return figure
 
 
@@ -197,11 +212,14 @@ def describe_input(size: tuple[int, ...], original: tuple[int, int] | None) -> s
     return f"{heading}, squashed from {original[0]} × {original[1]}"
 
 
-def legend_texts(score: Score | None, class_name: str) -> tuple[str, str]:
-    """What positive and negative superpixels mean, in the unit that the method explains."""
+def legend_texts(
+    score: Score | None, class_name: str, contrast: str | None = None
+) -> tuple[str, str]:
+    """What positive and negative superpixels mean, in the unit that is explained."""
     if score is None:
         return "above 0 (a control: independent of the network)", "below 0"
-    return f"raises the {score} of {class_name}", f"lowers the {score} of {class_name}"
+    explained = f"the {score} of {class_name}" + (f" against {contrast}" if contrast else "")
+    return f"raises {explained}", f"lowers {explained}"
 
 
 def shorten(text: str, length: int) -> str:
@@ -233,9 +251,9 @@ def _draw_panel(
     ax.imshow(picture, interpolation="bilinear", extent=extent)
     for rank, superpixel in superpixels:
         mask = explanation.segments == superpixel.superpixel
-        _tint(ax, mask, POSITIVE_COLOUR if superpixel.positive else NEGATIVE_COLOUR)
+        _tint(ax, mask, EVIDENCE_FOR if superpixel.positive else EVIDENCE_AGAINST)
         _label(ax, *_innermost(mask), str(rank), 11, fontweight="bold")
-    # Signed weights, so that nobody has to distinguish red from green.
+    # Signed weights, so that nobody has to distinguish colours.
     parts = [f"{rank}: {signed(superpixel.weight)}" for rank, superpixel in superpixels]
     more = " …" if len(parts) > _WEIGHTS_LISTED else ""
     ax.set_xlabel("   ".join(parts[:_WEIGHTS_LISTED]) + more, fontsize=12)
@@ -271,19 +289,26 @@ def _innermost(mask: Bool[np.ndarray, "H W"]) -> tuple[float, float]:
 
 
 def _write_texts(
-    figure: Figure, title: str, subtitle: str, remark: str, legend: tuple[str, str]
+    figure: Figure,
+    title: str,
+    subtitle: str,
+    remark: str,
+    reading: str,
+    legend: tuple[str, str],
 ) -> None:
-    """Writes title, subtitle, remark, legend and the intended use."""
+    """Writes title, subtitle, remark, how to read the figure, legend and the intended use."""
     from matplotlib.patches import Patch
 
     alarm = remark.startswith(ALARMS)
-    for y, text, size, colour, weight in (
-        (0.95, title, 17, "black", "bold"),
-        (0.895, subtitle, 11, _QUIET_COLOUR, "normal"),
-        (0.1, remark, 13, *((_ALARM_COLOUR, "bold") if alarm else (_QUIET_COLOUR, "normal"))),
+    lines = textwrap.fill(reading, _READING_WIDTH)
+    for inches, text, size, colour, weight in (
+        (_HEIGHT - 0.31, title, 17, "black", "bold"),
+        (_HEIGHT - 0.64, subtitle, 11, _QUIET_COLOUR, "normal"),
+        (1.12, remark, 13, *((_ALARM_COLOUR, "bold") if alarm else (_QUIET_COLOUR, "normal"))),
+        (0.7, lines, 11, "black", "normal"),
     ):
         figure.text(
-            *(0.5, y, text),
+            *(0.5, inches / _HEIGHT, text),
             fontsize=size,
             color=colour,
             fontweight=weight,
@@ -291,7 +316,7 @@ def _write_texts(
             va="center",
             parse_math=False,  # ids and class names may contain a `$`
         )
-    colours = (POSITIVE_COLOUR, NEGATIVE_COLOUR)
+    colours = (EVIDENCE_FOR, EVIDENCE_AGAINST)
     drawn = figure.legend(
         handles=[
             Patch(facecolor=colour, label=text)
@@ -308,7 +333,7 @@ def _write_texts(
     figure.text(
         *(
             0.99,
-            0.042,
+            0.25 / _HEIGHT,
             "superpixels by weight, largest first · research software, not for diagnosis",
         ),
         fontsize=11,

@@ -27,6 +27,7 @@ from fakd_jax.explanation.report.paging import Page, page_count, write_pages
 from fakd_jax.explanation.report.thumbnails import THUMBNAIL_SIDE, compact_png
 from fakd_jax.explanation.result import Completeness, FeatureMap
 from fakd_jax.reporting.pages import render
+from fakd_jax.reporting.related import link_pages
 from fakd_jax.runs.files import BENCHMARK_FIGURE_FILE, GALLERY_FILE
 from fakd_jax.runtime.atomic_files import write_whole
 
@@ -77,6 +78,7 @@ def write_gallery(
         curves = compact_png(draw_curves(case.cells, case.controls))
         write_whole(output / CELLS / folders[case.facts["id"]] / "curves.png", curves)
     write_pages(output, _pages(report, cases, folders))
+    link_pages(output / GALLERY_FILE)
 
 
 def _pages(

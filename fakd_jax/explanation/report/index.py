@@ -9,8 +9,10 @@ from pathlib import Path
 from fakd_jax.explanation.journal import read_entries, read_settings
 from fakd_jax.explanation.report.figure import ALARMS
 from fakd_jax.explanation.report.paging import Page, page_count, write_pages
+from fakd_jax.explanation.report.reading import NOT_SHOWN
 from fakd_jax.explanation.report.thumbnails import THUMBNAIL_SIDE
 from fakd_jax.reporting.pages import render
+from fakd_jax.reporting.related import link_pages
 from fakd_jax.runs.files import EXPLANATIONS_PAGE
 
 PER_PAGE = 100
@@ -25,6 +27,7 @@ def write_index(folder: Path) -> None:
       UserError: a page cannot be written, or the settings cannot be read.
     """
     write_pages(folder, _pages(folder))
+    link_pages(folder / EXPLANATIONS_PAGE)
 
 
 def _pages(folder: Path) -> Iterator[tuple[Page, str]]:
@@ -43,6 +46,7 @@ def _pages(folder: Path) -> Iterator[tuple[Page, str]]:
                 settings=settings,
                 entries=list(islice(entries, PER_PAGE)),
                 alarms=ALARMS,
+                not_shown=NOT_SHOWN,
                 side=THUMBNAIL_SIDE,
             ),
         )

@@ -6,6 +6,8 @@ import functools
 import json
 import operator
 import re
+import shutil
+import subprocess
 from dataclasses import replace
 from html import unescape
 from pathlib import Path
@@ -17,25 +19,30 @@ from jinja2 import UndefinedError
 from scipy.special import softmax
 
 from fakd_jax.errors import UserError
-from fakd_jax.evaluation.report.mistakes import Mistake
+from fakd_jax.evaluation.report.mistakes import Explained, Mistake
 from fakd_jax.evaluation.report.page import html_report, write_report
 from fakd_jax.metrics.classification import NOT_ASKED_FOR, add_validation
+from fakd_jax.metrics.detection import predictive_values
 from fakd_jax.metrics.predictions import Predictions
-from fakd_jax.reporting.images import PNG_SIGNATURE
+from fakd_jax.reporting.images import PNG_SIGNATURE, embed
+from fakd_jax.reporting.numbers import percent
 from tests.evaluation.example_metrics import (
     FINGERPRINT,
     SHA,
     example_metrics,
     metrics_with_nothing_known,
+    operating_point,
     subset,
 )
-from tests.reporting.reader import assert_self_contained
+from tests.reporting.reader import Reader, assert_self_contained
 
 # A page reads no more of a PNG than its head: here of 4 by 3 pixels.
 PNG = PNG_SIGNATURE + b"\0\0\0\rIHDR\0\0\0\x04\0\0\0\x03"
 TO_AUDIT = "python -m fakd_jax.audit --data 'hospital scans.zip' --cache_dir /scratch"
 SETTINGS = {"name": "fakd", "seed": 41, "distillation": {"alpha": 0.25}}
-NAMES_OF_PICTURES = ("confusion_matrix", "reliability", "risk_coverage", "roc", "curves")
+NAMES_OF_PICTURES = (
+    *("confusion_matrix", "reliability", "risk_coverage", "roc", "precision_recall", "curves"),
+)
 PICTURES = dict.fromkeys(NAMES_OF_PICTURES, PNG)
 MISTAKE = Mistake(
     id="test/<odd> & name.png",
@@ -86,6 +93,8 @@ def test_every_metric_is_there_with_its_interval() -> None:
         # Of 28 tumours 4 were predicted as negative.
         "missed tumours 14.29 % [5.70, 31.49] 4 of 28 tumours predicted as negative: 3 astro, 1 z",
         "false alarms 16.67 % [4.70, 44.80] 2 of 12",
+        "Cohen’s kappa 0.6939 [0.4812, 0.8194]",
+        "the second curve: 0.9543 [0.8712, 0.9846]. Chance is the share of tumours, 70.00 %",
         "tumour or not 0.9123 [0.8500, 0.9600]",
         "All others take the 37 duplicate groups as independent",
         "2,000 bootstrap resamples (seed 0)",
@@ -200,6 +209,63 @@ def test_calibration_that_was_not_asked_for() -> None:
     assert "it needs the validation images" not in text
 
 
+def test_explained_mistakes_come_first_with_both_pictures_and_the_reading() -> None:
+    picture = np.full((5, 4, 3), 9, np.uint8)
+    first = replace(MISTAKE, id="first.png", explanation=Explained(picture, "read me"))
+    page = render(mistakes=[first, MISTAKE])
+    text = words(page)
+    assert "Beside the first is what speaks for the wrong prediction (orange)" in text
+    assert text.index("1. astro") < text.index("read me") < text.index("2. astro")
+    assert page.count(embed(picture).uri) == 1
+    assert page.count(embed(MISTAKE.image).uri) == 2
+    assert_self_contained(page)
+    assert "what speaks for" not in words(render())
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="needs node to run the page's script")
+def test_predictive_values_entered_on_the_page_are_pythons(tmp_path: Path) -> None:
+    """The page's own script, on a document with the few elements that it asks for."""
+    metrics = example_metrics()
+    tumour = metrics["tumour"]
+    tumour["points"].append(operating_point("these images", 28, 12, target=0.5, threshold=0.1))
+    tumour["points"].append(operating_point("these images", 0, 12, target=0.99, threshold=9.0))
+    (script,) = Reader(render(metrics)).of("script")
+    count, shares = len(tumour["points"]), (0.01, 0.3, 0.7, 0.999)
+    document = f"""
+        const rows = Array.from({{length: {count}}}, () => ({{cells: [{{}}, {{}}, {{}}]}}));
+        let update;
+        const input = {{valueAsNumber: NaN, addEventListener: (_, run) => {{ update = run; }}}};
+        const found = {{input, tbody: {{rows}}}};
+        const section = {{hidden: true, querySelector: (name) => found[name]}};
+        const document = {{getElementById: () => section}};
+    """
+    read = f"""
+        const written = () => rows.map((row) => row.cells.slice(1).map((cell) => cell.textContent));
+        const shown = [written()];
+        for (const share of {list(shares)}) {{ input.valueAsNumber = 100 * share; update();
+          shown.push(written()); }}
+        console.log(JSON.stringify([section.hidden, ...shown]));
+    """
+    (tmp_path / "page.js").write_text(document + script + read, encoding="utf-8")
+    node = subprocess.run(
+        ["node", str(tmp_path / "page.js")], capture_output=True, check=True, text=True
+    )
+    hidden, without, *shown = json.loads(node.stdout)
+    assert hidden is False
+    assert without == [["–", "–"]] * count  # what was entered is not a number
+    for share, rows in zip(shares, shown, strict=True):
+        for point, cells in zip(tumour["points"], rows, strict=True):
+            values = predictive_values(point["sensitivity"], point["specificity"], share)
+            expected = [percent(values[name], values[f"{name}_ci95"]) for name in ("ppv", "npv")]
+            assert [cell.replace("\u00a0", " ").replace("\n", " ") for cell in cells] == expected
+
+
+def test_without_javascript_what_needs_it_is_hidden() -> None:
+    (section,) = re.findall('<div id="at-prevalence"([^>]*)>', render())
+    assert section.strip() == "hidden"
+    assert "<script" not in render(metrics_with_nothing_known(), settings=None)
+
+
 @pytest.mark.parametrize(
     ("duplicate", "sentence"),
     [
@@ -221,6 +287,7 @@ def test_what_is_none_is_reported_as_not_known_and_why() -> None:
         "missed tumours – no class is named as tumour-free",
         "false alarms – no class is named as tumour-free",
         "AUROC, tumour or not – not defined",
+        "Cohen’s kappa – not defined",
         "No temperature was fitted: it needs the validation images",
         "No threshold was chosen: it needs the validation images",
         "No other checkpoint was given",
@@ -280,6 +347,7 @@ def test_the_report_is_written_with_its_pictures_and_the_workdirs_records(tmp_pa
     assert sorted(path.name for path in folder.iterdir()) == [
         "confusion_matrix.png",
         "curves.png",
+        "precision_recall.png",
         "reliability.png",
         "report.html",
         "risk_coverage.png",

@@ -11,12 +11,12 @@ from matplotlib.figure import Figure
 
 from fakd_jax.distillation.terms import TERM_NAMES
 from fakd_jax.errors import UserError
+from fakd_jax.evaluation.report.detection_plots import plot_precision_recall, plot_roc
 from fakd_jax.evaluation.report.plots import (
     plot_confusion_matrix,
     plot_curves,
     plot_reliability,
     plot_risk_coverage,
-    plot_roc,
 )
 from fakd_jax.reporting.figures import save_figure
 from tests.evaluation.example_metrics import curve_point, example_metrics
@@ -117,6 +117,25 @@ def test_the_roc_curve_has_its_operating_points() -> None:
         low, high = point["specificity"]["ci95"]
         ends = bars.get_segments()[0][:, 0]
         np.testing.assert_allclose(ends, [100 * (1 - high), 100 * (1 - low)], atol=1e-9)
+
+
+def test_the_precision_recall_curve_has_steps_chance_and_operating_points() -> None:
+    tumour = example_metrics()["tumour"]
+    (ax,) = plot_precision_recall(tumour).axes
+    curve, chance = ax.lines[:2]
+    np.testing.assert_allclose(curve.get_xydata(), [[0, 100], [70, 100], [90, 91], [100, 70]])
+    assert curve.get_drawstyle() == "steps-pre"
+    assert set(chance.get_ydata()) == {70.0}
+    for mark, point in zip(ax.containers, tumour["points"], strict=True):
+        at = [100 * point["sensitivity"]["rate"], 100 * point["predictive_values"][0]["ppv"]]
+        np.testing.assert_allclose(mark.lines[0].get_xydata(), [at])
+
+
+def test_a_point_without_an_alarm_has_no_precision_to_draw() -> None:
+    tumour = example_metrics()["tumour"]
+    tumour["points"][2]["predictive_values"][0] |= {"ppv": None, "ppv_ci95": None}
+    (ax,) = plot_precision_recall(tumour).axes
+    assert len(ax.containers) == 2
 
 
 def test_risk_is_drawn_by_coverage_and_the_reject_option_is_marked() -> None:

@@ -9,10 +9,13 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from jaxtyping import TypeCheckError
 
+from fakd_jax.explanation.methods.grad_cam import enlarge
 from fakd_jax.explanation.report.attribution import (
     AGAINST_COLOUR,
     FOR_COLOUR,
     MAX_OPACITY,
+    at_size,
+    layer,
     overlay,
 )
 
@@ -106,6 +109,24 @@ def test_a_lesion_is_outlined_in_white_and_black_outside_it() -> None:
     assert (image == 100).all(), "the argument was changed"
     empty = at_own_size(image, np.zeros((7, 7)), mask=np.zeros((7, 7), bool))
     np.testing.assert_array_equal(empty, image)
+
+
+@given(IMAGES, ATTRIBUTIONS)
+def test_a_layer_over_the_image_is_the_overlay(image: np.ndarray, attribution: np.ndarray) -> None:
+    *colour, alpha = np.moveaxis(layer(attribution).astype(float), -1, 0)
+    opacity = alpha[..., None] / 255
+    laid = image + opacity * (np.stack(colour, axis=-1) - image)
+    assert np.abs(laid - at_own_size(image, attribution)).max() <= 1.0
+
+
+def test_attribution_at_another_size_keeps_weights_or_interpolates_as_a_cam() -> None:
+    coarse = np.arange(6.0).reshape(2, 3)
+    np.testing.assert_array_equal(
+        at_size(coarse, (4, 6), smooth=False), np.kron(coarse, np.ones((2, 2)))
+    )
+    smooth = at_size(coarse, (7, 12), smooth=True)
+    np.testing.assert_allclose(smooth, enlarge(coarse, (7, 12)), atol=1e-5)
+    assert at_size(coarse, (2, 3), smooth=True).tolist() == coarse.tolist()
 
 
 def test_unsuitable_arrays_are_refused() -> None:

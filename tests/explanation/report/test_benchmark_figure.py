@@ -14,9 +14,9 @@ from fakd_jax.explanation.benchmark.summary import ALL, summarise
 from fakd_jax.explanation.report import benchmark_figure
 from fakd_jax.explanation.report.benchmark_figure import (
     BLACK,
-    BLUE,
+    GREEN,
     GREY,
-    VERMILION,
+    PURPLE,
     draw_curves,
     line_styles,
     plot_benchmark,
@@ -80,9 +80,9 @@ def test_dots_are_at_the_means_and_coloured_by_verdict() -> None:
     means = [row["metrics"]["gap"]["mean"] for row in rows if row["class"] == ALL]
     dots = [line for line in ax.lines if line.get_marker() != "None"]
     assert [(dot.get_ydata()[0], dot.get_xdata()[0]) for dot in dots] == list(enumerate(means))
-    colours = [BLUE, BLACK, VERMILION, BLACK, GREY, GREY]
+    colours = [GREEN, BLACK, PURPLE, BLACK, GREY, GREY]
     assert [dot.get_color() for dot in dots] == colours
-    assert [dot.get_markerfacecolor() for dot in dots] == [BLUE, "white", *colours[2:]]
+    assert [dot.get_markerfacecolor() for dot in dots] == [GREEN, "white", *colours[2:]]
     assert lines_of(ax, "--") == [means[4]]
     assert len(legend_of(figure)) == 6
 

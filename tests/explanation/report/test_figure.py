@@ -185,7 +185,7 @@ def test_a_figure_is_a_wide_png_without_software_or_time() -> None:
     first = draw(**texts)
     assert first == draw(**texts)
     with Image.open(io.BytesIO(first)) as figure:
-        assert figure.size == (1600, 610)
+        assert figure.size == (1600, 660)
         assert set(figure.info) <= {"dpi"}
 
 
@@ -199,18 +199,25 @@ def test_the_users_style_does_not_change_the_figure() -> None:
     assert len(figures) == 1
 
 
-def test_a_remark_is_drawn() -> None:
+def test_a_remark_and_a_reading_are_drawn() -> None:
     assert len({draw(remark=remark) for remark in ("", "top 3 stable", "UNSTABLE")}) == 3
+    long = "It shows what it shows and " * 12
+    assert texts_of(figure_of(reading=long)).replace("\n", " ").count("it shows and") == 12
+
+
+def test_the_panels_of_a_contrast_name_both_classes() -> None:
+    written = texts_of(figure_of(contrast="dark", score="log-odds"))
+    assert "for bright" in written
+    assert "for dark" in written
+    assert "raises the log-odds of bright against dark" in written
 
 
 def coloured(weights: list[float], top: int) -> list[tuple[int, int]]:
-    """Numbers of green and red pixels in each of the four panels."""
+    """Numbers of orange and blue pixels in each of the four panels."""
     counts = []
     for panel in panels_of(draw(an_explanation(weights), top)):
-        red, green, blue = np.moveaxis(panel, -1, 0)
-        is_green = (green > red + 40) & (green > blue + 40)
-        is_red = (red > green + 40) & (red > blue + 40)
-        counts.append((int(is_green.sum()), int(is_red.sum())))
+        red, _, blue = np.moveaxis(panel, -1, 0)
+        counts.append((int((red > blue + 40).sum()), int((blue > red + 40).sum())))
     return counts
 
 
@@ -235,9 +242,9 @@ def test_attribution_of_pixels_is_shown_in_the_second_panel() -> None:
     by_pixel = replace(MIXED, attribution=attribution, fit=None)
     assert MIXED.by_superpixel
     assert not by_pixel.by_superpixel
-    orange = [
-        int(((panel[..., 0] > panel[..., 2] + 60) & (panel[..., 1] > panel[..., 2] + 10)).sum())
-        for panel in panels_of(draw(by_pixel))
-    ]
-    assert orange[1] > 200
-    assert orange[0] == orange[2] == 0
+    original, shown, positive, negative = panels_of(draw(by_pixel))
+    tinted = (np.ptp(panel, axis=-1) > 40 for panel in (original, shown, positive, negative))
+    assert [bool(mask.any()) for mask in tinted] == [False, True, True, True]
+    orange, blue = shown[..., 0] > shown[..., 2] + 60, shown[..., 2] > shown[..., 0] + 10
+    assert orange.sum() > 200
+    assert blue.any(), "the second panel shows both signs"
