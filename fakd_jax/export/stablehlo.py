@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import jax
@@ -68,7 +69,7 @@ def usage(request: Request, path: Path) -> str:
     )
 
 
-def _program(predictor: Predictor) -> object:
+def _program(predictor: Predictor) -> Callable[[jax.Array], dict[str, jax.Array]]:
     """The function from images at the network's input size to logits and features."""
     network = predictor.folded.merge(predictor.folded.variables)
 

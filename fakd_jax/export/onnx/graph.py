@@ -77,7 +77,7 @@ class Graph:
             self.nodes,
             "fakd_jax",
             [described(name, *kind) for name, kind in inputs.items()],
-            [described(name, *kind) for name, (_, *kind) in outputs.items()],
+            [described(name, dtype, shape) for name, (_, dtype, shape) in outputs.items()],
             self._initializers,
         )
         opset = helper.make_opsetid("", OPSET)

@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 import pytest
+from PIL import Image
 
-from fakd_jax.data.preprocessing import Preprocessing
+from fakd_jax.data.preprocessing import Preprocessing, resize
 from fakd_jax.errors import DamagedError, UserError
 from fakd_jax.export.images import Images, RealImages
 from fakd_jax.export.onnx import file as onnx_file
@@ -19,8 +20,17 @@ from fakd_jax.export.request import Request
 from fakd_jax.export.run import export_checkpoint
 from fakd_jax.export.verification import Tolerance, verify_logits
 from fakd_jax.inference.onnx import OnnxNetwork
-from fakd_jax.inference.predictor import Predictor
-from tests.tiny import CLASS_NAMES, IMAGE_SIZE, edit_metadata, save_tiny_checkpoint, tiny_predictor
+from fakd_jax.inference.predictor import Predictor, softmax
+from tests.tiny import (
+    CLASS_NAMES,
+    IMAGE_SIZE,
+    edit_metadata,
+    save_tiny_checkpoint,
+    tiny_predictor,
+    write_image,
+)
+
+REPOSITORY = Path(__file__).resolve().parents[3]
 
 quiet = {"log": lambda _: None}
 
@@ -162,3 +172,20 @@ def test_agreement_and_accuracy_decide(monkeypatch: pytest.MonkeyPatch) -> None:
         verify_logits(
             predictor, lambda pixels: np.full((len(pixels), 4), np.nan, np.float32), None, "int8"
         )
+
+
+def test_the_loader_of_the_examples_gives_the_same_probabilities(
+    exported: tuple[Predictor, Path], tmp_path: Path
+) -> None:
+    predictor, file = exported
+    picture = write_image(tmp_path / "slice.png", 3)
+    image = resize(np.asarray(Image.open(picture)), IMAGE_SIZE)[None]
+    probabilities = softmax(predictor.predict_logits(image) / 1.5)[0]  # its temperature
+    example = REPOSITORY / "examples" / "onnx_student.py"
+    command = [sys.executable, str(example), str(file), str(picture)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    _, *words = done.stdout.removeprefix(str(picture)).split("=")
+    found = [float(word.split()[0]) for word in words]
+    np.testing.assert_allclose(found, probabilities, atol=1e-3)
+    assert "not sure" in done.stdout  # below its threshold of 0.4: the logits hardly differ
