@@ -23,8 +23,8 @@ LOW_LEVEL, HIGH_LEVEL = 48.0, 200.0
 MIN_CONTRAST = 8
 """Grey levels between these percentiles below which an image is left as it is."""
 
-_FRAME = 0.02  # of each side, ignored: some slices have a bright frame
-_LUMA = (19595, 38470, 7471)  # of red, green and blue, in 1/65,536: ITU-R 601, as Pillow's "L"
+FRAME = 0.02  # of each side, ignored: some slices have a bright frame
+LUMA = (19595, 38470, 7471)  # of red, green and blue, in 1/65,536: ITU-R 601, as Pillow's "L"
 
 
 class Landmarks(NamedTuple):
@@ -54,12 +54,12 @@ def find_landmarks(images: UInt8[Array, "B H W 3"]) -> Landmarks:
       The landmarks; all three are equal for a constant image.
     """
     height, width = images.shape[1:3]
-    top, left = round(_FRAME * height), round(_FRAME * width)
+    top, left = round(FRAME * height), round(FRAME * width)
     inner = images[:, top : height - top, left : width - left].astype(jnp.int32)
-    grey = (jnp.sum(inner * jnp.array(_LUMA), axis=-1) + 0x8000) >> 16
+    grey = (jnp.sum(inner * jnp.array(LUMA), axis=-1) + 0x8000) >> 16
     pixels = grey.shape[1] * grey.shape[2]
     histogram = jax.vmap(lambda levels: jnp.zeros(256, jnp.int32).at[levels].add(1))(
-        grey.reshape(len(images), -1)
+        grey.reshape(grey.shape[0], -1)
     )
     up_to = jnp.cumsum(histogram, axis=1)  # pixels of each level or darker ones
     levels = jnp.arange(256)

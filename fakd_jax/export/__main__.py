@@ -1,7 +1,8 @@
-"""Exports a checkpoint: `fakd export --checkpoint DIR --output FILE`."""
+"""Exports a checkpoint: `fakd export --checkpoint DIR --format FORMAT --output FILE`."""
 
 from __future__ import annotations
 
+from fakd_jax.cli.checkpoint_flags import DATA
 from fakd_jax.cli.runner import CommandParser, run_command, use_compilation_cache
 
 
@@ -11,17 +12,27 @@ def make_parser() -> CommandParser:
 
     parser = CommandParser(
         prog="fakd export",
-        description="Writes a checkpoint's network for other software. What is written is read "
-        "back and compared before it is kept. "
+        description="Writes a checkpoint's network for use elsewhere. What is written is read "
+        "back and compared with the checkpoint before it is kept. "
         "torch: a .safetensors file in float32 with torchvision's names (or those of the library "
         "whose settings the network has), classes and preprocessing in its header. "
-        "Research software: not for "
-        "diagnosis.",
+        "onnx: an .onnx file that takes uint8 images of any size, with resizing and normalisation "
+        "inside; needs the extra `onnx`. "
+        "stablehlo: a .zip with the serialized function of jax.export. "
+        "bundle: a folder or .zip that every command opens, with metrics, limits and a model card. "
+        "Research software: not for diagnosis.",
     )
     add = parser.add_argument
-    add("--checkpoint", required=True, help="a workdir (its best student) or a checkpoint in it")
-    add("--output", required=True, metavar="FILE", help="the file to write")
+    checkpoint = "a workdir (its best student), a checkpoint in it, or a bundle"
+    add("--checkpoint", required=True, help=checkpoint)
+    add("--output", required=True, metavar="PATH", help="the file, or folder, to write")
     add("--format", choices=tuple(FORMATS), default="torch", help="[torch]")
+    every = dict.fromkeys(each for kind in FORMATS.values() for each in kind.precisions)
+    add("--precision", choices=tuple(every), default="float32", help="of onnx [float32]")
+    data = f"to calibrate and verify on: {DATA} (default: the data trained on, if at hand)"
+    add("--data", dest="source", metavar="SOURCE", help=data)
+    add("--cache-dir", metavar="DIR", help="folder of prepared data (default: as in training)")
+    add("--with-onnx", action="store_true", help="put an ONNX file into a bundle too")
     return parser
 
 
@@ -31,7 +42,7 @@ def main(argv: list[str]) -> None:
     use_compilation_cache()
     from fakd_jax.export.run import export_checkpoint
 
-    export_checkpoint(flags.checkpoint, flags.output, format=flags.format)
+    export_checkpoint(**vars(flags))
 
 
 if __name__ == "__main__":

@@ -6,20 +6,19 @@ network would compute something else.
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
 from flax import nnx
 
 from fakd_jax.errors import UserError
-from fakd_jax.inference.adapter import weights_sha256
+from fakd_jax.export.header import as_texts, describe_network
+from fakd_jax.export.request import Request
 from fakd_jax.inference.predictor import Predictor
-from fakd_jax.models.registry import create_as_stored, described
+from fakd_jax.models.registry import create_as_stored
 from fakd_jax.models.state import flatten_state, model_state
 from fakd_jax.models.torch_weights import load_state_dict, read_weights, to_state_dict
 from fakd_jax.models.torch_weights.names import matching_table
-from fakd_jax.version import __version__
 
 SUFFIX = ".safetensors"
 _NETWORKS = {
@@ -31,29 +30,31 @@ _NETWORKS = {
 NUM_IMAGES = 2  # that the exported and the original network are compared on
 
 
-def write(predictor: Predictor, path: Path) -> None:
+def write(request: Request, path: Path) -> None:
     """Writes a network's arrays as float32 in PyTorch's layouts, and what its use requires.
 
-    The header has `arch`, `naming`, `num_classes`, `class_names`, `preprocessing`,
-    `negative_class`, `overrides` and `weights_sha256` as JSON texts.
+    The header has what :func:`fakd_jax.export.header.describe_network` returns and `naming`, as
+    JSON texts.
 
     Raises:
       UserError: PyTorch has no names for this network.
     """
     import safetensors.numpy
 
+    predictor = request.predictor
     state_dict = to_state_dict(model_state(predictor.network), matching_table(predictor.network))
     # safetensors writes a transposed view's memory as it lies.
     arrays = {key: np.ascontiguousarray(value, np.float32) for key, value in state_dict.items()}
     safetensors.numpy.save_file(arrays, path, _header(predictor))
 
 
-def verify(predictor: Predictor, path: Path) -> str:
+def verify(request: Request, path: Path) -> str:
     """Reads a written file back into a new network, and compares weights and logits bit by bit.
 
     Raises:
       UserError: they differ.
     """
+    predictor = request.predictor
     table = matching_table(predictor.network)
     model = nnx.eval_shape(lambda: create_as_stored(predictor.metadata, rngs=nnx.Rngs(0)))
     load_state_dict(model, read_weights(path, model, naming=table.naming).arrays, table=table)
@@ -75,8 +76,9 @@ def verify(predictor: Predictor, path: Path) -> str:
     return f"read back: {len(written)} arrays and the logits of {len(images)} images, bit for bit"
 
 
-def usage(predictor: Predictor, path: Path) -> str:
+def usage(request: Request, path: Path) -> str:
     """How PyTorch loads the file."""
+    predictor = request.predictor
     naming = matching_table(predictor.network).naming
     return (
         f"in PyTorch: model = {_NETWORKS[naming].format(arch=predictor.arch)}; "
@@ -85,18 +87,8 @@ def usage(predictor: Predictor, path: Path) -> str:
 
 
 def _header(predictor: Predictor) -> dict[str, str]:
-    facts = {
-        **described(predictor.arch),
-        "naming": matching_table(predictor.network).naming,
-        "num_classes": predictor.num_classes,
-        "class_names": list(predictor.class_names),
-        "preprocessing": predictor.preprocessing.to_dict(),
-        "negative_class": predictor.metadata.get("negative_class"),
-        "overrides": predictor.metadata.get("overrides") or {},
-        "weights_sha256": weights_sha256(predictor),
-    }
-    header = {key: json.dumps(value, ensure_ascii=False) for key, value in facts.items()}
-    return {"format": "pt", "written_by": f"fakd_jax {__version__}", **header}
+    naming = matching_table(predictor.network).naming
+    return {"format": "pt", **as_texts({**describe_network(predictor), "naming": naming})}
 
 
 def _images(side: int) -> np.ndarray:

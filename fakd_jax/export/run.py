@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import os
 import secrets
+import shutil
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
 from fakd_jax.errors import UserError
-from fakd_jax.export.formats import FORMATS
+from fakd_jax.export.formats import FORMATS, Format
+from fakd_jax.export.images import find_images
+from fakd_jax.export.request import NO_IMAGES, Request
 from fakd_jax.inference.predictor import Predictor
-from fakd_jax.runtime.atomic_files import make_folders, sync, writing
+from fakd_jax.runtime.atomic_files import make_folders, sync, sync_tree, writing
 
 ADVICE = "choose another --output, or make room"
+BATCH_SIZE = 16
 
 
 def export_checkpoint(
@@ -21,52 +25,97 @@ def export_checkpoint(
     output: Path | str,
     *,
     format: str = "torch",
+    precision: str = "float32",
+    source: str | None = None,
+    cache_dir: Path | str | None = None,
+    with_onnx: bool = False,
     log: Callable[[str], object] = print,
 ) -> Path:
-    """Exports a checkpoint's network to a file that other software reads.
+    """Exports a checkpoint's network to a file, or a folder, that is used elsewhere.
 
-    The file is written under a hidden name, read back and compared with the network, and then
-    renamed: there is no file that was not verified.
+    It is written under a hidden name, read back and compared with the checkpoint on real images
+    and on noise, and then renamed: there is no export that was not verified.
 
     Args:
       checkpoint: a workdir (its best student), or any checkpoint in it.
-      output: the file to write; there must be none.
-      format: one of :data:`FORMATS`.
+      output: the file or folder to write; there must be none.
+      format: one of :data:`fakd_jax.export.formats.FORMATS`.
+      precision: of the exported network, see :attr:`fakd_jax.export.formats.Format.precisions`.
+      source: data to calibrate and verify on; None for the data trained on, if they are at hand.
+      cache_dir: folder of prepared data; None for the checkpoint's.
+      with_onnx: whether a bundle has an ONNX file too.
       log: called with lines for the user.
 
     Returns:
-      The file.
+      The file or folder.
 
     Raises:
-      UserError: no such checkpoint, or one that cannot predict; an unknown format; a wrong suffix;
-        a file at `output`, or one that cannot be written; what was written differs.
+      UserError: no such checkpoint, or one that cannot predict; an unknown format or precision; a
+        wrong suffix; something at `output`, or it cannot be written; a missing library; data that
+        cannot be used; what was written differs from the checkpoint.
     """
     if format not in FORMATS:
         raise UserError(f"unknown format {format!r}; choose one of {', '.join(FORMATS)}")
     chosen = FORMATS[format]
     output = Path(output).expanduser().absolute()
-    if output.suffix != chosen.suffix:
-        raise UserError(f"--output {output} does not end in {chosen.suffix}; give a name that does")
-    if output.exists():
-        raise UserError(f"{output} exists; choose another --output, or remove it")
-    predictor = Predictor.from_checkpoint(checkpoint, dtype="float32", batch_size=2)
+    _check(chosen, format, output, precision, with_onnx)
+    predictor = Predictor.from_checkpoint(checkpoint, dtype="float32", batch_size=BATCH_SIZE)
+    images = NO_IMAGES
+    if chosen.uses_images:
+        images = find_images(predictor, source, cache_dir, log)
+    request = Request(predictor, precision, images, with_onnx)
     unfinished = output.with_name(f".{secrets.token_hex(8)}.{output.name}")
     try:
         with writing(output, advice=ADVICE):
             make_folders(output.parent)
-            chosen.write(predictor, unfinished)
-            sync(unfinished)
-        verified = chosen.verify(predictor, unfinished)
+            chosen.write(request, unfinished)
+            (sync_tree if unfinished.is_dir() else sync)(unfinished)
+        verified = chosen.verify(request, unfinished)
         with writing(output, advice=ADVICE):
             os.replace(unfinished, output)
             sync(output.parent)
     finally:
-        with suppress(OSError):
-            unfinished.unlink(missing_ok=True)
+        _discard(unfinished)
     log(
-        f"wrote {output} ({output.stat().st_size / 1e6:.1f} MB): {predictor.arch}, classes "
+        f"wrote {output} ({_size(output) / 1e6:.1f} MB): {predictor.arch}, classes "
         f"{', '.join(predictor.class_names)}"
     )
     log(verified)
-    log(chosen.usage(predictor, output))
+    log(chosen.usage(request, output))
     return output
+
+
+def _check(chosen: Format, name: str, output: Path, precision: str, with_onnx: bool) -> None:
+    """Refuses what could not be written, before time is spent on it.
+
+    Raises:
+      UserError: see :func:`export_checkpoint`.
+    """
+    if output.suffix not in chosen.suffixes:
+        kinds = " or ".join(suffix or "no suffix (a folder)" for suffix in chosen.suffixes)
+        raise UserError(
+            f"--output {output} does not end in {kinds}, as {name} does; give a name that does"
+        )
+    if output.exists():
+        raise UserError(f"{output} exists; choose another --output, or remove it")
+    if precision not in chosen.precisions:
+        raise UserError(
+            f"{name} is written in {' or '.join(chosen.precisions)}, not in {precision}; choose "
+            "another --precision"
+        )
+    if with_onnx and name != "bundle":
+        raise UserError("--with-onnx is for bundles; give --format bundle, or --format onnx")
+
+
+def _size(path: Path) -> int:
+    """Of a file, or of all files in a folder, in bytes."""
+    files = [path] if path.is_file() else [each for each in path.rglob("*") if each.is_file()]
+    return sum(file.stat().st_size for file in files)
+
+
+def _discard(path: Path) -> None:
+    """Removes an export that was not kept, if there is one."""
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    with suppress(OSError):
+        path.unlink(missing_ok=True)

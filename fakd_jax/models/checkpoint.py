@@ -27,6 +27,7 @@ from flax import nnx
 from jax.typing import DTypeLike
 
 from fakd_jax.errors import DamagedError, UserError, listed
+from fakd_jax.models.bundles import unpack_bundle
 from fakd_jax.models.registry import create_as_stored
 from fakd_jax.models.state import COLLECTIONS, flatten_state, set_model_state
 from fakd_jax.runtime.atomic_files import failed_write, make_folders, sync, sync_tree
@@ -286,7 +287,8 @@ def resolve_checkpoint(path: Path | str) -> Path:
 
     Args:
       path: a workdir (its best student), its `student` or `teacher` folder (the best of it),
-        a `best` or `last` folder (the newest step), or a checkpoint itself.
+        a `best` or `last` folder (the newest step), a checkpoint itself, or a bundle's zip, which
+        is unpacked into the user's cache.
 
     Returns:
       The folder with `metadata.json`.
@@ -297,6 +299,8 @@ def resolve_checkpoint(path: Path | str) -> Path:
     path = Path(path).expanduser().absolute()
     if _is_checkpoint(readable := _readable(path)):
         return readable
+    if path.is_file():
+        return unpack_bundle(path, METADATA_FILE)
     if not path.is_dir():
         raise UserError(f"no checkpoint folder {path}; check the path")
     looked = [path / METADATA_FILE]

@@ -94,7 +94,7 @@ def test_refusals(workdir: Path, tmp_path: Path) -> None:
         export(workdir, existing / "w.safetensors")
     with pytest.raises(UserError, match="invalid choice: 'onnxx'"):
         export(workdir, tmp_path / "w.safetensors", "--format", "onnxx")
-    with pytest.raises(UserError, match="unknown format 'onnxx'; choose one of torch"):
+    with pytest.raises(UserError, match="unknown format 'onnxx'; choose one of torch, onnx"):
         run.export_checkpoint(workdir, tmp_path / "w.safetensors", format="onnxx")
     edit_metadata(workdir / "student" / "best" / "7", head="untrained")
     with pytest.raises(UserError, match="would be guesses"):

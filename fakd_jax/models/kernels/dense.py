@@ -103,9 +103,17 @@ def _fastest_on_cpu(x: Array, kernel: Array, stride: int) -> Callable[..., Array
         return partial(_conv_by_patches, stride=stride)
     if size <= 3 and channels * features <= _FEW_CHANNELS:
         return partial(_conv_by_scalars, stride=stride)
-    many = min(channels, features) >= _MANY and positions >= channels
+    many = min(channels, features) >= _MANY and _surely(lambda: positions >= channels)
     wide = jnp.finfo(x.dtype).bits >= 32  # narrower formats would round every partial product
     return winograd_conv if size == 3 and stride == 1 and many and wide else None
+
+
+def _surely(comparison: Callable[[], bool]) -> bool:
+    """Whether it holds for every batch size, where that is left open (`jax.export`)."""
+    try:
+        return comparison()
+    except jax.core.InconclusiveDimensionOperation:
+        return False
 
 
 def _conv_by_scalars(x: Array, kernel: Array, *, stride: int) -> Array:
