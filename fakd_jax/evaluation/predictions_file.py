@@ -17,6 +17,7 @@ from fakd_jax.runs.files import DUPLICATE_GROUPS_FILE, IMAGES_FILE, PREDICTIONS_
 CONTENT_COLUMNS = ("id", "content")
 COLUMNS = ("id", "label", "prediction")
 GROUP_COLUMNS = ("id", "group")
+FOREIGN_COLUMNS = ("id", "ood_score", "foreign", "quality")
 COPY_COLUMNS = ("id", "learnt_from", "orientation", "alteration", "correlation")
 
 
@@ -50,6 +51,15 @@ def read_predictions(file: Path) -> dict[str, NamedPrediction]:
     """
     rows = _read_columns(file, COLUMNS, PREDICTIONS_FILE)
     return {id: NamedPrediction(label, prediction) for id, label, prediction in rows}
+
+
+def foreign_csv(
+    ids: Sequence[str], scores: Sequence[float], foreign: Sequence[bool], quality: Sequence[str]
+) -> str:
+    """How foreign each image is, whether it is above the threshold, and what is amiss with it."""
+    columns = zip(ids, scores, foreign, quality, strict=True)
+    rows = ((id, f"{score:.9g}", int(above), amiss) for id, score, above, amiss in columns)
+    return csv_text(FOREIGN_COLUMNS, rows)
 
 
 def groups_csv(ids: Sequence[str], groups: Mapping[str, int]) -> str:
