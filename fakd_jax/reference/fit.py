@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Float32, UInt8
 
 from fakd_jax.data.appearance import Appearance
 from fakd_jax.data.dataset import ImageDataset
@@ -68,13 +68,19 @@ def fit_reference(
             f"{len(train_ids):,} training and {len(val_ids):,} validation images are too few to "
             f"know foreign images by; {LEAST_IMAGES} and {least} are needed"
         )
-    drawn = np.random.default_rng(seed).permutation(len(train_ids))[:max_images]
-    fitted_on = [train_ids[index] for index in sorted(drawn.tolist())]
-    size = predictor.preprocessing.image_size
-    appearance = Appearance.of_training(predictor.metadata)
+    fitted_on = draw(train_ids, max_images, seed)
+    measured: list[Measured] = []
+
+    def observe(images: UInt8[np.ndarray, "n S S 3"]) -> None:
+        measured.extend(map(measure, images))
+
+    features = _features(predictor, dataset, fitted_on, on_images, observe)
+    validation = _features(predictor, dataset, val_ids, on_images)
+    size, appearance = (
+        predictor.preprocessing.image_size,
+        Appearance.of_training(predictor.metadata),
+    )
     appearance = appearance or Appearance.of(dataset, fitted_on, size)
-    features, measured = _features(predictor, dataset, fitted_on, on_images, measured=True)
-    validation, _ = _features(predictor, dataset, val_ids, on_images, measured=False)
     subspace = FeatureSubspace.of(features)
     return Reference(
         weights_sha256(predictor),
@@ -97,22 +103,27 @@ def fit_reference(
     )
 
 
+def draw(ids: Sequence[str], most: int, seed: int) -> list[str]:
+    """At most so many of the ids, drawn at random, in their order."""
+    chosen = np.random.default_rng(seed).permutation(len(ids))[:most]
+    return [ids[index] for index in sorted(chosen.tolist())]
+
+
 def _features(
     predictor: Predictor,
     dataset: ImageDataset,
     ids: Sequence[str],
     on_images: OnImages | None,
-    *,
-    measured: bool,
-) -> tuple[Float32[np.ndarray, "N D"], list[Measured]]:
-    """The features of images, and their quality if it is to be `measured`."""
-    features, found = [], []
+    observe: Callable[[np.ndarray], object] | None = None,
+) -> Float32[np.ndarray, "N D"]:
+    """The features of images; `observe` is called with those of each batch."""
+    features = []
     side, batch_size = predictor.preprocessing.image_size, predictor.batch_size
     for batch in eval_batches(dataset, ids, batch_size=batch_size, image_size=side):
         mask = np.asarray(batch["mask"])
         features.append(predictor.features_and_logits(batch["image"])[0][mask])
-        if measured:
-            found += [measure(image) for image in batch["image"][mask]]
+        if observe is not None:
+            observe(batch["image"][mask])
         if on_images is not None:
             on_images(int(mask.sum()))
-    return np.concatenate(features), found
+    return np.concatenate(features)
