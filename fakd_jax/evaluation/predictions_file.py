@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from fakd_jax.audit.findings import Duplicate
 from fakd_jax.errors import UserError
+from fakd_jax.evaluation.foreign import Assessment
 from fakd_jax.metrics.predictions import Predictions
 from fakd_jax.reporting.tables import csv_text
 from fakd_jax.runs.files import DUPLICATE_GROUPS_FILE, IMAGES_FILE, PREDICTIONS_FILE
@@ -53,11 +54,10 @@ def read_predictions(file: Path) -> dict[str, NamedPrediction]:
     return {id: NamedPrediction(label, prediction) for id, label, prediction in rows}
 
 
-def foreign_csv(
-    ids: Sequence[str], scores: Sequence[float], foreign: Sequence[bool], quality: Sequence[str]
-) -> str:
+def foreign_csv(ids: Sequence[str], assessment: Assessment) -> str:
     """How foreign each image is, whether it is above the threshold, and what is amiss with it."""
-    columns = zip(ids, scores, foreign, quality, strict=True)
+    judged = (assessment.scores, assessment.foreign, assessment.quality)
+    columns = zip(ids, *judged, strict=True)
     rows = ((id, f"{score:.9g}", int(above), amiss) for id, score, above, amiss in columns)
     return csv_text(FOREIGN_COLUMNS, rows)
 

@@ -107,7 +107,7 @@ def evaluate_checkpoint(
     )
     predictor = setup.predictor  # its outputs in the order of the data's classes
     reference, unknown = open_reference(own, setup, log) if calibration else (None, [])
-    assessment = reference and Assessment(setup, reference)
+    assessment = Assessment(setup, reference) if reference else None
     collected = collect(
         setup,
         calibration=calibration,

@@ -70,8 +70,7 @@ def write_evaluation(
         remove(foreign_file)
     else:
         assessment.reference.save(folder)
-        rows = (assessment.scores, assessment.foreign, assessment.quality)
-        write_whole(foreign_file, foreign_csv(predictions.ids, *rows))
+        write_whole(foreign_file, foreign_csv(predictions.ids, assessment))
     mistakes = worst_mistakes(
         setup.dataset,
         predictions.ids,

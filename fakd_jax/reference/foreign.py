@@ -3,9 +3,8 @@
 The features of training images lie near a subspace of few dimensions; those of other images leave
 it, whatever class the network assigns to them. The distance is the residual of Wang et al., "ViM:
 Out-of-distribution with virtual-logit matching" (CVPR 2022, arXiv:2203.10807), here of features
-scaled to unit length: their length depends on contrast as much as on content, and the direction
-alone separates better, as for nearest neighbours (Sun et al., arXiv:2204.06507).
-`scripts/compare_foreign_scores.py` compares it with others.
+scaled to unit length, which separates better, as it does for nearest neighbours (Sun et al.,
+arXiv:2204.06507). `scripts/compare_foreign_scores.py` compares it with others.
 """
 
 from __future__ import annotations
@@ -80,7 +79,7 @@ def least_images(rejected: float, confidence: float = CONFIDENCE) -> int:
 
 
 def tolerance_threshold(
-    scores: Float32[np.ndarray, " N"], rejected: float, confidence: float = CONFIDENCE
+    scores: Float[np.ndarray, " N"], rejected: float, confidence: float = CONFIDENCE
 ) -> float:
     """The threshold above which an image is foreign.
 
