@@ -28,7 +28,10 @@ def make_parser() -> CommandParser:
         "the paper's Table 2 and Fig. 3, latency, and report.html with all of them. Research "
         "software: not for diagnosis.",
     )
-    fast = "save time: no validation images, hence no temperature and no reject threshold"
+    fast = (
+        "save time: no validation images, hence no temperature and no reject threshold, and no "
+        "foreign or poor images named"
+    )
     add_checkpoint_flags(parser, fast=fast)
     add = parser.add_argument
     add("--output", metavar="DIR", help="(default: evaluation/ in the workdir)")

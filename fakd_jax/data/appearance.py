@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from fakd_jax.data.pipeline import ImageSource
-from fakd_jax.data.preprocessing import resize
+from fakd_jax.data.resizing import resize
 from fakd_jax.errors import UserError, listed
 
 METADATA_KEY = "appearance"
@@ -89,7 +89,7 @@ class Appearance:
             return "much darker"
         if _WHITE - mean < (_WHITE - self.brightest) / FACTOR:
             return "much brighter"
-        return "much flatter" if deviation < self.flattest / FACTOR else ""
+        return "almost no contrast" if deviation < self.flattest / FACTOR else ""
 
     def describe_unlike(self, images: ImageSource, ids: Sequence[str], size: int) -> str:
         """One line on the images that are much unlike the training images; "" if none is.

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Bool, UInt8
 
-from fakd_jax.data.preprocessing import resize
+from fakd_jax.data.resizing import resize
 from fakd_jax.errors import UserError
 
 if TYPE_CHECKING:

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from fakd_jax.audit.findings import Duplicate
 from fakd_jax.errors import UserError
+from fakd_jax.evaluation.foreign import Assessment
 from fakd_jax.metrics.predictions import Predictions
 from fakd_jax.reporting.tables import csv_text
 from fakd_jax.runs.files import DUPLICATE_GROUPS_FILE, IMAGES_FILE, PREDICTIONS_FILE
@@ -17,6 +18,7 @@ from fakd_jax.runs.files import DUPLICATE_GROUPS_FILE, IMAGES_FILE, PREDICTIONS_
 CONTENT_COLUMNS = ("id", "content")
 COLUMNS = ("id", "label", "prediction")
 GROUP_COLUMNS = ("id", "group")
+FOREIGN_COLUMNS = ("id", "ood_score", "foreign", "quality")
 COPY_COLUMNS = ("id", "learnt_from", "orientation", "alteration", "correlation")
 
 
@@ -50,6 +52,14 @@ def read_predictions(file: Path) -> dict[str, NamedPrediction]:
     """
     rows = _read_columns(file, COLUMNS, PREDICTIONS_FILE)
     return {id: NamedPrediction(label, prediction) for id, label, prediction in rows}
+
+
+def foreign_csv(ids: Sequence[str], assessment: Assessment) -> str:
+    """How foreign each image is, whether it is above the threshold, and what is amiss with it."""
+    judged = (assessment.scores, assessment.foreign, assessment.quality)
+    columns = zip(ids, *judged, strict=True)
+    rows = ((id, f"{score:.9g}", int(above), amiss) for id, score, above, amiss in columns)
+    return csv_text(FOREIGN_COLUMNS, rows)
 
 
 def groups_csv(ids: Sequence[str], groups: Mapping[str, int]) -> str:

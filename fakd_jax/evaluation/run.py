@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from fakd_jax.evaluation.collect import collect
+from fakd_jax.evaluation.foreign import Assessment, open_reference
 from fakd_jax.evaluation.latency import measure_latency
 from fakd_jax.evaluation.measure import measure
 from fakd_jax.evaluation.provenance import describe_provenance
 from fakd_jax.evaluation.report.explained import MISTAKES_EXPLAINED
-from fakd_jax.evaluation.setup import open_predictor, open_setup, require_split
+from fakd_jax.evaluation.setup import open_predictor, open_setup, predict, require_split
 from fakd_jax.evaluation.stress import find_stress
 from fakd_jax.evaluation.write import write_evaluation
 from fakd_jax.metrics.detection import PREVALENCES, SPECIFICITIES
@@ -46,10 +47,12 @@ def evaluate_checkpoint(
     `confusion_matrix.png`, `reliability.png` and `risk_coverage.png`; `val_predictions.csv` where
     the run's validation images are known; `duplicate_groups.csv` where the data was audited;
     `roc.png` and `precision_recall.png` where there are images with and without a tumour;
-    `curves.png` where the workdir has `metrics.jsonl`. Of data that the network was not trained on,
-    copies of images it has learnt from are left out and listed in `copies_of_training.csv`. A
-    stress test of the same network and images in `stress/` (:mod:`fakd_jax.stress`) is summarised
-    and linked to.
+    `curves.png` where the workdir has `metrics.jsonl`. Where the training images are known,
+    `reference.npz` and `reference.json` keep what they look like to the network, and
+    `foreign_images.csv` has which of the images evaluated are foreign or poor. Of data that the
+    network was not trained on, copies of images it has learnt from are left out and listed in
+    `copies_of_training.csv`. A stress test of the same network and images in `stress/`
+    (:mod:`fakd_jax.stress`) is summarised and linked to.
 
     Args:
       checkpoint: a workdir (its best student), or any checkpoint in it.
@@ -70,7 +73,8 @@ def evaluate_checkpoint(
       dtype: see :meth:`fakd_jax.inference.predictor.Predictor.from_checkpoint`; None for the
         training's.
       allow_untrained: see there.
-      calibration: whether to choose a temperature and a reject threshold on validation images.
+      calibration: whether to choose a temperature and a reject threshold on validation images, and
+        to judge which images are foreign or poor.
       compare: another model's evaluation of the same images, see
         :func:`fakd_jax.evaluation.baseline.open_baseline`.
       specificities: at which the sensitivity for any tumour is reported.
@@ -87,15 +91,15 @@ def evaluate_checkpoint(
         checkpoint's; an output folder that cannot be written.
     """
     require_split(split)
-    predictor = open_predictor(
+    own = open_predictor(
         checkpoint, batch_size=batch_size, dtype=dtype, allow_untrained=allow_untrained
     )
-    workdir = find_workdir(predictor.checkpoint)
-    folder = Path(output) if output else default_output(predictor.checkpoint, workdir)
+    workdir = find_workdir(own.checkpoint)
+    folder = Path(output) if output else default_output(own.checkpoint, workdir)
     require_writable(folder)
 
     setup = open_setup(
-        predictor,
+        own,
         workdir,
         source=source,
         split=split,
@@ -106,16 +110,26 @@ def evaluate_checkpoint(
         log=log,
     )
     predictor = setup.predictor  # its outputs in the order of the data's classes
-    collected = collect(setup, calibration=calibration, compare=compare, log=log)
+    reference, unknown = open_reference(own, setup, log) if calibration else (None, [])
+    assessment = Assessment(setup, reference) if reference else None
+    collected = collect(
+        setup,
+        calibration=calibration,
+        compare=compare,
+        log=log,
+        predict=assessment.predict if assessment else predict,
+    )
     provenance = describe_provenance(predictor, setup.dataset, split, setup.images, workdir)
     measured = measure(collected, specificities=specificities, prevalences=prevalences)
     metrics = measured | {
+        "notes": [*unknown, *measured["notes"]],
+        "foreign_and_poor": assessment and assessment.record(collected.predictions.wrong),
         "external": setup.external and setup.external.record(setup.images.apart),
         "stress": find_stress(folder, provenance),
         "latency": measure_latency(predictor) if latency else None,
         "provenance": provenance,
     }
-    table = write_evaluation(folder, setup, collected, metrics, explain_mistakes)
+    table = write_evaluation(folder, setup, collected, metrics, assessment, explain_mistakes)
     log(f"\n{table}")
     log(f"report: {folder} ({', '.join(sorted(path.name for path in folder.glob('[a-z]*.*')))})")
     return metrics

@@ -22,6 +22,8 @@ from fakd_jax.runs.workdir import data_cache_dir, open_data, trained_dtype
 
 SPLITS = ("test", "val", "train")
 Log = Callable[[str], object]
+Observe = Callable[[np.ndarray, np.ndarray], object]
+"""Called with images of the network's input size, uint8 `[B, S, S, 3]`, and their features."""
 
 
 @dataclass(frozen=True)
@@ -138,14 +140,22 @@ def open_setup(
 
 
 def predict(
-    predictor: Predictor, dataset: ImageDataset, ids: Sequence[str], description: str
+    predictor: Predictor,
+    dataset: ImageDataset,
+    ids: Sequence[str],
+    description: str,
+    observe: Observe | None = None,
 ) -> Predictions:
-    """Predictions for the images, in their order, behind a progress bar with the description."""
+    """Predictions for the images, in their order, behind a progress bar with the description.
+
+    Raises:
+      UserError: `observe` is given, and the network's features are unknown.
+    """
     from tqdm import tqdm
 
     # disable=None: no bar where the output is not a terminal.
     with tqdm(total=len(ids), desc=description, unit=" images", leave=False, disable=None) as bar:
-        return predict_batches(predictor, dataset, ids, on_images=bar.update)
+        return predict_batches(predictor, dataset, ids, on_images=bar.update, observe=observe)
 
 
 def predict_batches(
@@ -155,6 +165,7 @@ def predict_batches(
     *,
     alter: Callable[[Batch], np.ndarray] | None = None,
     on_images: Callable[[int], object] | None = None,
+    observe: Observe | None = None,
 ) -> Predictions:
     """Predictions for images, in their order.
 
@@ -165,13 +176,22 @@ def predict_batches(
       alter: from a batch of :func:`fakd_jax.data.pipeline.eval_batches` to the images to predict
         instead, uint8 `[B, S, S, 3]`; None for those of the data.
       on_images: called after each batch with its number of images.
+      observe: called for each batch.
+
+    Raises:
+      UserError: `observe` is given, and the network's features are unknown.
     """
     logits, labels = [], []
     side, batch_size = predictor.preprocessing.image_size, predictor.batch_size
     for batch in eval_batches(dataset, ids, batch_size=batch_size, image_size=side):
         mask = np.asarray(batch["mask"])
         images = batch["image"] if alter is None else alter(batch)
-        logits.append(predictor.logits_of_batch(images)[mask])
+        if observe is None:
+            logits.append(predictor.logits_of_batch(images)[mask])
+        else:
+            features, of_batch = predictor.features_and_logits(images)
+            logits.append(of_batch[mask])
+            observe(images[mask], features[mask])
         labels.append(np.asarray(batch["label"])[mask])
         if on_images is not None:
             on_images(int(mask.sum()))

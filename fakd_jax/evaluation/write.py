@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from fakd_jax.evaluation.collect import Collected, audit_command
+from fakd_jax.evaluation.foreign import Assessment
 from fakd_jax.evaluation.predictions_file import (
     contents_csv,
     copies_csv,
+    foreign_csv,
     groups_csv,
     predictions_csv,
 )
@@ -22,6 +24,7 @@ from fakd_jax.evaluation.setup import Setup
 from fakd_jax.runs.files import (
     COPIES_FILE,
     DUPLICATE_GROUPS_FILE,
+    FOREIGN_IMAGES_FILE,
     IMAGES_FILE,
     METRICS_FILE,
     PREDICTIONS_FILE,
@@ -32,7 +35,12 @@ from fakd_jax.runtime.atomic_files import remove, write_whole
 
 
 def write_evaluation(
-    folder: Path, setup: Setup, collected: Collected, metrics: Mapping[str, Any], explained: int
+    folder: Path,
+    setup: Setup,
+    collected: Collected,
+    metrics: Mapping[str, Any],
+    assessment: Assessment | None,
+    explained: int,
 ) -> str:
     """Writes all files of an evaluation, each replaced atomically, and returns `table2.txt`.
 
@@ -41,6 +49,7 @@ def write_evaluation(
       setup: the network and the images.
       collected: what the metrics are computed from.
       metrics: what `metrics.json` holds.
+      assessment: which images are foreign or poor; None if that is not known.
       explained: how many mistakes to explain.
 
     Raises:
@@ -66,6 +75,12 @@ def write_evaluation(
         remove(copies_file)
     else:
         write_whole(copies_file, copies_csv(setup.external.copies.found))
+    foreign_file = folder / FOREIGN_IMAGES_FILE
+    if assessment is None:  # a reference of an earlier evaluation still is that of its weights
+        remove(foreign_file)
+    else:
+        assessment.reference.save(folder)
+        write_whole(foreign_file, foreign_csv(predictions.ids, assessment))
     mistakes = worst_mistakes(
         setup.dataset,
         predictions.ids,

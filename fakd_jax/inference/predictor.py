@@ -18,6 +18,7 @@ from fakd_jax.errors import UserError
 from fakd_jax.inference.batching import compute_in_batches
 from fakd_jax.models.checkpoint import build_model, load_metadata, resolve_checkpoint
 from fakd_jax.models.class_order import reorder_classes
+from fakd_jax.models.features import forward_last_layer
 from fakd_jax.models.folding import FoldedNetwork
 from fakd_jax.models.kernels.compilation import compiler_options
 from fakd_jax.models.registry import create_as_stored
@@ -82,10 +83,13 @@ class Predictor:
         self.network = model
         self.folded = folded = FoldedNetwork.of(model)
 
-        def logits(variables: list[jax.Array], images: jax.Array) -> jax.Array:
-            return folded.merge(variables)(preprocessing.inputs(images))
+        def outputs(
+            variables: list[jax.Array], images: jax.Array
+        ) -> tuple[jax.Array | None, jax.Array]:
+            inputs = preprocessing.inputs(images)
+            return forward_last_layer(folded.merge(variables), inputs, self.num_classes)
 
-        self._logits = jax.jit(logits, compiler_options=compiler_options())
+        self._outputs = jax.jit(outputs, compiler_options=compiler_options())
 
     @classmethod
     def from_checkpoint(
@@ -143,7 +147,7 @@ class Predictor:
         """
         resized = self._resize(as_uint8(np.asarray(images)))
         return compute_in_batches(
-            lambda batch: self._logits(self.folded.variables, batch), resized, self.batch_size
+            lambda batch: self._outputs(self.folded.variables, batch)[1], resized, self.batch_size
         )
 
     def predict_proba(
@@ -157,10 +161,23 @@ class Predictor:
 
     def logits_of_batch(self, batch: UInt8[np.ndarray, "B S S 3"]) -> Float32[np.ndarray, "B C"]:
         """Raw outputs for images of the network's input size; each batch size compiles once."""
-        logits = self._logits(self.folded.variables, batch)
-        if len(batch) > 1:  # a single image takes too little memory to wait for its release
-            wait_until_done(logits)
-        return np.asarray(logits)
+        return np.asarray(self._outputs_of_batch(batch)[1])
+
+    def features_and_logits(
+        self, batch: UInt8[np.ndarray, "B S S 3"]
+    ) -> tuple[Float32[np.ndarray, "B D"], Float32[np.ndarray, "B C"]]:
+        """What the last linear layer reads, and :meth:`logits_of_batch`, by the same program.
+
+        Raises:
+          UserError: the network has no single linear layer that computes its logits.
+        """
+        features, logits = self._outputs_of_batch(batch)
+        if features is None:
+            raise UserError(
+                f"the features of {self.arch} are unknown: it has no single linear layer "
+                f"(fakd_jax.models.layers.Linear) with {self.num_classes} outputs"
+            )
+        return np.asarray(features), np.asarray(logits)
 
     def with_network(self, model: nnx.Module) -> Predictor:
         """The same predictor with another network of its architecture, in evaluation mode.
@@ -194,6 +211,14 @@ class Predictor:
             checkpoint=self.checkpoint,
             batch_size=self.batch_size,
         )
+
+    def _outputs_of_batch(
+        self, batch: UInt8[np.ndarray, "B S S 3"]
+    ) -> tuple[jax.Array | None, jax.Array]:
+        outputs = self._outputs(self.folded.variables, batch)
+        if len(batch) > 1:  # a single image takes too little memory to wait for its release
+            wait_until_done(outputs)
+        return outputs
 
     def _resize(self, images: UInt8[np.ndarray, "N H W 3"]) -> UInt8[np.ndarray, "N S S 3"]:
         """Resizes as in training."""

@@ -13,6 +13,7 @@ from jaxtyping import Array, Float, Float32, Int
 from fakd_jax.errors import UserError
 from fakd_jax.models.layers import sown_names
 from fakd_jax.models.registry import create_model
+from fakd_jax.models.reinitialisation import last_layer
 
 
 def forward(
@@ -51,6 +52,39 @@ def forward(
     for name in features:
         _check_known(model, name, sown)
     return logits, {name: sown[name] for name in features}
+
+
+def forward_last_layer(
+    model: nnx.Module, images: Float[Array, "B H W 3"], num_classes: int
+) -> tuple[Float32[Array, "B D"] | None, Float32[Array, "B K"]]:
+    """Computes a network's logits and the input of the layer that computes them.
+
+    Args:
+      model: A network in evaluation mode, made for this call, such as by `nnx.merge`: its last
+        layer is replaced by one that records its input.
+      images: Normalised images.
+      num_classes: K.
+
+    Returns:
+      The input of the last linear layer, None if that cannot be found, and the logits.
+    """
+    try:
+        layer = last_layer(model, num_classes)
+    except ValueError:
+        return None, model(images)
+    read: list[Array] = []
+
+    def record(features: Array) -> Array:
+        read.append(features)
+        return layer(features)
+
+    for _, module in list(nnx.iter_graph(model)):
+        if isinstance(module, nnx.Module):
+            for name, value in list(vars(module).items()):
+                if value is layer:
+                    setattr(module, name, record)
+    logits = model(images)
+    return (read[-1].astype(jnp.float32) if read else None), logits
 
 
 def forward_and_gradient(

@@ -33,6 +33,11 @@ RELIABILITY_FILE = "reliability.png"
 RISK_COVERAGE_FILE = "risk_coverage.png"
 ROC_FILE = "roc.png"
 PRECISION_RECALL_FILE = "precision_recall.png"
+FOREIGN_IMAGES_FILE = "foreign_images.csv"
+
+# What the training images look like to a network: beside its evaluation, or in a bundle.
+REFERENCE_FILE = "reference.json"
+REFERENCE_ARRAYS_FILE = "reference.npz"
 
 # A stress test, in a folder of its own, and there the logits of each condition.
 STRESS_FOLDER = "stress"

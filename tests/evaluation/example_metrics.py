@@ -187,6 +187,15 @@ def example_metrics() -> dict[str, Any]:
             }
         ],
         "stress": None,
+        "foreign_and_poor": {
+            "foreign": proportion(3, 40) | {"wrong": 2, "threshold": 0.4321},
+            "poor": proportion(1, 40) | {"wrong": 0, "reasons": {"blurred": 1, "noisy": 1}},
+            "fitted": {
+                "training_images": 160,
+                "validation_images": 24,
+                "rule": "at most 5% of images of the same kind exceed it, with 95% confidence",
+            },
+        },
         "provenance": {
             "checkpoint": "student/best/7",
             "weights_sha256": SHA,
@@ -237,6 +246,7 @@ def metrics_with_nothing_known() -> dict[str, Any]:
         "tumour": None,
         "subsets": None,
         "comparison": None,
+        "foreign_and_poor": None,
         "auroc": dict.fromkeys(metrics["auroc"]),
         "balanced_accuracy_ci95": None,
         "bootstrap": {"resamples": 2000, "seed": 0, "unit": "image", "units": 40},

@@ -74,10 +74,10 @@ def test_a_control_responds_and_shares_compiled_programs(
     predictor: Predictor, network: Network
 ) -> None:
     before = network.predict_proba(IMAGES)
-    compiled = predictor._logits._cache_size()
+    compiled = predictor._outputs._cache_size()
     control = network.reinitialise(3, IMAGES)
     assert np.ptp(control.predict_proba(IMAGES), axis=0).min() > 0.05
-    assert predictor._logits._cache_size() == compiled
+    assert predictor._outputs._cache_size() == compiled
     np.testing.assert_array_equal(network.predict_proba(IMAGES), before)
 
 

@@ -83,7 +83,7 @@ def test_any_number_of_images_compiles_once(checkpoint: Path) -> None:
     predictor = Predictor.from_checkpoint(checkpoint, batch_size=4)
     for count in (0, 1, 3, 4, 5, 6):
         assert predictor.predict_proba(IMAGES[:count]).shape == (count, 3)
-    assert predictor._logits._cache_size() == 1
+    assert predictor._outputs._cache_size() == 1
     assert predictor.predict_proba(np.zeros((0, 50, 40, 3), np.float32)).shape == (0, 3)
 
 
@@ -181,3 +181,31 @@ def test_another_order_of_classes_moves_the_outputs_alone() -> None:
     np.testing.assert_array_equal(other.predict_logits(images), logits[:, [2, 0, 1]])
     np.testing.assert_array_equal(predictor.predict_logits(images), logits)
     assert predictor.with_class_order(predictor.class_names) is predictor
+
+
+def test_features_come_with_the_logits_from_one_program(predictor: Predictor) -> None:
+    logits = predictor.logits_of_batch(IMAGES[:4])
+    compiled = predictor._outputs._cache_size()
+    features, same = predictor.features_and_logits(IMAGES[:4])
+    assert predictor._outputs._cache_size() == compiled
+    np.testing.assert_array_equal(same, logits)
+    assert (features.shape, features.dtype) == ((4, 32), np.float32)
+    last = predictor.network.classifier_3
+    by_hand = features @ np.asarray(last.kernel[...]) + np.asarray(last.bias[...])
+    np.testing.assert_allclose(by_hand, logits, rtol=1e-4, atol=1e-5)
+    reordered = predictor.with_class_order(CLASSES[::-1])
+    np.testing.assert_array_equal(reordered.features_and_logits(IMAGES[:4])[0], features)
+
+
+def test_features_in_bfloat16_are_returned_as_float32(checkpoint: Path) -> None:
+    rough = Predictor.from_checkpoint(checkpoint, batch_size=4, dtype="bfloat16")
+    assert rough.features_and_logits(IMAGES[:4])[0].dtype == np.float32
+
+
+def test_unknown_features_are_an_error(
+    predictor: Predictor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(predictor, "_outputs", lambda *_: (None, np.zeros((1, 3), np.float32)))
+    assert predictor.logits_of_batch(IMAGES[:1]).shape == (1, 3)
+    with pytest.raises(UserError, match="no single linear layer"):
+        predictor.features_and_logits(IMAGES[:1])

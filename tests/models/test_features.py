@@ -10,6 +10,8 @@ from flax import nnx
 
 from fakd_jax.errors import UserError
 from fakd_jax.models import create_model, feature_shapes, forward
+from fakd_jax.models.features import forward_last_layer
+from fakd_jax.models.reinitialisation import last_layer
 
 IMAGES = jnp.asarray(np.random.default_rng(0).standard_normal((2, 32, 32, 3)), jnp.float32)
 ARCHITECTURES = ("tiny_resnet", "tiny_mobilenet")
@@ -126,3 +128,28 @@ def test_gradients_flow_through_features() -> None:
     assert jax.tree.structure(statistics) == jax.tree.structure(
         nnx.filter_state(rest, nnx.BatchStat)
     )
+
+
+KINDS = (*ARCHITECTURES, "tiny_basic_resnet", "tiny_efficientnet", "tiny_convnext")
+
+
+@pytest.mark.parametrize("arch", KINDS)
+def test_the_last_layer_maps_what_it_reads_to_the_logits(arch: str) -> None:
+    model = tiny(arch)
+    model.eval()
+    layer = last_layer(model, 3)
+    expected, features = forward(model, IMAGES, features=["pre_logits"])
+    read, logits = forward_last_layer(nnx.clone(model), IMAGES, 3)
+    np.testing.assert_array_equal(logits, expected)
+    np.testing.assert_array_equal(read, features["pre_logits"][:, 0, 0])
+    np.testing.assert_allclose(read @ layer.kernel[...] + layer.bias[...], logits, atol=1e-6)
+
+
+def test_without_a_last_linear_layer_there_are_logits_alone() -> None:
+    class Sum(nnx.Module):
+        def __call__(self, images: jax.Array) -> jax.Array:
+            return images.sum(axis=(1, 2))
+
+    read, logits = forward_last_layer(Sum(), IMAGES, 3)
+    assert read is None
+    np.testing.assert_array_equal(logits, IMAGES.sum(axis=(1, 2)))

@@ -101,6 +101,8 @@ def _summary(metrics: Mapping[str, Any]) -> str:
         pairs.append(("average precision", f"{area}  (tumour or not; chance {chance})"))
     if "ece" in metrics:
         pairs += _of_probabilities(metrics)
+    if metrics.get("foreign_and_poor"):
+        pairs += _foreign_and_poor(metrics["foreign_and_poor"])
     if metrics.get("comparison"):
         unit = metrics["bootstrap"]["unit"]
         pairs.append(("comparison", _comparison(metrics["comparison"], unit)))
@@ -187,6 +189,24 @@ def _of_probabilities(metrics: Mapping[str, Any]) -> list[tuple[str, str]]:
         )
         pairs.append(("reject option", text))
     return pairs
+
+
+def _foreign_and_poor(assessed: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """How many images are unlike the training images to the network, and how many are poor."""
+    foreign, poor = assessed["foreign"], assessed["poor"]
+    reasons = ", ".join(f"{number} {reason}" for reason, number in poor["reasons"].items())
+    return [
+        (
+            "foreign images",
+            f"{count(foreign['count'], foreign['n'])} above {decimal(foreign['threshold'])}: "
+            f"{percent(foreign['rate'], foreign['ci95'])}  ({count(foreign['wrong'])} wrong)",
+        ),
+        (
+            "poor images",
+            f"{count(poor['count'], poor['n'])}: {percent(poor['rate'], poor['ci95'])}"
+            f"  ({count(poor['wrong'])} wrong{f'; {reasons}' if reasons else ''})",
+        ),
+    ]
 
 
 def verdict_sentence(comparison: Mapping[str, Any]) -> str:

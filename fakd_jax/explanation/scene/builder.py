@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import UInt8
 
+from fakd_jax.data.head import find_head
 from fakd_jax.errors import UserError
-from fakd_jax.explanation.scene.head import find_head
 from fakd_jax.explanation.scene.infill import INFILLS
 from fakd_jax.explanation.scene.scene import Scene
 from fakd_jax.explanation.scene.superpixels import Quickshift, Slic

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fakd_jax.data.head import find_head
 from fakd_jax.explanation.scene.builder import PAPER, SceneBuilder
-from fakd_jax.explanation.scene.head import find_head
 from fakd_jax.explanation.scene.superpixels import Quickshift, Slic
 
 SIDE = 96
