@@ -17,8 +17,8 @@ import numpy as np
 from jaxtyping import Array, Float32, UInt8
 
 from fakd_jax.data.intensity import RULES, find_landmarks, to_fixed_levels
-from fakd_jax.data.pixels.raster import pillow
 from fakd_jax.data.pixels.window import DEFAULT_RULES, PixelRules
+from fakd_jax.data.resizing import resize as resize  # part of the one preprocessing
 from fakd_jax.errors import UserError
 
 MAX_SIDE = 8_000
@@ -145,19 +145,6 @@ class Preprocessing:
             raise UserError(
                 f"preprocessing settings {dict(values)} are not of this version: {error}"
             ) from error
-
-
-def resize(image: UInt8[np.ndarray, "H W 3"], size: int) -> UInt8[np.ndarray, "S S 3"]:
-    """Resizes to a square of side `size`, as torchvision's `Resize((size, size))` on PIL images.
-
-    Bilinear with antialiasing; as in the paper, the aspect ratio is not kept. An image that has
-    that size already is returned itself.
-    """
-    if image.shape[:2] == (size, size):
-        return image
-    Image = pillow()
-    resized = Image.fromarray(image).resize((size, size), Image.Resampling.BILINEAR)
-    return np.array(resized)
 
 
 def normalise(
