@@ -7,7 +7,9 @@ find /archive -name '*.dcm' | fakd predict --checkpoint DIR --list - --output pr
 from __future__ import annotations
 
 import sys
+from contextlib import AbstractContextManager, nullcontext
 
+from fakd_jax.cli.engine_flags import add_engine_flags, ray_address
 from fakd_jax.cli.runner import (
     CallableModule,
     CommandParser,
@@ -18,6 +20,8 @@ from fakd_jax.cli.runner import (
 from fakd_jax.data.pixels.window import SLICE_AXES
 from fakd_jax.prediction.runtimes import RUNTIMES
 from fakd_jax.runtime.distributed import refuse_several_processes
+from fakd_jax.runtime.mapping import Mapper
+from fakd_jax.runtime.ray_mapping import RayMapper
 
 FUNCTION = "fakd_jax.prediction.run:predict_files"
 
@@ -55,6 +59,7 @@ def make_parser() -> CommandParser:
     dtype = "auto: bfloat16 on a GPU or TPU, float32 on a CPU (default: as in training)"
     add("--dtype", choices=("auto", "float32", "bfloat16"), help=dtype)
     add("--allow-untrained", action="store_true", help="accept a head that was never trained")
+    add_engine_flags(parser, "in this process")
     return parser
 
 
@@ -62,11 +67,22 @@ def main(argv: list[str]) -> None:
     """Predicts as the flags ask."""
     flags = make_parser().parse_args(argv)
     refuse_several_processes("fakd predict")
-    if flags.runtime == "jax":
-        use_compilation_cache()
-    from fakd_jax.prediction.run import predict_files
+    options = vars(flags)
+    with _mapper(ray_address(flags)) as mapper:
+        for engine in ("engine", "ray_address"):
+            del options[engine]
+        if flags.runtime == "jax":
+            use_compilation_cache()
+        from fakd_jax.prediction.run import predict_files
 
-    predict_files(**vars(flags))
+        predict_files(**options, mapper=mapper)
+
+
+def _mapper(address: str | None) -> AbstractContextManager[Mapper | None]:
+    """None, or Ray at an address, which starts its processes before JAX has threads."""
+    if address is None:
+        return nullcontext()
+    return RayMapper(address, "fakd predict --engine ray", use_compilation_cache)
 
 
 sys.modules[__name__].__class__ = CallableModule  # `fakd_jax.predict(...)` is the library's call

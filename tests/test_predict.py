@@ -131,7 +131,7 @@ def test_killed_at_any_moment_no_row_is_lost_or_doubled(workdir: Path, tmp_path:
     folder.mkdir()
     for number in range(40):
         write_image(tmp_path / f"{number}.png", number)
-    for number in range(4_000):
+    for number in range(1_500):
         os.link(tmp_path / f"{number % 40}.png", folder / f"{number:05}.png")
     code = (
         "import sys; from tests.tiny import register_tiny_models; register_tiny_models(); "

@@ -109,9 +109,9 @@ class InputScanner:
         """
         path = Path(name)
         with _reading(name):
-            if path.is_dir():
+            if os.path.isdir(path):  # unlike Path's, no error where a name is too long
                 self._files.add_sorted(self._images_below(path, str(path)))
-            elif path.is_file() and not is_image_file(path) and _is_archive(path):
+            elif os.path.isfile(path) and not is_image_file(path) and _is_archive(path):
                 self._add_archive(path)
             else:
                 self._files.add(FoundFile(str(path), str(path)))

@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from fakd_jax.data.pixels.window import PixelRules, parse_window
 from fakd_jax.errors import UserError
+from fakd_jax.prediction.blocks import (
+    ComputeBlocks,
+    Recipe,
+    blocks_elsewhere,
+    blocks_here,
+    network_sha256,
+)
 from fakd_jax.prediction.file_list import FileList, new_file_list
 from fakd_jax.prediction.formats import RowFormat, require_suffix, row_format
 from fakd_jax.prediction.inputs import InputScanner, PathList, open_path_list
 from fakd_jax.prediction.progress import Progress
-from fakd_jax.prediction.reading import Reader, ReadImage, read_images
-from fakd_jax.prediction.rows import Judge, Row, Tally
+from fakd_jax.prediction.rows import Tally
 from fakd_jax.prediction.runtimes import OpenedNetwork, open_network
 from fakd_jax.prediction.unfinished import (
     ARCHIVES_FOLDER,
@@ -24,13 +31,8 @@ from fakd_jax.prediction.unfinished import (
     UnfinishedOutput,
     open_unfinished,
 )
+from fakd_jax.runtime.mapping import Mapper
 from fakd_jax.version import __version__
-
-MAX_WAITING = 1_024
-"""Images and errors that wait for a batch to fill up."""
-
-BATCHES_AHEAD = 2
-"""Batches of files that are read while the network computes one."""
 
 Log = Callable[[str], object]
 
@@ -64,6 +66,7 @@ def predict_files(
     allow_untrained: bool = False,
     overwrite: bool = False,
     restart: bool = False,
+    mapper: Mapper | None = None,
     log: Log = print,
 ) -> Summary:
     """Predicts every image of the files given, and writes a row for each.
@@ -87,6 +90,8 @@ def predict_files(
       allow_untrained: accept a network whose head was never trained.
       overwrite: replace an existing output, once the new one is finished.
       restart: begin anew where a prediction by other settings is unfinished.
+      mapper: computes groups of files in order, such as
+        :class:`fakd_jax.runtime.ray_mapping.RayMapper`; None computes in this process.
       log: called with lines for the user.
 
     Returns:
@@ -110,11 +115,27 @@ def predict_files(
         rules = replace(rules, window=given)
     if slice_axis:
         rules = PixelRules(rules.window, slice_axis)
+    network = replace(network, rules=rules)
+    compute = None
+    if mapper is not None:
+        folder = os.path.abspath(Path(checkpoint).expanduser())
+        computed_in = network.identity["dtype"]
+        recipe = Recipe(
+            folder,
+            runtime,
+            batch_size,
+            computed_in,
+            allow_untrained,
+            rules,
+            network_sha256(network),
+        )
+        compute = partial(blocks_elsewhere, recipe, mapper)
     names = [inputs] if isinstance(inputs, str | Path) else inputs
     return predict_with(
-        replace(network, rules=rules),
+        network,
         [os.fspath(name) for name in names],
         output,
+        compute=compute,
         path_list=path_list,
         restart=restart,
         log=log,
@@ -142,11 +163,15 @@ def predict_with(
     names: Sequence[str],
     output: Path,
     *,
+    compute: ComputeBlocks | None = None,
     path_list: str | None = None,
     restart: bool = False,
     log: Log = print,
 ) -> Summary:
-    """Does what :func:`predict_files` does, with a network that is open."""
+    """Does what :func:`predict_files` does, with a network that is open.
+
+    `compute` is None to compute in this process.
+    """
     if not names and path_list is None:
         raise UserError("there is no input; give files, folders, globs or archives, or --list")
     written_as = row_format(output, network.class_names)
@@ -165,7 +190,14 @@ def predict_with(
             restart=restart,
         ) as unfinished:
             files = FileList(unfinished.folder / FILES_FILE)
-            rate = _predict_rest(network, files, unfinished, written_as, log)
+            rate = _predict_rest(
+                compute or partial(blocks_here, network),
+                files,
+                unfinished,
+                written_as,
+                network.foreign_threshold,
+                log,
+            )
             unfinished.publish(written_as.finish)
     summary = Summary(output, len(files), unfinished.position.tally)
     log(f"wrote {_describe(summary, network)}, {rate}")
@@ -176,12 +208,11 @@ def _settings(
     network: OpenedNetwork, names: Sequence[str], listed: PathList | None
 ) -> dict[str, Any]:
     """What the rows depend on, as JSON-able values."""
-    reference = network.reference
     return {
         "network": dict(network.identity),
         "rules": network.rules.to_dict(),
         "decision": network.decision and network.decision.to_dict(),
-        "foreign_threshold": reference and reference.foreign_threshold,
+        "foreign_threshold": network.foreign_threshold,
         "inputs": list(names),
         "list_sha256": listed and listed.sha256,
         "working_folder": os.getcwd(),
@@ -223,67 +254,30 @@ def _what_is_unknown(network: OpenedNetwork) -> list[str]:
     return lines
 
 
-class _Block(NamedTuple):
-    """Rows, and how far they come: see :class:`fakd_jax.prediction.unfinished.Position`."""
-
-    rows: list[Row]
-    file: int
-    frame: int
-
-
 def _predict_rest(
-    network: OpenedNetwork,
+    compute: ComputeBlocks,
     files: FileList,
     unfinished: UnfinishedOutput,
     written_as: RowFormat,
+    foreign_threshold: float | None,
     log: Log,
 ) -> str:
     """Appends the rows that are not there yet; returns their rate."""
     start = unfinished.start
     if start.tally.rows:
         log(f"{start.tally.rows:,} rows were written before; going on with the files listed then")
-    reference = network.reference
-    judge = Judge(network.runtime, network.class_names, network.decision, reference)
-    quality = None if reference is None else reference.quality
-    images = read_images(
-        files.after(start.file),
-        Reader(network.rules, network.image_size, quality),
-        ahead=BATCHES_AHEAD * network.runtime.batch_size,
-        first_frame=start.frame,
-        on_own_window=_Once(
-            log,
-            "grey levels of more than 8 bits: the checkpoint keeps no window for them, so each "
-            "such file is shown by its own (--window gives one for all)",
-        ),
+    own_window = _Once(
+        log,
+        "grey levels of more than 8 bits: the checkpoint keeps no window for them, so each such "
+        "file is shown by its own (--window gives one for all)",
     )
-    threshold = None if reference is None else reference.foreign_threshold
-    with Progress(len(files), start.file, start.tally.rows, log) as progress, closing(images):
-        for block in _blocks(images, judge):
-            tally = unfinished.position.tally.with_rows(block.rows, threshold)
-            unfinished.append(written_as.encode(block.rows), block.file, block.frame, tally)
-            progress.on_rows(block.file, tally)
+    blocks = compute(files.after(start.file), start.frame, own_window)
+    with Progress(len(files), start.file, start.tally.rows, log) as progress, closing(blocks):
+        for rows, file, frame in blocks:
+            tally = unfinished.position.tally.with_rows(rows, foreign_threshold)
+            unfinished.append(written_as.encode(rows), file, frame, tally)
+            progress.on_rows(file, tally)
         return progress.rate(unfinished.position.tally)
-
-
-def _blocks(images: Iterable[ReadImage], judge: Judge) -> Iterator[_Block]:
-    """Rows in order, a full batch of images at a time."""
-    waiting: list[ReadImage] = []
-    readable = 0
-    for image in images:
-        waiting.append(image)
-        readable += image.pixels is not None
-        if readable == judge.runtime.batch_size or len(waiting) == MAX_WAITING:
-            yield _block(waiting, judge)
-            waiting, readable = [], 0
-    if waiting:
-        yield _block(waiting, judge)
-
-
-def _block(images: Sequence[ReadImage], judge: Judge) -> _Block:
-    last = images[-1]
-    if last.is_last:
-        return _Block(judge.rows(images), last.file.number, 0)
-    return _Block(judge.rows(images), last.file.number - 1, (last.frame or 0) + 1)
 
 
 class _Once:
@@ -303,8 +297,7 @@ def _describe(summary: Summary, network: OpenedNetwork) -> str:
     parts = [f"{tally.errors:,} with an error"]
     if network.decision and network.decision.reject_threshold is not None:
         parts.append(f"{tally.abstained:,} abstained")
-    if network.reference is not None:
-        threshold = network.reference.foreign_threshold
+    if (threshold := network.foreign_threshold) is not None:
         parts.append(f"{tally.foreign:,} unlike the training images (ood_score > {threshold:.4g})")
         parts.append(f"{tally.flagged:,} of doubtful quality")
     return f"{summary.output}: {tally.rows:,} rows of {summary.files:,} files, {', '.join(parts)}"

@@ -79,6 +79,11 @@ class OpenedNetwork:
     decision: Decision | None = None
     reference: Reference | None = None
 
+    @property
+    def foreign_threshold(self) -> float | None:
+        """The reference's; None if it is not known."""
+        return None if self.reference is None else self.reference.foreign_threshold
+
 
 def open_network(
     checkpoint: Path | str,

@@ -157,6 +157,11 @@ def test_an_archive_that_finds_no_room_ends_the_command(
         found("all.zip")
 
 
+def test_what_can_be_no_file_is_listed_for_its_row() -> None:
+    long = "a" * 300 + ".png"
+    assert found(long, paths=("b\0.png", long)) == ([long, "b\0.png"], 0)
+
+
 def test_names_that_are_not_utf_8_are_kept(tmp_path: Path) -> None:
     write_colour(tmp_path / "scans" / "ok.png", GREY)
     os.rename(b"scans/ok.png", b"scans/\xff.png")

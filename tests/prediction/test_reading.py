@@ -92,7 +92,8 @@ def test_what_cannot_be_read_is_an_error_in_its_place(tmp_path: Path) -> None:
     write_colour(tiny, (0, 0, 0), size=4)
     pointer.write_text("version https://git-lfs.github.com/spec/v1\n")
     os.mkfifo(pipe)
-    broken = (text, cut, tiny, pointer, pipe, tmp_path, tmp_path / "missing.png", Path("a\0.png"))
+    none = (tmp_path, tmp_path / "missing.png", Path("a\0.png"), Path("a" * 300 + ".png"))
+    broken = (text, cut, tiny, pointer, pipe, *none)
     images = read(*(path for bad in broken for path in (bad, good)))
     assert [image.pixels is None for image in images] == [True, False] * len(broken)
     errors = [image.error for image in images[::2]]
@@ -106,6 +107,7 @@ def test_what_cannot_be_read_is_an_error_in_its_place(tmp_path: Path) -> None:
         "there is no such file",
     ]
     assert errors[7].startswith("cannot be read")
+    assert errors[8] == "cannot be read: File name too long"
     assert {image.frame for image in images[2::2]} <= {None, 0}
 
 

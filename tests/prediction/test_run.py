@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import csv
+import gc
 import os
 import subprocess
 import sys
-import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,6 +16,10 @@ import tifffile
 
 from fakd_jax.errors import UserError
 from fakd_jax.prediction import run, unfinished
+from fakd_jax.prediction.blocks import Block
+from fakd_jax.prediction.file_list import ListedFile
+from fakd_jax.prediction.reading import ReadImage
+from fakd_jax.prediction.rows import Row
 from fakd_jax.prediction.run import Summary, predict_with, require_new
 from fakd_jax.prediction.runtimes import open_network
 from fakd_jax.runs.decision import Decision
@@ -277,20 +281,25 @@ def test_an_earlier_output_stays_until_the_new_one_is_there(scans: Path, tmp_pat
     assert len(rows_of(output)) == 26
 
 
-@pytest.mark.slow
-def test_memory_does_not_grow_with_the_number_of_files(tmp_path: Path) -> None:
+def test_few_files_images_and_rows_are_alive_however_many_files_there_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
     one = write_colour(tmp_path / "a.png", (1, 2, 3))
     folder = tmp_path / "scans"
     folder.mkdir()
-    peaks = {}
-    for count in (300, 300, 6_000):  # the first warms up
-        for number in range(len(os.listdir(folder)), count):
-            os.link(one, folder / f"{number:06}.png")
-        tracemalloc.start()
-        predict(tmp_path / f"{count}-{len(peaks)}.csv", folder)
-        peaks[count] = tracemalloc.get_traced_memory()[1]
-        tracemalloc.stop()
-    assert peaks[6_000] < 1.1 * peaks[300] + 100_000
+    for number in range(600):
+        os.link(one, folder / f"{number:06}.png")
+    alive: list[int] = []
+
+    def count(number: int) -> None:
+        if number % 30 == 0:
+            kinds = (Row, ReadImage, ListedFile, Block)
+            alive.append(sum(isinstance(each, kinds) for each in gc.get_objects()))
+
+    assert predict(tmp_path / "rows.csv", folder, runtime=Brightness(count)).files == 600
+    assert len(alive) == 5
+    assert max(alive) < 60
 
 
 def test_nothing_but_the_runtime_needs_jax() -> None:
