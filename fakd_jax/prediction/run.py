@@ -273,10 +273,15 @@ def _predict_rest(
     )
     blocks = compute(files.after(start.file), start.frame, own_window)
     with Progress(len(files), start.file, start.tally.rows, log) as progress, closing(blocks):
-        for rows, file, frame in blocks:
-            tally = unfinished.position.tally.with_rows(rows, foreign_threshold)
-            unfinished.append(written_as.encode(rows), file, frame, tally)
-            progress.on_rows(file, tally)
+        try:
+            for rows, file, frame in blocks:
+                tally = unfinished.position.tally.with_rows(rows, foreign_threshold)
+                unfinished.append(written_as.encode(rows), file, frame, tally)
+                progress.on_rows(file, tally)
+        except KeyboardInterrupt:
+            kept = unfinished.position.tally.rows
+            log(f"{kept:,} rows are kept; run the same command to go on")
+            raise
         return progress.rate(unfinished.position.tally)
 
 
