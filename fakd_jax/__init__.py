@@ -9,6 +9,7 @@ The public interface; everything is imported when it is first used:
 - `Predictor.from_checkpoint(path)`: opens a checkpoint; `.predict_proba(images)` predicts.
 - `explain(predictor, image, method=..., target=..., contrast=...)`: explains a prediction, also of
   any function; the result has `.attribution`, `.weights`, `.figure()`, `.overlay()`, `.reading()`.
+- `predict(checkpoint, inputs, output)`: predicts files, as `fakd predict` does.
 - `evaluate(checkpoint)`: measures a checkpoint on a split and writes the report.
 - `create_model(name, num_classes=..., rngs=...)`: a network with random weights.
 - `load_state_dict(model, state_dict)`: puts PyTorch weights into a network.
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from fakd_jax.inference.predictor import Predictor
     from fakd_jax.models.registry import create_model
     from fakd_jax.models.torch_weights.convert import load_state_dict
+    from fakd_jax.prediction.run import predict_files as predict
     from fakd_jax.train import train
 
 __all__ = [
@@ -58,6 +60,7 @@ __all__ = [
     "feature_alignment_loss",
     "kd_loss",
     "load_state_dict",
+    "predict",
     "train",
 ]
 
@@ -70,7 +73,7 @@ _MODULES = {
     "kd_loss": "fakd_jax.distillation.losses",
     "load_state_dict": "fakd_jax.models.torch_weights.convert",
 }
-_COMMANDS = ("evaluate", "explain", "train")  # callable modules: see fakd_jax.cli.runner
+_COMMANDS = ("evaluate", "explain", "predict", "train")  # callable modules: see fakd_jax.cli.runner
 
 
 def __getattr__(name: str) -> Any:

@@ -13,6 +13,7 @@ from fakd_jax.version import __version__
 COMMANDS = {
     "train": ("fakd_jax.train", "train a teacher, distil a student, and evaluate both"),
     "evaluate": ("fakd_jax.evaluate", "measure a checkpoint: metrics, calibration, a report"),
+    "predict": ("fakd_jax.predict", "predict files, as many as there are, into a table"),
     "explain": ("fakd_jax.explain", "explain decisions, or benchmark the methods that do"),
     "stress": ("fakd_jax.stress.__main__", "measure a checkpoint under shifts of its images"),
     "audit": ("fakd_jax.audit.__main__", "find duplicates and shortcuts in data"),

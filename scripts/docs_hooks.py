@@ -7,7 +7,7 @@ import subprocess
 import sys
 from typing import Any
 
-COMMANDS = ("train", "evaluate", "explain", "stress", "audit", "study", "check")
+COMMANDS = ("train", "evaluate", "predict", "explain", "stress", "audit", "study", "check")
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:

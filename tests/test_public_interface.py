@@ -10,7 +10,7 @@ import pytest
 
 import fakd_jax
 
-COMMANDS = ("evaluate", "explain", "train")
+COMMANDS = ("evaluate", "explain", "predict", "train")
 
 
 @pytest.mark.parametrize("name", fakd_jax.__all__)
@@ -29,7 +29,15 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
 @pytest.mark.parametrize("name", COMMANDS)
 def test_commands_have_their_functions_signature(name: str) -> None:
     first = next(iter(inspect.signature(getattr(fakd_jax, name)).parameters))
-    assert first == {"evaluate": "checkpoint", "explain": "predictor", "train": "config"}[name]
+    assert (
+        first
+        == {
+            "evaluate": "checkpoint",
+            "explain": "predictor",
+            "predict": "checkpoint",
+            "train": "config",
+        }[name]
+    )
 
 
 def test_importing_the_package_imports_nothing_heavy_and_commands_are_callable_in_any_order() -> (

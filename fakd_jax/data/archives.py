@@ -31,6 +31,10 @@ _EXTENSIONS = (
 )
 
 
+class NoRoomError(UserError):
+    """There is no room to unpack an archive, which may be sound."""
+
+
 @runtime_checkable
 class _Readable(Protocol):
     """The content of a member, of a zip or a tar."""
@@ -88,8 +92,8 @@ def extract_archive(archive: Path, folder: Path) -> None:
     Raises:
       UserError: the archive is broken or truncated; contains links, devices, encrypted files,
         duplicate names, or names that lead out of the folder; or would take more than
-        `MAX_BYTES`, more than `MAX_EXPANSION` times its own size beyond a gigabyte, or more
-        than the free disk space.
+        `MAX_BYTES`, or more than `MAX_EXPANSION` times its own size beyond a gigabyte.
+      NoRoomError: it would take more than the free disk space.
     """
     size = archive.stat().st_size
     allowed = min(MAX_BYTES, max(SMALL_ENOUGH_BYTES, MAX_EXPANSION * size))
@@ -107,7 +111,7 @@ def extract_archive(archive: Path, folder: Path) -> None:
                         "unpack it yourself and give the folder if you trust it"
                     )
                 if written > room:
-                    raise UserError(
+                    raise NoRoomError(
                         f"no room to unpack {archive} in {folder.parent}; make room or choose "
                         "another folder for prepared data with FAKD_JAX_CACHE=<folder>"
                     )

@@ -24,6 +24,7 @@ from fakd_jax.data.layouts.names import SPLIT_FOLDERS, UNSPLIT
 from fakd_jax.data.layouts.pointers import POINTER, is_pointer
 from fakd_jax.data.pixels.frame import PixelFile
 from fakd_jax.data.pixels.frames import frame_id, open_pixels, read_checked, window_of_file
+from fakd_jax.data.pixels.limits import MAX_FILE_BYTES
 from fakd_jax.data.pixels.window import (
     DEFAULT_RULES,
     FULL_RANGE,
@@ -43,7 +44,6 @@ RECORDS_FORMAT = "v2"
 UNREADABLE = ("error", "skip")
 """What to do with unusable images: refuse the data, or skip and report them."""
 
-MAX_FILE_BYTES = 256 * 2**20
 PROGRESS_SECONDS = 10.0
 
 Log = Callable[[str], object]

@@ -13,7 +13,7 @@ from fakd_jax.explanation.files import folder_names, json_bytes
 from fakd_jax.runs.files import EXPLANATION_SETTINGS_FILE, EXPLANATIONS_FILE, LOCK_FILE
 from fakd_jax.runtime.atomic_files import locked, write_whole, writing
 from fakd_jax.runtime.hashing import sha256
-from fakd_jax.runtime.json_text import parse_json, require_shape
+from fakd_jax.runtime.json_text import differences, parse_json, require_shape
 
 DIFFERENCES_SHOWN = 4
 
@@ -144,18 +144,6 @@ def _kept(
             "another --output, or --restart to explain anew"
         )
     return kept
-
-
-def differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> list[str]:
-    """What differs between two nested mappings of JSON-able values, e.g. `config.top: 3, now 5`."""
-    found = []
-    for key in {**old, **new}:
-        before, after = old.get(key), new.get(key)
-        if isinstance(before, Mapping) and isinstance(after, Mapping):
-            found += differences(before, after, f"{prefix}{key}.")
-        elif before != after:
-            found.append(f"{prefix}{key}: {json.dumps(before)}, now {json.dumps(after)}")
-    return found
 
 
 def _line(entry: Mapping[str, Any]) -> bytes:

@@ -39,6 +39,9 @@ FOREIGN_IMAGES_FILE = "foreign_images.csv"
 REFERENCE_FILE = "reference.json"
 REFERENCE_ARRAYS_FILE = "reference.npz"
 
+# The exported network in a bundle.
+ONNX_FILE = "model.onnx"
+
 # A stress test, in a folder of its own, and there the logits of each condition.
 STRESS_FOLDER = "stress"
 STRESS_FILE = "stress.json"

@@ -1,8 +1,9 @@
-"""JSON from files that may be damaged."""
+"""JSON from files that may be damaged or of other settings."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 
@@ -53,6 +54,18 @@ def require_shape(value: Any, shape: Any, name: str = "the content") -> None:
                 require_shape(value[plain], part, plain)
             elif plain == key:
                 raise ValueError(f"{name} lacks {key}")
+
+
+def differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> list[str]:
+    """What differs between two nested mappings of JSON-able values, e.g. `config.top: 3, now 5`."""
+    found = []
+    for key in {**old, **new}:
+        before, after = old.get(key), new.get(key)
+        if isinstance(before, Mapping) and isinstance(after, Mapping):
+            found += differences(before, after, f"{prefix}{key}.")
+        elif before != after:
+            found.append(f"{prefix}{key}: {json.dumps(before)}, now {json.dumps(after)}")
+    return found
 
 
 def _fits(value: Any, shape: Any) -> bool:

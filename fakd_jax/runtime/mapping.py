@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -36,7 +37,24 @@ class Mapper(Protocol):
 
 
 class LocalMapper:
-    """This process, with a thread per core."""
+    """This process, with a thread per core.
+
+    Args:
+      ahead: most calls ahead of the caller; None for `CHUNKS_PER_THREAD` per thread.
+      max_bytes: results that wait for the caller, beyond which a single call per thread is ahead.
+      size_of: size of a result in bytes.
+    """
+
+    def __init__(
+        self,
+        ahead: int | None = None,
+        *,
+        max_bytes: float = math.inf,
+        size_of: Callable[[Any], int] = lambda result: 0,
+    ) -> None:
+        self._threads = os.cpu_count() or 1
+        self._ahead = max(ahead or 0, CHUNKS_PER_THREAD * self._threads)
+        self._max_bytes, self._size_of = max_bytes, size_of
 
     def map(
         self,
@@ -50,18 +68,25 @@ class LocalMapper:
             for chunk in chunks:
                 yield function(*chunk)
             return
-        threads = os.cpu_count() or 1
         jobs: deque[Future[T]] = deque()
-        with ThreadPoolExecutor(threads) as pool:
+        with ThreadPoolExecutor(self._threads) as pool:
             try:
                 for chunk in chunks:
                     jobs.append(pool.submit(function, *chunk))
-                    if len(jobs) == CHUNKS_PER_THREAD * threads:
+                    while not self._has_room(jobs):
                         yield jobs.popleft().result()
                 while jobs:
                     yield jobs.popleft().result()
             finally:
                 pool.shutdown(cancel_futures=True)  # do not wait for the rest when interrupted
+
+    def _has_room(self, jobs: deque[Future[T]]) -> bool:
+        """Whether another call may be ahead."""
+        if len(jobs) < self._threads:
+            return True
+        done = (job for job in jobs if job.done() and not job.exception())
+        waiting = sum(self._size_of(job.result()) for job in done)
+        return len(jobs) < self._ahead and waiting <= self._max_bytes
 
 
 HERE = LocalMapper()

@@ -30,6 +30,7 @@ _ENDS = {
     "evaluate": ["--data=missing"],
     "audit": ["--data=missing"],
     "explain": ["--checkpoint=missing"],
+    "predict": ["--checkpoint=missing"],
     "stress": ["--data=missing"],
     "convert": ["--input=missing"],
     "export": ["--checkpoint=missing"],

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from fakd_jax.runtime.json_text import parse_json, require_shape
+from fakd_jax.runtime.json_text import differences, parse_json, require_shape
 
 
 @pytest.mark.parametrize("text", ["", "{", "[" * 100_000, b"\xff", "1" * 5000])
@@ -43,3 +43,10 @@ def test_values_of_a_shape_pass(value: Any, shape: Any) -> None:
 def test_the_first_part_of_another_type_is_named(value: Any, shape: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         require_shape(value, shape)
+
+
+def test_differences_name_the_key_and_both_values() -> None:
+    old = {"same": 1, "config": {"top": 3, "seed": 0}, "gone": "x"}
+    new = {"same": 1, "config": {"top": 5, "seed": 0}, "new": None}
+    assert differences(old, new) == ["config.top: 3, now 5", 'gone: "x", now null']
+    assert differences(new, new) == []

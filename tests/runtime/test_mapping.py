@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
 
@@ -34,6 +35,27 @@ def test_chunks_are_drawn_only_as_the_caller_takes_results(monkeypatch, threaded
         assert next(results) == taken
         assert len(drawn) == taken + ahead
     results.close()
+
+
+class AtOnce(ThreadPoolExecutor):
+    """Computes in the caller's thread, so that every call ahead is done."""
+
+    def submit(self, function, /, *args):
+        future = Future()
+        future.set_result(function(*args))
+        return future
+
+
+@pytest.mark.parametrize(("size", "ahead"), [(1, 20), (25, 3), (51, 2)])
+def test_many_small_results_are_ahead_of_the_caller_but_few_large_ones(monkeypatch, size, ahead):
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    monkeypatch.setattr("fakd_jax.runtime.mapping.ThreadPoolExecutor", AtOnce)
+    drawn = []
+    chunks = ((drawn.append(number) or number,) for number in range(100))
+    results = LocalMapper(20, max_bytes=50, size_of=lambda result: size).map(abs, chunks)
+    for taken in range(5):
+        assert next(results) == taken
+        assert len(drawn) == taken + ahead
 
 
 def test_one_thread_is_the_caller_s():

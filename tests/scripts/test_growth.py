@@ -11,6 +11,7 @@ import pytest
 
 from fakd_jax.data.pixels.raster import decode_rgb
 from fakd_jax.errors import UserError
+from tests.tiny import save_tiny_checkpoint
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
 
@@ -82,6 +83,18 @@ def test_made_up_predictions_have_pairs_and_are_mostly_right():
     assert (predictions.logits.argmax(axis=1) == predictions.labels).mean() > 0.85
     assert sorted(made.groups.values()) == [index // 2 for index in range(100)]
     assert (len(made.validation.ids), len(made.baseline.predictions)) == (30, 300)
+
+
+@pytest.mark.slow
+def test_files_are_predicted_and_timed(tmp_path):
+    importlib.import_module("growth.pictures").write_part(tmp_path / "in", 10, 2, 0)
+    workdir = save_tiny_checkpoint(tmp_path / "run")
+    script = importlib.import_module("growth.prediction")
+    row = script.measure(str(workdir), tmp_path / "in", tmp_path / "rows.csv", 4)
+    assert (row["what"], row["n"]) == ("prediction", 12)
+    assert len((tmp_path / "rows.csv").read_text().splitlines()) == 13
+    assert row["files_per_second"] > 0
+    assert "12 files" in script.describe(row)
 
 
 @pytest.mark.slow

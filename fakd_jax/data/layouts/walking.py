@@ -41,15 +41,20 @@ class File:
 
 def files_below(root: Path) -> list[File]:
     """All files below a folder, sorted by id; links are followed, cycles are not."""
-    return sorted((file_in(root, path) for path in _paths_below(root)), key=lambda file: file.id)
+    return sorted((file_in(root, path) for path in paths_below(root)), key=lambda file: file.id)
 
 
 def file_in(root: Path, path: Path) -> File:
     """A file with an id that is printable whatever its name."""
     relative = path.relative_to(root)
     name = relative.as_posix()
-    id = name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    id = printable(name)
     return File(id, path, relative.parts, "" if id == name else "its name is not UTF-8")
+
+
+def printable(name: str) -> str:
+    """A file's name with the bytes that are not UTF-8 escaped."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def subfolders(folder: Path) -> list[str]:
@@ -68,12 +73,18 @@ def stamp(file: File) -> Stamp:
     return file.id, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
-def _paths_below(folder: Path, ancestors: frozenset[str] = frozenset()) -> Iterator[Path]:
+def paths_below(folder: Path, ancestors: frozenset[str] = frozenset()) -> Iterator[Path]:
+    """All files below a folder, in the order of the file system, one after the other.
+
+    Args:
+      folder: links in it are followed, cycles are not.
+      ancestors: the real paths of the folders that it was reached through.
+    """
     here = os.path.realpath(folder)
     if here in ancestors:
         return
     for entry in os.scandir(folder):
         if entry.is_dir():
-            yield from _paths_below(Path(entry.path), ancestors | {here})
+            yield from paths_below(Path(entry.path), ancestors | {here})
         else:
             yield Path(entry.path)

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -87,17 +88,47 @@ def read_frame(
     with open_pixels(path, str(path), rules.slice_axis) as file:
         if not 0 <= index < len(file):
             raise UserError(f"{path} holds {len(file)} images; there is no number {index}")
-        frame = read_checked(file, index, str(path))
-        return frame.picture(_window_of(file, frame, rules.window))
+        return Pictures(file, str(path), rules.window).read(index)
 
 
-def _window_of(file: PixelFile, frame: Frame, window: Window | None) -> Window | None:
-    """The window of a frame as grey levels; None if it needs none."""
-    if not frame.needs(window):
-        return None
-    if window is None:
-        window = choose_window(file.read(index).range for index in range(len(file)))
-    return window_of_file(file, window)
+class Pictures:
+    """The images of an open file as RGB of 8 bits; the window is found once for all.
+
+    Args:
+      file: the file.
+      name: its name in errors.
+      window: of grey levels of more than 8 bits; None leaves it to this file alone.
+
+    Attributes:
+      chose_window: whether an image needed a window and none was given.
+    """
+
+    def __init__(self, file: PixelFile, name: str, window: Window | None) -> None:
+        self._file, self._name, self._given = file, name, window
+        self.chose_window = False
+
+    def __len__(self) -> int:
+        return len(self._file)
+
+    def read(self, index: int) -> UInt8[np.ndarray, "H W 3"]:
+        """Decodes an image.
+
+        Raises:
+          UserError: it is broken, too large or too small; or another one is, and the window
+            depends on it.
+        """
+        frame = read_checked(self._file, index, self._name)
+        if not frame.needs(self._given):
+            return frame.picture(None)
+        self.chose_window = self._given is None
+        return frame.picture(self._window)
+
+    @functools.cached_property
+    def _window(self) -> Window | None:
+        """As grey levels of the file."""
+        file = self._file
+        window = self._given or choose_window(file.read(index).range for index in range(len(file)))
+        return window_of_file(file, window)
 
 
 def window_of_file(file: PixelFile, window: Window) -> Window | None:

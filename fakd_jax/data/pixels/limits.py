@@ -16,6 +16,9 @@ MIN_SIDE = 8
 MAX_FRAMES = 5_000
 """Files of more images are refused."""
 
+MAX_FILE_BYTES = 256 * 2**20
+"""Larger files are not read."""
+
 MAX_VOXELS = 2**27
 """Larger volumes are refused before they are unpacked: 512 × 512 × 512."""
 

@@ -85,7 +85,7 @@ class Window:
         )
 
     def of_levels(self, levels: Sequence[np.ndarray]) -> Window:
-        """Percentiles as grey levels.
+        """Percentiles as grey levels, with the same precedence beside a window of the file's own.
 
         Args:
           levels: those of all images of a file.
@@ -94,7 +94,8 @@ class Window:
         sample = every[:: max(1, len(every) // _SAMPLE)]
         low, high = np.percentile(sample, [self.low, self.high])
         # A constant file has no contrast to show: it becomes black.
-        return Window(LEVELS, float(low), float(max(high, low + 1e-6 * max(1, abs(low)))))
+        high = max(high, low + 1e-6 * max(1, abs(low)))
+        return Window(LEVELS, float(low), float(high), self.own_first)
 
     def eight_bits(self, levels: Shaped[np.ndarray, "H W *C"]) -> UInt8[np.ndarray, "H W *C"]:
         """Maps grey levels onto 0 to 255, rounded to the nearest; the rule must be `levels`."""

@@ -19,11 +19,11 @@ from fakd_jax.inference.adapter import weights_sha256
 from fakd_jax.inference.predictor import Predictor
 from fakd_jax.models.checkpoint import MODEL_FOLDER, save_model
 from fakd_jax.models.state import model_state
+from fakd_jax.runs.files import ONNX_FILE
 from fakd_jax.runtime.json_text import parse_json
 from fakd_jax.runtime.sha256sums import write_sums
 
 SUFFIXES = ("", ".zip")
-ONNX_FILE = "model.onnx"
 REFERENCE_FILES = ("reference.json", "reference.npz")
 _COMMIT_FILE = "commit_success.txt"
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # of all members, so that equal bundles are equal files

@@ -158,6 +158,8 @@ def test_the_window_of_a_file_goes_first(tmp_path: Path, function: str) -> None:
         np.testing.assert_array_equal(grey(path, rules=rules), expected)
     given = PixelRules(Window("levels", -1024, 1024, own_first=False))
     np.testing.assert_array_equal(grey(path, rules=given), eight_bits(UNITS + 1024, 2_048))
+    given = PixelRules(Window("percentiles", 0, 100, own_first=False))
+    np.testing.assert_array_equal(grey(path, rules=given), eight_bits(UNITS + 1024, 2_047))
 
 
 def test_a_window_without_width_is_none(tmp_path: Path) -> None:
