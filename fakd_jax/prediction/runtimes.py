@@ -54,13 +54,11 @@ class Runtime(Protocol):
 
 
 class Reference(Protocol):
-    """What the training images look like: to find foreign and poor images.
+    """What the training images look like: to find foreign and poor images."""
 
-    Attributes:
-      foreign_threshold: scores above it are those of foreign images.
-    """
-
-    foreign_threshold: float
+    @property
+    def foreign_threshold(self) -> float:
+        """Scores above it are those of foreign images."""
 
     def foreign_scores(self, features: Float32[np.ndarray, "N D"]) -> Float32[np.ndarray, " N"]:
         """Of each image; higher is more foreign."""

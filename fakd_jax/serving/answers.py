@@ -19,6 +19,7 @@ from fakd_jax.explanation.methods.registry import METHODS
 from fakd_jax.explanation.report.attribution import layer
 from fakd_jax.inference.adapter import weights_sha256
 from fakd_jax.inference.predictor import Predictor, softmax
+from fakd_jax.reference.find import find_reference
 from fakd_jax.runs.decision import Decision, find_decision
 
 EXPLANATION_METHODS = tuple(METHODS)
@@ -35,14 +36,17 @@ class Answer:
       prediction: the most probable class.
       abstained: whether the network is too uncertain to answer; None if no threshold is known.
       calibrated: whether a temperature is known.
-      unlike: how the image differs from the training images; "" if it does not, None if unknown.
+      foreign: whether the image is unlike the training images to the network; None if what these
+        look like to it is not known.
+      quality: what is amiss with the picture; "" if nothing is, None if unknown.
     """
 
     probabilities: Mapping[str, float]
     prediction: str
     abstained: bool | None
     calibrated: bool
-    unlike: str | None
+    foreign: bool | None
+    quality: str | None
 
     @property
     def sentence(self) -> str:
@@ -53,9 +57,10 @@ class Answer:
             text += "is below what the network needs for an answer."
         else:
             text = f"The network's answer is {self.prediction}, at {share}."
-        if self.unlike:
-            text += f" This image is not like the training images ({self.unlike}): do not rely on "
-            text += "the answer."
+        amiss = ["not like the training images"] * bool(self.foreign)
+        amiss += [self.quality] if self.quality else []
+        if amiss:
+            text += f" Do not rely on it: this image is {', '.join(amiss)}."
         if not self.calibrated:
             text += " These probabilities are not calibrated."
         return text
@@ -85,6 +90,7 @@ class Service:
     Attributes:
       predictor: the network, of float32.
       decision: its temperature and threshold.
+      reference: what its training images look like; None if that is not known.
     """
 
     def __init__(self, predictor: Predictor) -> None:
@@ -96,6 +102,7 @@ class Service:
         self.predictor = predictor
         found = find_decision(predictor.checkpoint, predictor.metadata, self.weights)
         self.decision = found or Decision()
+        self.reference = find_reference(predictor.checkpoint, predictor.metadata, self.weights)
         self._appearance = Appearance.of_training(predictor.metadata)
         self._lock = threading.Lock()
 
@@ -123,18 +130,24 @@ class Service:
         predictor, decision = self.predictor, self.decision
         small = resize(picture, predictor.preprocessing.image_size)
         with self._lock:
-            logits = predictor.logits_of_batch(small[None])
+            features, logits = predictor.features_and_logits(small[None])
         probabilities = softmax(logits / (decision.temperature or 1.0))[0]
         names = predictor.class_names
         threshold = decision.reject_threshold
         confidence = float(softmax(logits)[0].max())
-        known = self._appearance
+        foreign = quality = None
+        if self.reference is not None:
+            foreign = bool(self.reference.is_foreign(self.reference.foreign_scores(features))[0])
+            quality = self.reference.quality([picture])[0]
+        elif self._appearance is not None:  # a checkpoint alone knows less
+            quality = self._appearance.difference(small)
         return Answer(
             dict(zip(names, map(float, probabilities), strict=True)),
             names[int(probabilities.argmax())],
             None if threshold is None else confidence < threshold,
             decision.temperature is not None,
-            None if known is None else known.difference(small),
+            foreign,
+            quality,
         )
 
     def explain(

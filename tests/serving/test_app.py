@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import io
 from pathlib import Path
 
@@ -13,13 +14,16 @@ from fastapi.testclient import TestClient
 from PIL import Image
 
 from fakd_jax import Predictor
+from fakd_jax.data.resizing import resize
 from fakd_jax.explanation.api import explain_image
 from fakd_jax.explanation.report.attribution import layer
+from fakd_jax.reference.foreign import FeatureSubspace
 from fakd_jax.runs.decision import Decision
 from fakd_jax.serving.answers import Service
 from fakd_jax.serving.app import create_app
 from fakd_jax.serving.limits import Limits
-from tests.tiny import CLASS_NAMES, save_tiny_checkpoint, write_image
+from tests.reference.references import a_reference
+from tests.tiny import CLASS_NAMES, IMAGE_SIZE, save_tiny_checkpoint, write_image
 
 LOCAL = "http://localhost:8000"
 
@@ -62,6 +66,7 @@ def test_an_answer_is_the_predictors(client: TestClient, service: Service, image
     assert answer["prediction"] == CLASS_NAMES[int(expected.argmax())]
     assert answer["abstained"] is None
     assert answer["calibrated"] is False
+    assert answer["foreign"] is answer["quality"] is None  # nothing is known of training images
     assert "not calibrated" in answer["sentence"]
     assert (answer["width"], answer["height"], answer["frames"]) == (40, 36, 1)
     assert (picture_of(answer["preview"]) == pixels).all()
@@ -79,6 +84,24 @@ def test_temperature_and_threshold_are_applied(service: Service, image: Path) ->
     assert answer.sentence.startswith("Not sure")
     other.decision = Decision(4.0, 0.01)
     assert other.answer(pixels).abstained is False
+
+
+def test_foreign_and_poor_images_are_named(service: Service, image: Path) -> None:
+    pixels = np.asarray(Image.open(image))
+    other = Service(service.predictor)
+    features, _ = service.predictor.features_and_logits(resize(pixels, IMAGE_SIZE)[None])
+    size = len(features[0])
+    subspace = FeatureSubspace(np.zeros(size, np.float32), np.eye(size, 2, dtype=np.float32))
+    for threshold, foreign in ((1e9, False), (-1.0, True)):
+        known = a_reference(other.weights, threshold)
+        other.reference = dataclasses.replace(known, subspace=subspace)
+        answer = other.answer(pixels)
+        assert answer.foreign is foreign
+        assert ("not like the training images" in answer.sentence) is foreign
+        assert answer.quality == other.reference.quality([pixels])[0]
+    black = other.answer(np.zeros_like(pixels))
+    assert black.quality
+    assert black.quality in black.sentence
 
 
 def test_an_explanation_is_the_librarys(client: TestClient, service: Service, image: Path) -> None:
