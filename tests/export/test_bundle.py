@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import zipfile
 from pathlib import Path
@@ -18,6 +19,7 @@ from fakd_jax.models.checkpoint import load_metadata, resolve_checkpoint
 from fakd_jax.runs.decision import find_decision
 from fakd_jax.runtime.sha256sums import damaged_files
 from tests.evaluation.runs import NAMES, evaluate, silent, write_images
+from tests.reference.references import a_reference
 from tests.tiny import CLASS_NAMES, IMAGE_SIZE, contents, edit_metadata, save_tiny_checkpoint
 
 quiet = {"format": "bundle", "log": silent}
@@ -63,8 +65,7 @@ def workdir(tmp_path: Path) -> Path:
     evaluation = workdir / "evaluation"
     evaluation.mkdir()
     (evaluation / "metrics.json").write_text(json.dumps(metrics))
-    (evaluation / "reference.json").write_text(json.dumps({"weights_sha256": digest}))
-    (evaluation / "reference.npz").write_bytes(b"arrays")
+    a_reference(digest).save(evaluation)
     return workdir
 
 
@@ -86,14 +87,14 @@ def test_a_bundle_predicts_as_the_checkpoint(workdir: Path, tmp_path: Path, name
 def test_nothing_of_the_makers_machine(workdir: Path, tmp_path: Path) -> None:
     bundle = export_checkpoint(workdir, tmp_path / "out" / "bundle", **quiet)
     everything = b"".join(contents(bundle).values())
-    for told in (str(tmp_path), str(Path.home()) + "/", "smith", "Smith", "scans"):
-        assert told.encode() not in everything
+    for text in (str(tmp_path), str(Path.home()) + "/", "smith", "Smith", "scans"):
+        assert text.encode() not in everything
 
 
 def test_a_path_that_would_get_in_is_refused(workdir: Path, tmp_path: Path) -> None:
     digest = weights_sha256(Predictor.from_checkpoint(workdir))
-    record = {"weights_sha256": digest, "fitted_on": str(workdir / "student" / "best" / "7")}
-    (workdir / "evaluation" / "reference.json").write_text(json.dumps(record))
+    place = {"place": str(workdir / "student" / "best" / "7")}
+    dataclasses.replace(a_reference(digest), fitted=place).save(workdir / "evaluation")
     with pytest.raises(UserError, match=r"reference\.json would name the path"):
         export_checkpoint(workdir, tmp_path / "out" / "bundle", **quiet)
     assert not list((tmp_path / "out").iterdir())
@@ -132,7 +133,8 @@ def test_equal_bundles_of_a_bundle(workdir: Path, tmp_path: Path) -> None:
     again = export_checkpoint(first, tmp_path / "again", **quiet)
     before, after = load_metadata(resolve_checkpoint(first)), load_metadata(again)
     assert before == after
-    assert (again / "reference.npz").read_bytes() == b"arrays"
+    kept = workdir / "evaluation" / "reference.npz"
+    assert (again / "reference.npz").read_bytes() == kept.read_bytes()
 
 
 @pytest.mark.slow

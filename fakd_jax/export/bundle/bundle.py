@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 import zipfile
 from collections.abc import Iterator
@@ -11,7 +10,7 @@ from pathlib import Path
 
 from fakd_jax.errors import UserError
 from fakd_jax.export.bundle.card import CARD_FILE, render_card
-from fakd_jax.export.bundle.metadata import bundle_metadata, evaluation_folder
+from fakd_jax.export.bundle.metadata import bundle_metadata
 from fakd_jax.export.onnx import file as onnx_file
 from fakd_jax.export.request import Request
 from fakd_jax.export.verification import verify_logits
@@ -19,12 +18,11 @@ from fakd_jax.inference.adapter import weights_sha256
 from fakd_jax.inference.predictor import Predictor
 from fakd_jax.models.checkpoint import MODEL_FOLDER, save_model
 from fakd_jax.models.state import model_state
+from fakd_jax.reference.find import find_reference
 from fakd_jax.runs.files import ONNX_FILE
-from fakd_jax.runtime.json_text import parse_json
 from fakd_jax.runtime.sha256sums import write_sums
 
 SUFFIXES = ("", ".zip")
-REFERENCE_FILES = ("reference.json", "reference.npz")
 _COMMIT_FILE = "commit_success.txt"
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # of all members, so that equal bundles are equal files
 
@@ -79,37 +77,14 @@ def _write_folder(request: Request, folder: Path) -> None:
     commit = folder / MODEL_FOLDER / _COMMIT_FILE
     if commit.is_file():  # Orbax asks only whether it is there; what it wrote is the maker's path
         commit.write_text("committed\n", encoding="utf-8")
-    for file in _reference_files(predictor):
-        shutil.copyfile(file, folder / file.name)
+    digest = weights_sha256(predictor)
+    if reference := find_reference(predictor.checkpoint, predictor.metadata, digest):
+        reference.save(folder)
     if request.with_onnx:
         onnx_file.write(request, folder / ONNX_FILE)
     card = render_card(metadata, with_onnx=request.with_onnx)
     (folder / CARD_FILE).write_text(card, encoding="utf-8")
     write_sums(folder)
-
-
-def _reference_files(predictor: Predictor) -> list[Path]:
-    """The reference of training images that belongs to these weights; [] if there is none.
-
-    It is beside the evaluation, or in a bundle's own folder.
-
-    Raises:
-      UserError: it is damaged.
-    """
-    folders = (predictor.checkpoint, evaluation_folder(predictor))
-    for folder in filter(None, folders):
-        found = [folder / name for name in REFERENCE_FILES]
-        if not all(file.is_file() for file in found):
-            continue
-        try:
-            record = parse_json(found[0].read_text(encoding="utf-8"))
-            if record["weights_sha256"] == weights_sha256(predictor):
-                return found
-        except (OSError, KeyError, TypeError, ValueError) as error:
-            raise UserError(
-                f"{found[0]} is damaged ({error!r}); evaluate the checkpoint again"
-            ) from error
-    return []
 
 
 @contextmanager
