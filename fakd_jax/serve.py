@@ -28,6 +28,8 @@ def make_parser() -> CommandParser:
     token = f"that requests must have; {TOKEN_VARIABLE} in the environment keeps it out of `ps`"
     add("--token", metavar="TOKEN", help=token)
     add("--max-megabytes", type=integer(1), default=32, metavar="N", help="of one request [32]")
+    pixels = "of one image, in millions of pixels [25]"
+    add("--max-megapixels", type=integer(1), default=25, metavar="N", help=pixels)
     add("--max-requests", type=integer(1), default=32, metavar="N", help="at once [32]")
     return parser
 
@@ -47,7 +49,10 @@ def main(argv: list[str]) -> None:
 
     token, hosts = choose_access(flags.host, flags.port, flags.token)
     service = Service.open(flags.checkpoint)
-    limits = Limits(flags.max_megabytes * 1_000_000, flags.max_requests)
+    millions = 1_000_000
+    limits = Limits(
+        flags.max_megabytes * millions, flags.max_megapixels * millions, flags.max_requests
+    )
     app = create_app(service, limits=limits, hosts=hosts, token=token)
     print(f"serving {service.predictor.arch}: compiling …", flush=True)
     service.warm_up()

@@ -11,6 +11,7 @@ import pytest
 
 from fakd_jax import evaluate
 from fakd_jax.cli.runner import run_command
+from fakd_jax.evaluation.report.explained import MISTAKES_EXPLAINED
 from fakd_jax.metrics.detection import PREVALENCES, SPECIFICITIES
 
 
@@ -45,15 +46,16 @@ def test_every_flag_reaches_the_evaluation(monkeypatch: pytest.MonkeyPatch) -> N
     flags = "--checkpoint C --data D --split val --output O --cache-dir K --batch-size 8"
     flags += " --dtype bfloat16 --allow-untrained --no-calibration --compare E --class-map a=b"
     flags += " --training-data T --window auto --specificity 0.9,0.99 --prevalence 0.2"
+    flags += " --explain-mistakes 2"
     evaluate.main(flags.split())
     evaluate.main(["--checkpoint", "C"])
     names = ("checkpoint", "source", "split", "output", "cache_dir", "batch_size", "dtype")
     names += ("allow_untrained", "calibration", "compare", "class_map", "training_data", "window")
-    names += ("specificities", "prevalences")
+    names += ("specificities", "prevalences", "explain_mistakes")
     given = ("C", "D", "val", "O", "K", 8, "bfloat16", True, False, "E", "a=b", "T", "auto")
-    given += ((0.9, 0.99), (0.2,))
+    given += ((0.9, 0.99), (0.2,), 2)
     default = ("C", None, "test", None, None, None, None, False, True, None, "", None, "")
-    default += (SPECIFICITIES, PREVALENCES)
+    default += (SPECIFICITIES, PREVALENCES, MISTAKES_EXPLAINED)
     assert calls == [dict(zip(names, values, strict=True)) for values in (given, default)]
 
 

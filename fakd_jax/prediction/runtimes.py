@@ -63,7 +63,7 @@ class Reference(Protocol):
     def foreign_scores(self, features: Float32[np.ndarray, "N D"]) -> Float32[np.ndarray, " N"]:
         """Of each image; higher is more foreign."""
 
-    def quality(self, images: Sequence[UInt8[np.ndarray, "H W 3"]]) -> list[str]:
+    def quality(self, images: Sequence[UInt8[np.ndarray, "_ _ 3"]]) -> list[str]:
         """What is wrong with pictures of any size, "" if nothing is."""
 
 

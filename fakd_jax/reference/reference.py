@@ -72,7 +72,7 @@ class Reference:
         """Which scores are above the threshold."""
         return scores > self.foreign_threshold
 
-    def quality(self, images: Sequence[UInt8[np.ndarray, "H W 3"]]) -> list[str]:
+    def quality(self, images: Sequence[UInt8[np.ndarray, "_ _ 3"]]) -> list[str]:
         """What is amiss with each image, in plain words joined by "; "; "" if nothing is.
 
         Args:

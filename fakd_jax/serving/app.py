@@ -63,7 +63,7 @@ def create_app(
     app.middleware("http")(_observing(measured))
     app.add_exception_handler(UserError, _refused)
     app.include_router(_pages(service, limits, measured))
-    app.include_router(_answers(service))
+    app.include_router(_answers(service, limits))
     return Guard(app, limits=limits, hosts=hosts, token=token)
 
 
@@ -122,13 +122,14 @@ def _pages(service: Service, limits: Limits, measured: Measured) -> APIRouter:
     return router
 
 
-def _answers(service: Service) -> APIRouter:
+def _answers(service: Service, limits: Limits) -> APIRouter:
     """What is asked about an image; all work is done in threads, so that the server goes on."""
     router = APIRouter()
 
     async def uploaded(file: UploadFile, frame: int | None) -> Upload:
         content, rules = await file.read(), service.predictor.preprocessing.pixels
-        return await run_in_threadpool(decode, content, file.filename or "", rules, frame)
+        name, most = file.filename or "", limits.pixels
+        return await run_in_threadpool(decode, content, name, rules, frame, most_pixels=most)
 
     @router.post("/predict")
     async def predict(file: ImageFile, frame: Frame = None) -> dict[str, Any]:

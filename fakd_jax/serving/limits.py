@@ -30,10 +30,12 @@ class Limits:
 
     Attributes:
       bytes: of one request.
+      pixels: of one image.
       waiting: requests at once, the one that is computed included.
     """
 
     bytes: int = 32_000_000
+    pixels: int = 25_000_000
     waiting: int = 32
 
 

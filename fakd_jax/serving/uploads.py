@@ -33,7 +33,9 @@ class Upload:
     frames: int
 
 
-def decode(content: bytes, name: str, rules: PixelRules, frame: int | None = None) -> Upload:
+def decode(
+    content: bytes, name: str, rules: PixelRules, frame: int | None = None, *, most_pixels: int
+) -> Upload:
     """Decodes an uploaded file.
 
     Readers of medical files want a file: it is written into a folder of this process alone, and
@@ -44,10 +46,11 @@ def decode(content: bytes, name: str, rules: PixelRules, frame: int | None = Non
       name: as the sender called it.
       rules: how files that are not pictures of 8 bits become such.
       frame: which of its images; None for the middle one.
+      most_pixels: of an image.
 
     Raises:
-      UserError: it cannot be decoded, or has no such image. The line has neither the file's name
-        nor anything of its header.
+      UserError: it cannot be decoded, is too large, or has no such image. The line has neither the
+        file's name nor anything of its header.
     """
     suffix = suffix_of(Path(name).name)
     with tempfile.TemporaryDirectory(prefix="fakd-upload-") as folder:  # readable by its owner only
@@ -59,4 +62,10 @@ def decode(content: bytes, name: str, rules: PixelRules, frame: int | None = Non
             picture = read_frame(path, number, rules)
         except UserError as error:
             raise UserError(str(error).replace(str(path), "the file")) from None
+    height, width, _ = picture.shape
+    if height * width > most_pixels:
+        raise UserError(
+            f"the image has {width} × {height} pixels, more than {most_pixels / 1e6:g} million: "
+            "scale it down"
+        )
     return Upload(picture, number, frames)

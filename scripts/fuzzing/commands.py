@@ -34,6 +34,7 @@ _ENDS = {
     "stress": ["--data=missing"],
     "convert": ["--input=missing"],
     "export": ["--checkpoint=missing"],
+    "serve": ["--checkpoint=missing"],
     "check": [],
 }
 

@@ -205,7 +205,7 @@ def test_features_in_bfloat16_are_returned_as_float32(checkpoint: Path) -> None:
 def test_unknown_features_are_an_error(
     predictor: Predictor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(predictor, "_outputs", lambda *_: (None, np.zeros((1, 3), np.float32)))
+    monkeypatch.setattr(predictor, "_outputs", lambda *_: (None, jnp.zeros((1, 3))))
     assert predictor.logits_of_batch(IMAGES[:1]).shape == (1, 3)
     with pytest.raises(UserError, match="no single linear layer"):
         predictor.features_and_logits(IMAGES[:1])

@@ -233,6 +233,14 @@ def test_too_long_requests_are_refused_whatever_they_declare(service: Service, i
     assert small.post("/predict", content=parts).status_code == 413
 
 
+def test_too_many_pixels_are_refused(service: Service, image: Path) -> None:
+    small = TestClient(create_app(service, limits=Limits(pixels=1_000)), base_url=LOCAL)
+    with image.open("rb") as content:
+        response = small.post("/predict", files={"file": content})
+    assert response.status_code == 422
+    assert "40 × 36" in response.json()["detail"]
+
+
 def test_requests_beyond_the_limit_are_asked_to_wait(service: Service, image: Path) -> None:
     busy = TestClient(create_app(service, limits=Limits(waiting=0)), base_url=LOCAL)
     with image.open("rb") as content:

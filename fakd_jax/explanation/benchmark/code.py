@@ -7,11 +7,16 @@ from pathlib import Path
 from fakd_jax.runtime.source_code import PACKAGE, source_files, versions_and_code
 
 MEASURING = (
+    "data/archives.py",
+    "data/cache.py",
+    "data/head.py",
     "data/intensity.py",
     "data/masks.py",
     "data/pixels",
     "data/preprocessing.py",
+    "data/resizing.py",
     "explanation/benchmark/measure.py",
+    "explanation/benchmark/metrics.py",
     "explanation/methods",
     "explanation/quality",
     "explanation/result.py",

@@ -186,7 +186,7 @@ def test_captions_have_gap_fit_agreement_and_background() -> None:
     assert "agreement" not in control
     page = render(image("a", local_fidelity=None, gap=None, background=None))
     assert captions(page, "lime") == [
-        "lime of the probability stable (Jaccard 0.90) gap – agreement with others +1.00"
+        "lime of the probability stable (Jaccard 0.90) agreement with others +1.00"
     ]
 
 

@@ -30,7 +30,7 @@ def test_the_share_of_the_heaviest_by_hand() -> None:
     assert evidence_in_top(MIXED, 1) == pytest.approx(0.4)
     assert evidence_in_top(MIXED, 2) == pytest.approx(0.7)
     assert evidence_in_top(MIXED, 9) == pytest.approx(1)
-    assert evidence_in_top(by_superpixel(0, 0, 0, 0), 1) == 0
+    assert evidence_in_top(by_superpixel(0.0, 0.0, 0.0, 0.0), 1) == 0
 
 
 def test_pixels_outside_all_superpixels_are_evidence_too() -> None:
