@@ -1,6 +1,6 @@
 """The paper's four-panel figure: the image, evidence for the class, against it, and both.
 
-The paper's green and red, which many cannot tell apart, are orange and blue here, as everywhere.
+The paper's green and red, which many cannot distinguish, are orange and blue here, as everywhere.
 """
 
 from __future__ import annotations

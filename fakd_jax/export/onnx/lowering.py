@@ -1,7 +1,7 @@
 """A traced network as nodes of an ONNX graph.
 
 JAX's networks have channels last, ONNX's convolutions have them second. Every array of four axes is
-therefore kept as [B, C, H, W] in the graph, and every operation is told the axes it works on; only
+therefore kept as [B, C, H, W] in the graph, and every operation is given the axes it works on; only
 where patches are laid out anew are arrays transposed.
 """
 
