@@ -87,6 +87,7 @@ def write_evaluation(
         predictions.labels,
         predictions.probabilities,
         duplicates=collected.duplicates.in_training if collected.duplicates else None,
+        groups=collected.groups,
     )
     mistakes = explain_mistakes(setup.predictor, mistakes, explained)
     command = audit_command(setup.dataset.source, setup.cache_dir, setup.dataset.class_map)

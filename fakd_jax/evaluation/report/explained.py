@@ -21,16 +21,18 @@ insertion less deletion on a student's mistakes; its default windows take three 
 def explain_mistakes(predictor: Predictor, mistakes: Sequence[Mistake], most: int) -> list[Mistake]:
     """Adds to the first mistakes what speaks for the wrong class rather than the true one.
 
-    By occlusion, at most 82 predictions per image, and in float32.
+    By occlusion, at most 82 predictions per image, and in float32. Of a group of mistakes, such as
+    copies of one image, only the first is explained: the others would show the same.
 
     Args:
       predictor: that made the mistakes.
       mistakes: the worst first.
       most: how many to explain.
     """
-    explained = list(mistakes[:most])
-    if not explained:
-        return list(mistakes)
+    chosen = [index for index, mistake in enumerate(mistakes) if mistake.follows is None][:most]
+    explained = list(mistakes)
+    if not chosen:
+        return explained
     from fakd_jax.explanation.api import explain_prepared
     from fakd_jax.explanation.methods.registry import create_explainer
     from fakd_jax.explanation.scene.builder import SceneBuilder
@@ -38,7 +40,8 @@ def explain_mistakes(predictor: Predictor, mistakes: Sequence[Mistake], most: in
     from fakd_jax.inference.adapter import network_of
 
     network, explainer = network_of(predictor.in_float32()), create_explainer(METHOD, **OPTIONS)
-    for index, mistake in enumerate(explained):
+    for index in chosen:
+        mistake = mistakes[index]
         found = explain_prepared(
             network,
             resize(mistake.image, network.image_size),
@@ -49,4 +52,4 @@ def explain_mistakes(predictor: Predictor, mistakes: Sequence[Mistake], most: in
         )
         explanation = Explained(found.overlay(), found.reading())
         explained[index] = replace(mistake, explanation=explanation)
-    return [*explained, *mistakes[most:]]
+    return explained

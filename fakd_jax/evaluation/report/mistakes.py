@@ -34,6 +34,7 @@ class Mistake:
     """An image and the wrong prediction for it.
 
     Attributes:
+      rank: its place among the mistakes, from 1 for the most confident.
       id: of the example.
       image: at its own size, from 0 to 255.
       truth: the name of its class.
@@ -41,15 +42,19 @@ class Mistake:
       probabilities: by class name, in the classes' order.
       duplicate: the id of a duplicate among the training images; "" if there is none; None if that
         is not known.
+      follows: the rank of the first mistake of the same group, such as of a copy of this image;
+        None for that one itself, and where no groups are known.
       explanation: of the mistake, if it was explained.
     """
 
+    rank: int
     id: str
     image: UInt8[np.ndarray, "H W 3"]
     truth: str
     prediction: str
     probabilities: Mapping[str, float]
     duplicate: str | None
+    follows: int | None = None
     explanation: Explained | None = None
 
 
@@ -60,6 +65,7 @@ def worst_mistakes(
     probabilities: Float[np.ndarray, "N C"],
     *,
     duplicates: Mapping[str, str] | None,
+    groups: Mapping[str, int] | None = None,
     most: int = MISTAKES_SHOWN,
 ) -> list[Mistake]:
     """Finds the wrong predictions with the highest confidence.
@@ -70,6 +76,7 @@ def worst_mistakes(
       labels: class indices.
       probabilities: rows sum to 1; the prediction is the first largest.
       duplicates: ids of training duplicates by the ids of examples; None if not known.
+      groups: the group by id; an id absent from it is alone. None if no groups are known.
       most: how many to return at most.
 
     Returns:
@@ -79,14 +86,21 @@ def worst_mistakes(
     predictions, confidence = probabilities.argmax(axis=1), probabilities.max(axis=1)
     wrong = np.flatnonzero(predictions != labels).tolist()
     chosen = sorted(wrong, key=lambda index: (-confidence[index], ids[index]))[:most]
-    return [
-        Mistake(
-            id=ids[index],
-            image=dataset.read(dataset.index_of(ids[index])),
-            truth=names[int(labels[index])],
-            prediction=names[int(predictions[index])],
-            probabilities=dict(zip(names, map(float, probabilities[index]), strict=True)),
-            duplicate=None if duplicates is None else duplicates.get(ids[index], ""),
+    first_of: dict[int, int] = {}
+    mistakes = []
+    for rank, index in enumerate(chosen, start=1):
+        group = (groups or {}).get(ids[index])
+        first = rank if group is None else first_of.setdefault(group, rank)
+        mistakes.append(
+            Mistake(
+                rank=rank,
+                id=ids[index],
+                image=dataset.read(dataset.index_of(ids[index])),
+                truth=names[int(labels[index])],
+                prediction=names[int(predictions[index])],
+                probabilities=dict(zip(names, map(float, probabilities[index]), strict=True)),
+                duplicate=None if duplicates is None else duplicates.get(ids[index], ""),
+                follows=None if first == rank else first,
+            )
         )
-        for index in chosen
-    ]
+    return mistakes

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -20,8 +22,8 @@ from tests.tiny import tiny_predictor
 def mistakes(count: int) -> list[Mistake]:
     pixels = np.random.default_rng(0).integers(0, 256, (count, 40, 36, 3), dtype=np.uint8)
     return [
-        Mistake(str(number), image, "0", "2", {"0": 0.2, "1": 0.1, "2": 0.7}, None)
-        for number, image in enumerate(pixels)
+        Mistake(rank, str(rank), image, "0", "2", {"0": 0.2, "1": 0.1, "2": 0.7}, None)
+        for rank, image in enumerate(pixels, start=1)
     ]
 
 
@@ -36,6 +38,14 @@ def test_the_first_are_explained_as_the_library_does() -> None:
         np.testing.assert_array_equal(mistake.explanation.picture, expected.overlay())
         assert mistake.explanation.reading == expected.reading()
         assert mistake.explanation.picture.shape == mistake.image.shape
+
+
+def test_of_a_group_only_the_first_is_explained() -> None:
+    first, copy, other, last = mistakes(4)
+    wrong = [first, replace(copy, follows=1), other, last]
+    explained = explain_mistakes(tiny_predictor(), wrong, 2)
+    assert [each.rank for each in explained] == [1, 2, 3, 4]
+    assert [each.explanation is not None for each in explained] == [True, False, True, False]
 
 
 @pytest.mark.parametrize(("count", "most"), [(0, 6), (2, 0)])

@@ -53,3 +53,10 @@ def test_mistakes_come_with_image_names_probabilities_and_duplicate() -> None:
     assert first.probabilities == pytest.approx({"x": 0.8, "y": 0.1, "z": 0.1})
     assert first.image.tolist() == [[[2, 2, 2]]]
     assert (third.id, third.truth, third.prediction, third.duplicate) == ("d", "x", "y", "")
+
+
+def test_a_mistake_names_the_first_of_its_group() -> None:
+    groups = {"b": 4, "d": 4, "e": 4, "a": 9}
+    found = worst_mistakes(Images(), IDS, LABELS, PROBABILITIES, duplicates=None, groups=groups)
+    assert [(each.rank, each.id) for each in found] == [(1, "b"), (2, "c"), (3, "d"), (4, "e")]
+    assert [each.follows for each in found] == [None, None, 1, 1]

@@ -45,6 +45,7 @@ NAMES_OF_PICTURES = (
 )
 PICTURES = dict.fromkeys(NAMES_OF_PICTURES, PNG)
 MISTAKE = Mistake(
+    rank=1,
     id="test/<odd> & name.png",
     image=np.zeros((5, 4, 3), np.uint8),
     truth="astro",
@@ -212,12 +213,15 @@ def test_calibration_that_was_not_asked_for() -> None:
 def test_explained_mistakes_come_first_with_both_pictures_and_the_reading() -> None:
     picture = np.full((5, 4, 3), 9, np.uint8)
     first = replace(MISTAKE, id="first.png", explanation=Explained(picture, "read me"))
-    page = render(mistakes=[first, MISTAKE])
+    page = render(mistakes=[first, replace(MISTAKE, rank=2)])
     text = words(page)
     assert "Beside the first is what speaks for the wrong prediction (orange)" in text
     assert text.index("1. astro") < text.index("read me") < text.index("2. astro")
     assert page.count(embed(picture).uri) == 1
     assert page.count(embed(MISTAKE.image).uri) == 2
+    third = replace(first, rank=3, explanation=Explained(picture, "read on"))
+    text = words(render(mistakes=[first, replace(MISTAKE, rank=2, follows=1), third]))
+    assert text.index("3. astro") < text.index("2. astro") < text.index("group of mistake 1")
     assert_self_contained(page)
     assert "what speaks for" not in words(render())
 
