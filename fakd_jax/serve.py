@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+from urllib.parse import urlencode
 
 from fakd_jax.cli.runner import CommandParser, integer, run_command, use_compilation_cache
 from fakd_jax.errors import UserError
@@ -56,7 +57,7 @@ def main(argv: list[str]) -> None:
     app = create_app(service, limits=limits, hosts=hosts, token=token)
     print(f"serving {service.predictor.arch}: compiling …", flush=True)
     service.warm_up()
-    query = f"/?token={token}" if token else "/"
+    query = f"/?{urlencode({'token': token})}" if token else "/"
     shown = f"[{flags.host}]" if ":" in flags.host else flags.host
     print(f"open http://{shown}:{flags.port}{query} (Ctrl-C ends it)", flush=True)
     config = uvicorn.Config(

@@ -6,6 +6,7 @@ import secrets
 from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import parse_qs
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -96,9 +97,7 @@ class Guard:
         if self.token is None or scope["path"] == "/health":
             return None
         given = headers.get("authorization", "").removeprefix("Bearer ")
-        for pair in scope["query_string"].decode("latin-1").split("&"):
-            if pair.startswith("token="):
-                given = pair.removeprefix("token=")
+        given = parse_qs(scope["query_string"].decode("latin-1")).get("token", [given])[-1]
         # Compared as bytes in constant time.
         if not secrets.compare_digest(given.encode(), self.token.encode()):
             return 401, "the token is missing or wrong"

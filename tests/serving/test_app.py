@@ -216,6 +216,9 @@ def test_strangers_and_other_sites_are_refused(service: Service, image: Path) ->
     assert guarded.get("/").status_code == 401
     assert guarded.get("/?token=wrong").status_code == 401
     assert guarded.get("/?token=secret").status_code == 200
+    escaped = TestClient(create_app(service, token="a+b/c&d %"), base_url=LOCAL)
+    assert escaped.get("/?token=a%2Bb%2Fc%26d+%25").status_code == 200
+    assert escaped.get("/?token=a+b/c&d %").status_code == 401
     bearer = {"authorization": "Bearer secret"}
     assert guarded.get("/metrics", headers=bearer).status_code == 200
     assert guarded.get("/health", headers={"host": "evil.example"}).status_code == 403
