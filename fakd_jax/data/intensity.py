@@ -41,6 +41,12 @@ class Landmarks(NamedTuple):
     high: Int32[Array, " B"]
 
 
+@jax.jit  # so that an export finds it by its name
+def level_histogram(levels: Int32[Array, "B N"]) -> Int32[Array, "B 256"]:
+    """How many pixels of each image have each grey level."""
+    return jax.vmap(lambda image: jnp.zeros(256, jnp.int32).at[image].add(1))(levels)
+
+
 def find_landmarks(images: UInt8[Array, "B H W 3"]) -> Landmarks:
     """Finds the landmarks of each image; the head is what is brighter than the image's mean.
 
@@ -58,9 +64,7 @@ def find_landmarks(images: UInt8[Array, "B H W 3"]) -> Landmarks:
     inner = images[:, top : height - top, left : width - left].astype(jnp.int32)
     grey = (jnp.sum(inner * jnp.array(LUMA), axis=-1) + 0x8000) >> 16
     pixels = grey.shape[1] * grey.shape[2]
-    histogram = jax.vmap(lambda levels: jnp.zeros(256, jnp.int32).at[levels].add(1))(
-        grey.reshape(grey.shape[0], -1)
-    )
+    histogram = level_histogram(grey.reshape(grey.shape[0], -1))
     up_to = jnp.cumsum(histogram, axis=1)  # pixels of each level or darker ones
     levels = jnp.arange(256)
     mean = jnp.sum(histogram * levels.astype(jnp.float32), axis=1, keepdims=True) / pixels

@@ -19,6 +19,8 @@ def make_parser() -> CommandParser:
         "onnx: an .onnx file that takes uint8 images of any size, with resizing and normalisation "
         "inside; needs the extra `onnx`. "
         "stablehlo: a .zip with the serialized function of jax.export. "
+        "litert: a .tflite file for phones and small boards, one image at a time; needs the extra "
+        "`litert`. "
         "bundle: a folder or .zip that every command opens, with metrics, limits and a model card. "
         "Research software: not for diagnosis.",
     )

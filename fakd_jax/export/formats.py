@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from fakd_jax.export import pytorch, stablehlo
+from fakd_jax.export import litert, pytorch, stablehlo
 from fakd_jax.export.bundle import bundle
 from fakd_jax.export.onnx import file as onnx_file
 from fakd_jax.export.request import Request
@@ -46,5 +46,6 @@ FORMATS = {
         onnx_file.PRECISIONS,
     ),
     "stablehlo": Format((stablehlo.SUFFIX,), stablehlo.write, stablehlo.verify, stablehlo.usage),
+    "litert": Format((litert.SUFFIX,), litert.write, litert.verify, litert.usage),
     "bundle": Format(bundle.SUFFIXES, bundle.write, bundle.verify, bundle.usage),
 }

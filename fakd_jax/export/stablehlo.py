@@ -37,7 +37,7 @@ def write(request: Request, path: Path) -> None:
     side = predictor.preprocessing.image_size
     (batch,) = export.symbolic_shape("batch", constraints=["batch >= 1"])
     images = jax.ShapeDtypeStruct((batch, side, side, 3), np.uint8)
-    program = export.export(jax.jit(_program(predictor)), platforms=PLATFORMS)(images)
+    program = export.export(jax.jit(program_of(predictor)), platforms=PLATFORMS)(images)
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as zipped:
         zipped.writestr(PROGRAM, bytes(program.serialize()))
         text = json.dumps(describe_network(predictor), indent=2, ensure_ascii=False)
@@ -69,7 +69,7 @@ def usage(request: Request, path: Path) -> str:
     )
 
 
-def _program(predictor: Predictor) -> Callable[[jax.Array], dict[str, jax.Array]]:
+def program_of(predictor: Predictor) -> Callable[[jax.Array], dict[str, jax.Array]]:
     """The function from images at the network's input size to logits and features."""
     network = predictor.folded.merge(predictor.folded.variables)
 
