@@ -17,7 +17,7 @@ from fakd_jax.runs.own_split import choose_ids
 from fakd_jax.runs.workdir import find_workdir, open_data
 
 MAX_VERIFIED = 1_000
-MAX_CALIBRATED = 128
+MAX_CALIBRATED = 64
 _SEED = 0
 
 

@@ -22,6 +22,14 @@ SUFFIX = ".onnx"
 _NEEDED = ("class_names", "num_classes", "preprocessing", "weights_sha256", "precision")
 
 
+def session_options(threads: int | None = None) -> Any:
+    """ONNX Runtime's options: so many threads, None for one per CPU; errors alone are logged."""
+    options = import_extra("onnxruntime", "onnx", "predicting with ONNX Runtime").SessionOptions()
+    options.intra_op_num_threads = threads or len(os.sched_getaffinity(0))
+    options.log_severity_level = 3  # errors
+    return options
+
+
 @dataclass(frozen=True)
 class OnnxNetwork:
     """A network that `fakd export --format onnx` wrote.
@@ -53,9 +61,7 @@ class OnnxNetwork:
         path = Path(path).expanduser().absolute()
         if not path.is_file():
             raise UserError(f"there is no file {path}; write one with fakd export --format onnx")
-        options = runtime.SessionOptions()
-        options.intra_op_num_threads = threads or len(os.sched_getaffinity(0))
-        options.log_severity_level = 3  # errors
+        options = session_options(threads)
         try:
             session = runtime.InferenceSession(str(path), options, ["CPUExecutionProvider"])
             stored = session.get_modelmeta().custom_metadata_map

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping
+from contextlib import redirect_stdout
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +15,18 @@ from jaxtyping import Float32
 from fakd_jax.runtime.extras import import_extra
 
 _CALIBRATION_BATCH = 8
+_PERCENTILE = 99.99
+"""Of a feature map's values, those in its range of 8 bits; the few beyond are clipped."""
 _FIRST = 3
 """Convolutions that stay in float32: MobileNetV3's stem and first block."""
 _LARGEST_BIAS = 1e6
 """Of a channel, in units of its largest weight. A bias is stored as a multiple of that weight's
 scale in 32 bits, and beyond them it would be clipped, as in channels that hardly use their input.
 """
+_OUTPUT_AXES = {"Conv": 0, "Gemm": 1}
+"""Of the kernels."""
+_LARGE = 10_000
+"""Values of a kernel from which it is stored in 8 bits."""
 
 
 class _Batches:
@@ -43,15 +51,17 @@ def to_float16(model: Any) -> Any:
 
 
 def to_int8(model: Any, inputs: Float32[np.ndarray, "N 3 S S"]) -> Any:
-    """Quantises the convolutions of feature maps to 8 bits, weights by channel.
+    """Quantises the convolutions of feature maps to 8 bits, and their weights, by channel, to 7.
 
-    What follows a global average pool stays in float32: squeeze-and-excitation, whose gates scale
-    whole channels, and the classifier. So do the first convolutions, which see few channels of
-    very different ranges, and those with a channel of weights too small for its bias.
+    What follows a global average pool computes in float32: squeeze-and-excitation, whose gates
+    scale whole channels, and the classifier. So do the first convolutions, which see few channels
+    of very different ranges, and those with a channel of weights too small for its bias. Their
+    larger kernels are stored in 8 bits.
 
     Args:
       model: in float32.
-      inputs: prepared training images; the ranges of the feature maps are measured on them.
+      inputs: prepared training images; the ranges of the feature maps are measured on them, which
+        takes about 25 MB of memory for each.
 
     Returns:
       The quantised `onnx.ModelProto`.
@@ -68,18 +78,23 @@ def to_int8(model: Any, inputs: Float32[np.ndarray, "N 3 S S"]) -> Any:
         arrays = {
             each.name: onnx.numpy_helper.to_array(each) for each in prepared.graph.initializer
         }
-        quantization.quantize_static(
-            folded,
-            quantised,
-            _Batches(inputs),
-            quant_format=quantization.QuantFormat.QDQ,
-            op_types_to_quantize=["Conv"],
-            nodes_to_quantize=_quantised(prepared, arrays),
-            per_channel=True,
-            activation_type=quantization.QuantType.QUInt8,
-            weight_type=quantization.QuantType.QUInt8,
-        )
-        return onnx.load(quantised)
+        with redirect_stdout(StringIO()):  # it prints what it does
+            quantization.quantize_static(
+                folded,
+                quantised,
+                _Batches(inputs),
+                quant_format=quantization.QuantFormat.QDQ,
+                op_types_to_quantize=["Conv"],
+                nodes_to_quantize=_quantised(prepared, arrays),
+                per_channel=True,
+                # With 8 bits, pairs of products overflow where there are no 8-bit dot products.
+                reduce_range=True,
+                activation_type=quantization.QuantType.QUInt8,
+                weight_type=quantization.QuantType.QInt8,
+                calibrate_method=quantization.CalibrationMethod.Percentile,
+                extra_options={"CalibPercentile": _PERCENTILE},
+            )
+        return _store_in_8_bits(onnx.load(quantised))
 
 
 def _quantised(model: Any, arrays: Mapping[str, np.ndarray]) -> list[str]:
@@ -103,6 +118,34 @@ def _quantised(model: Any, arrays: Mapping[str, np.ndarray]) -> list[str]:
         for node in convolutions[_FIRST:]
         if _biases_fit(*(arrays[name] for name in node.input[1:]))
     ]
+
+
+def _store_in_8_bits(model: Any) -> Any:
+    """Stores what kernels are left in float32, if large, as int8 with a scale for each output.
+
+    ONNX Runtime brings them back to float32 when it opens the file.
+    """
+    onnx = import_extra("onnx", "onnx", "exporting in int8")
+    graph = model.graph
+    arrays = {each.name: each for each in graph.initializer}
+    for node in list(graph.node):
+        if node.op_type not in _OUTPUT_AXES or node.input[1] not in arrays:
+            continue
+        stored = arrays[node.input[1]]
+        kernel = onnx.numpy_helper.to_array(stored)
+        if kernel.dtype != np.float32 or kernel.size < _LARGE:
+            continue
+        axis, name = _OUTPUT_AXES[node.op_type], stored.name
+        others = tuple(each for each in range(kernel.ndim) if each != axis)
+        scale = np.abs(kernel).max(axis=others, keepdims=True) / 127
+        scale[scale == 0] = 1
+        levels = np.rint(kernel / scale).astype(np.int8)
+        graph.initializer.remove(stored)
+        for suffix, array in (("levels", levels), ("scale", scale.ravel())):
+            graph.initializer.append(onnx.numpy_helper.from_array(array, f"{name}_{suffix}"))
+        names = [f"{name}_levels", f"{name}_scale"]
+        graph.node.insert(0, onnx.helper.make_node("DequantizeLinear", names, [name], axis=axis))
+    return model
 
 
 def _biases_fit(
