@@ -1,7 +1,10 @@
 """Compares exported ONNX files with the checkpoint in JAX: speed, size, agreement, accuracy.
 
-    python scripts/compare_runtimes.py --checkpoint DIR --onnx FILE... [--data SOURCE] [--images N]
+    python scripts/compare_runtimes.py --checkpoint DIR --onnx FILE... [--torchvision]
+      [--data SOURCE] [--images N]
 
+With `--torchvision` (extra `bench`) PyTorch runs the same weights too, and ONNX Runtime runs what
+PyTorch exports. All take uint8 images at the network's input size, and normalise them.
 Runtimes take turns, batch by batch, so that what else the machine does falls on all alike. Besides
 the median time it prints the processor time per image, which other processes change less.
 """
@@ -10,6 +13,7 @@ from __future__ import annotations
 
 import os
 import statistics
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -37,6 +41,7 @@ def make_parser() -> CommandParser:
     add = parser.add_argument
     add("--checkpoint", required=True, help="a workdir, a checkpoint in it, or a bundle")
     add("--onnx", required=True, nargs="+", type=Path, metavar="FILE", help="its exports")
+    add("--torchvision", action="store_true", help="the same weights in PyTorch, too")
     add("--data", metavar="SOURCE", help=f"{DATA} (default: the data trained on)")
     add("--cache-dir", metavar="DIR", help="folder of prepared data (default: as in training)")
     add("--images", type=integer(1), default=1000, help="test images, at most [1000]")
@@ -75,6 +80,12 @@ def main(argv: list[str]) -> None:
     networks = {file: OnnxNetwork.open(file) for file in flags.onnx}
     runs: dict[str, Run] = {"JAX float32": predictor.logits_of_batch}
     sizes = {"JAX float32": sum(leaf.nbytes for leaf in predictor.folded.variables)}
+    if flags.torchvision:
+        from benchmarks import in_torchvision
+
+        with tempfile.TemporaryDirectory() as folder:
+            for name, (run, size) in in_torchvision.runs(predictor, Path(folder)).items():
+                runs[name], sizes[name] = run, size
     for file, network in networks.items():
         name = f"ONNX Runtime {network.metadata['precision']}"
         runs[name], sizes[name] = network.predict_logits, file.stat().st_size
