@@ -82,7 +82,8 @@ def get_config(variant: str = "") -> ConfigDict:
 
     config.teacher = teacher = ConfigDict()
     teacher.arch = "resnet50"
-    teacher.pretrained = "imagenet"  # or a converted folder, a .pth or .safetensors file, "none"
+    # "imagenet", a converted folder, hf://OWNER/NAME, a .pth or .safetensors file, or "none".
+    teacher.pretrained = "imagenet"
     teacher.num_epochs = 15
     teacher.checkpoint = ""  # a trained teacher, to use instead of fine-tuning one
     teacher.allow_untrained = False  # True: accept a teacher whose head was never trained

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fakd_jax.cli.checkpoint_flags import CLASS_MAP, DATA
+from fakd_jax.cli.checkpoint_flags import CHECKPOINT, CLASS_MAP, DATA
 from fakd_jax.cli.runner import (
     CallableModule,
     CommandParser,
@@ -42,7 +42,7 @@ def make_parser() -> CommandParser:
         "network's input first, so that what is explained is what the network was given.",
     )
     add = parser.add_argument
-    add("--checkpoint", required=True, help="a workdir (its best student) or a checkpoint in it")
+    add("--checkpoint", required=True, help=CHECKPOINT)
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--image", nargs="+", metavar="FILE", help="image files to explain")
     source.add_argument("--data", metavar="SOURCE", help=DATA)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 from contextlib import AbstractContextManager, nullcontext
 
+from fakd_jax.cli.checkpoint_flags import CHECKPOINT
 from fakd_jax.cli.engine_flags import add_engine_flags, ray_address
 from fakd_jax.cli.runner import (
     CallableModule,
@@ -37,8 +38,7 @@ def make_parser() -> CommandParser:
         "software: not for diagnosis.",
     )
     add = parser.add_argument
-    where = "a workdir (its best student), a checkpoint in it, a bundle, or a .onnx file"
-    add("--checkpoint", required=True, help=where)
+    add("--checkpoint", required=True, help=f"{CHECKPOINT}; or a .onnx file")
     named = (
         "in this order; of folders (with those in them), archives (zip, tar) and globs, the images "
         "sorted by path. A glob in quotes may match more than a shell can pass on"

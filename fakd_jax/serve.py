@@ -6,6 +6,7 @@ import os
 import secrets
 from urllib.parse import urlencode
 
+from fakd_jax.cli.checkpoint_flags import CHECKPOINT
 from fakd_jax.cli.runner import CommandParser, integer, run_command, use_compilation_cache
 from fakd_jax.errors import UserError
 
@@ -22,7 +23,7 @@ def make_parser() -> CommandParser:
         "is sent is stored or logged. Research software: not for diagnosis.",
     )
     add = parser.add_argument
-    add("--checkpoint", required=True, help="a workdir (its best student), a checkpoint or bundle")
+    add("--checkpoint", required=True, help=CHECKPOINT)
     host = "address to listen on; any but this machine's own needs a token [127.0.0.1]"
     add("--host", default="127.0.0.1", help=host)
     add("--port", type=integer(1, 65_535), default=8000, help="[8000]")

@@ -5,6 +5,10 @@ from __future__ import annotations
 from fakd_jax.cli.runner import CommandParser, integer
 
 CLASS_MAP = "other names for the data's classes, e.g. no_tumor=notumor; NAME= leaves a class out"
+CHECKPOINT = (
+    "a workdir (its best student), a checkpoint in it, a bundle, or hf://OWNER/NAME[@REVISION], a "
+    "bundle on the Hugging Face Hub"
+)
 DATA = "kaggle, phantom, a folder, an archive or a table"
 
 
@@ -16,7 +20,7 @@ def add_checkpoint_flags(parser: CommandParser, *, fast: str) -> None:
       fast: the help of `--no-calibration`.
     """
     add = parser.add_argument
-    add("--checkpoint", required=True, help="a workdir (its best student) or a checkpoint in it")
+    add("--checkpoint", required=True, help=CHECKPOINT)
     add("--data", dest="source", metavar="SOURCE", help=f"{DATA} (default: the data trained on)")
     add("--class-map", default="", metavar="NAME=CLASS,...", help=CLASS_MAP)
     copies = "where the images learnt from are now: copies of them in other data are left out"

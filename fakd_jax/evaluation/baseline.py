@@ -17,6 +17,7 @@ from fakd_jax.metrics.comparison import compare_predictions
 from fakd_jax.models.checkpoint import resolve_checkpoint
 from fakd_jax.runs.files import IMAGES_FILE, METRICS_FILE, PREDICTIONS_FILE
 from fakd_jax.runs.workdir import checkpoint_name, default_output, find_workdir
+from fakd_jax.runtime.hub import names_hub
 from fakd_jax.runtime.json_text import parse_json
 
 IDENTITY = ("arch", "config", "checkpoint", "weights_sha256")
@@ -50,6 +51,8 @@ def open_baseline(path: Path | str) -> Baseline:
     Raises:
       UserError: no such evaluation, or files that are not an evaluation's.
     """
+    if names_hub(path):
+        raise _not_evaluated(path)
     file = _find_predictions(Path(path).expanduser())
     contents = read_contents(file.with_name(IMAGES_FILE))
     return Baseline(file, read_predictions(file), *_provenance(file), contents)
@@ -126,10 +129,7 @@ def _find_predictions(path: Path) -> Path:
     checkpoint = resolve_checkpoint(path)
     workdir = find_workdir(checkpoint)
     if workdir is None:
-        raise UserError(
-            f"{path} is a checkpoint outside a workdir; evaluate it "
-            f"(python -m fakd_jax.evaluate --checkpoint {path}) and give its {PREDICTIONS_FILE}"
-        )
+        raise _not_evaluated(path)
     file = default_output(checkpoint, workdir) / PREDICTIONS_FILE
     if not file.is_file():
         raise UserError(
@@ -143,6 +143,13 @@ def _find_predictions(path: Path) -> Path:
             f"give the {PREDICTIONS_FILE} there"
         )
     return file
+
+
+def _not_evaluated(checkpoint: Path | str) -> UserError:
+    return UserError(
+        f"{checkpoint} is a checkpoint outside a workdir; evaluate it "
+        f"(python -m fakd_jax.evaluate --checkpoint {checkpoint}) and give its {PREDICTIONS_FILE}"
+    )
 
 
 def _provenance(predictions: Path) -> tuple[dict[str, Any], str | None]:

@@ -70,10 +70,11 @@ def open_predictor(
     Raises:
       UserError: see :meth:`fakd_jax.inference.predictor.Predictor.from_checkpoint`.
     """
-    metadata = load_metadata(resolve_checkpoint(checkpoint))
+    folder = resolve_checkpoint(checkpoint)
+    metadata = load_metadata(folder)
     trained_with = metadata.get("config") or {}
     return Predictor.from_checkpoint(
-        checkpoint,
+        folder,
         batch_size=trained_with.get("eval_batch_size", 32) if batch_size is None else batch_size,
         dtype=dtype or trained_dtype(metadata),
         allow_untrained=allow_untrained,

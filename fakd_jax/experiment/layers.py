@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from pathlib import Path
 from typing import Any
 
 from fakd_jax.errors import UserError
@@ -119,7 +118,7 @@ def _teacher_arch(config: ExperimentConfig) -> str:
     """The given teacher's network, or that of the teacher to be trained."""
     if not config.teacher.checkpoint:
         return config.teacher.arch
-    return str(load_metadata(teacher_checkpoint(Path(config.teacher.checkpoint)))["arch"])
+    return str(load_metadata(teacher_checkpoint(config.teacher.checkpoint))["arch"])
 
 
 def _last_maps(arch: str, image_size: int) -> tuple[str, str]:

@@ -238,7 +238,7 @@ class _Experiment:
         if not config.checkpoint:
             self.record.pin("teacher.checkpoint", ABSENT)
         if config.checkpoint:
-            checkpoint = teacher_checkpoint(Path(config.checkpoint))
+            checkpoint = teacher_checkpoint(config.checkpoint)
         elif config.num_epochs > 0:
             checkpoint = self.train_teacher()
         elif config.allow_untrained:

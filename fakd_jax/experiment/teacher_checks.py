@@ -13,17 +13,20 @@ from fakd_jax.experiment.settings import ExperimentConfig
 from fakd_jax.models.checkpoint import load_metadata, resolve_checkpoint
 from fakd_jax.models.torch_weights.pretrained import checkpoint_folder
 from fakd_jax.runs.learnt_images import LearntImages, find_learnt_images
+from fakd_jax.runtime.hub import local_path
 from fakd_jax.training.batches import learnt_part
 from fakd_jax.training.metric_log import LOGGER
 
 
-def teacher_checkpoint(path: Path) -> Path:
+def teacher_checkpoint(path: Path | str) -> Path:
     """Resolves a path to a teacher's checkpoint: in a workdir, its teacher's and not its student's.
+
+    A bundle on the Hub, `hf://OWNER/NAME[@REVISION]`, is one too.
 
     Raises:
       UserError: there is none.
     """
-    path = path.expanduser()
+    path = local_path(path).expanduser()
     if (path / "teacher").is_dir():
         return resolve_checkpoint(path / "teacher")
     if (path / "student").is_dir():
@@ -59,7 +62,7 @@ def learnt_images(
     learnt = {role: LearntImages.of_split(part) for role, part in parts.items()}
     for role in roles:
         if role == "teacher" and config.needs_teacher and config.teacher.checkpoint:
-            checkpoint = teacher_checkpoint(Path(config.teacher.checkpoint))
+            checkpoint = teacher_checkpoint(config.teacher.checkpoint)
             learnt[role] = learnt[role].derived_from(given(checkpoint, "the teacher"))
         elif folder := checkpoint_folder(config.network(role).pretrained):
             checkpoint = resolve_checkpoint(folder)

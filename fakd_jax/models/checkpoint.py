@@ -32,6 +32,7 @@ from fakd_jax.models.registry import create_as_stored
 from fakd_jax.models.state import COLLECTIONS, flatten_state, set_model_state
 from fakd_jax.runtime.atomic_files import failed_write, make_folders, sync, sync_tree
 from fakd_jax.runtime.hashing import sha256_of_typed_array
+from fakd_jax.runtime.hub import local_path
 from fakd_jax.runtime.json_text import parse_json, require_shape
 from fakd_jax.runtime.sha256sums import SUMS_FILE, damaged_files, write_sums
 
@@ -287,16 +288,18 @@ def resolve_checkpoint(path: Path | str) -> Path:
 
     Args:
       path: a workdir (its best student), its `student` or `teacher` folder (the best of it),
-        a `best` or `last` folder (the newest step), a checkpoint itself, or a bundle's zip, which
-        is unpacked into the user's cache.
+        a `best` or `last` folder (the newest step), a checkpoint itself, a bundle's zip, which is
+        unpacked into the user's cache, or `hf://OWNER/NAME[@REVISION]`, a bundle on the Hugging
+        Face Hub, which is pulled into that library's.
 
     Returns:
       The folder with `metadata.json`.
 
     Raises:
-      UserError: nothing there, with the places searched.
+      UserError: nothing there, with the places searched; or see
+        :func:`fakd_jax.runtime.hub.pull_bundle`.
     """
-    path = Path(path).expanduser().absolute()
+    path = local_path(path).expanduser().absolute()
     if _is_checkpoint(readable := _readable(path)):
         return readable
     if path.is_file():

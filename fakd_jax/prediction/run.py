@@ -31,6 +31,7 @@ from fakd_jax.prediction.unfinished import (
     UnfinishedOutput,
     open_unfinished,
 )
+from fakd_jax.runtime.hub import names_hub
 from fakd_jax.runtime.mapping import Mapper
 from fakd_jax.version import __version__
 
@@ -120,10 +121,12 @@ def predict_files(
     network = replace(network, rules=rules)
     compute = None
     if mapper is not None:
-        folder = os.path.abspath(Path(checkpoint).expanduser())
+        # Each machine pulls a bundle on the Hub itself, and compares it with the one opened here.
+        on_hub = names_hub(checkpoint)
+        place = str(checkpoint) if on_hub else os.path.abspath(Path(checkpoint).expanduser())
         computed_in = network.identity["dtype"]
         recipe = Recipe(
-            folder,
+            place,
             runtime,
             batch_size,
             computed_in,

@@ -14,6 +14,7 @@ from jaxtyping import Float32, UInt8
 from fakd_jax.data.pixels.window import PixelRules
 from fakd_jax.errors import UserError
 from fakd_jax.runs.files import ONNX_FILE
+from fakd_jax.runtime.hub import local_path
 
 if TYPE_CHECKING:
     from fakd_jax.runs.decision import Decision
@@ -96,8 +97,12 @@ class OpenedNetwork:
 
 
 def find_onnx(checkpoint: Path | str) -> Path | None:
-    """The exported network that a path names: the file itself, or that of a bundle's folder."""
-    path = Path(checkpoint).expanduser().absolute()
+    """The exported network that a path names: the file itself, or that of a bundle's folder.
+
+    Raises:
+      UserError: see :func:`fakd_jax.runtime.hub.pull_bundle`.
+    """
+    path = local_path(checkpoint).expanduser().absolute()
     if path.suffix == ".onnx":
         return path
     return path / ONNX_FILE if (path / ONNX_FILE).is_file() else None

@@ -19,6 +19,16 @@ def write_sums(folder: Path) -> None:
     (folder / SUMS_FILE).write_text("".join(lines), encoding="utf-8")
 
 
+def listed_names(folder: Path) -> list[str]:
+    """The files that a folder's `SHA256SUMS` lists, whether or not they are there.
+
+    Raises:
+      OSError: it cannot be read.
+      ValueError: it is damaged.
+    """
+    return list(_parse((folder / SUMS_FILE).read_text(encoding="utf-8")))
+
+
 def damaged_files(folder: Path, only: str | None = None) -> list[str]:
     """Compares a folder with its `SHA256SUMS`.
 

@@ -25,6 +25,7 @@ from fakd_jax.models.torch_weights.locate import Weights
 from fakd_jax.models.torch_weights.names import KeyTable, differing_settings, key_table
 from fakd_jax.models.torch_weights.safetensors_files import sha256_of_weights
 from fakd_jax.runtime.hashing import sha256_of_tree
+from fakd_jax.runtime.hub import local_path
 
 IMAGENET = "imagenet"
 RANDOM = ("", "none")
@@ -96,11 +97,15 @@ def fetch_imagenet(
 def checkpoint_folder(pretrained: Path | str) -> Path | None:
     """The folder that `pretrained` names, converted or trained; None if it names something else.
 
-    A folder called `imagenet` or `none` can be given as `./imagenet`.
+    A folder called `imagenet` or `none` can be given as `./imagenet`; a bundle on the Hub is
+    pulled.
+
+    Raises:
+      UserError: see :func:`fakd_jax.runtime.hub.pull_bundle`.
     """
     if str(pretrained) in (IMAGENET, *RANDOM):
         return None
-    path = Path(pretrained).expanduser()
+    path = local_path(pretrained).expanduser()
     return path if path.is_dir() else None
 
 
@@ -164,8 +169,8 @@ def load_pretrained(
       model: from `create_model(arch, …)`, with what :func:`pretrained_settings` returns; changed in
         place.
       arch: its name.
-      pretrained: `imagenet`; a checkpoint folder, converted or trained; or a `.pth`, `.pt` or
-        `.safetensors` file.
+      pretrained: `imagenet`; a checkpoint folder, converted or trained; `hf://OWNER/NAME`, a
+        bundle on the Hub; or a `.pth`, `.pt` or `.safetensors` file.
       cache_dir: folder of downloads.
       log: called with each line of a download's progress.
 
