@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fakd_jax.cli.checkpoint_flags import DATA
+from fakd_jax.cli.checkpoint_flags import CHECKPOINT, DATA
 from fakd_jax.cli.runner import CommandParser, run_command, use_compilation_cache
 
 
@@ -25,8 +25,7 @@ def make_parser() -> CommandParser:
         "Research software: not for diagnosis.",
     )
     add = parser.add_argument
-    checkpoint = "a workdir (its best student), a checkpoint in it, or a bundle"
-    add("--checkpoint", required=True, help=checkpoint)
+    add("--checkpoint", required=True, help=CHECKPOINT)
     add("--output", required=True, metavar="PATH", help="the file, or folder, to write")
     add("--format", choices=tuple(FORMATS), default="torch", help="[torch]")
     every = dict.fromkeys(each for kind in FORMATS.values() for each in kind.precisions)
@@ -35,6 +34,9 @@ def make_parser() -> CommandParser:
     add("--data", dest="source", metavar="SOURCE", help=data)
     add("--cache-dir", metavar="DIR", help="folder of prepared data (default: as in training)")
     add("--with-onnx", action="store_true", help="put an ONNX file into a bundle too")
+    push = "push a bundle to the Hugging Face Hub once it is kept (extra `hub`)"
+    add("--push-to", metavar="OWNER/NAME", help=push)
+    add("--public", action="store_true", help="let anybody read what is pushed [private]")
     return parser
 
 

@@ -53,7 +53,7 @@ def verify(request: Request, path: Path) -> str:
     Raises:
       UserError: they differ, or a file of the bundle names a path of this machine.
     """
-    with _as_folder(path) as folder:
+    with as_folder(path) as folder:
         _require_anonymous(request, folder)
         opened = Predictor.from_checkpoint(
             folder, dtype="float32", batch_size=request.predictor.batch_size
@@ -88,7 +88,7 @@ def _write_folder(request: Request, folder: Path) -> None:
 
 
 @contextmanager
-def _as_folder(path: Path) -> Iterator[Path]:
+def as_folder(path: Path) -> Iterator[Path]:
     """The bundle as a folder, unpacked for a while if it is a zip."""
     from fakd_jax.data.archives import extract_archive
 
