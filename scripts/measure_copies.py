@@ -20,10 +20,10 @@ from copies.measuring import draw_different, search, summarise
 from fakd_jax.audit.matching.appearance import read_thumbnails
 from fakd_jax.audit.record import audit_duplicates
 from fakd_jax.cli.runner import CommandParser, integer, run_command, use_compilation_cache
-from fakd_jax.data.cache import data_cache_folder
 from fakd_jax.data.dataset import ImageDataset
 from fakd_jax.data.sources import open_dataset
 from fakd_jax.runtime.atomic_files import require_writable, write_whole
+from fakd_jax.runtime.cache import data_cache_folder
 
 FILE = "copies.json"
 

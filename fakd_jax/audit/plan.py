@@ -11,9 +11,9 @@ import numpy as np
 
 from fakd_jax.audit.matching.appearance import SIDE, EncodedImages, thumbnail_of
 from fakd_jax.audit.matching.neighbours import import_faiss
-from fakd_jax.data.cache import data_cache_folder
 from fakd_jax.data.pixels.raster import decode_rgb
 from fakd_jax.reporting.numbers import count, duration, file_size
+from fakd_jax.runtime.cache import data_cache_folder
 
 EXACT_UP_TO = 10_000
 """Images up to which every pair is compared; beyond, each image and its nearest neighbours."""
@@ -73,7 +73,7 @@ def scratch_folder(images: int, cache_dir: Path | str | None = None) -> Path | N
 
     Args:
       images: their number.
-      cache_dir: see :func:`fakd_jax.data.cache.data_cache_folder`.
+      cache_dir: see :func:`fakd_jax.runtime.cache.data_cache_folder`.
 
     Raises:
       UserError: the cache can't be written.
@@ -86,7 +86,7 @@ def plan_search(dataset: EncodedImages, cache_dir: Path | str | None = None) -> 
 
     Args:
       dataset: the data.
-      cache_dir: see :func:`fakd_jax.data.cache.data_cache_folder`; scratch files go there too.
+      cache_dir: see :func:`fakd_jax.runtime.cache.data_cache_folder`; scratch files go there too.
 
     Raises:
       UserError: faiss is needed and not installed, or the cache can't be written.

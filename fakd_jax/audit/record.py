@@ -13,10 +13,10 @@ from jaxtyping import Bool
 
 from fakd_jax.audit.matching.pairs import Pair
 from fakd_jax.audit.plan import EXACT, method_for, plan_search, scratch_folder
-from fakd_jax.data.cache import ADVICE, data_cache_folder
 from fakd_jax.data.dataset import Example
 from fakd_jax.errors import UserError
 from fakd_jax.runtime.atomic_files import write_whole
+from fakd_jax.runtime.cache import ADVICE, data_cache_folder
 from fakd_jax.runtime.hashing import sha256_of_json
 from fakd_jax.runtime.json_text import parse_json
 from fakd_jax.runtime.mapping import HERE, Mapper
@@ -93,7 +93,7 @@ def find_audit(dataset: AuditedImages, cache_dir: Path | str | None = None) -> A
 
     Args:
       dataset: the data.
-      cache_dir: see :func:`fakd_jax.data.cache.data_cache_folder`.
+      cache_dir: see :func:`fakd_jax.runtime.cache.data_cache_folder`.
 
     Raises:
       UserError: the file is damaged.

@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from fakd_jax.data.cache import scratch_folder, written_whole
 from fakd_jax.data.dataset import (
     PIXELS_KEY,
     SOURCE_SPLITS,
@@ -36,6 +35,7 @@ from fakd_jax.data.pixels.window import (
 )
 from fakd_jax.data.scanning import FoundImage, Scan
 from fakd_jax.errors import UserError, listed
+from fakd_jax.runtime.cache import scratch_folder, written_whole
 from fakd_jax.runtime.hashing import sha256, sha256_of_file, sha256_of_json
 
 RECORDS_FORMAT = "v2"

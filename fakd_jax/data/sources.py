@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fakd_jax.data import archives, kaggle
-from fakd_jax.data.cache import ADVICE, data_cache_folder, written_whole
+from fakd_jax.data import kaggle
 from fakd_jax.data.class_names import ClassMap, parse_class_map, rename_classes
 from fakd_jax.data.dataset import PIXELS_KEY, ImageDataset
 from fakd_jax.data.layouts.figshare import SUFFIX as MAT_SUFFIX
@@ -29,7 +28,9 @@ from fakd_jax.data.preparation import (
 )
 from fakd_jax.data.scanning import EXPECTED_LAYOUT, Scan, scan_folder
 from fakd_jax.errors import UserError, listed
+from fakd_jax.runtime import archives
 from fakd_jax.runtime.atomic_files import write_whole
+from fakd_jax.runtime.cache import ADVICE, data_cache_folder, written_whole
 from fakd_jax.runtime.hashing import sha256_of_file, sha256_of_json
 from fakd_jax.runtime.json_text import parse_json, require_shape
 
@@ -82,7 +83,7 @@ def open_dataset(
       source: `kaggle`, `phantom`, a folder, a zip or tar archive, a table, a Parquet or MATLAB
         file, or the output of `scripts/prepare_data.py` (:func:`save_prepared`).
         `docs/how-to/own-data.md` lists the layouts.
-      cache_dir: folder for prepared data, see :func:`fakd_jax.data.cache.data_cache_folder`.
+      cache_dir: folder for prepared data, see :func:`fakd_jax.runtime.cache.data_cache_folder`.
       unreadable: what to do with unusable image files: `error` refuses and lists them, `skip`
         leaves them out, with a log line and in the report.
       phantom: keywords of :func:`fakd_jax.data.phantom.dataset.write_phantoms` for the source
@@ -243,7 +244,7 @@ def open_masks(
       masks: :data:`OWN_MASKS` for those that come with the data, or a folder or an archive, which
         is unpacked into the cache.
       dataset: the images.
-      cache_dir: see :func:`fakd_jax.data.cache.data_cache_folder`.
+      cache_dir: see :func:`fakd_jax.runtime.cache.data_cache_folder`.
       log: called with each line of progress.
 
     Raises:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from fakd_jax.data.archives import extract_archive
-from fakd_jax.data.cache import data_cache_folder, written_whole
 from fakd_jax.errors import UserError
+from fakd_jax.runtime.archives import extract_archive
+from fakd_jax.runtime.cache import data_cache_folder, written_whole
 from fakd_jax.runtime.hashing import sha256_of_file
 
 FOLDER = "bundles"
@@ -24,7 +24,8 @@ def unpack_bundle(archive: Path, marker: str) -> Path:
 
     Raises:
       UserError: the archive is broken or unsafe, see
-        :func:`fakd_jax.data.archives.extract_archive`; it is no bundle; or it cannot be unpacked.
+        :func:`fakd_jax.runtime.archives.extract_archive`; it is no bundle; or it cannot be
+        unpacked.
     """
     folder = data_cache_folder() / FOLDER / sha256_of_file(archive)
     if not folder.is_dir():

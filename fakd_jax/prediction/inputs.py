@@ -16,12 +16,12 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
-from fakd_jax.data.archives import NoRoomError, extract_archive, is_archive
 from fakd_jax.data.layouts.names import is_junk
 from fakd_jax.data.layouts.walking import paths_below
 from fakd_jax.data.pixels.frames import is_image_file
 from fakd_jax.errors import UserError
 from fakd_jax.prediction.file_list import FoundFile, NewFileList
+from fakd_jax.runtime.archives import NoRoomError, extract_archive, is_archive
 
 STDIN = "-"
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"

@@ -6,7 +6,7 @@ import io
 import tarfile
 import zipfile
 
-from fakd_jax.data.archives import extract_archive, is_archive
+from fakd_jax.runtime.archives import extract_archive, is_archive
 from fuzzing.expected import only_user_errors, scratch
 
 _NAMES = ("Training/a/1.png", "Training\\a\\2.png", "../evil", "/tmp/evil", "a/" * 200, "b" * 300)

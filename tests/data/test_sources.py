@@ -230,7 +230,7 @@ def test_what_may_not_be_read_is_reported(small_tree, tmp_path, opened, monkeypa
         raise refused
 
     if kind == "archive":
-        monkeypatch.setattr("fakd_jax.data.archives.is_archive", refuse)
+        monkeypatch.setattr("fakd_jax.runtime.archives.is_archive", refuse)
     else:  # a folder inside one that may not be entered
         monkeypatch.setattr(Path, "is_dir", refuse)
     with pytest.raises(UserError, match=r"cannot read .*/data\.tar: Permission denied; check"):
@@ -383,7 +383,7 @@ def test_phantoms_are_drawn_once_with_their_masks(opened, monkeypatch):
         assert mask.any() == (dataset.class_names[example.label] != "notumor")
     other = opened("phantom", phantom=PHANTOMS | {"seed": 1})
     assert other.fingerprint != dataset.fingerprint
-    monkeypatch.setattr("fakd_jax.data.cache.written_whole", None)
+    monkeypatch.setattr("fakd_jax.runtime.cache.written_whole", None)
     assert opened("phantom", phantom=PHANTOMS).fingerprint == dataset.fingerprint
 
 

@@ -7,8 +7,6 @@ from pathlib import Path
 from fakd_jax.runtime.source_code import PACKAGE, source_files, versions_and_code
 
 MEASURING = (
-    "data/archives.py",
-    "data/cache.py",
     "data/head.py",
     "data/intensity.py",
     "data/masks.py",

@@ -20,6 +20,7 @@ from fakd_jax.models.checkpoint import MODEL_FOLDER, save_model
 from fakd_jax.models.state import model_state
 from fakd_jax.reference.find import find_reference
 from fakd_jax.runs.files import ONNX_FILE
+from fakd_jax.runtime.archives import extract_archive
 from fakd_jax.runtime.sha256sums import write_sums
 
 SUFFIXES = ("", ".zip")
@@ -90,8 +91,6 @@ def _write_folder(request: Request, folder: Path) -> None:
 @contextmanager
 def as_folder(path: Path) -> Iterator[Path]:
     """The bundle as a folder, unpacked for a while if it is a zip."""
-    from fakd_jax.data.archives import extract_archive
-
     if path.is_dir():
         yield path
         return

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from fakd_jax.data import archives
-from fakd_jax.data.archives import extract_archive, is_archive
 from fakd_jax.errors import UserError
+from fakd_jax.runtime import archives
+from fakd_jax.runtime.archives import extract_archive, is_archive
 
 CONTENT = {"Training/a/1.png": b"one" * 1000, "Testing/a/2.png": b"", "notes.txt": b"n"}
 
