@@ -7,10 +7,11 @@ find /archive -name '*.dcm' | fakd predict --checkpoint DIR --list - --output pr
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 
 from fakd_jax.cli.checkpoint_flags import CHECKPOINT
-from fakd_jax.cli.engine_flags import add_engine_flags, ray_address
+from fakd_jax.cli.engine_flags import add_engine_flags, ray_address, worker_preparation
 from fakd_jax.cli.runner import (
     CallableModule,
     CommandParser,
@@ -67,10 +68,11 @@ def make_parser() -> CommandParser:
 
 def main(argv: list[str]) -> None:
     """Predicts as the flags ask."""
-    flags = make_parser().parse_args(argv)
+    parser = make_parser()
+    flags = parser.parse_args(argv)
     refuse_several_processes("fakd predict")
     options = vars(flags)
-    with _mapper(ray_address(flags)) as mapper:
+    with _mapper(ray_address(flags), parser.modules) as mapper:
         for engine in ("engine", "ray_address"):
             del options[engine]
         if choose_runtime(flags.checkpoint, flags.runtime) == "jax":
@@ -80,11 +82,11 @@ def main(argv: list[str]) -> None:
         predict_files(**options, mapper=mapper)
 
 
-def _mapper(address: str | None) -> AbstractContextManager[Mapper | None]:
+def _mapper(address: str | None, modules: Sequence[str]) -> AbstractContextManager[Mapper | None]:
     """None, or Ray at an address, which starts its processes before JAX has threads."""
     if address is None:
         return nullcontext()
-    return RayMapper(address, "fakd predict --engine ray", use_compilation_cache)
+    return RayMapper(address, "fakd predict --engine ray", worker_preparation(modules))
 
 
 sys.modules[__name__].__class__ = CallableModule  # `fakd_jax.predict(...)` is the library's call

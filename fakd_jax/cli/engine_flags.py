@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import os
+import socket
+from collections.abc import Callable, Sequence
 
-from fakd_jax.cli.runner import CommandParser
+from fakd_jax.cli.imports import import_modules
+from fakd_jax.cli.runner import CommandParser, use_compilation_cache
 from fakd_jax.errors import UserError
 from fakd_jax.runtime.ray import LOCAL
 
@@ -56,3 +60,24 @@ def ray_address(arguments: argparse.Namespace, *others: str) -> str | None:
         given = [f"--{name.replace('_', '-')}" for name in given]
         raise UserError(f"{', '.join(given)} needs --engine ray")
     return None
+
+
+def worker_preparation(modules: Sequence[str]) -> Callable[[], None]:
+    """What a worker calls before it works for this command; it can be pickled.
+
+    Args:
+      modules: as given to `--import`. Workers import them too, if need be from this process's
+        working directory, which need not be theirs.
+    """
+    return functools.partial(_prepare_worker, tuple(modules), os.getcwd())
+
+
+def _prepare_worker(modules: Sequence[str], folder: str) -> None:
+    use_compilation_cache()
+    try:
+        import_modules(modules, folder)
+    except UserError as error:
+        raise UserError(
+            f"on Ray's machine {socket.gethostname()}, {error}; every machine must have the "
+            f"module, installed or in {folder}"
+        ) from error

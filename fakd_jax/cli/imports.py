@@ -10,17 +10,18 @@ from collections.abc import Sequence
 from fakd_jax.errors import UserError
 
 
-def import_modules(names: Sequence[str]) -> None:
-    """Imports modules, found in the working directory or wherever Python finds modules.
+def import_modules(names: Sequence[str], folder: str | None = None) -> None:
+    """Imports modules, found in a folder or wherever Python finds modules.
 
     Args:
       names: dotted names.
+      folder: None for the working directory.
 
     Raises:
       UserError: one cannot be imported.
     """
-    if names and os.getcwd() not in sys.path:
-        sys.path.append(os.getcwd())  # last, so that its files hide no package
+    if names and (place := folder or os.getcwd()) not in sys.path:
+        sys.path.append(place)  # last, so that its files hide no package
     for name in names:
         try:
             importlib.import_module(name)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from fakd_jax.cli.imports import import_modules
 from fakd_jax.cli.runner import CommandParser
 from fakd_jax.errors import UserError
 
@@ -52,3 +53,10 @@ def test_one_that_fails_is_explained_in_one_line(name: str, code: str | None, pr
     with pytest.raises(UserError, match=f"--import {name} fails.*{problem}") as caught:
         parse("--import", name)
     assert "\n" not in str(caught.value)
+
+
+def test_a_module_of_another_folder_is_found_there(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "own_marker.py").write_text("DONE = True")
+    import_modules(["own_marker"], str(tmp_path / "elsewhere"))
+    assert sys.modules["own_marker"].DONE
