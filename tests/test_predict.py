@@ -18,9 +18,11 @@ from PIL import Image
 
 import fakd_jax
 from fakd_jax import Predictor, predict
+from fakd_jax.cli.runner import run_command
 from fakd_jax.errors import UserError
 from fakd_jax.inference.predictor import softmax
 from fakd_jax.prediction.unfinished import hidden_folder
+from tests.ray_errors import EXCEPTIONS
 from tests.tiny import CLASS_NAMES, edit_metadata, save_tiny_checkpoint, write_image
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -122,6 +124,39 @@ def test_wrong_calls_are_one_line(workdir: Path, scans: Path, tmp_path: Path) ->
             )
     with pytest.raises(UserError, match="must end in"):
         fakd_jax.predict(workdir, scans, tmp_path / "rows.txt")
+    assert not [*tmp_path.iterdir()]
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (["--ray-address=auto"], ["--ray-address needs --engine ray"]),
+        (["--engine=ray", "--ray-address=127.0.0.1:1"], ["cannot connect to Ray at 127.0.0.1:1 "]),
+        (["--engine=ray"], ["fakd predict --engine ray needs ray: pip install 'fakd_jax[ray]'"]),
+    ],
+)
+def test_wrong_flags_and_no_ray_are_one_line(
+    workdir: Path,
+    scans: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    flags: list[str],
+    words: list[str],
+) -> None:
+    address = any("address" in flag for flag in flags)
+    no_cluster = SimpleNamespace(init=pytest.fail, exceptions=EXCEPTIONS)
+    monkeypatch.setitem(sys.modules, "ray", no_cluster if address else None)
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    with pytest.raises(SystemExit) as ended:
+        run_command(
+            predict.main,
+            [f"--checkpoint={workdir}", str(scans), f"--output={tmp_path / 'rows.csv'}", *flags],
+        )
+    assert ended.value.code == 2
+    errors = capsys.readouterr().err
+    assert errors.count("\n") == 1
+    assert all(word in errors for word in words), errors
     assert not [*tmp_path.iterdir()]
 
 

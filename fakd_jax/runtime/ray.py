@@ -48,11 +48,11 @@ def connect(address: str, purpose: str, object_store_bytes: int) -> ModuleType:
             log_to_driver=False,
             **(here if address == LOCAL else {}),
         )
-    except (OSError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError, RuntimeError, ray.exceptions.RayError) as error:
         raise UserError(
             f"cannot connect to Ray at {address} ({' '.join(str(error).split())}); start "
-            "it there with `ray start --head`, or leave out --ray-address and unset RAY_ADDRESS to "
-            "start it on this machine"
+            "it there with `ray start --head`, set RAY_AUTH_MODE=token if it asks for Ray's token, "
+            "or leave out --ray-address and unset RAY_ADDRESS to start it on this machine"
         ) from error
     return ray
 

@@ -134,7 +134,10 @@ class RayMapper:
             if lost < MAX_LOST_WORKERS:
                 self._log(f"Ray: a worker was lost ({why}); its task is given to another")
                 task = given.start()
-        raise UserError(f"{lost} workers were lost with one task, last because: {why}")
+        raise UserError(
+            f"{lost} workers were lost with one task, last because: {why}; see that Ray's machines "
+            "have memory to spare, or find the cause with --engine local"
+        )
 
 
 def _compute(version: str, functions: bytes, chunk: tuple[Any, ...]) -> Any:

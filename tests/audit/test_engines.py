@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import importlib
 import json
-import os
-import signal
 import socket
 import sys
 import threading
@@ -20,6 +18,8 @@ from fakd_jax.audit.__main__ import main
 from fakd_jax.audit.matching import confirmation
 from fakd_jax.audit.matching.registration import BATCH
 from fakd_jax.cli.runner import run_command
+from tests.ray_errors import EXCEPTIONS
+from tests.ray_workers import kill_a_computing_worker
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
 IMAGES, COPIES = 600, 24
@@ -43,6 +43,7 @@ def closed_port() -> str:
 )
 def test_wrong_flags_and_no_ray_are_one_line(capsys, tmp_path, monkeypatch, flags, words):
     class NoRay:
+        exceptions = EXCEPTIONS
         init = staticmethod(pytest.fail)
 
     address = any("address" in flag for flag in flags)
@@ -120,26 +121,5 @@ def test_an_audit_on_ray_computes_the_same_bits_even_if_a_worker_is_killed(
 def kill_a_worker() -> None:
     """Kills a worker of this process that is computing."""
     deadline = time.monotonic() + 300
-    while time.monotonic() < deadline:
-        for process in Path("/proc").glob("[0-9]*"):
-            if is_computing(process):
-                os.kill(int(process.name), signal.SIGKILL)
-                return
+    while time.monotonic() < deadline and not kill_a_computing_worker():
         time.sleep(0.001)
-
-
-def is_computing(process: Path) -> bool:
-    try:
-        computes = (process / "cmdline").read_bytes().startswith(b"ray::_compute")
-        return computes and is_ours(process)
-    except OSError:  # it has ended
-        return False
-
-
-def is_ours(process: Path) -> bool:
-    while int(process.name) > 1:
-        if int(process.name) == os.getpid():
-            return True
-        parent = (process / "stat").read_text().rpartition(")")[2].split()[1]
-        process = process.parent / parent
-    return False

@@ -124,7 +124,7 @@ def test_the_task_of_a_lost_worker_is_given_again_and_the_order_is_kept(ray, map
 
 def test_a_task_that_loses_worker_after_worker_is_an_error(ray, mapper):
     ray.lose = lambda number: True
-    with pytest.raises(UserError, match=r"10 workers were lost with one task, .*The worker died$"):
+    with pytest.raises(UserError, match=r"10 workers were lost with one task, .*worker died; see"):
         list(mapper.map(abs, [(1,)]))
     assert len(ray.tasks) == MAX_LOST_WORKERS == 10
 
