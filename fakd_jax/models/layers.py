@@ -363,6 +363,7 @@ def _add_relu_backward(total: Array, cotangent: Array) -> tuple[Array, Array]:
 add_relu.defvjp(_add_relu_forward, _add_relu_backward)
 
 
+@jax.jit  # so that an export finds it by its name
 def global_average_pool(x: Float[Array, "B H W C"]) -> Float[Array, "B 1 1 C"]:
     """Averages over height and width in float32; the result has the dtype of `x`."""
     wide = jnp.promote_types(x.dtype, jnp.float32)

@@ -79,6 +79,9 @@ class Graph:
             [described(name, *kind) for name, kind in inputs.items()],
             [described(name, dtype, shape) for name, (_, dtype, shape) in outputs.items()],
             self._initializers,
+            # ONNX Runtime computes in place where it knows that shapes are equal; it cannot
+            # infer them through Resize.
+            value_info=[described(value, dtype, shape) for value, dtype, shape in outputs.values()],
         )
         opset = helper.make_opsetid("", OPSET)
         model = helper.make_model(graph, opset_imports=[opset], ir_version=IR_VERSION)

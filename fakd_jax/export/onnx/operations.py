@@ -246,5 +246,6 @@ FUNCTIONS: dict[str, Lowering] = {
     ),
     "hard_silu": _elementwise("HardSwish"),
     "silu": _function(_silu),
+    "global_average_pool": _elementwise("GlobalAveragePool"),
     "add_relu": _add_relu,
 }
