@@ -5,8 +5,9 @@
 
 With `--torchvision` (extra `bench`) PyTorch runs the same weights too, and ONNX Runtime runs what
 PyTorch exports. All take uint8 images at the network's input size, and normalise them.
-Runtimes take turns, batch by batch, so that what else the machine does falls on all alike. Besides
-the median time it prints the processor time per image, which other processes change less.
+Runtimes take turns, batch by batch and back again, so that what else the machine does falls on all
+alike. Besides the median time it prints the processor time per image, which other processes change
+less.
 """
 
 from __future__ import annotations
@@ -32,6 +33,8 @@ from fakd_jax.runtime.environment import describe_environment
 
 BATCH_SIZES = (1, 32)
 WARM_UPS = 2
+PAUSE = 0.1
+"""Seconds before each batch: the last runtime's threads wait busily for more work for a while."""
 
 Run = Callable[[np.ndarray], np.ndarray]
 
@@ -56,8 +59,9 @@ def times(runs: dict[str, Run], images: np.ndarray, repeats: int) -> dict[str, t
     for run in runs.values():
         for _ in range(WARM_UPS):
             run(images)
-    for _ in range(repeats):
-        for name, run in runs.items():
+    for turn in range(repeats):
+        for name, run in list(runs.items())[:: 1 if turn % 2 else -1]:
+            time.sleep(PAUSE)
             start, used = time.perf_counter(), time.process_time()
             run(images)
             seconds[name].append(time.perf_counter() - start)
