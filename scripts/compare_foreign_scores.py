@@ -21,13 +21,13 @@ from fakd_jax.data.dataset import ImageDataset
 from fakd_jax.data.pipeline import eval_batches
 from fakd_jax.evaluation.setup import open_predictor
 from fakd_jax.inference.predictor import Predictor
-from fakd_jax.metrics.resampling import proportion
+from fakd_jax.metrics.resampling import group_numbers, proportion
 from fakd_jax.reference.fit import FALSE_REJECTIONS, MAX_IMAGES, draw
 from fakd_jax.reference.foreign import tolerance_threshold
 from fakd_jax.reference.quality import QualityLimits, measure
 from fakd_jax.reporting.numbers import decimal, percent
 from fakd_jax.reporting.tables import text_table
-from fakd_jax.runs.own_split import choose_ids
+from fakd_jax.runs.own_split import choose_ids, own_split
 from fakd_jax.runs.workdir import find_workdir, open_data
 
 
@@ -44,6 +44,8 @@ def main(argv: list[str]) -> None:
     workdir, metadata = find_workdir(predictor.checkpoint), predictor.metadata
     splits = {part: choose_ids(dataset, part, workdir, metadata).ids for part in ("train", "val")}
     drawn = draw(splits["train"], MAX_IMAGES, flags.seed)
+    own = own_split(dataset, workdir)
+    units = group_numbers(splits["val"], own.found.groups if own else {})
     tested = choose_ids(dataset, "test", workdir, metadata).ids
     training, training_images = outputs_of(predictor, dataset, drawn)
     validation, _ = outputs_of(predictor, dataset, splits["val"])
@@ -56,7 +58,11 @@ def main(argv: list[str]) -> None:
         f"{len(tested):,} test images of {dataset.name}; seed {flags.seed}\n"
     )
     scores = fit_scores(training)
-    print(table([row(name, score, validation, real, foreign) for name, score in scores.items()]))
+    print(
+        table(
+            [row(name, score, validation, units, real, foreign) for name, score in scores.items()]
+        )
+    )
     appearance = Appearance.of_training(metadata) or Appearance.of(dataset, drawn, size)
     limits = QualityLimits.of(list(map(measure, training_images)), appearance, size)
     everything = {"real test images": real_images, **sets}
@@ -91,12 +97,17 @@ def outputs_of_images(predictor: Predictor, images: Sequence[np.ndarray]) -> Out
 
 
 def row(
-    name: str, score: Score, validation: Outputs, real: Outputs, foreign: dict[str, Outputs]
+    name: str,
+    score: Score,
+    validation: Outputs,
+    units: np.ndarray,
+    real: Outputs,
+    foreign: dict[str, Outputs],
 ) -> dict[str, str]:
-    """A score's row of the table: cells by heading."""
+    """A score's row of the table: cells by heading; `units` are the validation images' groups."""
     from sklearn.metrics import roc_auc_score
 
-    threshold = tolerance_threshold(score.of(validation), FALSE_REJECTIONS)
+    threshold = tolerance_threshold(score.of(validation), FALSE_REJECTIONS, units=units)
     of_real = score.of(real)
     found = {key: score.of(outputs) for key, outputs in foreign.items()}
     aurocs = {

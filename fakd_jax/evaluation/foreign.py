@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Bool, Float32
 
 from fakd_jax.data.dataset import ImageDataset
+from fakd_jax.data.splits import Split
 from fakd_jax.errors import DamagedError, UserError
 from fakd_jax.evaluation.setup import Setup, predict
 from fakd_jax.inference.adapter import weights_sha256
@@ -50,7 +51,7 @@ def open_reference(
     if dataset is None or own is None or not (own.knows("train") and own.knows("val")):
         return None, [f"{unknown}: the images that the network was trained on are not at hand"]
     try:
-        return _fit(predictor, dataset, own.found.train, own.found.val, log), []
+        return _fit(predictor, dataset, own.found, log), []
     except UserError as error:
         return None, [f"{unknown}: {error}"]
 
@@ -58,21 +59,27 @@ def open_reference(
 def _fit(
     predictor: Predictor,
     dataset: ImageDataset,
-    train_ids: Sequence[str],
-    val_ids: Sequence[str],
+    split: Split,
     log: Log,
 ) -> Reference:
-    """Fits a reference behind a progress bar."""
+    """Fits a reference to a run's images behind a progress bar."""
     from tqdm import tqdm
 
     from fakd_jax.reference.fit import MAX_IMAGES, fit_reference
 
-    used = min(len(train_ids), MAX_IMAGES)
-    log(f"reference: {used:,} training and {len(val_ids):,} validation images")
-    total = used + len(val_ids)
+    used = min(len(split.train), MAX_IMAGES)
+    log(f"reference: {used:,} training and {len(split.val):,} validation images")
+    total = used + len(split.val)
     # disable=None: no bar where the output is not a terminal.
     with tqdm(total=total, desc="reference", unit=" images", leave=False, disable=None) as bar:
-        return fit_reference(predictor, dataset, train_ids, val_ids, on_images=bar.update)
+        return fit_reference(
+            predictor,
+            dataset,
+            split.train,
+            split.val,
+            groups=split.groups,
+            on_images=bar.update,
+        )
 
 
 @dataclass

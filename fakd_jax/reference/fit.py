@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from jaxtyping import Float32, UInt8
@@ -13,6 +13,7 @@ from fakd_jax.data.pipeline import eval_batches
 from fakd_jax.errors import UserError
 from fakd_jax.inference.adapter import weights_sha256
 from fakd_jax.inference.predictor import Predictor
+from fakd_jax.metrics.resampling import group_numbers
 from fakd_jax.reference.foreign import (
     CONFIDENCE,
     FeatureSubspace,
@@ -41,6 +42,7 @@ def fit_reference(
     train_ids: Sequence[str],
     val_ids: Sequence[str],
     *,
+    groups: Mapping[str, int] | None = None,
     max_images: int = MAX_IMAGES,
     seed: int = 0,
     on_images: OnImages | None = None,
@@ -54,6 +56,8 @@ def fit_reference(
       dataset: has the images.
       train_ids: that it was trained on.
       val_ids: that it was not trained on, of the same kind.
+      groups: the group by id of validation images that resemble others, such as duplicates; an id
+        that it lacks is alone.
       max_images: of the training images are used, drawn at random.
       seed: of that draw.
       on_images: called with the number of images just computed.
@@ -63,11 +67,12 @@ def fit_reference(
         :meth:`fakd_jax.inference.predictor.Predictor.features_and_logits`.
     """
     least = least_images(FALSE_REJECTIONS)
+    too_few = UserError(
+        f"{len(train_ids):,} training and {len(val_ids):,} validation images are too few to "
+        f"know foreign images by; {LEAST_IMAGES} and {least} independent ones are needed"
+    )
     if len(train_ids) < LEAST_IMAGES or len(val_ids) < least:
-        raise UserError(
-            f"{len(train_ids):,} training and {len(val_ids):,} validation images are too few to "
-            f"know foreign images by; {LEAST_IMAGES} and {least} are needed"
-        )
+        raise too_few
     fitted_on = draw(train_ids, max_images, seed)
     measured: list[Measured] = []
 
@@ -82,10 +87,15 @@ def fit_reference(
     )
     appearance = appearance or Appearance.of(dataset, fitted_on, size)
     subspace = FeatureSubspace.of(features)
+    units = group_numbers(val_ids, groups or {})
+    try:
+        threshold = tolerance_threshold(subspace.scores(validation), FALSE_REJECTIONS, units=units)
+    except ValueError as error:
+        raise too_few from error
     return Reference(
         weights_sha256(predictor),
         subspace,
-        tolerance_threshold(subspace.scores(validation), FALSE_REJECTIONS),
+        threshold,
         QualityLimits.of(measured, appearance, size),
         {
             "score": "distance of normalised features from their principal subspace",
@@ -93,6 +103,7 @@ def fit_reference(
             "directions": subspace.directions.shape[1],
             "training_images": len(fitted_on),
             "validation_images": len(val_ids),
+            "validation_groups": len(np.unique(units)),
             "rule": f"at most {FALSE_REJECTIONS:.0%} of images of the same kind exceed it, "
             f"with {CONFIDENCE:.0%} confidence",
             "seed": seed,

@@ -13,7 +13,9 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Float32
+from jaxtyping import Bool, Float, Float32, Int
+
+from fakd_jax.metrics.resampling import number_units
 
 DIRECTIONS = 64
 """Dimensions of the subspace, if there are as many; from 32 to 512 the score hardly changes."""
@@ -79,7 +81,11 @@ def least_images(rejected: float, confidence: float = CONFIDENCE) -> int:
 
 
 def tolerance_threshold(
-    scores: Float[np.ndarray, " N"], rejected: float, confidence: float = CONFIDENCE
+    scores: Float[np.ndarray, " N"],
+    rejected: float,
+    confidence: float = CONFIDENCE,
+    *,
+    units: Int[np.ndarray, " N"] | None = None,
 ) -> float:
     """The threshold above which an image is foreign.
 
@@ -89,19 +95,52 @@ def tolerance_threshold(
     for conformal prediction: Vovk, "Conditional validity of inductive conformal predictors",
     2012). It lies above the sample's own quantile, because the sample is finite.
 
+    Images of one unit, such as duplicates, resemble each other, and say less than as many
+    independent ones: N is then :func:`effective_number`.
+
     Args:
       scores: of images that the scores were not fitted to, such as validation images.
       rejected: in (0, 1).
       confidence: in (0, 1).
+      units: the independent unit of each image; None if every image is one.
 
     Raises:
-      ValueError: there are fewer than :func:`least_images`.
+      ValueError: there are fewer than :func:`least_images`, or say no more than fewer.
+    """
+    descending = np.sort(scores)[::-1]
+    count = len(scores)
+    rank = _allowed_rank(count, rejected, confidence)
+    if units is not None:
+        effective = math.floor(effective_number(scores >= descending[rank - 1], units))
+        share = _allowed_rank(effective, rejected, confidence) / effective
+        rank = max(1, math.floor(share * count))
+    return float(descending[rank - 1])
+
+
+def effective_number(above: Bool[np.ndarray, " N"], units: Int[np.ndarray, " N"]) -> float:
+    """How many independent images know a share as well as these do.
+
+    N over the design effect: the variance of the share as images of a unit vary together, over
+    that of as many independent images (Kish, "Survey sampling", 1965, section 5.4); at most N.
+    """
+    share = float(above.mean())
+    if share in (0.0, 1.0):
+        return float(len(above))
+    sums = np.bincount(number_units(units), above - share)
+    design_effect = float(np.square(sums).sum()) / (len(above) * share * (1 - share))
+    return len(above) / max(design_effect, 1.0)
+
+
+def _allowed_rank(count: int, rejected: float, confidence: float) -> int:
+    """The largest k for which the k-th largest of so many scores keeps the promise.
+
+    Raises:
+      ValueError: none does.
     """
     from scipy.stats import beta
 
-    count = len(scores)
     ranks = np.arange(1, count + 1)
     allowed = beta.cdf(rejected, ranks, count + 1 - ranks) >= confidence
     if not allowed.any():
-        raise ValueError(f"{count} scores are too few to reject at most {rejected}")
-    return float(np.sort(scores)[-ranks[allowed].max()])
+        raise ValueError(f"{count} independent scores are too few to reject at most {rejected}")
+    return int(ranks[allowed].max())

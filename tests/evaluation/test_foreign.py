@@ -161,7 +161,7 @@ def test_too_few_images_are_a_note(dataset: ImageDataset, cache: Path, tmp_path:
     workdir = write_run(tmp_path / "workdir", dataset, cache, split)
     metrics = evaluate(workdir)
     assert metrics["foreign_and_poor"] is None
-    assert any("59 are needed" in note for note in metrics["notes"])
+    assert any("59 independent ones are needed" in note for note in metrics["notes"])
 
 
 def test_other_data_are_judged_by_the_training_images(

@@ -8,6 +8,7 @@ from sklearn.decomposition import PCA
 
 from fakd_jax.reference.foreign import (
     FeatureSubspace,
+    effective_number,
     least_images,
     tolerance_threshold,
     unit_length,
@@ -73,7 +74,7 @@ def test_the_threshold_counts_from_the_largest() -> None:
     assert tolerance_threshold(scores[scores < 92], 0.05) == 91
     assert tolerance_threshold(scores[scores < 59], 0.05) == 58
     assert least_images(0.05) == 59  # 0.95^59 = 0.0485
-    with pytest.raises(ValueError, match="58 scores"):
+    with pytest.raises(ValueError, match="58 independent scores"):
         tolerance_threshold(scores[:58], 0.05)
 
 
@@ -85,3 +86,27 @@ def test_the_threshold_keeps_its_promise_in_95_of_100_runs(images: int) -> None:
     assert kept > 0.92
     if images == 1000:  # the promise costs little where images are many
         assert 1 - np.median([tolerance_threshold(row, 0.05) for row in draws]) > 0.035
+
+
+def test_the_effective_number_of_images() -> None:
+    above = np.array([1, 1, 0, 0, 0, 0, 0, 0], bool)
+    assert effective_number(above, np.arange(8)) == 8
+    # Pairs of copies say as much as half as many images.
+    assert effective_number(above, np.repeat(np.arange(4), 2)) == pytest.approx(4)
+    # One of each pair is above: less scattered than by chance, which is not taken for more images.
+    assert effective_number(above, np.array([0, 1, 0, 1, 2, 2, 3, 3])) == 8
+    assert effective_number(np.zeros(8, bool), np.zeros(8, int)) == 8
+
+
+def test_the_promise_is_kept_for_copies_that_resemble_each_other() -> None:
+    """Groups of one to nine images with almost the same score."""
+    kept = []
+    for _ in range(300):
+        units = np.repeat(np.arange(200), GENERATOR.integers(1, 10, 200))
+        scores = GENERATOR.uniform(size=200)[units] + 1e-6 * GENERATOR.uniform(size=len(units))
+        together, apart = (tolerance_threshold(scores, 0.05, units=u) for u in (units, None))
+        kept.append((1 - together <= 0.05, 1 - apart <= 0.05))
+    with_units, without = np.mean(kept, axis=0)
+    assert with_units > 0.9 > without + 0.05
+    with pytest.raises(ValueError, match="independent"):
+        tolerance_threshold(np.repeat([0.0, 1.0], 50), 0.05, units=np.repeat(np.arange(4), 25))

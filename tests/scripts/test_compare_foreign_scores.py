@@ -88,6 +88,7 @@ def test_a_row_has_the_shares_beyond_the_threshold(load_script, scores: ModuleTy
         "first",
         score,
         ranked(np.arange(93)),
+        np.arange(93),
         ranked(np.array([0, 50, 91, 92])),
         {"far": ranked(np.array([200, 300])), "near": ranked(np.array([50, 92]))},
     )
