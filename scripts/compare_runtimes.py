@@ -62,6 +62,7 @@ def times(runs: dict[str, Run], images: np.ndarray, repeats: int) -> dict[str, t
     for turn in range(repeats):
         for name, run in list(runs.items())[:: 1 if turn % 2 else -1]:
             time.sleep(PAUSE)
+            run(images)  # wakes this runtime's own threads
             start, used = time.perf_counter(), time.process_time()
             run(images)
             seconds[name].append(time.perf_counter() - start)

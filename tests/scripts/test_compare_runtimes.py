@@ -24,7 +24,7 @@ def test_runtimes_take_turns(script: ModuleType, monkeypatch: pytest.MonkeyPatch
     calls: list[str] = []
     runs = {name: lambda images, name=name: calls.append(name) for name in "ab"}
     found = script.times(runs, np.zeros((2, 4, 4, 3), np.uint8), 3)
-    assert "".join(calls) == "aabb" + "ba" + "ab" + "ba"
+    assert "".join(calls) == "aabb" + "bbaa" + "aabb" + "bbaa"
     assert all(median > 0 for median, _ in found.values())
 
 
