@@ -24,6 +24,7 @@ CONFIDENCE = 0.95
 """With which a threshold keeps its promise."""
 
 _IMAGES_PER_DIRECTION = 4
+_ROUNDING = 1e-6  # of a number of images
 
 
 @dataclass(frozen=True)
@@ -111,9 +112,9 @@ def tolerance_threshold(
     count = len(scores)
     rank = _allowed_rank(count, rejected, confidence)
     if units is not None:
-        effective = math.floor(effective_number(scores >= descending[rank - 1], units))
-        share = _allowed_rank(effective, rejected, confidence) / effective
-        rank = max(1, math.floor(share * count))
+        number = effective_number(scores >= descending[rank - 1], units)
+        effective = math.floor(number + _ROUNDING)
+        rank = max(1, _allowed_rank(effective, rejected, confidence) * count // effective)
     return float(descending[rank - 1])
 
 

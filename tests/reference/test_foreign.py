@@ -98,6 +98,13 @@ def test_the_effective_number_of_images() -> None:
     assert effective_number(np.zeros(8, bool), np.zeros(8, int)) == 8
 
 
+@pytest.mark.parametrize("images", [59, 93, 181, 1141, 1500])
+def test_images_that_are_alone_are_as_many_as_they_are(images: int) -> None:
+    for scores in GENERATOR.uniform(size=(20, images)):
+        alone = tolerance_threshold(scores, 0.05, units=GENERATOR.permutation(images))
+        assert alone == tolerance_threshold(scores, 0.05)
+
+
 def test_the_promise_is_kept_for_copies_that_resemble_each_other() -> None:
     """Groups of one to nine images with almost the same score."""
     kept = []
