@@ -70,7 +70,10 @@ def stress_page(report: Mapping[str, Any], figure: bytes, example: Example) -> s
 
 
 def summary_rows(report: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
-    """The rows of the summary's table, named; those without conditions are left out."""
+    """The rows of the summary's table, named, without those of no condition or of an earlier row's.
+
+    If all severities are among 1 to 3, for example, "mean of all shifts" says what their mean is.
+    """
     summary, severity = report["summary"], "at severity 3"
     rows = [
         ("images as they are", summary["clean"]),
@@ -83,7 +86,11 @@ def summary_rows(report: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]
         rows.append((f"worst {severity}: {at_three['family']}", at_three))
     if worst:
         rows.append((f"worst of all: {worst['family']}, severity {worst['severity']}", worst))
-    return [(name, row) for name, row in rows if row]
+    distinct: list[tuple[str, Mapping[str, Any]]] = []
+    for name, row in rows:
+        if row and all(row != shown for _, shown in distinct):
+            distinct.append((name, row))
+    return distinct
 
 
 def worst_families(report: Mapping[str, Any]) -> dict[int, float]:

@@ -16,7 +16,7 @@ from fakd_jax.stress.figure import plot_stress
 from fakd_jax.stress.measure import Measured
 from fakd_jax.stress.report import describe_conditions, describe_network
 from fakd_jax.stress.summary import compare
-from fakd_jax.stress.write import stress_csv, stress_page, summary_table
+from fakd_jax.stress.write import stress_csv, stress_page, summary_rows, summary_table
 from tests.evaluation.example_metrics import example_metrics
 from tests.evaluation.predictions import predictions_of
 from tests.stress.examples import FAMILIES, measured
@@ -107,6 +107,14 @@ def test_the_terminal_names_the_worst(compared: dict[str, Any]) -> None:
     table = summary_table(compared)
     assert "worst at severity 3: noise" in table
     assert "−33.33" in table
+
+
+def test_the_summary_repeats_no_row(alone: dict[str, Any]) -> None:
+    names = [name for name, _ in summary_rows(alone)]
+    assert names[:2] == ["images as they are", "mean of all shifts"]  # severities 1 and 3 alone
+    assert names[-1] == "worst at severity 3: noise"  # and the worst of all
+    wider = alone | {"summary": {**alone["summary"], "mean_1_to_3": {"accuracy": 0.5}}}
+    assert "mean of severities 1 to 3" in [name for name, _ in summary_rows(wider)]
 
 
 def test_the_figure_has_a_panel_per_family_and_a_line_per_network(compared: dict[str, Any]) -> None:

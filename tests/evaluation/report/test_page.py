@@ -385,3 +385,37 @@ def test_a_share_of_labels_is_a_caveat(data: dict[str, float] | None, is_named: 
     page = render(settings=SETTINGS | ({} if data is None else {"data": data}))
     caveats = words(page[page.index('id="what-these-metrics-do-not-say"') :])
     assert ("25.00 % were used" in caveats) == is_named
+
+
+def test_a_stress_test_is_summed_up_without_repetition() -> None:
+    def row(accuracy: float, missed: int | None, **condition: Any) -> dict[str, Any]:
+        known = missed is not None and {"count": missed, "n": 28, "rate": missed / 28}
+        interval = [accuracy - 0.05, accuracy + 0.05]
+        return condition | {
+            "accuracy": accuracy,
+            "accuracy_ci95": interval,
+            "missed_tumour": known or None,
+        }
+
+    worst = row(0.5, 7, family="missing_border", severity=3)
+    stress = {
+        "page": "stress/stress.html",
+        "families": 24,
+        "severities": [1, 3],
+        "summary": {
+            "clean": row(0.8, 0),
+            "mean": row(0.7, 1),
+            "mean_1_to_3": row(0.7, 1),
+            "worst_family_at_3": worst,
+            "worst": worst,
+        },
+    }
+    page = render(example_metrics() | {"stress": stress})
+    text = words(page[page.index('id="under-shifts-of-the-images"') :])
+    for part in (
+        "images as they are 80.00 % [75.00, 85.00] 0.00 %",
+        "mean of all shifts 70.00 % [65.00, 75.00] 3.57 % worst at severity 3: missing border",
+        "50.00 % [45.00, 55.00] 25.00 % 24 families of shifts",
+    ):
+        assert part in text
+    assert 'href="stress/stress.html"' in page
