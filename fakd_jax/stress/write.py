@@ -70,9 +70,9 @@ def stress_page(report: Mapping[str, Any], figure: bytes, example: Example) -> s
 
 
 def summary_rows(report: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
-    """The rows of the summary's table, named, without those of no condition or of an earlier row's.
+    """The rows of the summary's table, named; none without conditions, none that repeats another.
 
-    If all severities are among 1 to 3, for example, "mean of all shifts" says what their mean is.
+    Where all severities are among 1 to 3, for example, their mean is that of all shifts.
     """
     summary, severity = report["summary"], "at severity 3"
     rows = [

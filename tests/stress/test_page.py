@@ -83,6 +83,7 @@ def test_the_page_compares_two_networks(compared: dict[str, Any]) -> None:
     assert "−33.33" in section[: section.index("</section>")]
     assert "abstained" in page
     assert "No temperature" not in page
+    assert "mean of severities 1 to 3" not in page  # severities 1 and 3 alone: that of all shifts
 
 
 @pytest.mark.parametrize("with_other", [False, True])
