@@ -22,6 +22,7 @@ from fakd_jax.runs.files import (
 from fakd_jax.runtime.atomic_files import write_whole
 from fakd_jax.stress.examples import Example
 from fakd_jax.stress.figure import plot_stress
+from fakd_jax.stress.summary import MILD, WORST_AT
 
 _SHARES = ("missed_tumour", "abstained", "kept")
 _VALUES = ("accuracy", "balanced_accuracy", "confidence", "ece", "nll", "brier")
@@ -70,27 +71,21 @@ def stress_page(report: Mapping[str, Any], figure: bytes, example: Example) -> s
 
 
 def summary_rows(report: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
-    """The rows of the summary's table, named; none without conditions, none that repeats another.
-
-    Where all severities are among 1 to 3, for example, their mean is that of all shifts.
-    """
+    """The rows of the summary's table, named; none without conditions or with those of another."""
     summary, severity = report["summary"], "at severity 3"
     rows = [
         ("images as they are", summary["clean"]),
         ("mean of all shifts", summary["mean"]),
-        ("mean of severities 1 to 3", summary["mean_1_to_3"]),
         *((f"mean of {group}", row) for group, row in summary["by_group"].items()),
     ]
+    if max(report["severities"]) > max(MILD):  # else it is the mean of all shifts
+        rows.insert(2, ("mean of severities 1 to 3", summary["mean_1_to_3"]))
     worst, at_three = summary["worst"], summary["worst_family_at_3"]
     if at_three:
         rows.append((f"worst {severity}: {at_three['family']}", at_three))
-    if worst:
+    if worst and (worst["severity"] != WORST_AT or worst["family"] != at_three["family"]):
         rows.append((f"worst of all: {worst['family']}, severity {worst['severity']}", worst))
-    distinct: list[tuple[str, Mapping[str, Any]]] = []
-    for name, row in rows:
-        if row and all(row != shown for _, shown in distinct):
-            distinct.append((name, row))
-    return distinct
+    return [(name, row) for name, row in rows if row]
 
 
 def worst_families(report: Mapping[str, Any]) -> dict[int, float]:

@@ -114,8 +114,12 @@ def test_the_summary_repeats_no_row(alone: dict[str, Any]) -> None:
     names = [name for name, _ in summary_rows(alone)]
     assert names[:2] == ["images as they are", "mean of all shifts"]  # severities 1 and 3 alone
     assert names[-1] == "worst at severity 3: noise"  # and the worst of all
-    wider = alone | {"summary": {**alone["summary"], "mean_1_to_3": {"accuracy": 0.5}}}
-    assert "mean of severities 1 to 3" in [name for name, _ in summary_rows(wider)]
+    wider = [name for name, _ in summary_rows(alone | {"severities": [1, 3, 5]})]
+    assert wider[:3] == [*names[:2], "mean of severities 1 to 3"]
+    # Another condition is no repetition, whatever its values are.
+    other = alone["summary"]["worst"] | {"severity": 1}
+    rows = summary_rows(alone | {"summary": alone["summary"] | {"worst": other}})
+    assert rows[-1][0] == "worst of all: noise, severity 1"
 
 
 def test_the_figure_has_a_panel_per_family_and_a_line_per_network(compared: dict[str, Any]) -> None:

@@ -403,7 +403,7 @@ def test_a_stress_test_is_summed_up_without_repetition() -> None:
         "families": 24,
         "severities": [1, 3],
         "summary": {
-            "clean": row(0.8, 0),
+            "clean": row(0.7, 1),  # equal values are no repetition
             "mean": row(0.7, 1),
             "mean_1_to_3": row(0.7, 1),
             "worst_family_at_3": worst,
@@ -413,9 +413,11 @@ def test_a_stress_test_is_summed_up_without_repetition() -> None:
     page = render(example_metrics() | {"stress": stress})
     text = words(page[page.index('id="under-shifts-of-the-images"') :])
     for part in (
-        "images as they are 80.00 % [75.00, 85.00] 0.00 %",
+        "images as they are 70.00 % [65.00, 75.00] 3.57 %",
         "mean of all shifts 70.00 % [65.00, 75.00] 3.57 % worst at severity 3: missing border",
         "50.00 % [45.00, 55.00] 25.00 % 24 families of shifts",
     ):
         assert part in text
     assert 'href="stress/stress.html"' in page
+    strong = stress | {"severities": [1, 3, 5]}
+    assert "mean of severities 1 to 3" in words(render(example_metrics() | {"stress": strong}))
