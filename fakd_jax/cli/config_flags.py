@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import ast
 import difflib
 import importlib
 import importlib.util
@@ -13,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from absl import flags
 from ml_collections import ConfigDict, config_flags
@@ -176,7 +178,7 @@ def load_config_module(target: str) -> ModuleType:
 
 def _override(config: ConfigDict, overrides: list[str]) -> None:
     """Applies `--config.KEY=VALUE` and `--config.KEY VALUE`, and locks the config."""
-    known = [f"config.{key}" for key in _keys(config)]
+    known = dict(_values(config, "config"))
     for argument in overrides:
         key = argument.lstrip("-").partition("=")[0]
         if argument.startswith("-") and key.startswith("config.") and key not in known:
@@ -186,15 +188,36 @@ def _override(config: ConfigDict, overrides: list[str]) -> None:
     # absl logs a key it cannot parse before it raises; the exception's message is enough.
     logging.getLogger("absl").setLevel(logging.FATAL)
     values = flags.FlagValues()
-    argv = ["", *overrides]
+    argv = ["", *_quote_lists(known, overrides)]
     config_flags.DEFINE_config_dict("config", config, flag_values=values, sys_argv=argv)
     if unexpected := values(argv)[1:]:
         raise ValueError(f"unexpected argument {unexpected[0]!r}")
 
 
-def _keys(config: ConfigDict) -> Iterator[str]:
-    """The dotted names of all keys, groups included."""
-    for name, value in config.items():
-        yield name
+def _quote_lists(values: dict[str, Any], overrides: list[str]) -> Iterator[str]:
+    """Quotes the words of lists, as in `kd:student,fakd:student`: ml_collections reads Python.
+
+    Python stays as it is; an empty text is an empty list.
+    """
+    arguments = iter(overrides)
+    for argument in arguments:
+        flag, separator, text = argument.partition("=")
+        if isinstance(values.get(flag.lstrip("-")), tuple):
+            value = text if separator else next(arguments, None)
+            argument = flag if value is None else f"{flag}={_words(value)!r}"
+        yield argument
+
+
+def _words(text: str) -> Any:
+    try:
+        return ast.literal_eval(text)
+    except (SyntaxError, ValueError):
+        return tuple(word.strip() for word in text.split(",") if word.strip())
+
+
+def _values(config: ConfigDict, prefix: str) -> Iterator[tuple[str, Any]]:
+    """All dotted names, groups included, and their values."""
+    for key, value in config.items():
+        yield f"{prefix}.{key}", value
         if isinstance(value, ConfigDict):
-            yield from (f"{name}.{inner}" for inner in _keys(value))
+            yield from _values(value, f"{prefix}.{key}")

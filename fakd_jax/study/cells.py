@@ -12,7 +12,7 @@ from fakd_jax.data.splits import KINDS
 from fakd_jax.distillation.terms import TERM_NAMES
 from fakd_jax.errors import UserError
 from fakd_jax.experiment.settings import ExperimentConfig, parse
-from fakd_jax.study.lists import require_distinct, require_known, require_some, split_names
+from fakd_jax.study.lists import require_distinct, require_known, require_some
 from fakd_jax.study.stress import StressPlan, stress_plan
 from fakd_jax.study.teachers import (
     assign_teachers,
@@ -117,7 +117,7 @@ def open_study(config: ConfigDict, workdir: Path) -> Study:
                 f"this is not the config of a study (it has no {group}); use configs/study.py"
             )
     known = tuple(config.changes)
-    methods, splits = split_names(config.study.methods), split_names(config.study.splits)
+    methods, splits = tuple(config.study.methods), tuple(config.study.splits)
     seeds, baseline = tuple(config.study.seeds), config.study.baseline
     for key, values in (("methods", methods), ("splits", splits), ("seeds", seeds)):
         require_some(key, values)
@@ -178,7 +178,7 @@ def loss_terms(settings: ExperimentConfig) -> str:
 def _comparisons(config: ConfigDict) -> tuple[tuple[str, str], ...]:
     """The pairs in `config.study.comparisons`, each of a method and its reference."""
     known = tuple(config.changes)
-    texts = split_names(config.study.get("comparisons", ()))  # older configs lack it
+    texts = tuple(map(str, config.study.get("comparisons", ())))  # older configs lack it
     require_distinct("comparisons", texts)
     pairs = []
     for text in texts:

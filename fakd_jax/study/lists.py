@@ -8,15 +8,6 @@ from typing import Any
 from fakd_jax.errors import UserError
 
 
-def split_names(values: Sequence[Any]) -> tuple[str, ...]:
-    """The names in a list, of which the command line makes one string.
-
-    >>> split_names(("kd", "fakd, student"))
-    ('kd', 'fakd', 'student')
-    """
-    return tuple(name.strip() for value in values for name in str(value).split(","))
-
-
 def require_distinct(key: str, values: Sequence[Any]) -> None:
     """Checks that a list of `config.study` repeats nothing.
 

@@ -8,7 +8,7 @@ from ml_collections import ConfigDict
 
 from fakd_jax.errors import UserError
 from fakd_jax.experiment.settings import ExperimentConfig
-from fakd_jax.study.lists import require_known, split_names
+from fakd_jax.study.lists import require_known
 
 SHARED_DATA_KEYS = ("intensity", "labelled_share")
 """The keys of `data` that a student shares with its teacher, of those that a method may change."""
@@ -33,7 +33,7 @@ def teacher_of(config: ConfigDict, method: str) -> str:
     if method in (given := _given(config)):
         return str(given[method])
     known = teacher_methods(config)
-    used = [name for name in known if name in split_names(config.study.methods)] or known
+    used = [name for name in known if name in config.study.methods] or known
     if len(used) > 1:
         raise UserError(
             f"the method {method} learns from a teacher, and {', '.join(used)} train one; choose "

@@ -50,8 +50,35 @@ def test_overrides_in_both_spellings():
 
 
 @pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("kd:student,fakd:student", ("kd:student", "fakd:student")),
+        ("kd:student, fakd:student,", ("kd:student", "fakd:student")),
+        ("kd:student", ("kd:student",)),
+        ("kd,fakd", ("kd", "fakd")),
+        ("kd", ("kd",)),
+        ("('kd:student','fakd:student')", ("kd:student", "fakd:student")),
+        ("1,2", (1, 2)),
+        ("1,", (1,)),
+        ("1", (1,)),
+        ("()", ()),
+        ("", ()),
+    ],
+)
+def test_lists_are_words_or_python(text, expected):
+    config, _ = parse("--config=study", f"--config.study.comparisons={text}")
+    assert config.study.comparisons == expected
+    config, _ = parse(
+        "--config=study", "--config.study.comparisons", text, "--config.study.baseline=a,b"
+    )
+    assert config.study.comparisons == expected
+    assert config.study.baseline == "a,b"  # no list
+
+
+@pytest.mark.parametrize(
     ("argv", "message"),
     [
+        (["--config=study", "--config.study.seeds"], "seeds"),
         ([], "--config is missing"),
         (["--config=fakdd"], "no config 'fakdd'.* fakd, .*teacher"),
         (["--config=configs/nonsense.py"], r"configs/nonsense\.py"),
