@@ -20,6 +20,11 @@ MAX_LOST_WORKERS = 10
 """Workers lost with one task, after which something else than chance kills them."""
 
 CONNECT_SECONDS = 10.0
+HTTP2_PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
+"""What a client of gRPC, which Ray speaks, sends first: RFC 9113, section 3.4."""
+FRAME_HEADER_BYTES = 9
+SETTINGS = 4  # type of the frame, in the header's fourth byte, that a server answers with
+
 NO_IMPORT = "failed to import on the worker"  # in Ray's error where this package is missing
 
 
@@ -41,7 +46,7 @@ def connect(address: str, purpose: str, object_store_bytes: int) -> ModuleType:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     here = {"include_dashboard": False, "object_store_memory": object_store_bytes}
     try:
-        _require_open_port(address)
+        _require_service(address)
         ray.init(
             address=address,
             logging_level=logging.ERROR,
@@ -57,11 +62,22 @@ def connect(address: str, purpose: str, object_store_bytes: int) -> ModuleType:
     return ray
 
 
-def _require_open_port(address: str) -> None:
-    """Raises an OSError if nothing listens at HOST:PORT; Ray would try again for minutes."""
+def _require_service(address: str) -> None:
+    """Raises an OSError unless something that speaks gRPC is at HOST:PORT.
+
+    Ray itself would try again for minutes: where nothing listens, and where another program does,
+    such as its own dashboard.
+    """
     host, _, port = address.rpartition(":")
-    if port.isdecimal() and "/" not in host:
-        socket.create_connection((host, int(port)), timeout=CONNECT_SECONDS).close()
+    if not port.isdecimal() or "/" in host:
+        return
+    with socket.create_connection((host, int(port)), timeout=CONNECT_SECONDS) as connection:
+        if os.environ.get("RAY_USE_TLS", "0") == "1":
+            return  # an encrypted service does not answer in the clear
+        connection.sendall(HTTP2_PREFACE)
+        answer = connection.makefile("rb").read(FRAME_HEADER_BYTES)
+    if answer[3:4] != bytes([SETTINGS]):
+        raise ConnectionError("what listens there is not Ray's head node")
 
 
 def machines(ray: ModuleType) -> list[dict[str, float]]:

@@ -1,7 +1,6 @@
 """The engine of Ray: what is given to it, what is given again, and what is not."""
 
 import re
-import socket
 from types import SimpleNamespace
 
 import pytest
@@ -270,14 +269,3 @@ def test_the_precision_is_that_of_a_worker_and_asked_only_where_it_is_open(monke
     assert ray.options == {}
     assert RayEngine(RayOptions("study")).compute_dtype("auto") == "a worker's auto"
     assert ray.options["num_gpus"] == 1
-
-
-def test_an_address_where_nothing_listens_is_refused_at_once(study, monkeypatch):
-    monkeypatch.setattr(
-        "fakd_jax.runtime.ray.import_extra", lambda *names: FakeRay(pytest.fail, [])
-    )
-    with socket.socket() as bound:  # and not listening
-        bound.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{bound.getsockname()[1]}"
-        with pytest.raises(UserError, match=rf"cannot connect to Ray at {address} \(.*refused"):
-            RayEngine(RayOptions("study", address=address)).run(study)
