@@ -34,7 +34,8 @@ def make_parser() -> CommandParser:
     )
     add_checkpoint_flags(parser, fast=fast)
     add = parser.add_argument
-    add("--output", metavar="DIR", help="(default: evaluation/ in the workdir)")
+    default = "(default: evaluation/ in the workdir, of images not its own test's evaluation-NAME/)"
+    add("--output", metavar="DIR", help=default)
     other = "evaluation of another model on the same images: predictions.csv, workdir or checkpoint"
     add("--compare", metavar="OTHER", help=other)
     at = "report the sensitivity for any tumour at these (default: %(default)s)"

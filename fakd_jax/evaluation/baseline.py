@@ -42,18 +42,20 @@ class Baseline:
     contents: dict[str, str] | None = None
 
 
-def open_baseline(path: Path | str) -> Baseline:
+def open_baseline(path: Path | str, images: str = "") -> Baseline:
     """Reads the evaluation of another model.
 
-    `path` is a `predictions.csv`, its folder, or a workdir or checkpoint whose evaluation lies in
-    the default place.
+    Args:
+      path: a `predictions.csv`, its folder, or a workdir or checkpoint whose evaluation lies in the
+        default place.
+      images: the name of those evaluated now, see :attr:`fakd_jax.evaluation.setup.Setup`.
 
     Raises:
       UserError: no such evaluation, or files that are not an evaluation's.
     """
     if names_hub(path):
         raise _not_evaluated(path)
-    file = _find_predictions(Path(path).expanduser())
+    file = _find_predictions(Path(path).expanduser(), images)
     contents = read_contents(file.with_name(IMAGES_FILE))
     return Baseline(file, read_predictions(file), *_provenance(file), contents)
 
@@ -120,7 +122,7 @@ def compare_with_baseline(
     return {"with": baseline.identity, **compare_predictions(right, baseline_right, units)}
 
 
-def _find_predictions(path: Path) -> Path:
+def _find_predictions(path: Path, images: str) -> Path:
     """The `predictions.csv` of a file, folder, workdir or checkpoint."""
     if path.is_file():
         return path
@@ -130,7 +132,10 @@ def _find_predictions(path: Path) -> Path:
     workdir = find_workdir(checkpoint)
     if workdir is None:
         raise _not_evaluated(path)
-    file = default_output(checkpoint, workdir) / PREDICTIONS_FILE
+    folder = default_output(checkpoint, workdir, images)
+    if not (folder / PREDICTIONS_FILE).is_file():  # the images here may be that run's own
+        folder = default_output(checkpoint, workdir)
+    file = folder / PREDICTIONS_FILE
     if not file.is_file():
         raise UserError(
             f"{path} has not been evaluated: there is no {file}; run "

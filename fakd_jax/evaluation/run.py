@@ -16,7 +16,7 @@ from fakd_jax.evaluation.setup import open_predictor, open_setup, predict, requi
 from fakd_jax.evaluation.stress import find_stress
 from fakd_jax.evaluation.write import write_evaluation
 from fakd_jax.metrics.detection import PREVALENCES, SPECIFICITIES
-from fakd_jax.runs.workdir import default_output, find_workdir
+from fakd_jax.runs.workdir import find_workdir
 from fakd_jax.runtime.atomic_files import require_writable
 
 
@@ -60,7 +60,8 @@ def evaluate_checkpoint(
         data.
       split: "test", "val" or "train".
       output: folder of the report; None for `evaluation/` in the workdir (`evaluation/teacher/`
-        for a teacher), or in the current folder if there is no workdir.
+        for a teacher), or in the current folder if there is no workdir. That on other
+        images than the run's own test images is `evaluation-NAME/`.
       cache_dir: of prepared data; None for the checkpoint's, else the user's.
       class_map: other names for the data's classes, NAME=CLASS,…; see
         :func:`fakd_jax.data.class_names.rename_classes`.
@@ -95,9 +96,7 @@ def evaluate_checkpoint(
         checkpoint, batch_size=batch_size, dtype=dtype, allow_untrained=allow_untrained
     )
     workdir = find_workdir(own.checkpoint)
-    folder = Path(output) if output else default_output(own.checkpoint, workdir)
-    require_writable(folder)
-
+    require_writable(Path(output) if output else workdir or Path())  # before any time is spent
     setup = open_setup(
         own,
         workdir,
@@ -109,6 +108,7 @@ def evaluate_checkpoint(
         training_data=training_data,
         log=log,
     )
+    folder = Path(output) if output else setup.folder
     predictor = setup.predictor  # its outputs in the order of the data's classes
     reference, unknown = open_reference(own, setup, log) if calibration else (None, [])
     assessment = Assessment(setup, reference) if reference else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,7 +19,7 @@ from fakd_jax.metrics.predictions import Predictions
 from fakd_jax.models.checkpoint import load_metadata, resolve_checkpoint
 from fakd_jax.runs.learnt_images import find_learnt_images
 from fakd_jax.runs.own_split import SplitIds, choose_ids
-from fakd_jax.runs.workdir import data_cache_dir, open_data, trained_dtype
+from fakd_jax.runs.workdir import data_cache_dir, default_output, open_data, trained_dtype
 
 SPLITS = ("test", "val", "train")
 Log = Callable[[str], object]
@@ -46,6 +47,18 @@ class Setup:
     images: SplitIds
     cache_dir: Path | str | None
     external: External | None = None
+
+    @property
+    def images_name(self) -> str:
+        """Of images other than the run's own test images, in the name of a folder; "" for these."""
+        data, split = self.dataset, "" if self.split == "test" else self.split
+        known = "" if self.external is None else f"{data.name}-{data.fingerprint[:8]}"
+        return re.sub(r"[^\w.-]+", "_", "-".join(filter(None, (known, split))))
+
+    @property
+    def folder(self) -> Path:
+        """Where a report belongs that is not to lie elsewhere."""
+        return default_output(self.predictor.checkpoint, self.workdir, self.images_name)
 
 
 def require_split(split: str) -> None:

@@ -82,7 +82,11 @@ FAILED_FILE = "failed.txt"
 CLAIM_FILE = ".claim"
 
 
-def evaluation_folder(workdir: Path, phase: str) -> Path:
-    """Where the evaluation of a workdir's "teacher" or "student" belongs."""
-    folder = workdir / "evaluation"
+def evaluation_folder(workdir: Path, phase: str, images: str = "") -> Path:
+    """Where the evaluation of a workdir's "teacher" or "student" belongs.
+
+    That on images other than the run's own test images has a folder of its own, named after them:
+    it overwrites nothing that predictions, bundles and studies rely on.
+    """
+    folder = workdir / "-".join(filter(None, ("evaluation", images)))
     return folder / "teacher" if phase == "teacher" else folder

@@ -20,11 +20,17 @@ def find_workdir(checkpoint: Path) -> Path | None:
     return phase.parent if phase.name in PHASES and kind.name in ("best", "last") else None
 
 
-def default_output(checkpoint: Path, workdir: Path | None) -> Path:
-    """The folder of a checkpoint's evaluation: a teacher's must not overwrite its student's."""
+def default_output(checkpoint: Path, workdir: Path | None, images: str = "") -> Path:
+    """The folder of a checkpoint's evaluation, in the current folder if it is in no workdir.
+
+    Args:
+      checkpoint: its own folder.
+      workdir: as :func:`find_workdir` has found it.
+      images: the name of images other than the run's own test images.
+    """
     if workdir is None:
-        return Path("evaluation")
-    return evaluation_folder(workdir, checkpoint.relative_to(workdir).parts[0])
+        return evaluation_folder(Path(), "student", images)
+    return evaluation_folder(workdir, checkpoint.relative_to(workdir).parts[0], images)
 
 
 def checkpoint_name(checkpoint: Path, workdir: Path | None) -> str:

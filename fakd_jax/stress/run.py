@@ -10,7 +10,7 @@ from fakd_jax.errors import UserError
 from fakd_jax.evaluation.setup import Setup, open_predictor, open_setup, require_split
 from fakd_jax.inference.predictor import Predictor
 from fakd_jax.runs.files import LOCK_FILE, STRESS_FOLDER, STRESS_PREDICTIONS_FOLDER
-from fakd_jax.runs.workdir import default_output, find_workdir
+from fakd_jax.runs.workdir import find_workdir
 from fakd_jax.runtime.atomic_files import locked
 from fakd_jax.shifts.families import FAMILIES, Family
 from fakd_jax.stress.conditions import (
@@ -99,30 +99,30 @@ def stress_checkpoint(
         )
 
     predictors = [opened(path) for path in (checkpoint, compare_with) if path is not None]
-    folder = Path(output) if output else _default_folder(predictors[0])
+    setups: list[Setup] = []
+    for predictor in predictors:
+        data = setups[0].dataset.source if setups else source
+        workdir = find_workdir(predictor.checkpoint)
+        setup = open_setup(
+            predictor,
+            workdir,
+            source=data,
+            split=split,
+            cache_dir=cache_dir,
+            class_map=class_map,
+            window=window,
+            training_data=training_data,
+            log=log,
+        )
+        if setups:
+            _require_same_images(setups[0], setup, compare_with)
+        setups.append(setup)
+    folder = Path(output) if output else _default_folder(setups[0])
     refusal = f"another process writes to {folder}; wait for it, or give --output"
     with locked(folder / LOCK_FILE, refusal=refusal):
-        setups: list[Setup] = []
-        for predictor in predictors:
-            data = setups[0].dataset.source if setups else source
-            workdir = find_workdir(predictor.checkpoint)
-            setup = open_setup(
-                predictor,
-                workdir,
-                source=data,
-                split=split,
-                cache_dir=cache_dir,
-                class_map=class_map,
-                window=window,
-                training_data=training_data,
-                log=log,
-            )
-            if setups:
-                _require_same_images(setups[0], setup, compare_with)
-            setups.append(setup)
         stressed = []
         for setup in setups:
-            roots = (folder, _default_folder(setup.predictor))
+            roots = (folder, _default_folder(setup))
             journal = Journal(
                 identity_of(setup.predictor), [root / STRESS_PREDICTIONS_FOLDER for root in roots]
             )
@@ -150,10 +150,9 @@ def stress_checkpoint(
     return report
 
 
-def _default_folder(predictor: Predictor) -> Path:
-    """`stress/` in the folder of the checkpoint's evaluation."""
-    checkpoint = predictor.checkpoint
-    return default_output(checkpoint, find_workdir(checkpoint)) / STRESS_FOLDER
+def _default_folder(setup: Setup) -> Path:
+    """`stress/` in the folder of the evaluation."""
+    return setup.folder / STRESS_FOLDER
 
 
 def _require_same_images(setup: Setup, other: Setup, path: Path | str | None) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -66,5 +67,8 @@ def test_absent_classes_and_other_names_are_evaluated(
     matrix = np.array(metrics["confusion_matrix"])
     right = int(matrix.trace())
     assert metrics["accuracy_ci95"] == pytest.approx(wilson_interval(right, 4))
-    assert json.loads((run / "evaluation" / "metrics.json").read_text())["n"] == 4
+    (folder,) = run.glob("evaluation-*")
+    assert re.fullmatch(r"evaluation-[\w.-]+-[0-9a-f]{8}", folder.name)
+    assert json.loads((folder / "metrics.json").read_text())["n"] == 4
+    assert not (run / "evaluation").exists()
     assert "--class-map" in next(note for note in metrics["notes"] if "audit" in note)

@@ -69,7 +69,7 @@ def test_copies_count_in_no_headline(
     every, copies, rest = metrics["subsets"]["rows"]
     assert (every["n"], copies["n"], rest["n"]) == (9, 2, 7)
     assert rest["accuracy"] == metrics["accuracy"]
-    files = workdir / "evaluation"
+    (files,) = workdir.glob("evaluation-*")
     predicted = (files / "predictions.csv").read_text()
     assert ALTERED not in predicted
     assert EQUAL not in predicted
@@ -91,9 +91,11 @@ def test_copies_count_in_no_headline(
         "validation",
         "these images",
     ]
+    reported = (files / "metrics.json").read_bytes()
     own = evaluate(workdir)
     assert own["external"] is None
-    assert not (files / "copies_of_training.csv").exists()
+    assert not (workdir / "evaluation" / "copies_of_training.csv").exists()
+    assert (files / "metrics.json").read_bytes() == reported
 
 
 def test_without_the_training_images_only_equal_ones_are_found(

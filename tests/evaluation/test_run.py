@@ -180,7 +180,8 @@ def test_validation_images_choose_temperature(evaluated: Evaluated, data: Path) 
 def test_without_validation_images_there_is_a_note(
     workdir: Path, options: dict[str, Any], why: str
 ) -> None:
-    folder = workdir / "evaluation"
+    split = options.get("split", "test")
+    folder = workdir / ("evaluation" if split == "test" else f"evaluation-{split}")
     folder.mkdir()
     (folder / "val_predictions.csv").write_text("of an earlier evaluation")
     metrics = evaluate(workdir, **options)
@@ -188,7 +189,7 @@ def test_without_validation_images_there_is_a_note(
     assert metrics["latency"] is metrics["subsets"] is metrics["comparison"] is None
     assert why in metrics["notes"][-1]
     assert not (folder / "val_predictions.csv").exists()
-    chosen = json.loads((workdir / "split.json").read_text())[options.get("split", "test")]
+    chosen = json.loads((workdir / "split.json").read_text())[split]
     assert {row["id"] for row in read_csv(folder)} == set(chosen)
 
 
