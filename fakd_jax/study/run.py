@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Set
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -10,10 +11,10 @@ from ml_collections import ConfigDict
 from fakd_jax.errors import UserError
 from fakd_jax.experiment.resume import (
     PLACE_KEYS,
-    keep_config,
     read_config,
     require_same_config,
     resume_dtype,
+    write_config,
 )
 from fakd_jax.runs.files import FAILED_FILE
 from fakd_jax.study.cells import Study, open_study
@@ -61,12 +62,13 @@ def run_study(config: ConfigDict, workdir: Path, engine: Engine | None = None) -
     engine = engine or LocalEngine()
     study = open_study(config, workdir)
     may_differ = {f"base.{key}" for key in STUDY_PLACE_KEYS}
-    require_same_config(_shared(config), workdir, may_differ | {"base.dtype"})
+    _require_same_study(config, workdir, may_differ | {"base.dtype"})
     if config.base.dtype == "auto":  # resolved last: an engine may have to be started for it
         config = config.copy_and_resolve_references()
         config.base.dtype = _auto_dtype(study, engine)
         study = open_study(config, workdir)
-    keep_config(_shared(config), workdir, may_differ)
+    _require_same_study(config, workdir, may_differ)
+    write_config(_shared(config), workdir)
     try:
         engine.run(study)
     except KeyboardInterrupt:
@@ -84,6 +86,21 @@ def run_study(config: ConfigDict, workdir: Path, engine: Engine | None = None) -
             f"{study.folder(cell) / FAILED_FILE} to have it run again"
         )
     return report
+
+
+def _require_same_study(config: ConfigDict, workdir: Path, may_differ: Set[str]) -> None:
+    """Checks that a workdir is of this study, which may have further methods now.
+
+    Raises:
+      UserError: it is of another study, or one of its methods has other settings now.
+    """
+    shared = _shared(config)
+    if (stored := read_config(workdir)) is not None:
+        for key in ("changes", "teachers"):
+            methods = shared.pop(key, {})
+            if known := {name: methods[name] for name in methods if name in stored["changes"]}:
+                shared[key] = known
+    require_same_config(shared, workdir, may_differ)
 
 
 def _shared(config: ConfigDict) -> dict[str, Any]:

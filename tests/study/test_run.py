@@ -79,6 +79,20 @@ def test_another_studys_workdir_is_refused(whole, data, cache):
         run_study(config, whole[0], NeverAskedEngine())
 
 
+def test_a_method_may_be_added_but_not_changed(whole, data, cache, tmp_path):
+    workdir = shutil.copytree(whole[0], tmp_path / "study")
+    config = tiny_study(data, cache, **SMALL_STUDY)
+    with config.unlocked():
+        config.changes.dkd = {"distillation": {"terms": {"tckd": 1.0, "nckd": 8.0}}}
+        config.study.teachers = {"dkd": "teacher"}
+    assert run_study(config, workdir, NeverAskedEngine()) == whole[1]
+    kept = json.loads((workdir / CONFIG_FILE).read_text())
+    assert kept["changes"]["dkd"]["distillation"]["terms"]["nckd"] == 8
+    config.changes.dkd.distillation.terms.nckd = 4.0
+    with pytest.raises(UserError, match=r"changes\.dkd\.distillation\.terms\.nckd was 8\.0"):
+        run_study(config, workdir, NeverAskedEngine())
+
+
 @pytest.mark.parametrize("change", [{"study.seeds": ()}, {"base.student.num_epochs": 0}])
 def test_a_mistake_in_the_config_is_refused_before_an_engine_starts(data, cache, tmp_path, change):
     config = tiny_study(data, cache)
