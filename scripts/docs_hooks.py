@@ -7,7 +7,7 @@ import subprocess
 import sys
 from typing import Any
 
-COMMANDS = ("train", "evaluate", "predict", "explain", "stress", "audit", "study", "check")
+from fakd_jax.__main__ import COMMANDS
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:

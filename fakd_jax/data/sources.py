@@ -211,7 +211,7 @@ def _log_scan(
         log(f"data: {scan.masks}")
     if scan.groups:
         number = len(set(scan.groups.values()))
-        log(f"data: {number:,} groups of images, such as patients, which splits keep together")
+        log(f"data: {number:,} groups of images, such as patients")
     absent = [one for one in class_names or () if one not in scan.class_names]
     if absent:
         log(f"data: absent classes, of which there is no image: {listed(absent)}")

@@ -92,6 +92,7 @@ def difference(actual: np.ndarray, arch: str, library: str) -> float:
 def test_logits_are_the_librarys_and_the_keys_come_back(arch: str, library: str) -> None:
     weights = state_dict(arch, library)
     table = recognise(skeleton(arch), weights, naming(library))
+    assert recognise(skeleton(arch), weights, library.replace(" tf_", "_tf")).rows == table.rows
     settings = differing_settings(skeleton(arch), table)
     assert settings == SETTINGS.get((arch, library), {})
     model = skeleton(arch, **settings)
@@ -200,7 +201,7 @@ def test_a_network_that_no_library_has() -> None:
 
 
 def test_a_naming_without_a_table_lists_the_others() -> None:
-    with pytest.raises(UserError, match=r"timm_tf for ResNet.*torchvision, transformers"):
+    with pytest.raises(UserError, match=r"timm_tf for ResNet.*torchvision, timm, transformers"):
         key_table(skeleton("resnet18"), "timm_tf")
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from fakd_jax.models.resnet import BasicBlock, ResNet
 from fakd_jax.models.torch_weights.names.table import KeyTable, batch_norm, conv, linear
 
@@ -28,6 +30,7 @@ def tables(model: ResNet) -> tuple[KeyTable, ...]:
     convs = 2 if model.block is BasicBlock else 3
     return (
         TORCHVISION,
+        replace(TORCHVISION, naming="timm"),
         _transformers(model.num_stages, convs, "resnet."),
         _transformers(model.num_stages, convs, ""),
     )
