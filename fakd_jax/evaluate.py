@@ -34,7 +34,10 @@ def make_parser() -> CommandParser:
     )
     add_checkpoint_flags(parser, fast=fast)
     add = parser.add_argument
-    default = "(default: evaluation/ in the workdir, of images not its own test's evaluation-NAME/)"
+    default = (
+        "(default: evaluation/ in the workdir, or evaluation-NAME/ for images other than the run's "
+        "own test images)"
+    )
     add("--output", metavar="DIR", help=default)
     other = "evaluation of another model on the same images: predictions.csv, workdir or checkpoint"
     add("--compare", metavar="OTHER", help=other)

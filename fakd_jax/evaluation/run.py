@@ -60,8 +60,8 @@ def evaluate_checkpoint(
         data.
       split: "test", "val" or "train".
       output: folder of the report; None for `evaluation/` in the workdir (`evaluation/teacher/`
-        for a teacher), or in the current folder if there is no workdir. That on other
-        images than the run's own test images is `evaluation-NAME/`.
+        for a teacher), or in the current folder if there is no workdir; `evaluation-NAME/` for
+        images other than the run's own test images.
       cache_dir: of prepared data; None for the checkpoint's, else the user's.
       class_map: other names for the data's classes, NAME=CLASS,…; see
         :func:`fakd_jax.data.class_names.rename_classes`.

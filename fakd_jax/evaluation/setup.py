@@ -50,7 +50,7 @@ class Setup:
 
     @property
     def images_name(self) -> str:
-        """Of images other than the run's own test images, in the name of a folder; "" for these."""
+        """A name for images other than the run's own test images; "" for these."""
         data, split = self.dataset, "" if self.split == "test" else self.split
         known = "" if self.external is None else f"{data.name}-{data.fingerprint[:8]}"
         return re.sub(r"[^\w.-]+", "_", "-".join(filter(None, (known, split))))
