@@ -32,6 +32,14 @@ def test_values_that_do_not_vary_claim_no_certainty(value, n, sd):
         estimate([])
 
 
+def test_equal_differences_that_are_rounded_differently_claim_no_certainty():
+    gains = [281 / 300 - 276 / 300, 289 / 300 - 284 / 300]
+    assert gains[0] != gains[1]
+    found = estimate(gains)
+    assert (found.sd, found.ci95, found.p) == (0.0, None, None)
+    assert found.mean == pytest.approx(5 / 300)
+
+
 def test_the_interval_covers_the_mean_as_often_as_it_says():
     generator = np.random.default_rng(0)
     samples = generator.normal(0.6, 0.05, (1000, 3))
