@@ -201,5 +201,8 @@ def _interval(
     seen = max(value, float(np.median(noise)))
     high = value
     if beyond(value, LOWEST_PERCENTILE, seen) < 0:
-        high = brentq(beyond, value, seen + float(noise.max()), args=(LOWEST_PERCENTILE, seen))
+        # Of few units, many samples are the noisiest one: there rounding may decide the sign.
+        high = seen + float(noise.max())
+        if beyond(high, LOWEST_PERCENTILE, seen) > 0:
+            high = brentq(beyond, value, high, args=(LOWEST_PERCENTILE, seen))
     return [low, min(high, 1.0)]

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.special import softmax
 from sklearn.metrics import brier_score_loss, log_loss
 
 from fakd_jax.metrics.calibration import (
@@ -123,3 +124,12 @@ def test_scaling_changes_no_prediction() -> None:
         np.testing.assert_allclose(scaled.sum(axis=1), 1)
         np.testing.assert_array_equal(scaled.argmax(axis=1), logits.argmax(axis=1))
     assert np.isfinite(scale_logits(np.array([[1e4, -1e4]], np.float32), 0.1)).all()
+
+
+def test_few_units_of_which_many_samples_are_the_same_have_an_interval() -> None:
+    logits = [[0.06, -0.06, -0.12, 0.18], [-0.18, 0.0, 0.18, -0.12], [0.06, 0.12, 0.06, -0.06]]
+    scores = calibration_scores(
+        softmax(np.array(logits, np.float32), axis=-1), np.array([2, 2, 1]), np.arange(3)
+    )
+    low, high = scores["ece_ci95"]
+    assert 0 <= low <= scores["ece"] <= high <= 1
