@@ -21,7 +21,9 @@ from fakd_jax.runtime.source_code import versions_and_code
 
 COMPUTING = (
     "data/intensity.py",
+    "data/pixels",
     "data/preprocessing.py",
+    "data/resizing.py",
     "inference",
     "models",
     "shifts",
