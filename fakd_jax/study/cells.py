@@ -12,7 +12,7 @@ from fakd_jax.data.splits import KINDS
 from fakd_jax.distillation.terms import TERM_NAMES
 from fakd_jax.errors import UserError
 from fakd_jax.experiment.settings import ExperimentConfig, parse
-from fakd_jax.study.lists import require_distinct, require_known, require_some
+from fakd_jax.study.lists import require_distinct, require_known, require_names, require_some
 from fakd_jax.study.stress import StressPlan, stress_plan
 from fakd_jax.study.teachers import (
     assign_teachers,
@@ -119,6 +119,10 @@ def open_study(config: ConfigDict, workdir: Path) -> Study:
     known = tuple(config.changes)
     methods, splits = tuple(config.study.methods), tuple(config.study.splits)
     seeds, baseline = tuple(config.study.seeds), config.study.baseline
+    if not all(isinstance(seed, int) and seed >= 0 for seed in seeds):
+        raise UserError(f"config.study.seeds={seeds} must be non-negative integers")
+    require_names("methods", methods)
+    require_names("splits", splits)
     for key, values in (("methods", methods), ("splits", splits), ("seeds", seeds)):
         require_some(key, values)
     require_known("methods", methods, known)
@@ -126,9 +130,11 @@ def open_study(config: ConfigDict, workdir: Path) -> Study:
     require_known("baseline", (baseline,), known)
     require_known_teachers(config)
     for method, changes in config.changes.items():
+        _require_applicable(method, changes, config.base)
         _require_no_shared_key(method, changes)
-    if not all(isinstance(seed, int) and seed >= 0 for seed in seeds):
-        raise UserError(f"config.study.seeds={seeds} must be non-negative integers")
+    folds = config.base.data.folds
+    if FOLDED_SPLIT in splits and not (isinstance(folds, int) and folds >= 2):
+        raise UserError(f"config.base.data.folds={folds!r} must be at least 2")
     comparisons, stress = _comparisons(config), stress_plan(config)
     trained_first = teacher_methods(config)
     cells = [
@@ -191,6 +197,18 @@ def _comparisons(config: ConfigDict) -> tuple[tuple[str, str], ...]:
         require_known("comparisons", (method, reference), known)
         pairs.append((method, reference))
     return tuple(pairs)
+
+
+def _require_applicable(method: str, changes: ConfigDict, base: ConfigDict) -> None:
+    """Checks that a method changes values by values of their types, and groups by groups."""
+    try:
+        ConfigDict(base.to_dict()).update(changes.to_dict())
+    except (AttributeError, TypeError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise UserError(
+            f"config.changes.{method} does not fit config.base ({reason}); give groups of keys "
+            "with values of the types there"
+        ) from error
 
 
 def _require_no_shared_key(method: str, changes: ConfigDict) -> None:

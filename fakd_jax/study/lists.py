@@ -8,6 +8,16 @@ from typing import Any
 from fakd_jax.errors import UserError
 
 
+def require_names(key: str, values: Sequence[Any]) -> None:
+    """Checks that a list of `config.study` has names alone.
+
+    Raises:
+      UserError: it has something else.
+    """
+    if others := [value for value in values if not isinstance(value, str)]:
+        raise UserError(f"config.study.{key} has {others[0]!r}; give names")
+
+
 def require_distinct(key: str, values: Sequence[Any]) -> None:
     """Checks that a list of `config.study` repeats nothing.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Set
+from collections.abc import Mapping, Set
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -95,10 +95,11 @@ def _require_same_study(config: ConfigDict, workdir: Path, may_differ: Set[str])
       UserError: it is of another study, or one of its methods has other settings now.
     """
     shared = _shared(config)
-    if (stored := read_config(workdir)) is not None:
+    stored = (read_config(workdir) or {}).get("changes")
+    if isinstance(stored, Mapping):  # else it is no study's
         for key in ("changes", "teachers"):
             methods = shared.pop(key, {})
-            if known := {name: methods[name] for name in methods if name in stored["changes"]}:
+            if known := {name: methods[name] for name in methods if name in stored}:
                 shared[key] = known
     require_same_config(shared, workdir, may_differ)
 

@@ -18,7 +18,7 @@ from fakd_jax.shifts.families import FAMILIES
 from fakd_jax.stress.conditions import SEVERITIES, choose_families
 from fakd_jax.stress.images_file import StressedImage, read_stressed_images
 from fakd_jax.stress.run import stress_checkpoint
-from fakd_jax.study.lists import require_distinct
+from fakd_jax.study.lists import require_distinct, require_names
 from fakd_jax.training.metric_log import LOGGER
 
 STRESS_METRICS = (
@@ -88,6 +88,7 @@ def stress_plan(config: ConfigDict) -> StressPlan | None:
         )
     names = tuple(families)
     require_distinct("stress.severities", severities)
+    require_names("stress.families", names)
     require_distinct("stress.families", names)
     try:
         chosen = choose_families(FAMILIES, names)

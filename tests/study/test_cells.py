@@ -98,6 +98,9 @@ def test_a_k_fold_split_has_a_cell_per_fold():
         ({"seeds": ()}, "seeds is empty"),
         ({"seeds": (1, 1)}, "repeats a value"),
         ({"seeds": (-1,)}, "non-negative integers"),
+        ({"seeds": ([1],)}, "non-negative integers"),
+        ({"methods": ([1], "student")}, r"methods has \[1\]; give names"),
+        ({"splits": (5,)}, "splits has 5; give names"),
         ({"splits": ("offical",)}, "'offical'; known: official"),
         ({"baseline": "ce"}, "baseline has 'ce'; known: .*student"),
         ({"comparisons": ("kd",)}, "comparisons has 'kd'; give METHOD:REFERENCE"),
@@ -111,12 +114,32 @@ def test_a_k_fold_split_has_a_cell_per_fold():
         ({"stress": {"severities": ("a",)}}, r"stress\.severities=\('a',\) must"),
         ({"stress": {"severities": (1, 1)}}, r"stress\.severities=.* repeats"),
         ({"stress": {"severities": (1,), "families": ("fog",)}}, r"stress\.families: .*fog"),
+        (
+            {"stress": {"severities": (1,), "families": (1, 2)}},
+            r"stress\.families has 1; give names",
+        ),
         ({"stress": {"families": ("blur",)}}, r"stress\.families has no effect"),
     ],
 )
 def test_invalid_grids_are_refused(keys, message):
     with pytest.raises(UserError, match=message):
         opened(**keys)
+
+
+@pytest.mark.parametrize("changes", [{"student": {"num_epochs": 5.5}}, {"data": 5}, {"teacher": 5}])
+def test_a_method_whose_changes_do_not_fit_is_refused(changes):
+    config = study()
+    config.changes.mine = ConfigDict(changes)
+    with pytest.raises(UserError, match=r"^config\.changes\.mine does not fit config\.base "):
+        open_study(config, WORKDIR)
+
+
+@pytest.mark.parametrize("folds", [-1, 0, 1])
+def test_too_few_folds_are_refused(folds):
+    config = study(splits=("kfold",))
+    config.base.data.folds = folds
+    with pytest.raises(UserError, match=rf"^config\.base\.data\.folds={folds} must be at least 2"):
+        open_study(config, WORKDIR)
 
 
 @pytest.mark.parametrize(

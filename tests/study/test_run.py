@@ -79,6 +79,14 @@ def test_another_studys_workdir_is_refused(whole, data, cache):
         run_study(config, whole[0], NeverAskedEngine())
 
 
+def test_the_workdir_of_a_run_is_refused(whole, data, cache, tmp_path):
+    (tmp_path / CONFIG_FILE).write_bytes(
+        (whole[0] / "official" / "seed0" / "student" / CONFIG_FILE).read_bytes()
+    )
+    with pytest.raises(UserError, match="another config"):
+        run_study(tiny_study(data, cache, **SMALL_STUDY), tmp_path, NeverAskedEngine())
+
+
 def test_a_method_may_be_added_but_not_changed(whole, data, cache, tmp_path):
     workdir = shutil.copytree(whole[0], tmp_path / "study")
     config = tiny_study(data, cache, **SMALL_STUDY)
