@@ -319,6 +319,11 @@ def _conflicts(settings: ExperimentConfig) -> list[str]:
             "data.lesion_masks is empty, but augmentation.lesion_infill, augmentation.lesion_crop "
             "or a term of distillation.terms needs masks; give a folder or an archive of them"
         )
+    if settings.distillation.terms.lesion_attention and not settings.distillation.lesion_layer:
+        problems.append(
+            "distillation.lesion_layer is empty, but distillation.terms.lesion_attention compares "
+            'a feature map with outlines; give its name, or "auto"'
+        )
     if augmentation.mixup_alpha and (lesion_terms or augmentation.lesion_infill):
         problems.append(
             "augmentation.mixup_alpha leaves no image whose lesion is outlined; set it, or "

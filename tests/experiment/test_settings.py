@@ -181,6 +181,16 @@ def test_a_counterfactual_term_without_infill_is_refused():
     assert parse(config_with(changes | {"augmentation.lesion_infill": 0.5})).needs_masks("student")
 
 
+def test_attention_on_lesions_of_no_feature_map_is_refused():
+    changes = {
+        "distillation.terms.lesion_attention": 1.0,
+        "distillation.lesion_layer": "",
+        "data.lesion_masks": "own",
+    }
+    with pytest.raises(UserError, match=r"^config\.distillation\.lesion_layer is empty"):
+        parse(config_with(changes))
+
+
 def test_masks_are_needed_by_the_roles_that_use_them():
     masks = {"data.lesion_masks": "own"}
     terms = parse(config_with(masks | {"distillation.terms.lesion_attention": 1.0}))

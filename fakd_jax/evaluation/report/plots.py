@@ -231,9 +231,9 @@ def _draw_accuracy(ax: Axes, kinds: Mapping[str, Records]) -> None:
         if epochs:
             ax.plot(epochs, shares, color=BLACK, label=kind, **style)
         if epochs and kind == "val":
-            best = int(np.argmax(shares))  # the first of equals, as in early stopping
+            best = int(np.argmax(shares))  # the first of equals
             ax.axvline(epochs[best], color=PURPLE, linestyle=":", zorder=0)
-            label = f"best val: {percent(values[best])} at epoch {epochs[best]}"
+            label = f"highest val: {percent(values[best])} at epoch {epochs[best]}"
             ax.plot(epochs[best], shares[best], "*", color=PURPLE, markersize=12, label=label)
     ax.set_ylabel("accuracy (%)")
     _finish_curves(ax)

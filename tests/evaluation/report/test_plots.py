@@ -40,7 +40,7 @@ def test_curves_of_both_phases_by_term() -> None:
     assert [axes.get_title() for axes in figure.axes[:2]] == ["Teacher", "Student"]
     assert labels(figure, 0) == ["total, train", "total, val"]
     assert len(labels(figure, 1)) == 8
-    assert labels(figure, 3)[-1] == "best val: 50.00 % at epoch 1"  # the earlier of equals
+    assert labels(figure, 3)[-1] == "highest val: 50.00 % at epoch 1"  # the earlier of equals
 
 
 def test_every_term_of_an_objective_has_a_curve() -> None:
@@ -58,7 +58,7 @@ def test_a_total_that_is_one_term_is_drawn_once_and_ticks_are_whole_epochs() -> 
 def test_the_last_record_of_an_epoch_counts() -> None:
     twice = records("student", 2, ())
     figure = plot_curves([*twice, twice[3] | {"accuracy": 0.75}])
-    assert labels(figure, 1)[-1] == "best val: 75.00 % at epoch 2"
+    assert labels(figure, 1)[-1] == "highest val: 75.00 % at epoch 2"
 
 
 @pytest.mark.parametrize("nothing", [[], [{"phase": "student", "kind": "step", "epoch": 1}]])
