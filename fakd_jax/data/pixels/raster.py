@@ -33,7 +33,7 @@ _SEVERAL_IMAGES = ("TIFF", "MPO")  # formats whose files hold images, not the st
 _EXIF_ORIENTATION = 0x0112
 _NEW_SUBFILE_TYPE, _BITS_PER_SAMPLE, _PHOTOMETRIC, _SAMPLE_FORMAT = 254, 258, 262, 339
 _REDUCED_OR_MASK = 0b101  # bits of a TIFF page's subfile type
-_UNSIGNED = 1
+_UNSIGNED, _SIGNED = 1, 2
 _WHITE_IS_ZERO = 0
 
 
@@ -90,6 +90,9 @@ def opened_image(source: Path | bytes, name: str) -> Iterator[Image.Image]:
 
 def _open(source: Path | bytes) -> ImageFile:
     image: ImageFile = pillow().open(source if isinstance(source, Path) else io.BytesIO(source))
+    # Pillow maps the pixels of a named file into memory if they are stored as they are, and reads
+    # those of a TIFF that lies on its side (orientation 5 to 8) with width and height exchanged.
+    image.filename = ""
     return image
 
 
@@ -226,12 +229,22 @@ def _to_rgb(image: Image.Image) -> UInt8[np.ndarray, "H W 3"]:
 
 
 def _is_deep_grey(image: Image.Image) -> bool:
-    return image.mode in ("I", "F") or image.mode.startswith("I;16")
+    """Whether grey levels are not those from 0 to 255."""
+    return image.mode in ("I", "F") or image.mode.startswith("I;16") or _has_signed_bytes(image)
+
+
+def _has_signed_bytes(image: Image.Image) -> bool:
+    """Whether grey levels are from -128 to 127, which Pillow reads as unsigned."""
+    tags = _tags(image)
+    signed = tags.get(_SAMPLE_FORMAT) == (_SIGNED,) and tags.get(_BITS_PER_SAMPLE) == (8,)
+    return signed and image.mode == "L"
 
 
 def _deep_grey(image: Image.Image) -> Frame:
     tags = _tags(image)
     levels = np.array(_upright(image))
+    if _has_signed_bytes(image):
+        levels = levels.view(np.int8).astype(np.int16)
     unsigned = tags.get(_SAMPLE_FORMAT, (_UNSIGNED,)) == (_UNSIGNED,)
     if image.mode == "I" and tags.get(_BITS_PER_SAMPLE) == (32,) and unsigned:
         levels = levels.view(np.uint32)  # Pillow reads them as signed

@@ -2,13 +2,14 @@ import io
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from fakd_jax.data.pixels.limits import MAX_PIXELS, MIN_SIDE
-from fakd_jax.data.pixels.raster import decode_rgb
+from fakd_jax.data.pixels.raster import RasterFile, decode_rgb
 from fakd_jax.errors import UserError
 
 
@@ -97,11 +98,26 @@ def test_cmyk_becomes_rgb() -> None:
         (8, lambda a: np.rot90(a)),
     ],
 )
-def test_exif_orientation_is_applied(rgb: np.ndarray, orientation: int, upright: object) -> None:
+def test_exif_orientation_is_applied(
+    rgb: np.ndarray, grey: np.ndarray, orientation: int, upright: Any, tmp_path: Path
+) -> None:
     exif = Image.Exif()
     exif[0x0112] = orientation
     decoded = decode_rgb(encoded(Image.fromarray(rgb), exif=exif), "x")
-    np.testing.assert_array_equal(decoded, upright(rgb))  # type: ignore[operator]
+    np.testing.assert_array_equal(decoded, upright(rgb))
+    # Pillow maps TIFFs of these kinds into memory when it opens them by name.
+    for levels in (grey, grey.astype(np.uint16) * 200):
+        file = tmp_path / "a.tif"
+        Image.fromarray(levels).save(file, tiffinfo={0x0112: orientation})
+        read = RasterFile(file, "x").read(0).levels
+        np.testing.assert_array_equal(read[..., 0] if read.ndim == 3 else read, upright(levels))
+
+
+def test_signed_bytes_are_not_taken_for_unsigned(tmp_path: Path) -> None:
+    levels = np.arange(-128, 128, dtype=np.int8).reshape(16, 16)
+    Image.fromarray(levels.view(np.uint8)).save(tmp_path / "a.tif", tiffinfo={339: 2})
+    frame = RasterFile(tmp_path / "a.tif", "x").read(0)
+    np.testing.assert_array_equal(frame.levels, levels)
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "TIFF", "BMP", "GIF"])
