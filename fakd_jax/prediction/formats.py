@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
+import shutil
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
@@ -28,7 +30,7 @@ class RowFormat(Protocol):
         """Rows to append."""
 
     def finish(self, rows: Path, output: Path) -> None:
-        """Turns the file of all rows into the output; the file may vanish."""
+        """Makes the output of the file of all rows, which stays."""
 
 
 def row_format(output: Path, class_names: Sequence[str]) -> RowFormat:
@@ -72,7 +74,7 @@ class _Csv:
         )
 
     def finish(self, rows: Path, output: Path) -> None:
-        rows.replace(output)
+        _link_or_copy(rows, output)
 
     @staticmethod
     def _text(cell: Any) -> Any:
@@ -80,9 +82,14 @@ class _Csv:
 
     @staticmethod
     def _lines(rows: Any) -> bytes:
-        text = io.StringIO()
-        csv.writer(text, lineterminator="\n").writerows(rows)
-        return text.getvalue().encode()
+        return b"".join(map(_csv_line, rows))
+
+
+def _csv_line(cells: Sequence[Any]) -> bytes:
+    """One record: with a carriage return in the terminator, one in a cell is quoted too."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\r\n").writerow(cells)
+    return (text.getvalue().removesuffix("\r\n") + "\n").encode()
 
 
 class _JsonLines:
@@ -99,7 +106,7 @@ class _JsonLines:
         return b"".join(map(self._line, rows))
 
     def finish(self, rows: Path, output: Path) -> None:
-        rows.replace(output)
+        _link_or_copy(rows, output)
 
     def _line(self, row: Row) -> bytes:
         values = (
@@ -133,6 +140,13 @@ class _Parquet(_JsonLines):
             **{f"p_{name}": arrow.float32() for name in self._class_names},
         }
         return arrow.schema([(name, types.get(name, arrow.string())) for name in self._columns])
+
+
+def _link_or_copy(source: Path, target: Path) -> None:
+    try:
+        os.link(source, target)
+    except OSError:  # a file system without hard links
+        shutil.copyfile(source, target)
 
 
 _FORMATS: dict[str, type[_Csv | _JsonLines]] = {

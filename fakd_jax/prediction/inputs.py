@@ -14,6 +14,7 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 from fakd_jax.data.layouts.names import is_junk
@@ -152,7 +153,11 @@ class InputScanner:
             problem = str(error).removeprefix(f"{archive} ").removeprefix(f"{archive}: ")
             self._files.add(FoundFile(str(archive), str(archive), problem))
             return
-        self._files.add_sorted(self._images_below(folder, str(archive)))
+        images = self._images_below(folder, str(archive))
+        if (first := next(images, None)) is None:
+            self._files.add(FoundFile(str(archive), str(archive), "the archive has no image"))
+        else:
+            self._files.add_sorted(chain([first], images))
 
 
 def _is_archive(path: Path) -> bool:

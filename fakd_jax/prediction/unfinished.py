@@ -149,6 +149,7 @@ class UnfinishedOutput:
         self.commit()
         finished = self.folder / f"finished{self._output.suffix}"
         with writing(self._output, advice=_ADVICE):
+            finished.unlink(missing_ok=True)  # of an attempt that failed
             finish(self.folder / ROWS_FILE, finished)
             sync(finished)
             os.replace(finished, self._output)

@@ -147,6 +147,19 @@ def test_a_broken_or_hostile_archive_is_a_file_with_a_problem(scans: Path) -> No
     assert not Path("outside.png").exists()
 
 
+def test_an_archive_without_images_is_a_file_with_a_problem(scans: Path) -> None:
+    with zipfile.ZipFile("report.docx", "w") as archive:
+        archive.writestr("word/document.xml", "<w/>")
+    listed = found(paths=("report.docx", "scans/b.png"))
+    assert listed == (["report.docx", "scans/b.png"], 1)
+    assert next(iter(FileList(Path("list")).after(0))).problem == "the archive has no image"
+
+
+def test_a_named_pipe_is_no_image(scans: Path) -> None:
+    os.mkfifo(scans / "pipe")
+    assert found("scans")[0] == SORTED
+
+
 def test_an_archive_that_finds_no_room_ends_the_command(
     scans: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

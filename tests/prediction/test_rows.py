@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import math
 from pathlib import Path
@@ -86,6 +87,13 @@ def test_csv() -> None:
         ["b.tif", "12", "red", "true", "1", "0", "0", "", "blurred", ""],
         ["\\xff.png", "", "", "", "", "", "", "", "", "no image"],
     ]
+
+
+def test_carriage_returns_in_names_end_no_record() -> None:
+    text = row_format(Path("a.csv"), NAMES).encode([Row("a\rb\r\n.png", error="no image")])
+    ((name, *_),) = csv.reader(io.StringIO(text.decode(), newline=""))
+    assert name == "a\rb\r\n.png"
+    assert text.endswith(b",no image\n")
 
 
 def test_json_lines() -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +15,7 @@ import pytest
 
 from fakd_jax.errors import UserError
 from fakd_jax.prediction import unfinished as module
+from fakd_jax.prediction.formats import row_format
 from fakd_jax.prediction.rows import Tally
 from fakd_jax.prediction.unfinished import (
     Position,
@@ -38,8 +41,8 @@ def opened(
         yield unfinished
 
 
-def rename(rows: Path, output: Path) -> None:
-    rows.replace(output)
+def copy(rows: Path, output: Path) -> None:
+    shutil.copyfile(rows, output)
 
 
 @pytest.fixture
@@ -52,7 +55,33 @@ def test_an_output_appears_when_it_is_published_and_nothing_is_left_beside_it(ou
         assert unfinished.start == Position(size=7)
         unfinished.append(b"1\n", 1, 0, Tally(rows=1))
         assert not output.exists()
-        unfinished.publish(rename)
+        unfinished.publish(copy)
+    assert output.read_bytes() == b"header\n1\n"
+    assert [*output.parent.iterdir()] == [output]
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".jsonl"])
+def test_an_output_that_cannot_be_put_in_place_keeps_its_rows(
+    tmp_path: Path, suffix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output = tmp_path / f"out{suffix}"
+    finish, replace = row_format(output, ("a", "b")).finish, os.replace
+
+    def refuse(source: Path, target: Path) -> None:
+        if target == output:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        replace(source, target)
+
+    with monkeypatch.context() as full:
+        full.setattr(os, "replace", refuse)
+        with opened(output) as unfinished:
+            unfinished.append(b"1\n", 1, 0, Tally(rows=1))
+            with pytest.raises(UserError, match="No space left"):
+                unfinished.publish(finish)
+    assert not output.exists()
+    with opened(output) as unfinished:
+        assert unfinished.start.file == 1
+        unfinished.publish(finish)
     assert output.read_bytes() == b"header\n1\n"
     assert [*output.parent.iterdir()] == [output]
 
@@ -82,7 +111,7 @@ def test_an_interrupted_block_keeps_every_row(
     with opened(output) as unfinished:
         assert unfinished.start == Position(1, 4, 12, Tally(rows=2, errors=1))
         unfinished.append(b"3\n", 2, 0, Tally(rows=3, errors=1))
-        unfinished.publish(rename)
+        unfinished.publish(copy)
     assert output.read_bytes() == b"header\n1\n22\n3\n"
 
 
@@ -94,7 +123,7 @@ def test_rows_beyond_the_position_are_cut_off(output: Path, more: bytes) -> None
     rows.write_bytes(rows.read_bytes() + b"2,torn")  # killed before the position was written
     with opened(output) as unfinished:
         unfinished.append(more, 2, 0, Tally(rows=2))
-        unfinished.publish(rename)
+        unfinished.publish(copy)
     assert output.read_bytes() == b"header\n1\n" + more
 
 
@@ -113,7 +142,7 @@ def test_a_commit_that_is_interrupted_at_its_end_can_be_repeated(
             patch.setattr(module, "_write_position", interrupt_after)
             with pytest.raises(KeyboardInterrupt):
                 unfinished.commit()
-        unfinished.publish(rename)
+        unfinished.publish(copy)
     assert output.read_bytes() == b"header\n1\n"
 
 
@@ -150,7 +179,7 @@ def test_what_is_damaged_is_refused(output: Path, damage: str) -> None:
     with pytest.raises(UserError, match=r"is damaged .*; give --restart"), opened(output):
         pass
     with opened(output, restart=True) as unfinished:
-        unfinished.publish(rename)
+        unfinished.publish(copy)
     assert output.read_bytes() == b"header\n"
 
 

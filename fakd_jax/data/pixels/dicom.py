@@ -35,6 +35,8 @@ _RLE_OVERHEAD = 1.1  # what run lengths add to noise, and some more
 def has_magic(path: Path) -> bool:
     """Whether a file begins as DICOM does; False if it cannot be read."""
     try:
+        if not path.is_file():  # a named pipe would wait for a writer
+            return False
         with path.open("rb") as file:
             return file.read(_PREAMBLE_BYTES + len(_MAGIC))[_PREAMBLE_BYTES:] == _MAGIC
     except OSError:
