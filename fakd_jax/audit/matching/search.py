@@ -101,7 +101,7 @@ def find_duplicates(
     log(f"audit: comparing {near.sum():,} candidate pairs in detail")
     unmoved = candidates.take(near)
     direct = compare_directly(views.fine, unmoved, mapper)
-    found = _confirmed(thumbnails, unmoved, direct) + _identical_files(thumbnails.digests)
+    found = _confirmed(thumbnails, unmoved, direct) + _identical_files(thumbnails)
     groups = _groups(len(thumbnails.grey), found)
     # Pairs within a group need no second look; the others may be moved or resized.
     apart = candidates.take(groups[candidates.first] != groups[candidates.second])
@@ -186,13 +186,16 @@ def _groups(count: int, pairs: Sequence[Pair[int]]) -> Int[np.ndarray, " N"]:
     return connect(count, [(pair.first, pair.second) for pair in pairs])
 
 
-def _identical_files(digests: Sequence[str]) -> list[Pair[int]]:
-    """Pairs every repeated file with the first of its kind, even if it shows no contrast."""
+def _identical_files(thumbnails: Thumbnails) -> list[Pair[int]]:
+    """Pairs every repeated file with the first of its kind, however little contrast it shows.
+
+    But not files that show nothing: an empty slice is in most volumes, and would join them all.
+    """
     first_of: dict[str, int] = {}
     return [
         Pair(first_of[digest], index, ORIENTATIONS[0].name, IDENTICAL, 1.0, 1.0)
-        for index, digest in enumerate(digests)
-        if first_of.setdefault(digest, index) != index
+        for index, digest in enumerate(thumbnails.digests)
+        if first_of.setdefault(digest, index) != index and np.ptp(thumbnails.grey[index]) > 0
     ]
 
 
