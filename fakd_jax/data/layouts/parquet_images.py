@@ -53,6 +53,11 @@ def write_images(
                 }
                 cells["split"] = cells.get("split") or split
                 where = f"{file.parts[-1]}:{number}"
+                if cells["split"] and cells["split"].lower() not in SPLIT_FOLDERS:
+                    raise UserError(
+                        f"{where} has the split {cells['split']!r}; known: "
+                        f"{', '.join(SPLIT_FOLDERS)}"
+                    )
                 name = f"{prefix}-{number:06d}"
                 image = _bytes_in(values[columns["path"]])
                 if image is None:

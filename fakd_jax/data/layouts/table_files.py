@@ -154,9 +154,18 @@ def text_of(names: Mapping[str, Sequence[str]], column: str, value: Any) -> str:
 
 
 def _text(value: Any) -> str:
-    """A value as text: missing ones are "", and 3.0 is 3, as pandas writes integers with gaps."""
+    """A value as text: missing ones are "", and 3.0 is 3, as pandas writes integers with gaps.
+
+    Raises:
+      ValueError: text that is not Unicode.
+    """
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return ""
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
-    return json.dumps(value) if isinstance(value, dict | list) else str(value).strip()
+    text = json.dumps(value) if isinstance(value, dict | list) else str(value).strip()
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:  # half of a surrogate pair, as JSON may escape it
+        raise ValueError(f"{text[:40]!r} is not Unicode text") from error
+    return text

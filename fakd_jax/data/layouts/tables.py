@@ -125,6 +125,7 @@ def scan_rows(root: Path, rows: Sequence[Row], tables: Sequence[Path], layout: s
         several rows of an image; paths of which none exists, or missing masks. Each names the rows.
     """
     _refuse(rows, lambda row: not (row.path and row.label), "have no path or no label")
+    _refuse(rows, lambda row: "\0" in row.path + row.mask, "have a path that cannot be")
     for kind in ("split", "group"):
         if any(getattr(row, kind) for row in rows):
             _refuse(

@@ -68,7 +68,7 @@ def stamp(file: File) -> Stamp:
     """Changes whenever a file is written: ctime does even if mtime is set back."""
     try:
         status = file.path.stat()
-    except FileNotFoundError:  # a dangling link, which preparation will report
+    except (FileNotFoundError, NotADirectoryError):  # a dangling link, which will be reported
         return file.id, -1, -1, -1
     return file.id, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 

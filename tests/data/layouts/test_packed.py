@@ -57,6 +57,16 @@ def test_a_parquet_export_is_written_out_once(tmp_path: Path, opened: Opener, wh
     assert all("unpacking" not in line for line in opened.lines[before:])
 
 
+@pytest.mark.parametrize("split", ["../../../outside", "/tmp/outside", "fold1"])
+def test_a_split_of_parquet_is_no_path(tmp_path: Path, opened: Opener, split: str) -> None:
+    row = {"image": encoded(PIXELS[0]), "label": "a", "split": split}
+    write_parquet(tmp_path / "set" / "x.parquet", [row])
+    before = {*tmp_path.parent.rglob("*")}
+    with pytest.raises(UserError, match="has the split"):
+        opened(tmp_path / "set")
+    assert not any("outside" in path.name for path in {*tmp_path.parent.rglob("*")} - before)
+
+
 def test_parquet_that_lacks_something_is_refused(tmp_path: Path, opened: Opener) -> None:
     write_parquet(tmp_path / "a" / "x.parquet", [{"image": encoded(PIXELS[0])}])
     with pytest.raises(UserError, match=r"has the columns image; it needs image .* and label"):

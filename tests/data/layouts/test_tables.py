@@ -132,6 +132,7 @@ def test_a_table_without_splits_and_with_paths_from_elsewhere(tmp_path: Path) ->
             "no group",
         ),
         (HEADER, [(*ROWS[0][:4], "gone.png")], "1 masks that do not exist: gone.png"),
+        (("path", "label"), [("images/0.png/z.png", "a"), ("b.png", "b")], "none of the 2 images"),
     ],
 )
 def test_a_table_that_leaves_something_open_is_refused(
@@ -140,6 +141,28 @@ def test_a_table_that_leaves_something_open_is_refused(
     with pytest.raises(UserError, match=complaint) as error:
         scan_table(write_csv(folder / "t.csv", header, rows))
     assert "\n" not in str(error.value)
+
+
+def test_a_path_through_a_file_is_a_missing_image(folder: Path, opened: Opener) -> None:
+    rows = [*(row[:2] for row in ROWS), ("images/0.png/z.png", "a")]
+    with pytest.raises(UserError, match="1 of 5 images"):
+        opened(write_csv(folder / "t.csv", ("path", "label"), rows))
+
+
+@pytest.mark.parametrize(
+    ("cell", "value", "complaint"),
+    [
+        ("path", "images/\0.png", r"1 of 1 rows have a path that cannot be: t\.jsonl:1"),
+        ("label", "\ud800", "'.ud800' is not Unicode text"),
+    ],
+)
+def test_cells_of_json_that_cannot_be_are_refused(
+    folder: Path, cell: str, value: str, complaint: str
+) -> None:
+    row = {"path": "images/0.png", "label": "a"} | {cell: value}
+    (folder / "t.jsonl").write_text(json.dumps(row))
+    with pytest.raises(UserError, match=complaint):
+        scan_table(folder / "t.jsonl")
 
 
 @pytest.mark.parametrize("content", ["{", "[1]", '{"path": "x"}\nno\n'])
