@@ -28,7 +28,7 @@ def read_mask(path: Path, original_size: tuple[int, int], side: int) -> Bool[np.
     """Reads a mask and resizes it as its image is resized.
 
     Args:
-      path: a greyscale picture, 0 where there is no lesion; in a JPEG, which is not exact, at most
+      path: a picture, 0 (black) where there is no lesion; in a JPEG, which is not exact, at most
         half of the full range.
       original_size: height and width of its image.
       side: S, of the network's input.
@@ -43,8 +43,11 @@ def read_mask(path: Path, original_size: tuple[int, int], side: int) -> Bool[np.
     from PIL import Image
 
     with opened_image(path, f"cannot read the mask {path}") as picture:
-        above = 127 if picture.format == "JPEG" else 0
-        drawn = np.asarray(picture.convert("L")) > above
+        if picture.mode in ("P", "RGB", "RGBA") and picture.format != "JPEG":
+            levels = np.asarray(picture.convert("RGB")).max(axis=-1)  # luminance of (0, 0, 1) is 0
+        else:
+            levels = np.asarray(picture.convert("L"))
+        drawn = levels > (127 if picture.format == "JPEG" else 0)
     if drawn.shape != original_size:
         raise UserError(
             f"the mask {path} has {drawn.shape[1]} × {drawn.shape[0]} pixels, its image "

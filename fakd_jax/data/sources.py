@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,8 @@ from fakd_jax.runtime.hashing import sha256_of_file, sha256_of_json
 from fakd_jax.runtime.json_text import parse_json, require_shape
 
 PREPARED_FILE = "prepared.json"
-_OPENING_FORMAT = "o2"
+_OPENING_FORMAT = "o3"  # changes with what is decoded, and which files are left out
+_READERS = ("nibabel", "pillow_heif", "pydicom")
 """Part of every opening's key: raise it when another look at the files may find something else."""
 
 OWN_MASKS = "own"
@@ -139,7 +141,9 @@ def open_dataset(
 
 def _opening(scan: Scan, cache: Path, unreadable: str, rules: PixelRules) -> Path:
     """The note of what was prepared from the files of a scan."""
-    key = _key(_OPENING_FORMAT, RECORDS_FORMAT, scan.stamp, unreadable, rules.to_dict())
+    # Which files are left out depends on the libraries that read them.
+    readers = [name for name in _READERS if find_spec(name)] if unreadable == "skip" else []
+    key = _key(_OPENING_FORMAT, RECORDS_FORMAT, scan.stamp, unreadable, rules.to_dict(), *readers)
     return cache / "openings" / f"{key}.json"
 
 
@@ -147,13 +151,15 @@ def _find_opening(scan: Scan, cache: Path, unreadable: str, rules: PixelRules) -
     """What was prepared before; None if nothing was.
 
     Pictures of 8 bits are the same by any rules, and others are the same by the rules that the data
-    were left to choose.
+    were left to choose; but other rules may have left other files out.
     """
     for known in (DEFAULT_RULES, rules):
         found = _read_json(_opening(scan, cache, unreadable, known))
         if found is None or not (cache / "records" / found["records"]).is_dir():
             continue
-        if known == rules or found["report"].get(PIXELS_KEY) in (None, rules.to_dict()):
+        report = found["report"]
+        same = not report["skipped"] and report.get(PIXELS_KEY) in (None, rules.to_dict())
+        if known == rules or same:
             return found
     return None
 
@@ -180,8 +186,8 @@ def _scan(path: Path, cache: Path, log: Log) -> Scan:
     """Finds the images of a folder or file; those that lie in other files are unpacked first."""
     with _reading(path):
         packed = find_packed(path)
-    if packed is None:
-        return scan_table(path) if path.is_file() else scan_folder(path)
+        if packed is None:
+            return scan_table(path) if path.is_file() else scan_folder(path)
     folder = cache / "unpacked" / _key(packed.stamp)
     if not folder.is_dir():
         log(f"data: unpacking {packed.layout} from {path}")

@@ -281,7 +281,7 @@ def make_split(
     if kind in NEED_GROUPS and groups is None:
         raise ValueError(f"the {kind} split needs groups of duplicates")
     groups = groups if kind in NEED_GROUPS or given_groups is not None else None
-    if files := _files_of_several(dataset):
+    if files := files_of_several(dataset):
         groups = join_groups(groups or {}, files)
     clusters = Clusters(dataset, groups)
     val: tuple[str, ...]
@@ -342,7 +342,7 @@ def make_split(
     )
 
 
-def _files_of_several(dataset: ImageDataset) -> dict[str, str]:
+def files_of_several(dataset: ImageDataset) -> dict[str, str]:
     """The file of every image by id, if any file has several: its images stay together."""
     files = {example.id: file_id(example.id) for example in dataset.examples}
     return files if len(set(files.values())) < len(files) else {}

@@ -8,7 +8,14 @@ from pathlib import Path
 from fakd_jax.audit.record import audit_duplicates
 from fakd_jax.data.dataset import ImageDataset
 from fakd_jax.data.groups import fingerprint_of_groups, join_groups, read_groups
-from fakd_jax.data.splits import NEED_GROUPS, UNSPLIT_TEST_SHARE, Split, kind_for, make_split
+from fakd_jax.data.splits import (
+    NEED_GROUPS,
+    UNSPLIT_TEST_SHARE,
+    Split,
+    files_of_several,
+    kind_for,
+    make_split,
+)
 from fakd_jax.experiment.settings import ExperimentConfig
 from fakd_jax.runs.files import SPLIT_FILE
 from fakd_jax.training.metric_log import LOGGER
@@ -63,6 +70,8 @@ def new_split(
         fold=config.data.fold,
     )
     split.save(workdir / SPLIT_FILE)
+    if files := files_of_several(dataset):
+        groups = join_groups(groups or {}, files)
     _warn_of_shared_groups(split, groups)
     return split
 
@@ -74,8 +83,8 @@ def _warn_of_shared_groups(split: Split, groups: Mapping[str, int] | None) -> No
     trained = {groups[id] for id in (*split.train, *split.val)}
     if shared := sum(groups[id] in trained for id in split.test):
         LOGGER.warning(
-            "data: %d of the %d test images share a group with training images, such as a patient; "
-            "config.data.split=grouped keeps groups together",
+            "data: %d of the %d test images share a group with training images, such as a patient "
+            "or a volume; config.data.split=grouped keeps groups together",
             shared,
             len(split.test),
         )

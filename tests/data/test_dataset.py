@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pickle
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -82,6 +83,20 @@ def test_masks_lie_beside_the_images(dataset, small_tree):
     mask.write_bytes(b"mask")
     assert dataset.masks.of(dataset.examples[0].id) == (mask,)
     assert dataset.masks.of(dataset.examples[1].id) == ()
+
+
+def test_a_mask_that_several_images_would_have_is_nobodys(small_tree, tmp_path):
+    tree = small_tree
+    image = tree / "Testing" / "a" / "000.png"
+    with Image.open(image) as picture:
+        picture.transpose(Image.Transpose.ROTATE_180).save(image.with_suffix(".bmp"))
+    mask = tree / "masks" / "Testing" / "a" / "000.png"
+    mask.parent.mkdir(parents=True)
+    shutil.copy(image, mask)
+    dataset = open_dataset(tree, cache_dir=tmp_path / "cache", log=lambda line: None)
+    for name in ("Testing/a/000.png", "Testing/a/000.bmp"):
+        assert dataset.examples[dataset.index_of(name)].id == name
+        assert dataset.masks.of(name) == ()
 
 
 def test_records_out_of_order_are_noticed(dataset):

@@ -30,6 +30,15 @@ def test_a_pixel_is_lesion_if_half_of_it_is_and_small_lesions_are_kept(tmp_path:
         read_mask(tmp_path / "mask.png", (8, 9), 4)
 
 
+@pytest.mark.parametrize("mode", ["RGB", "P"])
+def test_a_dark_colour_is_lesion_too(tmp_path: Path, mode: str) -> None:
+    drawn = np.zeros((8, 8, 3), np.uint8)
+    drawn[2:4, 2:4] = (0, 0, 1)
+    picture = Image.fromarray(drawn)
+    (picture if mode == "RGB" else picture.quantize(2)).save(tmp_path / "mask.png")
+    assert read_mask(tmp_path / "mask.png", (8, 8), 8).sum() == 4
+
+
 def test_damaged_and_huge_masks_are_user_errors(tmp_path: Path) -> None:
     file = tmp_path / "mask.bmp"
     Image.fromarray(np.zeros((8, 8), np.uint8)).save(file)

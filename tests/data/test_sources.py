@@ -17,6 +17,7 @@ from PIL import Image
 from fakd_jax.data import kaggle, sources
 from fakd_jax.data.pixels.frames import read_picture
 from fakd_jax.data.pixels.raster import decode_rgb
+from fakd_jax.data.pixels.window import PixelRules
 from fakd_jax.data.sources import open_dataset, save_prepared
 from fakd_jax.errors import UserError
 
@@ -190,6 +191,19 @@ def test_unusable_images_can_be_left_out_but_never_silently(small_tree, opened, 
     monkeypatch.undo()
     with pytest.raises(UserError, match="6 of 16"):
         opened(small_tree)
+
+
+def test_what_was_left_out_is_tried_again_by_other_rules_and_with_other_readers(
+    small_tree, opened, monkeypatch
+):
+    spoil(small_tree / "Training/a")
+    opened(small_tree, unreadable="skip")
+    forbid_inspection(monkeypatch)
+    with pytest.raises(AssertionError, match="looked into again"):
+        opened(small_tree, unreadable="skip", rules=PixelRules(slice_axis="coronal"))
+    monkeypatch.setattr(sources, "find_spec", lambda name: None)
+    with pytest.raises(AssertionError, match="looked into again"):
+        opened(small_tree, unreadable="skip")
 
 
 def test_a_class_that_loses_its_last_image_is_named(small_tree, opened):

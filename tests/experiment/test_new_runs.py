@@ -2,7 +2,9 @@
 
 import json
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from fakd_jax.data.dataset import SPLITS
 from fakd_jax.data.groups import fingerprint_of_groups
@@ -76,6 +78,22 @@ def test_data_without_splits_are_dealt_with_their_own_groups(run, tmp_path, capl
     assert any(
         "negative_class=notumor is none" in line and "(no?)" in line for line in caplog.messages
     )
+
+
+def test_a_volume_on_both_sides_of_an_official_split_is_named(run, tmp_path, log_lines):
+    rng = np.random.default_rng(0)
+    rows = ["path,label,split\n"]
+    for name in ("a1.tif", "a2.tif", "b1.tif", "b2.tif"):
+        pages = [Image.fromarray(rng.integers(0, 256, (32, 32), np.uint8)) for _ in range(4)]
+        pages[0].save(tmp_path / name, save_all=True, append_images=pages[1:])
+        for page in range(4):
+            part = "test" if page == 3 and name.startswith(("a1", "b1")) else "train"
+            rows.append(f"{name}#{page},{name[0]},{part}\n")
+    (tmp_path / "table.csv").write_text("".join(rows))
+    options = {"data": tmp_path / "table.csv", "teacher.pretrained": "missing.pth"}
+    with pytest.raises(UserError, match="missing"):
+        run("teacher", tmp_path / "run", **options)
+    assert "2 of the 2 test images share a group" in log_lines()
 
 
 def test_groups_on_both_sides_of_an_official_split_are_named(run, tmp_path, log_lines):
