@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, SupportsIndex
 
 import numpy as np
 from jaxtyping import Array, Float32, Shaped, UInt8
@@ -130,8 +131,8 @@ def explain_image(
     image: Shaped[np.ndarray | Array, "H W 3"] | str | Path,
     *,
     method: str = "lime",
-    target: str | int | None = None,
-    contrast: str | int | None = None,
+    target: str | SupportsIndex | None = None,
+    contrast: str | SupportsIndex | None = None,
     class_names: Sequence[str] | None = None,
     seed: int = 0,
     scene_builder: SceneBuilder | None = None,
@@ -261,9 +262,11 @@ def _prepared(
     plain = Network.from_function(
         predictor, class_names=class_names or (), image_size=max(pixels.shape)
     ).in_batches()
+    classes = plain.predict_proba(pixels[None]).shape[1]
     if class_names is None:
-        classes = plain.predict_proba(pixels[None]).shape[1]
         plain = replace(plain, class_names=[str(index) for index in range(classes)])
+    elif len(class_names) != classes:
+        raise UserError(f"{len(class_names)} class_names are given for {classes} outputs")
     return plain, pixels
 
 
@@ -274,15 +277,25 @@ def _network(predictor: Predictor) -> Network:
 
 
 def _rule(
-    target: str | int | None, contrast: str | int | None, class_names: Sequence[str]
+    target: str | SupportsIndex | None,
+    contrast: str | SupportsIndex | None,
+    class_names: Sequence[str],
 ) -> TargetRule:
     """The rule that `target` and `contrast` stand for."""
     rule = TargetRule.parse(target, class_names) if isinstance(target, str) else TargetRule()
-    if isinstance(target, int):
-        rule = replace(rule, of=target)
+    if target is not None and not isinstance(target, str):
+        rule = replace(rule, of=_index(target))
     if contrast is not None:
         if rule.against is not None:
             raise UserError(f"{target!r} is a contrast already; leave out contrast={contrast!r}")
-        rule = replace(rule, against=contrast)
+        rule = replace(rule, against=contrast if isinstance(contrast, str) else _index(contrast))
     rule.require_known(class_names)
     return rule
+
+
+def _index(value: SupportsIndex) -> int:
+    """The number of a class: an integer, NumPy's included."""
+    try:
+        return operator.index(value)
+    except TypeError as error:
+        raise UserError(f"{value!r} is no class; give its name or number") from error

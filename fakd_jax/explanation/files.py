@@ -22,7 +22,13 @@ from fakd_jax.explanation.result import (
     Sampling,
     top_superpixels,
 )
-from fakd_jax.runs.files import ATTRIBUTION_FILE, SEGMENTS_FILE
+from fakd_jax.runs.files import (
+    ATTRIBUTION_FILE,
+    EXPLANATION_SETTINGS_FILE,
+    EXPLANATIONS_FILE,
+    EXPLANATIONS_PAGE,
+    SEGMENTS_FILE,
+)
 from fakd_jax.runtime.hashing import sha256
 
 
@@ -134,11 +140,16 @@ def require_utf8(ids: Sequence[str]) -> None:
             raise UserError(f"the name {id!r} is not UTF-8; rename the file") from error
 
 
+_OWN_NAMES = (EXPLANATIONS_PAGE, EXPLANATIONS_FILE, EXPLANATION_SETTINGS_FILE)
+"""Beside the folders of the images."""
+
+
 def folder_names(ids: Sequence[str]) -> list[str]:
     """A folder name for each id: the id without extension, made safe for every file system.
 
-    Ids that would share a folder (`a/x.png` and `a_x.jpg`, or differing only in case) all get
-    a hash of the id at the end, so that a name never depends on the order.
+    Ids that would share a folder (`a/x.png` and `a_x.jpg`, or differing only in case), or have the
+    name of a file beside the folders, get a hash of the id at the end: a name never depends on the
+    order.
 
     >>> folder_names(["Testing/glioma/Te-gl_0010.jpg"])
     ['Testing_glioma_Te-gl_0010']
@@ -146,7 +157,7 @@ def folder_names(ids: Sequence[str]) -> list[str]:
     slugs = [re.sub(r"[^\w.-]+", "_", os.path.splitext(id)[0]).strip("._") for id in ids]
     # A name may have 255 bytes; the end of a path is more distinctive than its beginning.
     slugs = [slug.encode()[-150:].decode(errors="ignore") or "image" for slug in slugs]
-    taken = Counter(slug.casefold() for slug in slugs)
+    taken = Counter([*_OWN_NAMES, *(slug.casefold() for slug in slugs)])
     return [
         slug if taken[slug.casefold()] == 1 else f"{slug}-{sha256(id)[:8]}"
         for slug, id in zip(slugs, ids, strict=True)

@@ -90,9 +90,17 @@ def test_any_function_of_images_is_explained_at_their_own_size() -> None:
     named = explain_image(bright_halves, squares, target="bright", class_names=names, **options)
     assert named.attribution.shape == squares.shape[:2]
     assert named.attribution[20, 9] > 10 * np.abs(named.attribution[:, 24:]).max()
-    contrast = explain_image(bright_halves, squares, target=1, contrast=0, **options)
+    contrast = explain_image(
+        bright_halves, squares, target=np.argmax([0, 1]), contrast=np.int64(0), **options
+    )
     assert (contrast.target, contrast.contrast, contrast.score) == ("1", "0", "log-odds")
     assert contrast.attribution[20, 9] > named.attribution[20, 9] > 0
+
+
+@pytest.mark.parametrize("names", [("one",), ("one", "two", "three")])
+def test_a_function_of_other_classes_than_named_is_refused(names: tuple[str, ...]) -> None:
+    with pytest.raises(UserError, match=f"{len(names)} class_names are given for 2 outputs"):
+        explain_image(bright_halves, IMAGE, class_names=names, target=names[-1])
 
 
 @pytest.mark.parametrize("method", ["grad-cam", "integrated-gradients"])
@@ -113,6 +121,8 @@ def test_a_network_that_predicts_in_bfloat16_is_explained_in_float32() -> None:
     [
         {"target": "cat"},
         {"target": 2},
+        {"target": 1.0},
+        {"contrast": [0]},
         {"target": "true"},
         {"contrast": "cat"},
         {"target": "0", "contrast": "0"},

@@ -5,10 +5,10 @@ by itself: what it highlights did change the logit, also in an earlier and large
 
 The papers of the first two then clip negative values, which leaves an empty map where all are
 negative. Here the sign is kept, as with every other method: what is negative speaks against the
-class, and `max(attribution, 0)` is the papers' map. On MobileNetV3's last map (40 test MRI of a
-trained student) the papers' Grad-CAM would be empty for the least likely class of 28 images. For
-the predicted class 98 % of the map is positive, background included, so that only its differences
-are informative.
+class; `max(attribution, 0)` is the papers' map, but for the order of clipping and enlarging. On
+MobileNetV3's last map (40 test MRI of a trained student) the papers' Grad-CAM would be empty for
+the least likely class of 28 images. For the predicted class 98 % of the map is positive, background
+included, so that only its differences are informative.
 """
 
 from __future__ import annotations
