@@ -98,7 +98,7 @@ class Recipe:
     checkpoint: str
     runtime: str
     batch_size: int
-    dtype: str
+    dtype: str | None
     allow_untrained: bool
     rules: PixelRules
     sha256: str

@@ -92,8 +92,10 @@ class InputScanner:
         """Adds what an argument of the command names: a path, or a glob.
 
         Raises:
-          UserError: nothing matches a glob; else as :meth:`add_path`.
+          UserError: nothing matches a glob, or the name is empty; else as :meth:`add_path`.
         """
+        if not name:
+            raise UserError("an input has an empty name; give a file, a folder or a glob")
         if not glob.has_magic(name) or os.path.lexists(name):
             self.add_path(name)
             return

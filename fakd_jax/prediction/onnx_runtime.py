@@ -8,12 +8,13 @@ import numpy as np
 from jaxtyping import Float32, UInt8
 
 from fakd_jax.data.pixels.window import DEFAULT_RULES, PixelRules
-from fakd_jax.errors import UserError
+from fakd_jax.errors import DamagedError, UserError
 from fakd_jax.inference.onnx import OnnxNetwork
 from fakd_jax.prediction.runtimes import OpenedNetwork, find_onnx
 from fakd_jax.reference.reference import Reference
 from fakd_jax.runs.decision import METADATA_KEY, Decision
 from fakd_jax.runs.files import REFERENCE_FILE
+from fakd_jax.runtime.sha256sums import SUMS_FILE, damaged_files
 
 
 class OnnxRuntime:
@@ -46,6 +47,7 @@ def open_with_onnx(
 
     Raises:
       UserError: there is no exported network, or a precision is asked for.
+      DamagedError: it is not as the `SHA256SUMS` beside it says.
     """
     file = find_onnx(checkpoint)
     if file is None:
@@ -55,6 +57,11 @@ def open_with_onnx(
         )
     if dtype is not None:
         raise UserError("the precision of an exported network is the file's; leave out --dtype")
+    sums = file.parent / SUMS_FILE  # a bundle's
+    if sums.is_file() and (damaged := damaged_files(file.parent, only=file.name)):
+        raise DamagedError(
+            f"the bundle {file.parent} is damaged: {', '.join(damaged)}; copy it again"
+        )
     network = OnnxNetwork.open(file)
     metadata, preprocessing = network.metadata, network.metadata["preprocessing"]
     stored, digest = metadata.get(METADATA_KEY), metadata["weights_sha256"]

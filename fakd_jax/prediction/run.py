@@ -124,7 +124,8 @@ def predict_files(
         # Each machine pulls a bundle on the Hub itself, and compares it with the one opened here.
         on_hub = names_hub(checkpoint)
         place = str(checkpoint) if on_hub else os.path.abspath(Path(checkpoint).expanduser())
-        computed_in = network.identity["dtype"]
+        # What "auto" is here it must be there; the precision of an exported network is its file's.
+        computed_in = None if network.identity["runtime"] == "onnx" else network.identity["dtype"]
         recipe = Recipe(
             place,
             runtime,

@@ -155,6 +155,11 @@ def test_an_archive_without_images_is_a_file_with_a_problem(scans: Path) -> None
     assert next(iter(FileList(Path("list")).after(0))).problem == "the archive has no image"
 
 
+def test_an_empty_name_is_not_the_working_folder(scans: Path) -> None:
+    with pytest.raises(UserError, match="empty name"):
+        found("")
+
+
 def test_a_named_pipe_is_no_image(scans: Path) -> None:
     os.mkfifo(scans / "pipe")
     assert found("scans")[0] == SORTED

@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from fakd_jax.errors import UserError
+from fakd_jax.errors import DamagedError, UserError
 from fakd_jax.export.run import export_checkpoint
 from fakd_jax.prediction.run import predict_files
 from fakd_jax.prediction.runtimes import choose_runtime, open_network
 from fakd_jax.runs.decision import Decision
+from fakd_jax.runtime.mapping import LocalMapper
 from tests.tiny import CLASS_NAMES, edit_metadata, save_tiny_checkpoint, write_image
 
 quiet = {"log": lambda line: None}
@@ -78,6 +79,24 @@ def test_an_exported_network_is_taken_where_there_is_one(
         open_network(checkpoint, runtime="onnx")
     with pytest.raises(UserError, match="leave out --dtype"):
         open_network(exported, dtype="bfloat16")
+
+
+def test_workers_open_an_exported_network_too(exported: Path, images: Path, tmp_path: Path) -> None:
+    for name, options in (("here", {}), ("there", {"mapper": LocalMapper()})):
+        predict_files(exported, images, tmp_path / f"{name}.csv", batch_size=4, **options, **quiet)
+    assert (tmp_path / "here.csv").read_bytes() == (tmp_path / "there.csv").read_bytes()
+
+
+def test_a_damaged_network_in_a_bundle_is_refused(checkpoint: Path, tmp_path: Path) -> None:
+    bundle = export_checkpoint(
+        checkpoint, tmp_path / "bundle", format="bundle", with_onnx=True, **quiet
+    )
+    open_network(bundle, runtime="onnx")
+    content = bytearray((bundle / "model.onnx").read_bytes())
+    content[len(content) // 2] ^= 1
+    (bundle / "model.onnx").write_bytes(content)
+    with pytest.raises(DamagedError, match=r"model\.onnx changed"):
+        open_network(bundle)
 
 
 def test_it_needs_no_jax(exported: Path, images: Path, tmp_path: Path) -> None:
