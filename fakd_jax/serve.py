@@ -10,6 +10,7 @@ from fakd_jax.cli.checkpoint_flags import CHECKPOINT
 from fakd_jax.cli.runner import CommandParser, integer, run_command, use_compilation_cache
 from fakd_jax.errors import UserError
 
+HTTP_PORT = 80
 LOCAL = ("127.0.0.1", "localhost", "::1")
 TOKEN_VARIABLE = "FAKD_TOKEN"
 
@@ -81,7 +82,10 @@ def choose_access(host: str, port: int, token: str | None) -> tuple[str | None, 
     token = token or os.environ.get(TOKEN_VARIABLE) or None
     if host not in LOCAL:
         return token or secrets.token_urlsafe(24), frozenset()
-    names = {f"{name}:{port}" for name in ("127.0.0.1", "localhost", "[::1]")}
+    own = ("127.0.0.1", "localhost", "[::1]")
+    names = {f"{name}:{port}" for name in own}
+    if port == HTTP_PORT:  # browsers leave it out
+        names |= {*own}
     return token, frozenset(names)
 
 

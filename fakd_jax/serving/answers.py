@@ -53,8 +53,8 @@ class Answer:
         """For a reader: what the answer says, and what it does not."""
         share = f"{100 * self.probabilities[self.prediction]:.1f} %"
         if self.abstained:
-            text = f"Not sure: {self.prediction} is the most probable class, at {share}, but that "
-            text += "is below what the network needs for an answer."
+            text = f"Not sure: {self.prediction} is the most probable class, at {share}, but the "
+            text += "network's own confidence is below what it needs for an answer."
         else:
             text = f"The network's answer is {self.prediction}, at {share}."
         amiss = ["not like the training images"] * bool(self.foreign)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import datetime
 import io
@@ -124,12 +125,13 @@ def _pages(service: Service, limits: Limits, measured: Measured) -> APIRouter:
 
 def _answers(service: Service, limits: Limits) -> APIRouter:
     """What is asked about an image; all work is done in threads, so that the server goes on."""
-    router = APIRouter()
+    router, decoding = APIRouter(), asyncio.Lock()
 
     async def uploaded(file: UploadFile, frame: int | None) -> Upload:
         content, rules = await file.read(), service.predictor.preprocessing.pixels
         name, most = file.filename or "", limits.pixels
-        return await run_in_threadpool(decode, content, name, rules, frame, most_pixels=most)
+        async with decoding:  # a file may unpack to a gigabyte
+            return await run_in_threadpool(decode, content, name, rules, frame, most_pixels=most)
 
     @router.post("/predict")
     async def predict(file: ImageFile, frame: Frame = None) -> dict[str, Any]:

@@ -81,7 +81,9 @@ def test_temperature_and_threshold_are_applied(service: Service, image: Path) ->
     answer = other.answer(pixels)
     assert list(answer.probabilities.values()) == pytest.approx((exact / exact.sum()).tolist())
     assert answer.abstained
+    # The share is after the temperature, the threshold before it: neither is below the other.
     assert answer.sentence.startswith("Not sure")
+    assert "own confidence" in answer.sentence
     other.decision = Decision(4.0, 0.01)
     assert other.answer(pixels).abstained is False
 

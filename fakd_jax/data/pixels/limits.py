@@ -20,7 +20,7 @@ MAX_FILE_BYTES = 256 * 2**20
 """Larger files are not read."""
 
 MAX_VOXELS = 2**27
-"""Larger volumes are refused before they are unpacked: 512 × 512 × 512."""
+"""Larger volumes, or pages in a file, are refused before they are unpacked: 512 × 512 × 512."""
 
 
 def require_size(size: tuple[int, int], name: str) -> None:

@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Shaped, UInt8, UInt16
 
 from fakd_jax.data.pixels.frame import Frame
-from fakd_jax.data.pixels.limits import MAX_PIXELS, require_frames, require_size
+from fakd_jax.data.pixels.limits import MAX_PIXELS, MAX_VOXELS, require_frames, require_size
 from fakd_jax.errors import UserError
 from fakd_jax.runtime.extras import import_extra
 
@@ -181,6 +181,8 @@ def _pages(image: ImageFile, name: str) -> list[int]:
             f"{name}: an animation of {number} frames; save those that are images as files"
         )
     require_frames(number, name)
+    if number * image.width * image.height > MAX_VOXELS:
+        raise UserError(f"{name}: {number} pages hold more than {MAX_VOXELS:,} pixels; split it")
     pages = []
     for page in range(number):
         image.seek(page)
