@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import json
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import jax
@@ -37,11 +38,24 @@ def write(request: Request, path: Path) -> None:
     side = predictor.preprocessing.image_size
     (batch,) = export.symbolic_shape("batch", constraints=["batch >= 1"])
     images = jax.ShapeDtypeStruct((batch, side, side, 3), np.uint8)
-    program = export.export(jax.jit(program_of(predictor)), platforms=PLATFORMS)(images)
+    with _without_source_paths():
+        program = export.export(jax.jit(program_of(predictor)), platforms=PLATFORMS)(images)
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as zipped:
         zipped.writestr(PROGRAM, bytes(program.serialize()))
         text = json.dumps(describe_network(predictor), indent=2, ensure_ascii=False)
         zipped.writestr(METADATA, text + "\n")
+
+
+@contextmanager
+def _without_source_paths() -> Iterator[None]:
+    """Has programs name the lines that they come from without the folders of this machine."""
+    option = "jax_hlo_source_file_canonicalization_regex"
+    before = getattr(jax.config, option)
+    jax.config.update(option, ".*/")
+    try:
+        yield
+    finally:
+        jax.config.update(option, before)
 
 
 def verify(request: Request, path: Path) -> str:
