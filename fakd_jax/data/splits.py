@@ -228,7 +228,8 @@ def make_split(
 
     - `official`: test is the source's test folder; validation is its validation folder or, without
       one, drawn from each class of the training folder, in whole groups of the user's if there are
-      any. Images of one file, such as the slices of a volume, stay together in every kind.
+      any. Images of one file, such as the slices of a volume, stay together wherever images are
+      drawn; the official test images are the source's.
     - `deduplicated`: as official, but groups of duplicates stay together when validation is drawn,
       images of a validation folder with a duplicate in training are left out, and test images
       with a duplicate in training or validation are set apart.
