@@ -16,11 +16,15 @@ from fakd_jax.evaluation.predictions_file import NamedPrediction, read_contents,
 from fakd_jax.metrics.comparison import compare_predictions
 from fakd_jax.models.checkpoint import resolve_checkpoint
 from fakd_jax.runs.files import IMAGES_FILE, METRICS_FILE, PREDICTIONS_FILE
-from fakd_jax.runs.workdir import checkpoint_name, default_output, find_workdir
+from fakd_jax.runs.workdir import checkpoint_name, evaluation_folders, find_workdir
 from fakd_jax.runtime.hub import names_hub
 from fakd_jax.runtime.json_text import parse_json
 
 IDENTITY = ("arch", "config", "checkpoint", "weights_sha256")
+
+
+Images = tuple[str, str]
+"""Fingerprint of the data, and the split."""
 
 
 @dataclass(frozen=True)
@@ -42,13 +46,13 @@ class Baseline:
     contents: dict[str, str] | None = None
 
 
-def open_baseline(path: Path | str, images: str = "") -> Baseline:
+def open_baseline(path: Path | str, images: Images | None = None) -> Baseline:
     """Reads the evaluation of another model.
 
     Args:
       path: a `predictions.csv`, its folder, or a workdir or checkpoint whose evaluation lies in the
         default place.
-      images: the name of those evaluated now, see :attr:`fakd_jax.evaluation.setup.Setup`.
+      images: those evaluated now: of several evaluations in a workdir, that of the same is taken.
 
     Raises:
       UserError: no such evaluation, or files that are not an evaluation's.
@@ -122,8 +126,8 @@ def compare_with_baseline(
     return {"with": baseline.identity, **compare_predictions(right, baseline_right, units)}
 
 
-def _find_predictions(path: Path, images: str) -> Path:
-    """The `predictions.csv` of a file, folder, workdir or checkpoint."""
+def _find_predictions(path: Path, images: Images | None) -> Path:
+    """The `predictions.csv` of a file, folder, workdir or checkpoint; of these images if it can."""
     if path.is_file():
         return path
     if (path / PREDICTIONS_FILE).is_file():
@@ -132,10 +136,9 @@ def _find_predictions(path: Path, images: str) -> Path:
     workdir = find_workdir(checkpoint)
     if workdir is None:
         raise _not_evaluated(path)
-    folder = default_output(checkpoint, workdir, images)
-    if not (folder / PREDICTIONS_FILE).is_file():  # the images here may be that run's own
-        folder = default_output(checkpoint, workdir)
-    file = folder / PREDICTIONS_FILE
+    own, *others = (folder / PREDICTIONS_FILE for folder in evaluation_folders(checkpoint, workdir))
+    found = (file for file in (own, *others) if file.is_file() and _images_of(file) == images)
+    file = next(found, own)
     if not file.is_file():
         raise UserError(
             f"{path} has not been evaluated: there is no {file}; run "
@@ -148,6 +151,16 @@ def _find_predictions(path: Path, images: str) -> Path:
             f"give the {PREDICTIONS_FILE} there"
         )
     return file
+
+
+def _images_of(predictions: Path) -> Images | None:
+    """What predictions are of, by the `metrics.json` beside them; None if it is damaged."""
+    try:
+        metrics = parse_json(predictions.with_name(METRICS_FILE).read_text(encoding="utf-8"))
+        provenance = metrics["provenance"]
+        return str(provenance["data"]["fingerprint"]), str(provenance["split"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def _not_evaluated(checkpoint: Path | str) -> UserError:

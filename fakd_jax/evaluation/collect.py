@@ -106,9 +106,8 @@ def collect(
         labels = [dataset.examples[dataset.index_of(id)].label for id in ids]
         names = [dataset.class_names[label] for label in labels]
         contents = dataset.contents(ids)
-        baseline = of_same_images(
-            open_baseline(compare, setup.images_name), contents, names, dataset.fingerprint
-        )
+        other = open_baseline(compare, (dataset.fingerprint, setup.split))
+        baseline = of_same_images(other, contents, names, dataset.fingerprint)
     validated_on, validation_ids, calibration_notes = _validation_ids(setup, calibration)
     log(f"evaluation: {predictor.arch} on {len(ids):,} images ({setup.split} of {dataset.name})")
     predictions = predict(predictor, dataset, ids, "evaluating")

@@ -8,7 +8,7 @@ from typing import Any
 
 from fakd_jax.reference.reference import Reference
 from fakd_jax.runs.files import REFERENCE_FILE
-from fakd_jax.runs.workdir import default_output, find_workdir
+from fakd_jax.runs.workdir import evaluation_folders, find_workdir
 
 
 def find_reference(
@@ -30,7 +30,7 @@ def find_reference(
       DamagedError: it is damaged.
     """
     workdir = find_workdir(checkpoint)
-    folders = [checkpoint, *([default_output(checkpoint, workdir)] if workdir else [])]
+    folders = [checkpoint, *(evaluation_folders(checkpoint, workdir) if workdir else [])]
     for folder in folders:
         if (folder / REFERENCE_FILE).is_file():
             reference = Reference.load(folder)

@@ -9,7 +9,7 @@ from typing import Any
 
 from fakd_jax.errors import UserError
 from fakd_jax.runs.files import METRICS_FILE
-from fakd_jax.runs.workdir import default_output, find_workdir
+from fakd_jax.runs.workdir import evaluation_folders, find_workdir
 from fakd_jax.runtime.json_text import parse_json
 
 METADATA_KEY = "decision"
@@ -55,7 +55,7 @@ def find_decision(
 ) -> Decision | None:
     """What is known about the use of a checkpoint.
 
-    Its metadata may have it; else the evaluation in its workdir, if it was of the same weights.
+    Its metadata may have it; else an evaluation in its workdir, if it was of the same weights.
 
     Args:
       checkpoint: the checkpoint's own folder.
@@ -70,10 +70,17 @@ def find_decision(
     """
     if (stored := metadata.get(METADATA_KEY)) is not None:
         return Decision.from_dict(stored)
-    workdir = find_workdir(checkpoint)
-    file = default_output(checkpoint, workdir) / METRICS_FILE if workdir else None
-    if file is None or not file.is_file():
+    if (workdir := find_workdir(checkpoint)) is None:
         return None
+    files = (folder / METRICS_FILE for folder in evaluation_folders(checkpoint, workdir))
+    found = [_decision_in(file, weights_sha256) for file in files if file.is_file()]
+    known = [decision for decision in found if decision is not None]
+    # Whatever images were evaluated, validation images chose, where there were any to choose by.
+    return next((one for one in known if one != Decision()), known[0] if known else None)
+
+
+def _decision_in(file: Path, weights_sha256: str) -> Decision | None:
+    """What an evaluation has chosen; None if it is of other weights."""
     try:
         metrics = parse_json(file.read_text(encoding="utf-8"))
         if metrics["provenance"]["weights_sha256"] != weights_sha256:

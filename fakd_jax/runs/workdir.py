@@ -33,6 +33,14 @@ def default_output(checkpoint: Path, workdir: Path | None, images: str = "") -> 
     return evaluation_folder(workdir, checkpoint.relative_to(workdir).parts[0], images)
 
 
+def evaluation_folders(checkpoint: Path, workdir: Path) -> list[Path]:
+    """Where evaluations of a checkpoint's phase lie: that of the run's own test images first."""
+    phase = checkpoint.relative_to(workdir).parts[0]
+    others = sorted(path.name for path in workdir.glob("evaluation-*") if path.is_dir())
+    names = ("", *(name.removeprefix("evaluation-") for name in others))
+    return [evaluation_folder(workdir, phase, name) for name in names]
+
+
 def checkpoint_name(checkpoint: Path, workdir: Path | None) -> str:
     """What reports call a checkpoint: its path in the workdir, which may be moved."""
     return str(checkpoint.relative_to(workdir) if workdir else checkpoint)

@@ -11,7 +11,7 @@ from fakd_jax.evaluation.setup import Setup, open_predictor, open_setup, require
 from fakd_jax.inference.predictor import Predictor
 from fakd_jax.runs.files import LOCK_FILE, STRESS_FOLDER, STRESS_PREDICTIONS_FOLDER
 from fakd_jax.runs.workdir import find_workdir
-from fakd_jax.runtime.atomic_files import locked
+from fakd_jax.runtime.atomic_files import locked, require_writable
 from fakd_jax.shifts.families import FAMILIES, Family
 from fakd_jax.stress.conditions import (
     SEVERITIES,
@@ -99,6 +99,8 @@ def stress_checkpoint(
         )
 
     predictors = [opened(path) for path in (checkpoint, compare_with) if path is not None]
+    own_workdir = find_workdir(predictors[0].checkpoint)
+    require_writable(Path(output) if output else own_workdir or Path())  # before any time is spent
     setups: list[Setup] = []
     for predictor in predictors:
         data = setups[0].dataset.source if setups else source

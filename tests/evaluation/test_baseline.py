@@ -63,6 +63,16 @@ def test_every_way_to_name_an_evaluation(workdir: Path) -> None:
     assert baseline.identity == {**IDENTITY, "checkpoint": "teacher/best/3"}
 
 
+def test_of_several_evaluations_that_of_the_same_images_is_taken(workdir: Path) -> None:
+    for name, (fingerprint, split) in {"val": ("f1", "val"), "scans-f2": ("f2", "test")}.items():
+        folder = workdir / f"evaluation-{name}"
+        data = {"fingerprint": fingerprint}
+        write_evaluation(folder, "student/best/7", data=data, split=split)
+        assert open_baseline(workdir, (fingerprint, split)).file.parent == folder
+    assert open_baseline(workdir, ("f3", "test")).file.parent == workdir / "evaluation"
+    assert open_baseline(workdir).file.parent == workdir / "evaluation"
+
+
 @pytest.mark.parametrize(
     ("path", "message"),
     [

@@ -28,6 +28,19 @@ def test_the_evaluation_of_the_same_weights_has_it(checkpoint: Path) -> None:
     assert find_decision(checkpoint.parents[1] / "last" / "7", {}, SHA) == Decision(1.37, 0.7654)
 
 
+def test_an_evaluation_of_other_images_has_it_too(checkpoint: Path, tmp_path: Path) -> None:
+    own = tmp_path / "evaluation"
+    other = own.rename(tmp_path / "evaluation-scans-0123abcd")
+    assert find_decision(checkpoint, {}, SHA) == Decision(1.37, 0.7654)
+    own.mkdir()
+    metrics = example_metrics()
+    metrics["calibration"]["temperature"] = metrics["selective"]["reject"] = None
+    (own / "metrics.json").write_text(json.dumps(metrics))
+    assert find_decision(checkpoint, {}, SHA) == Decision(1.37, 0.7654)
+    (other / "metrics.json").unlink()
+    assert find_decision(checkpoint, {}, SHA) == Decision()
+
+
 def test_the_metadata_come_first(checkpoint: Path, tmp_path: Path) -> None:
     stored = Decision(2.0, None)
     assert find_decision(checkpoint, {"decision": stored.to_dict()}, SHA) == stored
