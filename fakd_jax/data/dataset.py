@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,7 +12,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from fakd_jax.data.layouts.names import MASKS_FOLDER, UNSPLIT
-from fakd_jax.data.mask_files import MaskFiles, mask_name
+from fakd_jax.data.mask_files import MaskFiles, without_own
 from fakd_jax.data.pixels.frames import file_id
 from fakd_jax.data.pixels.raster import decode_rgb
 from fakd_jax.data.pixels.window import DEFAULT_RULES, PixelRules
@@ -269,10 +268,7 @@ class ImageDataset:
         A file in `masks/` that several images would have by their names is nobody's.
         """
         found = self.report.get("masks", {})
-        images = Counter(mask_name(example.id) for example in self.examples)
-        named: dict[str, tuple[Path, ...]] = {
-            example.id: () for example in self.examples if images[mask_name(example.id)] > 1
-        }
+        named = without_own(example.id for example in self.examples)
         named |= {id: tuple(self.folder / name for name in names) for id, names in found.items()}
         return MaskFiles(self.folder / MASKS_FOLDER, named)
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -32,6 +33,13 @@ class MaskFiles:
             return self.named[id]
         path = self.folder / mask_name(id)
         return (path,) if path.is_file() else ()
+
+
+def without_own(ids: Iterable[str]) -> dict[str, tuple[Path, ...]]:
+    """No mask for images that would have one file by their names: it is nobody's."""
+    names = {id: mask_name(id) for id in ids}
+    count = Counter(names.values())
+    return {id: () for id, name in names.items() if count[name] > 1}
 
 
 def mask_name(id: str) -> str:

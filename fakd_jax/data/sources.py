@@ -18,7 +18,7 @@ from fakd_jax.data.layouts.figshare import SUFFIX as MAT_SUFFIX
 from fakd_jax.data.layouts.names import MASKS_FOLDER
 from fakd_jax.data.layouts.packed import find_packed
 from fakd_jax.data.layouts.tables import is_table, scan_table
-from fakd_jax.data.mask_files import MaskFiles, mask_name
+from fakd_jax.data.mask_files import MaskFiles, mask_name, without_own
 from fakd_jax.data.pixels.window import DEFAULT_RULES, PixelRules
 from fakd_jax.data.preparation import (
     RECORDS_FORMAT,
@@ -36,9 +36,11 @@ from fakd_jax.runtime.hashing import sha256_of_file, sha256_of_json
 from fakd_jax.runtime.json_text import parse_json, require_shape
 
 PREPARED_FILE = "prepared.json"
-_OPENING_FORMAT = "o3"  # changes with what is decoded, and which files are left out
-_READERS = ("nibabel", "pillow_heif", "pydicom")
+_OPENING_FORMAT = "o3"
 """Part of every opening's key: raise it when another look at the files may find something else."""
+
+_READERS = ("nibabel", "pillow_heif", "pydicom")
+"""Libraries without which files are left out."""
 
 OWN_MASKS = "own"
 """Stands for the lesion masks that come with the data, in its folder `masks/`."""
@@ -259,7 +261,7 @@ def open_masks(
     if masks == OWN_MASKS:
         return dataset.masks
     if located := _locate_path(masks, data_cache_folder(cache_dir), log):
-        return MaskFiles(located.path)
+        return MaskFiles(located.path, without_own(example.id for example in dataset.examples))
     raise UserError(
         f"no masks at {masks}: give a folder or an archive, or {OWN_MASKS!r} for those of the data"
     )

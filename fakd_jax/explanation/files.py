@@ -22,13 +22,7 @@ from fakd_jax.explanation.result import (
     Sampling,
     top_superpixels,
 )
-from fakd_jax.runs.files import (
-    ATTRIBUTION_FILE,
-    EXPLANATION_SETTINGS_FILE,
-    EXPLANATIONS_FILE,
-    EXPLANATIONS_PAGE,
-    SEGMENTS_FILE,
-)
+from fakd_jax.runs.files import ATTRIBUTION_FILE, SEGMENTS_FILE
 from fakd_jax.runtime.hashing import sha256
 
 
@@ -140,8 +134,8 @@ def require_utf8(ids: Sequence[str]) -> None:
             raise UserError(f"the name {id!r} is not UTF-8; rename the file") from error
 
 
-_OWN_NAMES = (EXPLANATIONS_PAGE, EXPLANATIONS_FILE, EXPLANATION_SETTINGS_FILE)
-"""Beside the folders of the images."""
+_OWN_NAMES = re.compile(r"index(-\d+)?\.html|explanations\.jsonl|settings\.json", re.IGNORECASE)
+"""The files beside the folders of the images."""
 
 
 def folder_names(ids: Sequence[str]) -> list[str]:
@@ -157,8 +151,10 @@ def folder_names(ids: Sequence[str]) -> list[str]:
     slugs = [re.sub(r"[^\w.-]+", "_", os.path.splitext(id)[0]).strip("._") for id in ids]
     # A name may have 255 bytes; the end of a path is more distinctive than its beginning.
     slugs = [slug.encode()[-150:].decode(errors="ignore") or "image" for slug in slugs]
-    taken = Counter([*_OWN_NAMES, *(slug.casefold() for slug in slugs)])
+    taken = Counter(slug.casefold() for slug in slugs)
     return [
-        slug if taken[slug.casefold()] == 1 else f"{slug}-{sha256(id)[:8]}"
+        slug
+        if taken[slug.casefold()] == 1 and not _OWN_NAMES.fullmatch(slug)
+        else f"{slug}-{sha256(id)[:8]}"
         for slug, id in zip(slugs, ids, strict=True)
     ]

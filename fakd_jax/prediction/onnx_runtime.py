@@ -13,7 +13,7 @@ from fakd_jax.inference.onnx import OnnxNetwork
 from fakd_jax.prediction.runtimes import OpenedNetwork, find_onnx
 from fakd_jax.reference.reference import Reference
 from fakd_jax.runs.decision import METADATA_KEY, Decision
-from fakd_jax.runs.files import REFERENCE_FILE
+from fakd_jax.runs.files import ONNX_FILE, REFERENCE_FILE
 from fakd_jax.runtime.sha256sums import SUMS_FILE, damaged_files
 
 
@@ -57,8 +57,9 @@ def open_with_onnx(
         )
     if dtype is not None:
         raise UserError("the precision of an exported network is the file's; leave out --dtype")
-    sums = file.parent / SUMS_FILE  # a bundle's
-    if sums.is_file() and (damaged := damaged_files(file.parent, only=file.name)):
+    sums = file.parent / SUMS_FILE
+    is_bundles = file.name == ONNX_FILE and sums.is_file() and ONNX_FILE in sums.read_text()
+    if is_bundles and (damaged := damaged_files(file.parent, only=file.name)):
         raise DamagedError(
             f"the bundle {file.parent} is damaged: {', '.join(damaged)}; copy it again"
         )

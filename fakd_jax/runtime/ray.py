@@ -72,7 +72,7 @@ def _require_service(address: str) -> None:
     if not port.isdecimal() or "/" in host:
         return
     with socket.create_connection((host, int(port)), timeout=CONNECT_SECONDS) as connection:
-        if os.environ.get("RAY_USE_TLS", "0") == "1":
+        if os.environ.get("RAY_USE_TLS", "0").lower() in ("1", "true"):  # as Ray reads it
             return  # an encrypted service does not answer in the clear
         connection.sendall(HTTP2_PREFACE)
         answer = connection.makefile("rb").read(FRAME_HEADER_BYTES)

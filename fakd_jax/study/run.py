@@ -95,12 +95,21 @@ def _require_same_study(config: ConfigDict, workdir: Path, may_differ: Set[str])
       UserError: it is of another study, or one of its methods has other settings now.
     """
     shared = _shared(config)
-    stored = (read_config(workdir) or {}).get("changes")
+    kept = read_config(workdir) or {}
+    stored = kept.get("changes")
     if isinstance(stored, Mapping):  # else it is no study's
         for key in ("changes", "teachers"):
             methods = shared.pop(key, {})
             if known := {name: methods[name] for name in methods if name in stored}:
                 shared[key] = known
+        # With one teacher there, a method needed not say which it learns from; with two it must.
+        trained = [name for name, changes in stored.items() if changes.get("train") == "teacher"]
+        named = kept.get("teachers", {})
+        for name, teacher in list(shared.get("teachers", {}).items()):
+            if name not in named and [teacher] == trained:
+                del shared["teachers"][name]
+        if not shared.get("teachers", True):
+            del shared["teachers"]
     require_same_config(shared, workdir, may_differ)
 
 

@@ -19,7 +19,12 @@ def test_folder_names_are_safe_unique_and_independent_of_order() -> None:
     assert all("/" not in name and not name.startswith(".") for name in names)
     assert all(len(name.encode()) < 200 for name in names)
     assert folder_names(["Testing/glioma/Te-gl_0010.jpg"]) == ["Testing_glioma_Te-gl_0010"]
-    for name in ("index.html", "Settings.JSON", "explanations.jsonl"):  # files beside the folders
+    for name in (
+        "index.html",
+        "index-2.html",
+        "Settings.JSON",
+        "explanations.jsonl",
+    ):  # files beside the folders
         assert folder_names([f"{name}.png"])[0].startswith(f"{name}-")
 
 

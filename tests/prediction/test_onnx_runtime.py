@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -92,6 +93,9 @@ def test_a_damaged_network_in_a_bundle_is_refused(checkpoint: Path, tmp_path: Pa
         checkpoint, tmp_path / "bundle", format="bundle", with_onnx=True, **quiet
     )
     open_network(bundle, runtime="onnx")
+    alone = shutil.copytree(bundle, tmp_path / "alone")
+    (alone / "model.onnx").rename(alone / "student.onnx")  # beside sums that do not list it
+    open_network(alone / "student.onnx")
     content = bytearray((bundle / "model.onnx").read_bytes())
     content[len(content) // 2] ^= 1
     (bundle / "model.onnx").write_bytes(content)

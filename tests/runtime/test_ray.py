@@ -90,10 +90,11 @@ def test_a_service_that_speaks_http2_is_joined(listener: socket.socket, joined: 
     assert joined == [address_of(listener)]
 
 
+@pytest.mark.parametrize("value", ["1", "True"])
 def test_an_encrypted_service_is_joined_unasked(
-    listener: socket.socket, joined: list[str], monkeypatch: pytest.MonkeyPatch
+    listener: socket.socket, joined: list[str], monkeypatch: pytest.MonkeyPatch, value: str
 ) -> None:
-    monkeypatch.setenv("RAY_USE_TLS", "1")
+    monkeypatch.setenv("RAY_USE_TLS", value)
     answer_once(listener, b"")
     runtime.connect(address_of(listener), "test", 0)
     assert joined == [address_of(listener)]

@@ -101,6 +101,20 @@ def test_a_method_may_be_added_but_not_changed(whole, data, cache, tmp_path):
         run_study(config, workdir, NeverAskedEngine())
 
 
+def test_a_second_teacher_may_be_added(whole, data, cache, tmp_path):
+    workdir = shutil.copytree(whole[0], tmp_path / "study")
+    config = tiny_study(data, cache, **SMALL_STUDY)
+    learning = [name for name in config.changes if name in ("kd", "feature", "fakd")]
+    with config.unlocked():
+        config.changes.big = config.changes.teacher.to_dict() | {"teacher": {"num_epochs": 2}}
+        config.study.teachers = dict.fromkeys(learning, "teacher")
+    assert run_study(config, workdir, NeverAskedEngine()) == whole[1]
+    config.study.teachers.fakd = "big"
+    config.study.methods = (*SMALL_STUDY["methods"], "big")
+    with pytest.raises(UserError, match=r"teachers\.fakd was 'teacher', is 'big'"):
+        run_study(config, workdir, NeverAskedEngine())
+
+
 @pytest.mark.parametrize("change", [{"study.seeds": ()}, {"base.student.num_epochs": 0}])
 def test_a_mistake_in_the_config_is_refused_before_an_engine_starts(data, cache, tmp_path, change):
     config = tiny_study(data, cache)

@@ -181,13 +181,14 @@ def _pages(image: ImageFile, name: str) -> list[int]:
             f"{name}: an animation of {number} frames; save those that are images as files"
         )
     require_frames(number, name)
-    if number * image.width * image.height > MAX_VOXELS:
-        raise UserError(f"{name}: {number} pages hold more than {MAX_VOXELS:,} pixels; split it")
-    pages = []
+    pages, pixels = [], 0
     for page in range(number):
         image.seek(page)
         if not _tags(image).get(_NEW_SUBFILE_TYPE, 0) & _REDUCED_OR_MASK:
             pages.append(page)
+            pixels += image.width * image.height
+    if pixels > MAX_VOXELS:
+        raise UserError(f"{name}: its pages hold more than {MAX_VOXELS:,} pixels; split it")
     return pages or [0]
 
 

@@ -6,8 +6,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 
+from fakd_jax.data.pixels import raster
 from fakd_jax.data.pixels.limits import MAX_PIXELS, MIN_SIDE
 from fakd_jax.data.pixels.raster import RasterFile, decode_rgb
 from fakd_jax.errors import UserError
@@ -111,6 +113,20 @@ def test_exif_orientation_is_applied(
         Image.fromarray(levels).save(file, tiffinfo={0x0112: orientation})
         read = RasterFile(file, "x").read(0).levels
         np.testing.assert_array_equal(read[..., 0] if read.ndim == 3 else read, upright(levels))
+
+
+def test_pages_are_limited_together_without_their_thumbnails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(raster, "MAX_VOXELS", 20 * 20 + 16 * 16)
+    with tifffile.TiffWriter(tmp_path / "pyramid.tif") as file:
+        file.write(np.zeros((20, 20), np.uint8))
+        for side in (16, 12, 10):
+            file.write(np.zeros((side, side), np.uint8), subfiletype=1)
+    assert len(RasterFile(tmp_path / "pyramid.tif", "x")) == 1
+    tifffile.imwrite(tmp_path / "stack.tif", np.zeros((2, 20, 20), np.uint8), photometric=1)
+    with pytest.raises(UserError, match="x: its pages hold more than 656 pixels"):
+        RasterFile(tmp_path / "stack.tif", "x")
 
 
 def test_signed_bytes_are_not_taken_for_unsigned(tmp_path: Path) -> None:
