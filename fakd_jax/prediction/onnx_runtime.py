@@ -58,8 +58,12 @@ def open_with_onnx(
     if dtype is not None:
         raise UserError("the precision of an exported network is the file's; leave out --dtype")
     sums = file.parent / SUMS_FILE
-    is_bundles = file.name == ONNX_FILE and sums.is_file() and ONNX_FILE in sums.read_text()
-    if is_bundles and (damaged := damaged_files(file.parent, only=file.name)):
+    is_listed = sums.is_file() and ONNX_FILE.encode() in sums.read_bytes()
+    if (
+        file.name == ONNX_FILE
+        and is_listed
+        and (damaged := damaged_files(file.parent, only=file.name))
+    ):
         raise DamagedError(
             f"the bundle {file.parent} is damaged: {', '.join(damaged)}; copy it again"
         )

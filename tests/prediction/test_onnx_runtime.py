@@ -96,6 +96,11 @@ def test_a_damaged_network_in_a_bundle_is_refused(checkpoint: Path, tmp_path: Pa
     alone = shutil.copytree(bundle, tmp_path / "alone")
     (alone / "model.onnx").rename(alone / "student.onnx")  # beside sums that do not list it
     open_network(alone / "student.onnx")
+    sums = (bundle / "SHA256SUMS").read_bytes()
+    (bundle / "SHA256SUMS").write_bytes(sums + b"\xff")
+    with pytest.raises(DamagedError, match="SHA256SUMS cannot be read"):
+        open_network(bundle)
+    (bundle / "SHA256SUMS").write_bytes(sums)
     content = bytearray((bundle / "model.onnx").read_bytes())
     content[len(content) // 2] ^= 1
     (bundle / "model.onnx").write_bytes(content)
