@@ -98,18 +98,17 @@ def _require_same_study(config: ConfigDict, workdir: Path, may_differ: Set[str])
     kept = read_config(workdir) or {}
     stored = kept.get("changes")
     if isinstance(stored, Mapping):  # else it is no study's
-        for key in ("changes", "teachers"):
-            methods = shared.pop(key, {})
-            if known := {name: methods[name] for name in methods if name in stored}:
-                shared[key] = known
+        changes = shared["changes"]
+        shared["changes"] = {name: changes[name] for name in changes if name in stored}
         # With one teacher there, a method needed not say which it learns from; with two it must.
-        trained = [name for name, changes in stored.items() if changes.get("train") == "teacher"]
+        trained = [name for name, keys in stored.items() if keys.get("train") == "teacher"]
         named = kept.get("teachers", {})
-        for name, teacher in list(shared.get("teachers", {}).items()):
-            if name not in named and [teacher] == trained:
-                del shared["teachers"][name]
-        if not shared.get("teachers", True):
-            del shared["teachers"]
+        teachers = {
+            name: teacher
+            for name, teacher in shared.pop("teachers", {}).items()
+            if name in named or (name in stored and [teacher] != trained)
+        }
+        shared |= {"teachers": teachers} if teachers else {}
     require_same_config(shared, workdir, may_differ)
 
 
