@@ -15,6 +15,12 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
+from fakd_jax.models.kernels.narrow import (
+    narrow_conv,
+    narrow_conv_gradients,
+    narrow_pointwise_gradients,
+    prefers_narrow,
+)
 from fakd_jax.models.kernels.taps import output_size, pad, window
 from fakd_jax.models.kernels.winograd import winograd_conv
 
@@ -44,12 +50,20 @@ def _pointwise_forward(x: Array, kernel: Array) -> tuple[Array, tuple[Array, Arr
 
 def _pointwise_backward(residuals: tuple[Array, Array], dy: Array) -> tuple[Array, Array]:
     x, kernel = residuals
-    dx = jnp.dot(dy, kernel.T)
-    rows, row_cotangents = x.reshape(-1, x.shape[-1]), dy.reshape(-1, dy.shape[-1])
-    return dx, lax.dot_general(rows, row_cotangents, (((0,), (0,)), ((), ())))
+    if prefers_narrow(x, min(kernel.shape)):
+        return lax.platform_dependent(
+            x, kernel, dy, cpu=narrow_pointwise_gradients, default=_pointwise_gradients
+        )
+    return _pointwise_gradients(x, kernel, dy)
 
 
 pointwise_conv.defvjp(_pointwise_forward, _pointwise_backward)
+
+
+def _pointwise_gradients(x: Array, kernel: Array, dy: Array) -> tuple[Array, Array]:
+    dx = jnp.dot(dy, kernel.T)
+    rows, row_cotangents = x.reshape(-1, x.shape[-1]), dy.reshape(-1, dy.shape[-1])
+    return dx, lax.dot_general(rows, row_cotangents, (((0,), (0,)), ((), ())))
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(2,))
@@ -77,15 +91,27 @@ def _dense_forward(x: Array, kernel: Array, stride: int) -> tuple[Array, tuple[A
 
 def _dense_backward(stride: int, residuals: tuple[Array, Array], dy: Array) -> tuple[Array, Array]:
     x, kernel = residuals
+    if prefers_narrow(x, kernel.shape[2]):
+        return lax.platform_dependent(
+            x,
+            kernel,
+            dy,
+            cpu=partial(narrow_conv_gradients, stride=stride),
+            default=partial(_dense_gradients, stride=stride),
+        )
+    return _dense_gradients(x, kernel, dy, stride=stride)
+
+
+dense_conv.defvjp(_dense_forward, _dense_backward)
+
+
+def _dense_gradients(x: Array, kernel: Array, dy: Array, *, stride: int) -> tuple[Array, Array]:
     if stride == 1:  # a convolution too, with the kernel rotated by 180° and its channels swapped
         dx = _convolve(dy, kernel[::-1, ::-1].swapaxes(2, 3), stride=1)
     else:
         (dx,) = jax.vjp(lambda x: _convolve(x, kernel, stride=stride), x)[1](dy)
     (dkernel,) = jax.vjp(lambda kernel: plain_conv(x, kernel, stride=stride), kernel)[1](dy)
     return dx, dkernel
-
-
-dense_conv.defvjp(_dense_forward, _dense_backward)
 
 
 def _convolve(x: Array, kernel: Array, *, stride: int) -> Array:
@@ -99,6 +125,8 @@ def _fastest_on_cpu(x: Array, kernel: Array, stride: int) -> Callable[..., Array
     """The form that beats XLA's convolution on CPU; None if XLA's is the fastest."""
     size, _, channels, features = kernel.shape
     positions = x.size // channels
+    if prefers_narrow(x, channels):
+        return partial(narrow_conv, stride=stride)
     if x.shape[1] * x.shape[2] <= _SMALL_MAP:
         return partial(_conv_by_patches, stride=stride)
     if size <= 3 and channels * features <= _FEW_CHANNELS:
