@@ -16,12 +16,11 @@ from jax import lax
 from jaxtyping import Array, Float
 
 from fakd_jax.models.kernels.narrow import (
-    narrow_conv,
     narrow_conv_gradients,
     narrow_pointwise_gradients,
     prefers_narrow,
 )
-from fakd_jax.models.kernels.taps import output_size, pad, window
+from fakd_jax.models.kernels.taps import output_size, pad, patches, window
 from fakd_jax.models.kernels.winograd import winograd_conv
 
 # Where the map is smaller than the kernel (ResNet's last stage on 64-pixel images: 2×2), XLA's
@@ -125,9 +124,7 @@ def _fastest_on_cpu(x: Array, kernel: Array, stride: int) -> Callable[..., Array
     """The form that beats XLA's convolution on CPU; None if XLA's is the fastest."""
     size, _, channels, features = kernel.shape
     positions = x.size // channels
-    if prefers_narrow(x, channels):
-        return partial(narrow_conv, stride=stride)
-    if x.shape[1] * x.shape[2] <= _SMALL_MAP:
+    if x.shape[1] * x.shape[2] <= _SMALL_MAP or prefers_narrow(x, channels):
         return partial(_conv_by_patches, stride=stride)
     if size <= 3 and channels * features <= _FEW_CHANNELS:
         return partial(_conv_by_scalars, stride=stride)
@@ -162,9 +159,7 @@ def _conv_by_scalars(x: Array, kernel: Array, *, stride: int) -> Array:
 def _conv_by_patches(x: Array, kernel: Array, *, stride: int) -> Array:
     """Lays the k×k taps of every window side by side and multiplies by the kernel as a matrix."""
     k, _, _, features = kernel.shape
-    padded, size = pad(x, (k - 1) // 2), output_size(x, stride)
-    taps = [window(padded, (i, j), size, stride) for i in range(k) for j in range(k)]
-    return jnp.dot(jnp.concatenate(taps, axis=-1), kernel.reshape(-1, features))
+    return jnp.dot(patches(x, k, stride), kernel.reshape(-1, features))
 
 
 def plain_conv(x: Array, kernel: Array, *, stride: int, groups: int = 1) -> Array:

@@ -1,11 +1,11 @@
-"""Convolutions in bfloat16 on CPU, all of them as matrix products.
+"""The gradients of convolutions in bfloat16 on CPU, all of them as matrix products.
 
-From JAX 0.12 on, XLA hands bfloat16 products to YNNPACK, which on a CPU with instructions for them
-(AMX, AVX-512 BF16) runs them several times faster than float32's. It takes a product of row-major
-matrices only, contracted over the last axis of the left and the first of the right one, and XLA
-would rather turn a transposition into another layout or axis than write it out. Where an operand
-has to be transposed, its layout is therefore constrained. Anything else falls back to a loop at the
-speed of float32 or less, convolutions among them, so a convolution is a product over patches here.
+From JAX 0.12 on, XLA hands bfloat16 products to YNNPACK, which runs them several times faster than
+float32's on a CPU with instructions for them (AMX, AVX-512 BF16). It takes products of row-major
+matrices only, contracted over the last axis of the left and the first of the right one. Anything
+else stays at the speed of float32 or below: convolutions, which are therefore products over patches
+in this format, and products with an operand transposed, since XLA would rather change the layout or
+the axis than write it out. So the layout is constrained where an operand has to be transposed.
 
 Each product accumulates in float32 and is rounded to bfloat16 once; sums over products are taken in
 float32.
@@ -19,7 +19,7 @@ from jax import lax
 from jax.experimental.layout import Layout, with_layout_constraint
 from jaxtyping import Array, BFloat16, Float32
 
-from fakd_jax.models.kernels.taps import output_size, pad, sum_over_windows, window
+from fakd_jax.models.kernels.taps import pad, patches, sum_over_windows
 
 _IS_FAST = jax.__version_info__ >= (0, 12)
 # Below, a patch is too short for a product: ResNet's stem, 3 channels, is faster as it is.
@@ -29,7 +29,7 @@ _TILE = 2048
 
 
 def prefers_narrow(x: Array, channels: int) -> bool:
-    """Whether these forms are the faster ones on CPU, for maps of so many channels."""
+    """Whether products are the faster form on CPU, for maps of so many channels."""
     return _IS_FAST and x.dtype == jnp.bfloat16 and channels >= _FEW_CHANNELS
 
 
@@ -37,15 +37,7 @@ def narrow_pointwise_gradients(
     x: BFloat16[Array, "B H W I"], kernel: BFloat16[Array, "I O"], dy: BFloat16[Array, "B H W O"]
 ) -> tuple[BFloat16[Array, "B H W I"], BFloat16[Array, "I O"]]:
     """The gradients of a 1×1 convolution by its input and its kernel."""
-    return _product(dy, kernel.T), _kernel_gradient(x, dy).astype(kernel.dtype)
-
-
-def narrow_conv(
-    x: BFloat16[Array, "B H W I"], kernel: BFloat16[Array, "k k I O"], *, stride: int
-) -> BFloat16[Array, "B h w O"]:
-    """Convolves as :func:`~fakd_jax.models.kernels.dense.dense_conv` does."""
-    size, features = kernel.shape[0], kernel.shape[-1]
-    return _product(_patches(x, size, stride), kernel.reshape(-1, features))
+    return jnp.dot(dy, _row_major(kernel.T)), _kernel_gradient(x, dy).astype(kernel.dtype)
 
 
 def narrow_conv_gradients(
@@ -55,51 +47,42 @@ def narrow_conv_gradients(
     *,
     stride: int,
 ) -> tuple[BFloat16[Array, "B H W I"], BFloat16[Array, "k k I O"]]:
-    """The gradients of a k×k convolution by its input and its kernel."""
-    size = kernel.shape[0]
+    """The gradients of a k×k convolution, padded by (k-1)//2, by its input and its kernel."""
+    k, _, channels, _ = kernel.shape
     if stride == 1:  # a convolution too, with the kernel rotated by 180° and its channels swapped
-        dx = narrow_conv(dy, kernel[::-1, ::-1].swapaxes(2, 3), stride=1)
+        rotated = kernel[::-1, ::-1].swapaxes(2, 3).reshape(-1, channels)
+        dx = jnp.dot(patches(dy, k, 1), _row_major(rotated))
     else:
         dx = _strided_input_gradient(kernel, dy, x.shape[1:3], stride)
-    dkernel = _kernel_gradient(_patches(x, size, stride), dy)
+    dkernel = _kernel_gradient(patches(x, k, stride), dy)
     return dx, dkernel.reshape(kernel.shape).astype(kernel.dtype)
 
 
-def _strided_input_gradient(kernel: Array, dy: Array, shape: tuple[int, ...], stride: int) -> Array:
+def _strided_input_gradient(kernel: Array, dy: Array, size: tuple[int, ...], stride: int) -> Array:
     """Multiplies by every tap once, and adds up what the windows over each position contribute."""
     k = kernel.shape[0]
-    by_tap = [[pad(_product(dy, kernel[i, j].T), k) for j in range(k)] for i in range(k)]
+    taps = _row_major(kernel.swapaxes(2, 3))
+    by_tap = [[pad(jnp.dot(dy, taps[i, j]), k) for j in range(k)] for i in range(k)]
     dx = sum_over_windows(
-        lambda i, j, cut: cut(by_tap[i][j]).astype(jnp.float32), k=k, size=shape, stride=stride
+        lambda i, j, cut: cut(by_tap[i][j]).astype(jnp.float32), k=k, size=size, stride=stride
     )
     return dx.astype(dy.dtype)
 
 
-def _patches(x: Array, k: int, stride: int) -> Array:
-    """The k×k taps of every window side by side `[B, h, w, k·k·I]`."""
-    padded, size = pad(x, (k - 1) // 2), output_size(x, stride)
-    taps = [window(padded, (i, j), size, stride) for i in range(k) for j in range(k)]
-    return _row_major(jnp.concatenate(taps, axis=-1))
-
-
-def _product(x: Array, kernel: Array) -> Array:
-    return jnp.dot(x, _row_major(kernel))
-
-
 def _kernel_gradient(x: Array, dy: Array) -> Float32[Array, "I O"]:
-    """Σ over b, h, w of the outer products of `x` and `dy`: a product with one side transposed.
+    """Σ over b, h, w of the outer products of `x` and `dy`, as products with one side transposed.
 
-    The side with fewer channels is, tile by tile, each of whole images.
+    That is the side with fewer channels, tile by tile.
     """
     if dy.shape[-1] < x.shape[-1]:
         return _kernel_gradient(dy, x).T
-    left, right = _tiles(x).swapaxes(1, 2), _tiles(dy)
-    by_tile = lax.dot_general(_row_major(left), _row_major(right), (((2,), (1,)), ((0,), (0,))))
+    left, right = _row_major(_tiles(x).swapaxes(1, 2)), _row_major(_tiles(dy))
+    by_tile = lax.dot_general(left, right, (((2,), (1,)), ((0,), (0,))))
     return _row_major(by_tile).astype(jnp.float32).sum(axis=0)
 
 
 def _tiles(x: Array) -> Array:
-    """Lays positions one below the other `[tiles, positions, C]`, as many as fit a tile."""
+    """The positions of whole images, as many as fit a tile: `[tiles, positions, C]`."""
     batch, positions = x.shape[0], x.shape[1] * x.shape[2]
     images = max(
         n for n in range(1, batch + 1) if batch % n == 0 and (n == 1 or n * positions <= _TILE)

@@ -35,6 +35,13 @@ def output_size(x: Shaped[Array, "B H W C"], stride: int) -> tuple[int, int]:
     return (x.shape[1] - 1) // stride + 1, (x.shape[2] - 1) // stride + 1
 
 
+def patches(x: Shaped[Array, "B H W C"], k: int, stride: int) -> Shaped[Array, "B h w kkC"]:
+    """The k×k taps of every window side by side, row by row, padded by (k-1)//2 with zeros."""
+    padded, size = pad(x, (k - 1) // 2), output_size(x, stride)
+    taps = [window(padded, (i, j), size, stride) for i in range(k) for j in range(k)]
+    return jnp.concatenate(taps, axis=-1)
+
+
 def sum_over_windows(
     contribution: Callable[[int, int, Callable[[Array], Array]], Array],
     *,
