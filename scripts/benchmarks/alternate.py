@@ -14,7 +14,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from benchmarks.settings import Settings
+from benchmarks.settings import OURS, Settings
 
 from fakd_jax.errors import UserError
 from fakd_jax.runtime.allocator import allocator_environment
@@ -25,7 +25,7 @@ SCRIPTS = Path(__file__).resolve().parent.parent
 def _environment(side: str) -> dict[str, str]:
     """Allocator settings as a command of ours sets them; the others as users start them."""
     environment = dict(os.environ) | {"TQDM_DISABLE": "1"}  # of lime's progress bar
-    if side in ("ours", "torch_tuned"):
+    if side in (*OURS, "torch_tuned"):
         return allocator_environment(environment) or environment
     return environment
 
@@ -115,7 +115,7 @@ def _worker_set(measure: str, sides: list[str], settings: Settings) -> Iterator[
         for side in sides:
             cold = Worker(measure, side, settings, cache)
             stack.callback(cold.close)
-            if side == "ours":
+            if side in OURS:
                 warm = Worker(measure, side, settings, cache)
                 stack.callback(warm.close)
                 for fact in ("first_call", "compilation"):

@@ -53,12 +53,12 @@ def prepare(measure: str, side: str, settings: Settings) -> Prepared:
       The call to be timed, which waits for its result; what to report after the first call; and
       peak bytes on the accelerator (None on a CPU).
     """
-    del side
     use_compilation_cache()
+    dtype = compute_dtype("bfloat16" if side == "ours_bf16" else "auto")
     if measure.endswith("_step"):
-        call, facts = _step(measure, settings)
+        call, facts = _step(measure, settings, dtype)
     elif "_forward" in measure:
-        call, facts = _forward(measure, settings)
+        call, facts = _forward(measure, settings, dtype)
     elif measure == "lime":
         call, facts = _lime(settings), dict
     else:
@@ -71,22 +71,22 @@ def _device_peak() -> int | None:
     return statistics.get("peak_bytes_in_use")
 
 
-def _network(role: str, settings: Settings) -> nnx.Module:
+def _network(role: str, settings: Settings, dtype: np.dtype) -> nnx.Module:
     return create_model(
         ARCHITECTURES[role],
         num_classes=NUM_CLASSES,
-        dtype=compute_dtype("auto"),
+        dtype=dtype,
         rngs=nnx.Rngs(settings.seed),
     )
 
 
-def _step(measure: str, settings: Settings) -> tuple[Callable, Callable]:
+def _step(measure: str, settings: Settings, dtype: np.dtype) -> tuple[Callable, Callable]:
     """A whole step, with augmentation and normalisation on the device, unlike PyTorch's."""
     distils = measure == "fakd_step"
-    network = _network("teacher" if measure == "teacher_step" else "student", settings)
+    network = _network("teacher" if measure == "teacher_step" else "student", settings, dtype)
     objective = Objective(ALPHA, BETA, TEMPERATURE) if distils else Objective()
-    teacher = Teacher.freeze(_network("teacher", settings)) if distils else None
-    projection = Projection(960, 1024, dtype=compute_dtype("auto"), rngs=nnx.Rngs(1))
+    teacher = Teacher.freeze(_network("teacher", settings, dtype)) if distils else None
+    projection = Projection(960, 1024, dtype=dtype, rngs=nnx.Rngs(1))
     learner = Learner(network, projection) if distils else Learner(network)
     optimizer = adamw(lambda step: jnp.float32(LEARNING_RATE), weight_decay=WEIGHT_DECAY)
     steps = make_steps(
@@ -115,27 +115,28 @@ def _step(measure: str, settings: Settings) -> tuple[Callable, Callable]:
     return call, lambda: facts
 
 
-def _forward(measure: str, settings: Settings) -> tuple[Callable, Callable]:
+def _forward(measure: str, settings: Settings, dtype: np.dtype) -> tuple[Callable, Callable]:
     role, batch = measure.partition("_")[0], batch_of(measure, settings)
-    predictor = _predictor(role, settings, batch)
+    predictor = _predictor(role, settings, batch, dtype)
     images, _ = data.images_and_labels(batch, settings)
     return lambda: predictor.logits_of_batch(images), dict
 
 
-def _predictor(role: str, settings: Settings, batch: int) -> Predictor:
+def _predictor(role: str, settings: Settings, batch: int, dtype: np.dtype) -> Predictor:
     return Predictor(
-        _network(role, settings),
+        _network(role, settings, dtype),
         {"arch": ARCHITECTURES[role], "num_classes": NUM_CLASSES},
         preprocessing=Preprocessing(image_size=settings.image_size),
         checkpoint=Path(),
         batch_size=batch,
-        dtype=compute_dtype("auto").name,
+        dtype=dtype.name,
     )
 
 
 def _lime(settings: Settings) -> Callable:
     explainer = LimeExplainer(num_samples=settings.lime_samples)
-    network = network_of(_predictor("student", settings, settings.batch), None)
+    predictor = _predictor("student", settings, settings.batch, compute_dtype("auto"))
+    network = network_of(predictor, None)
     image = data.head_phantom(settings)
     return lambda: explainer.explain(PAPER.scene(image, settings.seed), network, 0, settings.seed)
 

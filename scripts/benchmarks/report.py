@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from benchmarks.settings import OURS
+
 
 def table(record: dict[str, Any]) -> str:
     """One row per measure and side, with the ratio of ours to it."""
@@ -31,7 +33,7 @@ def _row(measure: str, side: str, metrics: dict[str, Any], ours: dict[str, Any] 
     ratio = f"{ours['median'] / metrics['median']:.2f}" if ours and side != "ours" else ""
     memory = metrics["memory"]
     first = f"{metrics['first_call']:.1f}"
-    if side == "ours":
+    if side in OURS:
         first = f"{metrics['first_call_cold']:.1f}, cached {first}"
     return (
         f"| {measure} | {side} | {1e3 * metrics['median']:.1f} | {1e3 * low:.1f}–{1e3 * high:.1f} "

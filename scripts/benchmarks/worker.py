@@ -12,9 +12,9 @@ import time
 from importlib import import_module
 from pathlib import Path
 
-from benchmarks.settings import Settings
+from benchmarks.settings import OURS, Settings
 
-MODULES = {"ours": "ours", "onnx": "onnx_runtime"}
+MODULES = dict.fromkeys(OURS, "ours") | {"onnx": "onnx_runtime"}
 
 
 def main() -> None:
