@@ -110,9 +110,9 @@ def measure_all(
 def _worker_set(measure: str, sides: list[str], settings: Settings) -> Iterator[dict[str, Worker]]:
     """Prepares the sides one after the other; ours twice, to measure what the cache saves."""
     with ExitStack() as stack:
-        cache = stack.enter_context(tempfile.TemporaryDirectory())
         workers = {}
         for side in sides:
+            cache = stack.enter_context(tempfile.TemporaryDirectory())
             cold = Worker(measure, side, settings, cache)
             stack.callback(cold.close)
             if side in OURS:

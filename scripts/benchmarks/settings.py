@@ -8,10 +8,10 @@ NUM_CLASSES = 4
 TEMPERATURE, ALPHA, BETA = 3.0, 0.5, 1.0
 LEARNING_RATE, WEIGHT_DECAY = 1e-4, 1e-5
 
-# ours: this package in the precision that its commands choose; `ours_bf16` in bfloat16. The others:
-# torchvision's networks in the channels-last layout; `torch` eager (under float16 autocast on a
-# GPU), `torch_compile` the same compiled, `torch_bf16` eager under bfloat16 autocast; `onnx` ONNX
-# Runtime on PyTorch's own export.
+# `ours`: this package in the precision that its commands choose; `ours_bf16` in bfloat16, which on
+# a GPU is the same. The others: torchvision's networks in the channels-last layout; `torch` eager
+# (under float16 autocast on a GPU), `torch_compile` the same compiled, `torch_bf16` eager under
+# bfloat16 autocast; `onnx` ONNX Runtime on PyTorch's own export.
 # Our commands set glibc's allocator to keep memory and use huge pages; `torch_tuned` is `torch`
 # with the same settings.
 OURS = ("ours", "ours_bf16")

@@ -1,11 +1,11 @@
-"""The gradients of convolutions in bfloat16 on CPU, all of them as matrix products.
+"""Convolutions in bfloat16 on CPU as matrix products: where that pays, and the gradients.
 
-From JAX 0.12 on, XLA hands bfloat16 products to YNNPACK, which runs them several times faster than
-float32's on a CPU with instructions for them (AMX, AVX-512 BF16). It takes products of row-major
-matrices only, contracted over the last axis of the left and the first of the right one. Anything
-else stays at the speed of float32 or below: convolutions, which are therefore products over patches
-in this format, and products with an operand transposed, since XLA would rather change the layout or
-the axis than write it out. So the layout is constrained where an operand has to be transposed.
+From JAX 0.12 on, XLA hands products of bfloat16 matrices to YNNPACK, which runs them several times
+faster than float32 ones on a CPU with instructions for them (AMX, AVX-512 BF16). YNNPACK takes
+row-major matrices only, contracted over the last axis of the left and the first of the right one.
+All else stays at the speed of float32 or below: convolutions, and products of a transposed matrix,
+since XLA rewrites a transposition as another layout or another axis. So convolutions are products
+over patches here, and constraints keep every operand and result in the layout that it has.
 
 Each product accumulates in float32 and is rounded to bfloat16 once; sums over products are taken in
 float32.
@@ -22,15 +22,21 @@ from jaxtyping import Array, BFloat16, Float32
 from fakd_jax.models.kernels.taps import pad, patches, sum_over_windows
 
 _IS_FAST = jax.__version_info__ >= (0, 12)
-# Below, a patch is too short for a product: ResNet's stem, 3 channels, is faster as it is.
-_FEW_CHANNELS = 16
-# Positions that are transposed at a time. Such a tile stays in the second-level cache.
-_TILE = 2048
+# With fewer, a patch is too short for a product: ResNet's stem, 3 channels, is faster as it is.
+_ENOUGH_CHANNELS = 16
+# Positions transposed at a time, so that a tile stays in the second-level cache. Where the number
+# of positions has no divisor in between, they are transposed at once.
+_SMALLEST_TILE, _LARGEST_TILE = 256, 2048
 
 
 def prefers_narrow(x: Array, channels: int) -> bool:
-    """Whether products are the faster form on CPU, for maps of so many channels."""
-    return _IS_FAST and x.dtype == jnp.bfloat16 and channels >= _FEW_CHANNELS
+    """Whether products are the faster form on CPU, for maps with this many channels.
+
+    Not on several devices: XLA would gather a constrained array from all of them.
+    """
+    is_wide = x.dtype == jnp.bfloat16 and channels >= _ENOUGH_CHANNELS
+    has_sizes = all(isinstance(side, int) for side in x.shape)  # as not in `jax.export`
+    return _IS_FAST and is_wide and has_sizes and jax.device_count() == 1
 
 
 def narrow_pointwise_gradients(
@@ -70,9 +76,9 @@ def _strided_input_gradient(kernel: Array, dy: Array, size: tuple[int, ...], str
 
 
 def _kernel_gradient(x: Array, dy: Array) -> Float32[Array, "I O"]:
-    """Σ over b, h, w of the outer products of `x` and `dy`, as products with one side transposed.
+    """Σ over b, h, w of the outer products of `x` and `dy`.
 
-    That is the side with fewer channels, tile by tile.
+    As products with the narrower side transposed, tile by tile.
     """
     if dy.shape[-1] < x.shape[-1]:
         return _kernel_gradient(dy, x).T
@@ -82,12 +88,11 @@ def _kernel_gradient(x: Array, dy: Array) -> Float32[Array, "I O"]:
 
 
 def _tiles(x: Array) -> Array:
-    """The positions of whole images, as many as fit a tile: `[tiles, positions, C]`."""
-    batch, positions = x.shape[0], x.shape[1] * x.shape[2]
-    images = max(
-        n for n in range(1, batch + 1) if batch % n == 0 and (n == 1 or n * positions <= _TILE)
-    )
-    return x.reshape(batch // images, images * positions, x.shape[-1])
+    """Cuts the positions of a batch into tiles of one size: `[tiles, positions, C]`."""
+    positions = x.size // x.shape[-1]
+    sizes = range(_LARGEST_TILE, _SMALLEST_TILE - 1, -1)
+    tile = next((size for size in sizes if positions % size == 0), positions)
+    return x.reshape(positions // tile, tile, x.shape[-1])
 
 
 def _row_major(x: Array) -> Array:

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from fakd_jax.models.kernels import narrow
 from fakd_jax.models.kernels.dense import dense_conv, plain_conv, pointwise_conv
 
 
@@ -98,3 +99,11 @@ def test_other_platforms_keep_the_plain_convolution(
     traced = jax.jit(dense_conv).trace(jnp.ones(shape), jnp.ones(kernel_shape))
     program = traced.lower(lowering_platforms=(platform,)).as_text()
     assert ("stablehlo.convolution" in program) is plainly
+
+
+@pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float16])
+def test_narrow_formats_are_not_tiled(monkeypatch: pytest.MonkeyPatch, dtype: jnp.dtype) -> None:
+    monkeypatch.setattr(narrow, "_IS_FAST", False)
+    x, kernel = (jnp.ones(shape, dtype) for shape in ((2, 8, 8, 128), (3, 3, 128, 128)))
+    program = jax.jit(dense_conv).trace(x, kernel).lower(lowering_platforms=("cpu",)).as_text()
+    assert "stablehlo.convolution" in program
