@@ -10,6 +10,8 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float
 
+from fakd_jax.models.kernels import pointwise_conv
+
 
 class Projection(nnx.Module):
     """A 1×1 convolution with bias, then bilinear resizing: student's features to teacher's shape.
@@ -72,7 +74,7 @@ class Projection(nnx.Module):
                 f"the features have {student_features.shape[-1]} channels, expected {in_features}"
             )
         kernel = self.kernel[...].reshape(in_features, -1).astype(self.dtype)
-        projected = student_features.astype(self.dtype) @ kernel
+        projected = pointwise_conv(student_features.astype(self.dtype), kernel)
         wide = jnp.promote_types(self.dtype, jnp.float32)
         return upsample_bilinear(projected.astype(wide) + self.bias[...].astype(wide), size)
 
