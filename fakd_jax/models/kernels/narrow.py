@@ -30,13 +30,10 @@ _SMALLEST_TILE, _LARGEST_TILE = 256, 2048
 
 
 def prefers_narrow(x: Array, channels: int) -> bool:
-    """Whether products are the faster form on CPU, for maps with this many channels.
-
-    Not on several devices: XLA would gather a constrained array from all of them.
-    """
+    """Whether products are the faster form on CPU, for maps with this many channels."""
     is_wide = x.dtype == jnp.bfloat16 and channels >= _ENOUGH_CHANNELS
     has_sizes = all(isinstance(side, int) for side in x.shape)  # as not in `jax.export`
-    return _IS_FAST and is_wide and has_sizes and jax.device_count() == 1
+    return _IS_FAST and is_wide and has_sizes
 
 
 def narrow_pointwise_gradients(

@@ -106,13 +106,6 @@ def test_only_wide_maps_in_bfloat16_on_cpu_become_constrained_products(
         assert ("stablehlo.convolution" not in program) is is_narrow
 
 
-def test_several_devices_keep_the_plain_form(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(narrow, "_IS_FAST", True)
-    monkeypatch.setattr(jax, "device_count", lambda: 2)
-    x, kernel = jnp.ones((2, 9, 9, 64), jnp.bfloat16), jnp.ones((64, 64), jnp.bfloat16)
-    assert "@LayoutConstraint" not in gradients_of(pointwise_conv, "cpu", x, kernel)
-
-
 @pytest.mark.parametrize("conv", [dense_conv, pointwise_conv])
 def test_values_gradients_and_second_derivatives_are_exact(
     monkeypatch: pytest.MonkeyPatch, conv: Callable[..., jax.Array]
