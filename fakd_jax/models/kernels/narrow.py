@@ -31,9 +31,8 @@ _SMALLEST_TILE, _LARGEST_TILE = 256, 2048
 
 def prefers_narrow(x: Array, channels: int) -> bool:
     """Whether products are the faster form on CPU, for maps with this many channels."""
-    is_wide = x.dtype == jnp.bfloat16 and channels >= _ENOUGH_CHANNELS
-    has_sizes = all(isinstance(side, int) for side in x.shape)  # as not in `jax.export`
-    return _IS_FAST and is_wide and has_sizes
+    is_known = all(isinstance(side, int) for side in x.shape)  # `jax.export` may leave sides open
+    return _IS_FAST and is_known and x.dtype == jnp.bfloat16 and channels >= _ENOUGH_CHANNELS
 
 
 def narrow_pointwise_gradients(
