@@ -15,7 +15,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int, Key, Num, PRNGKeyArray, UInt8
+from jaxtyping import Array, Bool, Float, Float32, Int, Key, Num, PRNGKeyArray, UInt8
 
 from fakd_jax.data.augment_background import randomise_background
 from fakd_jax.data.augment_crops import crop_maps
@@ -44,8 +44,8 @@ class Augmentation:
         with shifts, crops or another background it is always bilinear.
       shifts: families of `fakd_jax.shifts` with their strongest severities, 0 to 5.
       shift_probability: of each family, per image; its severity is drawn from U(0, strongest).
-      lesion_infill: probability, per image whose lesion is known, of
-        :func:`fakd_jax.data.augment_infill.infill_some`.
+      lesion_infill: probability, per image whose lesion is outlined, of
+        :func:`fakd_jax.data.augment_infill.infill_some`; see :class:`Outlines` for the others.
       lesion_crop: likewise, of :func:`fakd_jax.data.augment_crops.crop_maps`.
       background: probability, per image, of
         :func:`fakd_jax.data.augment_background.randomise_background`.
@@ -97,11 +97,12 @@ class Outlines(NamedTuple):
 
     Attributes:
       masks: 255 on the lesion; 0 where none is outlined.
-      known: whether an image's lesion is outlined, or known to be absent.
+      chances: of infill and crops, relative to an image whose lesion is outlined; 0 where it is not
+        known where the lesion is.
     """
 
     masks: UInt8[Array, "B H W"]
-    known: Bool[Array, " B"]
+    chances: Float32[Array, " B"]
 
 
 class Augmented(NamedTuple):
@@ -167,10 +168,10 @@ def augment_outlined(
     if outlines is not None:
         lesions = outlines.masks[..., None].astype(jnp.float32) / 255
         if augmentation.lesion_infill:
-            probabilities = jnp.where(outlines.known, augmentation.lesion_infill, 0.0)
+            probabilities = augmentation.lesion_infill * outlines.chances
             pictures, refuted = infill_some(own(_INFILL), pictures, lesions, probabilities)
         if augmentation.lesion_crop:
-            probabilities = jnp.where(outlines.known, augmentation.lesion_crop, 0.0)
+            probabilities = augmentation.lesion_crop * outlines.chances
             crops = crop_maps(own(_CROP), lesions[..., 0], probabilities)
             maps = jnp.matmul(crops, maps, precision="highest")
     if augmentation.background:

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterator, Sequence
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
-from jaxtyping import Bool, UInt8
+from jaxtyping import Float32, UInt8
 
 from fakd_jax.data.resizing import resize
 from fakd_jax.errors import UserError
@@ -59,8 +59,8 @@ class MaskSource(Protocol):
     def read(self, indices: np.ndarray) -> UInt8[np.ndarray, "B S S"]:
         """The masks of images by index: 255 on the lesion; 0 where none is outlined."""
 
-    def known(self, indices: np.ndarray) -> Bool[np.ndarray, " B"]:
-        """Of which images it is known where the lesion is, or that there is none."""
+    def chances(self, indices: np.ndarray) -> Float32[np.ndarray, " B"]:
+        """How often images may change in a way that asks where the lesion is, from 0 to 1."""
 
 
 class CachedImages:
@@ -177,7 +177,7 @@ def train_iterator(
       Iterator over dicts of `image` uint8 `[B, S, S, 3]`, `label` int32 `[B]` and `index` int32
       `[B]` (into the data set's examples), where B is the number of `rows`; with `labelled` also
       `labelled` bool `[B]`: where it is False, `label` is 0, whatever the class; with masks also
-      `lesion` uint8 `[B, S, S]` and `lesion_known` bool `[B]`, of :class:`MaskSource`.
+      `lesion` uint8 `[B, S, S]` and `lesion_chance` float32 `[B]`, of :class:`MaskSource`.
 
     Raises:
       UserError: the examples do not fill one batch, and the remainder is not carried.
@@ -267,7 +267,7 @@ class _Read:
         batch: Batch = {"image": images, "label": np.array(labels, np.int32), "index": indices}
         if self._masks is not None:
             masks = self._masks
-            batch |= {"lesion": masks.read(indices), "lesion_known": masks.known(indices)}
+            batch |= {"lesion": masks.read(indices), "lesion_chance": masks.chances(indices)}
         if self._labelled is None:
             return batch
         labelled = np.array([int(index) in self._labelled for index in indices], bool)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Bool, UInt8
+from jaxtyping import Float32, UInt8
 
 from fakd_jax.data.mask_files import MaskFiles, mask_name
 from fakd_jax.data.masks import read_masks
@@ -32,6 +32,7 @@ class TrainingMasks:
     Attributes:
       fingerprint: the SHA-256 of ids and files.
       num_images: the number of these images.
+      outlined_share: how many of them are outlined, of those with a lesion.
 
     Raises:
       UserError: a mask cannot be read or has another size than its image; or there is none.
@@ -66,6 +67,8 @@ class TrainingMasks:
                 f"expected files such as {masks.folder / mask_name(min(ids))}"
             )
         self.fingerprint = sha256_of_json(digests)
+        lesions_outlined = len(self._masks.keys() - self._healthy)
+        self.outlined_share = lesions_outlined / max(1, len(ids) - len(self._healthy))
 
     def __len__(self) -> int:
         return len(self._masks)
@@ -78,6 +81,16 @@ class TrainingMasks:
         """The masks of images by their index in the data set: 255 on the lesion; 0 without one."""
         return np.stack([self._masks.get(int(index), self._empty) for index in indices])
 
-    def known(self, indices: np.ndarray) -> Bool[np.ndarray, " B"]:
-        """Of which images it is known where the lesion is, or that there is none."""
-        return np.array([i in self._masks or i in self._healthy for i in map(int, indices)], bool)
+    def chances(self, indices: np.ndarray) -> Float32[np.ndarray, " B"]:
+        """How often images may change in a way that asks where the lesion is, from 0 to 1.
+
+        1 if it is outlined; 0 if it is not. Healthy images change as often as those with a lesion
+        do together, so that the change itself does not show which of them an image is.
+        """
+
+        def chance(index: int) -> float:
+            if index in self._masks:
+                return 1.0
+            return self.outlined_share if index in self._healthy else 0.0
+
+        return np.array([chance(int(index)) for index in indices], np.float32)

@@ -52,7 +52,7 @@ class Recalibration:
         key = self.placement.key(derive_seed(phase.seed, phase.name, "batch statistics"))
         estimates = deque([state.batch_stats], maxlen=steps_ahead() + 1)  # those in flight
         for number, batch in enumerate(islice(batches, phase.recalibrate_batch_norm)):
-            shown = {k: batch[k] for k in batch if k in ("image", "lesion", "lesion_known")}
+            shown = {k: batch[k] for k in batch if k in ("image", "lesion", "lesion_chance")}
             shown = self.placement.batch(shown)
             estimates.append(
                 self.steps.re_estimate(state, estimates[-1], np.int32(number), shown, key)

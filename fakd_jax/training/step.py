@@ -60,7 +60,7 @@ class Steps(NamedTuple):
         loss); the loss is NaN if the gradient is not finite. The key is the phase's: augmentation
         and dropout of each step derive from it and the step's number. A batch may have "labelled",
         bool [B]: where it is False, the label does not count; and "lesion", uint8 [B, H, W], with
-        "lesion_known", bool [B], where the loss or the augmentation needs outlines.
+        "lesion_chance", float32 [B], where the loss or the augmentation needs outlines.
       teach: (teacher variables, batch) → the teacher's outputs on images without augmentation.
       validate: (state, teacher outputs or None, batch with mask) → sums over the masked-in images,
         "class_correct" and "class_count" float32 [C], the others scalars.
@@ -158,7 +158,7 @@ def _jitted(
         """Returns the networks' inputs, and the augmented batch that they were made of."""
         outlines = None
         if "lesion" in batch:
-            outlines = Outlines(batch["lesion"], batch["lesion_known"])
+            outlines = Outlines(batch["lesion"], batch["lesion_chance"])
         pictures = augment_outlined(key, batch["image"], outlines, augmentation)
         return preprocessing.inputs(pictures.images), pictures
 

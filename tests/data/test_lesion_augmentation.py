@@ -34,12 +34,12 @@ def squares() -> np.ndarray:
 
 
 SQUARES = squares()
-KNOWN = np.ones(BATCH, bool)
+OUTLINED = np.ones(BATCH, np.float32)
 
 
 def augmented(images: np.ndarray, masks: np.ndarray = SQUARES, **settings: object) -> Augmented:
     augment = jax.jit(partial(augment_outlined, augmentation=Augmentation(**settings)))
-    return augment(KEY, images, Outlines(masks, KNOWN))
+    return augment(KEY, images, Outlines(masks, OUTLINED))
 
 
 def as_images(grey: np.ndarray) -> np.ndarray:
@@ -75,7 +75,7 @@ def test_an_image_is_augmented_as_it_is_without_its_mask() -> None:
     augmentation = Augmentation(shifts=(("gamma", 5.0), ("rotation", 5.0)), shift_probability=1.0)
     images = as_images(SQUARES // 2)
     found = jax.jit(partial(augment_outlined, augmentation=augmentation))(
-        KEY, images, Outlines(SQUARES, KNOWN)
+        KEY, images, Outlines(SQUARES, OUTLINED)
     )
     alone = jax.jit(partial(augment_batch, augmentation=augmentation))(KEY, images)
     np.testing.assert_array_equal(found.images, alone)
@@ -90,7 +90,7 @@ def test_nothing_is_infilled_or_cropped_where_no_lesion_is_known() -> None:
     still = {"flip_probability": 0.0, "rotation_degrees": 0.0}
     augmentation = Augmentation(lesion_infill=1.0, lesion_crop=1.0, **still)
     augment = jax.jit(partial(augment_outlined, augmentation=augmentation))
-    found = augment(KEY, images, Outlines(np.zeros_like(SQUARES), known))
+    found = augment(KEY, images, Outlines(np.zeros_like(SQUARES), known.astype(np.float32)))
     changed = (np.asarray(found.images) != images).any(axis=(1, 2, 3))
     np.testing.assert_array_equal(changed, known)
     assert not found.refuted.any()  # no lesion could be taken

@@ -64,20 +64,28 @@ def test_batches_have_the_masks_of_their_images(dataset: ImageDataset, tmp_path:
     )
     assert plain.keys() == {"image", "label", "index"}
     np.testing.assert_array_equal(outlined.pop("lesion"), masks.read(plain["index"]))
-    np.testing.assert_array_equal(outlined.pop("lesion_known"), masks.known(plain["index"]))
+    np.testing.assert_array_equal(outlined.pop("lesion_chance"), masks.chances(plain["index"]))
     for name, values in plain.items():
         np.testing.assert_array_equal(outlined[name], values)
 
 
-def test_where_the_lesion_is_is_known_of_outlined_images_and_of_healthy_ones(
-    dataset: ImageDataset, tmp_path: Path
+@pytest.mark.parametrize(
+    ("healthy", "without"), [(None, 0.0), (1, pytest.approx(1 / 3))], ids=["all ill", "b healthy"]
+)
+def test_healthy_images_change_as_often_as_those_with_a_lesion_do_together(
+    dataset: ImageDataset, tmp_path: Path, healthy: int | None, without: float
 ) -> None:
-    ids = dataset.ids("train")
-    empty = {"Training/a/002.png", "Training/b/002.png"}
-    for healthy, unknown in ((None, empty), (1, {"Training/a/002.png"})):
-        masks = TrainingMasks(MaskFiles(tmp_path / "masks"), dataset, ids, SIZE, healthy=healthy)
-        known = masks.known(np.array([dataset.index_of(id) for id in ids]))
-        assert {id for id, is_known in zip(ids, known, strict=True) if not is_known} == unknown
+    ids = sorted(dataset.ids("train"))
+    for id in ids[1:]:  # of a, 000 alone is outlined: one of three
+        (tmp_path / "masks" / id).unlink()
+    masks = TrainingMasks(MaskFiles(tmp_path / "masks"), dataset, ids, SIZE, healthy=healthy)
+    chances = masks.chances(np.array([dataset.index_of(id) for id in ids]))
+    of_a, of_b = (
+        [float(c) for id, c in zip(ids, chances, strict=True) if id.startswith(f"Training/{name}/")]
+        for name in "ab"
+    )
+    assert of_a == [1, 0, 0]
+    assert of_b == [without] * 4
 
 
 def test_the_fingerprint_is_that_of_the_masks(dataset: ImageDataset, tmp_path: Path) -> None:

@@ -43,7 +43,7 @@ def batch() -> dict[str, jax.Array]:
 def lesions(value: int) -> dict[str, jax.Array]:
     """A lesion in the upper left quarter of all images but one."""
     masks = jnp.zeros((BATCH, SIZE, SIZE), jnp.uint8).at[1:, :16, :16].set(value)
-    return {"lesion": masks, "lesion_known": jnp.any(masks > 0, axis=(1, 2))}
+    return {"lesion": masks, "lesion_chance": jnp.any(masks > 0, axis=(1, 2)).astype(jnp.float32)}
 
 
 @pytest.mark.slow
