@@ -96,6 +96,17 @@ def test_nothing_is_infilled_or_cropped_where_no_lesion_is_known() -> None:
     assert not found.refuted.any()  # no lesion could be taken
 
 
+@pytest.mark.parametrize("name", ["lesion_infill", "lesion_crop"])
+def test_images_change_as_often_as_their_chance_says(name: str) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (240, 16, 16, 3)).astype(np.uint8)
+    outlines = Outlines(np.zeros((240, 16, 16), np.uint8), np.full(240, 0.5, np.float32))
+    still = {"flip_probability": 0.0, "rotation_degrees": 0.0}
+    augmentation = Augmentation(**{name: 0.6}, **still)
+    found = jax.jit(partial(augment_outlined, augmentation=augmentation))(KEY, images, outlines)
+    changed = (np.asarray(found.images) != images).any(axis=(1, 2, 3))
+    assert abs(changed.mean() - 0.3) < 0.1
+
+
 def test_crops_hold_the_lesion_and_stay_in_the_image() -> None:
     count, height, width = 400, 20, 40
     keys = jax.random.split(KEY, count)
